@@ -1,0 +1,9 @@
+import pickle
+
+from dreamkit.errors import DreamkitError
+
+
+def test_message_and_hint_survive_a_process_boundary():
+    error = pickle.loads(pickle.dumps(DreamkitError("caption is empty: a.txt", "Write one sentence.")))
+    assert (error.message, error.hint) == ("caption is empty: a.txt", "Write one sentence.")
+    assert str(error) == "caption is empty: a.txt\n  -> Write one sentence."
