@@ -1,0 +1,168 @@
+"""Files that appear whole or not at all, fingerprints, and the nearest name for a misspelt one."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dreamkit.errors import DreamkitError
+
+# A partial file starts so; nothing in the kit lists names that begin with a dot.
+PARTIAL_PREFIX = ".partial-"
+SAMPLED_FROM_BYTES = 256 * 2**20
+SAMPLED_BLOCKS = 64
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to beside `path`; move it onto `path` when the block ends well, else delete it.
+
+    The suffix is kept, because video writers choose their container by it. The folder is made when missing.
+
+    Raises:
+        DreamkitError: the folder cannot be made or written to, or the disk is full.
+    """
+    partial = path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise DreamkitError(
+            f"Cannot write {path}: {error.strerror or error}.",
+            "Check that the folder exists, that you may write to it, and that the disk has room.",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; a file system that cannot sync a folder is left as it is."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented UTF-8 JSON with a final newline, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_text(path: Path, what: str) -> str:
+    """Read UTF-8 text (a byte-order mark is dropped).
+
+    Args:
+        path: the file.
+        what: what the file is to the user ("caption"), for the message.
+
+    Raises:
+        DreamkitError: the file is missing, unreadable or not text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DreamkitError(f"There is no {what} at {path}.", nearest_file_hint(path)) from None
+    except OSError as error:
+        raise DreamkitError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise DreamkitError(
+            f"The {what} {path} is not UTF-8 text (byte {error.start}).", "Save it again as plain UTF-8 text."
+        ) from None
+    if "\x00" in text:
+        raise DreamkitError(f"The {what} {path} is not text: it holds zero bytes.", "Save it as plain UTF-8 text.")
+    return text
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object; see `read_text`.
+
+    Raises:
+        DreamkitError: as `read_text`; or the JSON is invalid (line and column), names a key twice, or is no object.
+    """
+    text = read_text(path, what)
+
+    def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        doubled = sorted({key for key in keys if keys.count(key) > 1})
+        if doubled:
+            raise DreamkitError(f"The {what} {path} has {doubled[0]!r} twice.", "Keep one of the two.")
+        return dict(pairs)
+
+    try:
+        value = json.loads(text, object_pairs_hook=no_doubles)
+    except json.JSONDecodeError as error:
+        raise DreamkitError(
+            f"The {what} {path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            "Common causes: a comma after the last entry, a missing quote, a quote inside a text without a backslash.",
+        ) from None
+    except RecursionError:
+        raise DreamkitError(f"The {what} {path} is nested too deeply to be one.") from None
+    if not isinstance(value, dict):
+        raise DreamkitError(f"The {what} {path} must be a JSON object {{...}}, not a {type(value).__name__}.")
+    return value
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of the whole file, as `sha256:<hex>`."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def fingerprint(path: Path) -> str:
+    """A checksum that is also quick on checkpoint files of many GiB.
+
+    Up to 256 MiB it is the file's SHA-256. Above, the SHA-256 of the size and of 64 blocks of 1 MiB spread evenly from
+    the first to the last byte, as `sampled-sha256:<hex>`; it tells released files and retrained ones apart, and is no
+    protection against somebody who changes bytes between the blocks.
+    """
+    size = path.stat().st_size
+    if size <= SAMPLED_FROM_BYTES:
+        return sha256(path)
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for index in range(SAMPLED_BLOCKS):
+            file.seek((size - 2**20) * index // (SAMPLED_BLOCKS - 1))
+            digest.update(file.read(2**20))
+    return f"sampled-sha256:{digest.hexdigest()}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, letter case aside, or None when none is close."""
+    by_lower = {other.lower(): other for other in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
+
+
+def nearest_file_hint(path: Path) -> str:
+    """One sentence that names the nearest thing that exists where `path` was looked for."""
+    folder = path.parent
+    if not folder.is_dir():
+        existing = next((parent for parent in folder.parents if parent.is_dir()), Path())
+        return f"The folder {folder} does not exist either; the nearest that does is {existing.resolve()}."
+    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    if not names:
+        return f"The folder {folder} is empty."
+    found = nearest(path.name, names) or next((name for name in names if name.endswith(path.suffix)), names[0])
+    return f"The nearest that exists is {folder / found}."
