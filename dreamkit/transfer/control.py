@@ -1,0 +1,125 @@
+"""The control branch: a copy of the first blocks that reads a condition video and steers the base model.
+
+Source: cosmos-transfer1 diffusion/networks/general_dit_ctrl_enc.py and general_dit_ctrl_enc_multiview.py; weights:
+diffusion/inference/inference_utils.py (load_spatial_temporal_weights, resize_control_weight_map).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dreamkit.errors import DreamkitError
+from dreamkit.transfer.config import DenoiserConfig
+from dreamkit.transfer.dit import Prepared, Trunk, patchify
+
+HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
+DEFAULT_WEIGHT = 0.5
+
+Weight = float | torch.Tensor
+"""One number, or a map [L, 1] over the tokens."""
+
+
+@dataclass(frozen=True)
+class PreparedControl:
+    """What a branch computes once for a window: its trunk's part, the hint's features, and the weight."""
+
+    trunk: Prepared
+    hint_BLC: torch.Tensor  # features before the last linear, 256 wide
+    weight: Weight
+
+
+class ControlBranch(nn.Module):
+    """One condition (HDMap or LiDAR). Its outputs are added to the base model's stream, block by block."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.trunk = Trunk(config, config.control_blocks)
+        self.hint_patch = nn.Linear((config.latent_channels + 1) * config.patch**2, width, bias=False)
+        widths = (width, *HINT_WIDTHS)
+        self.hint = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hint_out = nn.Linear(HINT_WIDTHS[-1], width)
+        self.out = nn.ModuleList(nn.Linear(width, width) for _ in range(config.control_blocks))
+
+    def prepare(self, trunk: Prepared, hint_BCTHW: torch.Tensor, weight: Weight) -> PreparedControl:
+        """Features of the hint (the condition video's latent, [B, C, V x T, H, W]): the same at every step."""
+        hint_BCTHW = hint_BCTHW.to(self.hint_patch.weight.dtype)
+        padding_mask = torch.zeros_like(hint_BCTHW[:, :1])
+        x = self.hint_patch(patchify(torch.cat([hint_BCTHW, padding_mask], dim=1), self.config.patch))
+        for linear in self.hint:
+            x = F.silu(linear(x))
+        return PreparedControl(trunk, x, weight)
+
+    def run(
+        self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, control: PreparedControl
+    ) -> Iterator[torch.Tensor]:
+        """Yield the weighted output [B, L, D] of each block in turn."""
+        trunk = self.trunk
+        emb_BD, shared_B3D = trunk.timestep(c_noise_B)
+        x_BLD = trunk.embed(latent_BCTHW, control.trunk)
+        for index, out in enumerate(self.out):
+            x_BLD = trunk.block(index, x_BLD, emb_BD, shared_B3D, control.trunk)
+            if index == 0:
+                x_BLD = x_BLD + self.hint_out(control.hint_BLC)
+            yield out(x_BLD) * control.weight
+
+
+def normalize_weights(
+    weights: Sequence[float | torch.Tensor | None], frames: int, grid: tuple[int, int, int]
+) -> list[Weight]:
+    """User's control weights to what the branches use: clamped at 0, then divided by max(1, their sum).
+
+    Args:
+        weights: per control a number, a map float [T, H, W] or [H, W] of any size, or None (0.5).
+        frames: pixel frames of the window, to which maps are stretched first.
+        grid: (latent frames, tokens down, tokens across).
+
+    Returns:
+        Numbers, or maps float32 [L, 1] when any weight is a map.
+
+    Raises:
+        DreamkitError: a number below 0 or not finite, or a map of another rank.
+    """
+    values = [DEFAULT_WEIGHT if w is None else w for w in weights]
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            if value.ndim not in (2, 3):
+                raise DreamkitError(
+                    f"a control weight map has shape {list(value.shape)}; expected [T, H, W] or [H, W]",
+                    "Save the map as a float tensor with one weight per pixel, or per frame and pixel.",
+                )
+        elif not 0 <= value < float("inf"):
+            raise DreamkitError(f"control weight is {value}; expected 0 or more", "Use 0.3 to 1 for most scenes.")
+    if not any(isinstance(value, torch.Tensor) for value in values):
+        total = max(1.0, float(sum(values)))
+        return [float(value) / total for value in values]
+    maps_NTHW = torch.stack([_stretch(value, frames, grid) for value in values]).clamp(min=0)
+    maps_NTHW = maps_NTHW / maps_NTHW.sum(0, keepdim=True).clamp(min=1)
+    return [_to_grid(map_THW, grid).flatten()[:, None] for map_THW in maps_NTHW]
+
+
+def _stretch(value: float | torch.Tensor, frames: int, grid: tuple[int, int, int]) -> torch.Tensor:
+    """A weight as a map [frames, H, W] at 16 pixels a token, upstream's resolution before it shrinks maps to tokens."""
+    size = (frames, grid[1] * 16, grid[2] * 16)
+    if not isinstance(value, torch.Tensor):
+        return torch.full(size, float(value))
+    map_THW = value.float() if value.ndim == 3 else value.float().expand(frames, *value.shape)
+    return F.interpolate(map_THW[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
+
+
+def _to_grid(map_THW: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
+    """Pixels to tokens by trilinear interpolation, the first frame (its own latent frame) apart from the rest."""
+    frames, height, width = grid
+    first = F.interpolate(map_THW[None, None, :1], size=(1, height, width), mode="trilinear", align_corners=False)
+    if frames == 1:
+        return first[0, 0]
+    rest = F.interpolate(
+        map_THW[None, None, 1:], size=(frames - 1, height, width), mode="trilinear", align_corners=False
+    )
+    return torch.cat([first, rest], dim=2)[0, 0]

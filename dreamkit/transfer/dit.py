@@ -1,0 +1,302 @@
+"""The diffusion transformer: blocks, the trunk they stand in, and the denoiser.
+
+Structure and constants: cosmos-transfer1 diffusion/networks/general_dit.py and module/blocks.py. Names of parameters are
+ours; `dreamkit.transfer.names` maps them to those of the released checkpoints.
+
+Shape letters: B batch, L tokens (views x frames x height x width), D width, H heads, V views, M text tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dreamkit.transfer.attention import Attention
+from dreamkit.transfer.config import DenoiserConfig
+from dreamkit.transfer.pointwise import Pointwise
+from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
+from dreamkit.transfer.views import ViewEmbedding
+
+if TYPE_CHECKING:
+    from dreamkit.transfer.control import ControlBranch, PreparedControl
+
+TextKV = tuple[torch.Tensor, torch.Tensor]  # k, v: [V, M, H, head_dim]
+MLP_TOKENS = 16384  # tokens a slice of the MLP: its hidden layer is 4 D wide, and this bounds it
+
+
+class Modulation(nn.Module):
+    """AdaLN-LoRA: shift, scale (and gate) of one step from the timestep, through rank `lora`."""
+
+    def __init__(self, config: DenoiserConfig, chunks: int) -> None:
+        super().__init__()
+        self.chunks = chunks
+        self.down = nn.Linear(config.width, config.lora, bias=False)
+        self.up = nn.Linear(config.lora, chunks * config.width, bias=False)
+
+    def forward(self, emb_BD: torch.Tensor, shared_B3D: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Chunks [B, 1, D], in the order shift, scale, gate."""
+        shared = shared_B3D[:, : self.chunks * emb_BD.shape[-1]]
+        out = self.up(self.down(F.silu(emb_BD))) + shared
+        return out[:, None].chunk(self.chunks, dim=-1)
+
+
+class SelfAttention(nn.Module):
+    """Full attention over all tokens of all views, with rotary positions."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.to_q, self.to_k, self.to_v, self.to_out = (nn.Linear(width, width, bias=False) for _ in range(4))
+        self.q_norm = nn.Parameter(torch.empty(config.head_dim))
+        self.k_norm = nn.Parameter(torch.empty(config.head_dim))
+
+    def forward(
+        self, x_BLD: torch.Tensor, rope: tuple[torch.Tensor, torch.Tensor], attention: Attention, ops: Pointwise
+    ) -> torch.Tensor:
+        """Attend; [B, L, D] in and out."""
+        heads = (self.heads, -1)
+        q_BLHD = ops.head_norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope)
+        k_BLHD = ops.head_norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope)
+        v_BLHD = self.to_v(x_BLD).unflatten(-1, heads)
+        return self.to_out(attention(q_BLHD, k_BLHD, v_BLHD).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Attention from every token to the text of its own view. No mask: padding tokens are attended, as in training."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.to_q = nn.Linear(config.width, config.width, bias=False)
+        self.to_k = nn.Linear(config.text_width, config.width, bias=False)
+        self.to_v = nn.Linear(config.text_width, config.width, bias=False)
+        self.to_out = nn.Linear(config.width, config.width, bias=False)
+        self.q_norm = nn.Parameter(torch.empty(config.head_dim))
+        self.k_norm = nn.Parameter(torch.empty(config.head_dim))
+
+    def text_kv(self, text_VMC: torch.Tensor, ops: Pointwise) -> TextKV:
+        """Keys and values of the text: the same at every step, so computed once per video."""
+        heads = (self.heads, -1)
+        k_VMHD = ops.head_norm(self.to_k(text_VMC).unflatten(-1, heads), self.k_norm)
+        return k_VMHD, self.to_v(text_VMC).unflatten(-1, heads)
+
+    def forward(self, x_BLD: torch.Tensor, kv: TextKV, attention: Attention, ops: Pointwise) -> torch.Tensor:
+        """Attend; [B, L, D] in and out, with B * L split into the views that `kv` has."""
+        views = kv[0].shape[0]
+        q_VLHD = self.to_q(x_BLD).reshape(views, -1, self.heads, x_BLD.shape[-1] // self.heads)
+        out_VLHD = attention(ops.head_norm(q_VLHD, self.q_norm), *kv)
+        return self.to_out(out_VLHD.reshape(x_BLD.shape))
+
+
+class Mlp(nn.Module):
+    """Two linears around a GELU, run over slices of tokens."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.layer1 = nn.Linear(config.width, config.mlp_ratio * config.width, bias=False)
+        self.layer2 = nn.Linear(config.mlp_ratio * config.width, config.width, bias=False)
+
+    def forward(self, x_BLD: torch.Tensor) -> torch.Tensor:
+        """[B, L, D] in and out."""
+        if x_BLD.shape[1] <= MLP_TOKENS:
+            return self.layer2(F.gelu(self.layer1(x_BLD)))
+        return torch.cat([self.layer2(F.gelu(self.layer1(part))) for part in x_BLD.split(MLP_TOKENS, dim=1)], dim=1)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention, MLP, each x + gate * f(modulated norm of x)."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(config)
+        self.cross_attention = CrossAttention(config)
+        self.mlp = Mlp(config)
+        self.self_modulation = Modulation(config, 3)
+        self.cross_modulation = Modulation(config, 3)
+        self.mlp_modulation = Modulation(config, 3)
+
+    def forward(
+        self,
+        x_BLD: torch.Tensor,
+        emb_BD: torch.Tensor,
+        shared_B3D: torch.Tensor,
+        kv: TextKV | None,
+        prepared: Prepared,
+        attention: Attention,
+        ops: Pointwise,
+    ) -> torch.Tensor:
+        """One block; [B, L, D] in and out. Without `kv` (zeroed text) cross-attention adds exactly nothing."""
+        shift, scale, gate = self.self_modulation(emb_BD, shared_B3D)
+        x_BLD, normed = ops.add_position_modulate(x_BLD, prepared.position_LD, scale, shift)
+        y_BLD = self.self_attention(normed, prepared.rope, attention, ops)
+        del normed
+        if kv is not None:
+            shift, scale, next_gate = self.cross_modulation(emb_BD, shared_B3D)
+            x_BLD, normed = ops.gated_add_modulate(x_BLD, gate, y_BLD, scale, shift)
+            y_BLD = self.cross_attention(normed, kv, attention, ops)
+            gate = next_gate
+        shift, scale, next_gate = self.mlp_modulation(emb_BD, shared_B3D)
+        x_BLD, normed = ops.gated_add_modulate(x_BLD, gate, y_BLD, scale, shift)
+        del y_BLD
+        return ops.gated_add(x_BLD, next_gate, self.mlp(normed))
+
+
+def timestep_features(c_noise_B: torch.Tensor, width: int) -> torch.Tensor:
+    """Cosines, then sines, of the noise level at width / 2 frequencies from 1 down to 1e-4; [B, D] of c_noise's dtype."""
+    half = width // 2
+    frequency = torch.exp(-math.log(10000) / half * torch.arange(half, dtype=torch.float32, device=c_noise_B.device))
+    angle = c_noise_B.float()[:, None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], dim=-1).to(c_noise_B.dtype)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a trunk computes once for a window and uses at every step."""
+
+    extra_BCTHW: torch.Tensor  # channels beside the latent: condition mask, padding mask (zeros), view
+    position_LD: torch.Tensor
+    rope: tuple[torch.Tensor, torch.Tensor]
+    text: tuple[TextKV, ...] | None  # per block; None where the text is zeroed
+
+
+class Trunk(nn.Module):
+    """Patch embedding, positions, timestep embedding and `blocks` blocks: what denoiser and control branch share."""
+
+    def __init__(self, config: DenoiserConfig, blocks: int) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.patch = nn.Linear(config.in_channels * config.patch**2, width, bias=False)
+        self.positions = LearnedPositions(config) if config.position == "learned" else None
+        self.views = ViewEmbedding(config) if config.view_table else None
+        self.time1 = nn.Linear(width, width, bias=False)
+        self.time2 = nn.Linear(width, 3 * width, bias=False)
+        self.time_norm = nn.Parameter(torch.empty(width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(blocks))
+        self.attention = Attention("sdpa")
+        self.ops = Pointwise()
+
+    def prepare(
+        self,
+        text_VMC: torch.Tensor,
+        latent_shape: Sequence[int],
+        *,
+        fps: float,
+        condition_mask: torch.Tensor | None = None,
+        view_ids: Sequence[int] = (0,),
+        frame_repeat: torch.Tensor | None = None,
+    ) -> Prepared:
+        """Everything that stays the same while one window is denoised.
+
+        Args:
+            text_VMC: text embeddings of every view, [V, M, C] in the network's dtype.
+            latent_shape: (B, C, V x T, H, W) of the latent.
+            fps: frame rate of the output video.
+            condition_mask: [B, 1, V x T, H, W], 1 where the latent is given; needed by models with that channel.
+            view_ids: row of the view table for every view.
+            frame_repeat: [B, V] input of the repeat-frame linear; zeros when absent.
+        """
+        config = self.config
+        like = self.patch.weight
+        batch, _, frames, height, width = latent_shape
+        views = len(view_ids)
+        grid = (frames // views, height // config.patch, width // config.patch)
+        zeros = like.new_zeros(batch, 1, frames, height, width)
+        extra = [zeros]
+        if config.condition_mask:
+            extra.insert(0, zeros if condition_mask is None else condition_mask.to(like.dtype).expand_as(zeros))
+        if self.views is not None:
+            extra.append(self.views(view_ids, latent_shape, frame_repeat))
+        if self.positions is not None:
+            position_LD = self.positions(*grid)
+        else:
+            position_LD = sincos_positions(config, *grid, like.device, like.dtype).repeat(views, 1)
+        return Prepared(
+            torch.cat(extra, dim=1),
+            position_LD,
+            rope_table(config, *grid, views=views, fps=fps, device=like.device, dtype=like.dtype),
+            tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in self.blocks)
+            if bool(text_VMC.any())
+            else None,
+        )
+
+    def embed(self, latent_BCTHW: torch.Tensor, prepared: Prepared) -> torch.Tensor:
+        """Latent to tokens [B, L, D]."""
+        return self.patch(patchify(torch.cat([latent_BCTHW, prepared.extra_BCTHW], dim=1), self.config.patch))
+
+    def timestep(self, c_noise_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noise level to (modulating embedding [B, D], shared AdaLN term [B, 3 D])."""
+        features_BD = timestep_features(c_noise_B, self.config.width)
+        shared_B3D = self.time2(F.silu(self.time1(features_BD)))
+        return F.rms_norm(features_BD, features_BD.shape[-1:], self.time_norm, eps=1e-6), shared_B3D
+
+    def block(
+        self, index: int, x_BLD: torch.Tensor, emb_BD: torch.Tensor, shared_B3D: torch.Tensor, prepared: Prepared
+    ) -> torch.Tensor:
+        """Run block `index`."""
+        kv = None if prepared.text is None else prepared.text[index]
+        return self.blocks[index](x_BLD, emb_BD, shared_B3D, kv, prepared, self.attention, self.ops)
+
+
+def patchify(x_BCTHW: torch.Tensor, patch: int) -> torch.Tensor:
+    """Latent pixels to tokens: [B, C, T, H, W] to [B, T H/p W/p, C p p], channel slowest."""
+    b, c, t, h, w = x_BCTHW.shape
+    x = x_BCTHW.reshape(b, c, t, h // patch, patch, w // patch, patch)
+    return x.permute(0, 2, 3, 5, 1, 4, 6).reshape(b, t * (h // patch) * (w // patch), c * patch * patch)
+
+
+def unpatchify(x_BLD: torch.Tensor, latent_shape: Sequence[int], patch: int) -> torch.Tensor:
+    """Tokens to latent pixels, channel fastest in a token: [B, L, p p C] to [B, C, T, H, W]."""
+    b, _, t, h, w = latent_shape
+    x = x_BLD.reshape(b, t, h // patch, w // patch, patch, patch, -1)
+    return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(b, -1, t, h, w)
+
+
+class Denoiser(nn.Module):
+    """The network F of EDM: a scaled noisy latent and its noise level to the raw prediction."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = Trunk(config, config.blocks)
+        self.final_modulation = Modulation(config, 2)
+        self.final = nn.Linear(config.width, config.patch**2 * config.latent_channels, bias=False)
+
+    def forward(
+        self,
+        latent_BCTHW: torch.Tensor,
+        c_noise_B: torch.Tensor,
+        prepared: Prepared,
+        controls: Sequence[tuple[ControlBranch, PreparedControl]] = (),
+    ) -> torch.Tensor:
+        """One evaluation.
+
+        Args:
+            latent_BCTHW: c_in * x, in the network's dtype.
+            c_noise_B: ln(sigma) / 4, same dtype.
+            prepared: from `self.trunk.prepare`.
+            controls: branches with what they prepared; their outputs are summed and added after each block that has one.
+
+        Returns:
+            [B, C, V x T, H, W] of the network's dtype.
+        """
+        trunk = self.trunk
+        emb_BD, shared_B3D = trunk.timestep(c_noise_B)
+        x_BLD = trunk.embed(latent_BCTHW, prepared)
+        # Branches advance block by block with the base, so only one block's control output is alive at a time.
+        running = [branch.run(latent_BCTHW, c_noise_B, control) for branch, control in controls]
+        for index in range(len(trunk.blocks)):
+            x_BLD = trunk.block(index, x_BLD, emb_BD, shared_B3D, prepared)
+            outputs = [out for out in (next(run, None) for run in running) if out is not None]
+            if outputs:
+                x_BLD = x_BLD + sum(outputs[1:], outputs[0])
+        shift, scale = self.final_modulation(emb_BD, shared_B3D)
+        x_BLD = self.final(trunk.ops.modulate(x_BLD, scale, shift))
+        return unpatchify(x_BLD, latent_BCTHW.shape, self.config.patch)

@@ -1,0 +1,186 @@
+"""Checkpoint files to modules: memory-mapped, `weights_only=True`, strict, straight to the device and dtype."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from dreamkit.errors import DreamkitError
+from dreamkit.transfer.config import DenoiserConfig
+from dreamkit.transfer.control import ControlBranch
+from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.names import released_name
+from dreamkit.transfer.staging import move_tensors
+
+Network = TypeVar("Network", Denoiser, ControlBranch)
+
+# In the files, but not weights: training's loss weighting, the position counter, Transformer Engine's fp8 state.
+_NOT_WEIGHTS = re.compile(r"logvar\..*|(?:.*\.)?pos_embedder\.seq|.*\._extra_state")
+# A control branch is a copy of the base and brings the base's last layer along, which it never runs.
+_UNUSED_IN_CONTROL = ("final_layer.",)
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a file gave: how many tensors were its own, and which the base stood in for."""
+
+    path: Path
+    own: int
+    from_base: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a released `.pt` file, memory-mapped, by their names without the `net.` prefix.
+
+    Understands an outer `ema` (preferred; its names use `-` for `.`) or `model`, and skips what is not a weight.
+
+    Raises:
+        DreamkitError: no such file, or not a file of tensors.
+    """
+    if not path.is_file():
+        raise DreamkitError(
+            f"checkpoint file not found: {path}{_neighbours(path)}",
+            "Download the model into this folder, or set `checkpoints` to the folder that has it.",
+        )
+    try:
+        with torch.serialization.safe_globals([io.BytesIO]):
+            try:
+                data = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            except RuntimeError as error:
+                if "mmap" not in str(error):
+                    raise
+                data = torch.load(path, map_location="cpu", weights_only=True)  # a file older than the zip format
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DreamkitError(
+            f"{path} is not a readable checkpoint: {first}",
+            "The download may have been cut off: compare its size with the published one and fetch it again.",
+        ) from error
+    if not isinstance(data, Mapping):
+        raise DreamkitError(f"{path} holds a {type(data).__name__}, not named tensors", "Fetch the file again.")
+    if data.get("ema"):
+        data = {name.replace("-", "."): value for name, value in data["ema"].items()}
+    elif isinstance(data.get("model"), Mapping):
+        data = data["model"]
+    names = {str(name).removeprefix("net."): value for name, value in data.items()}
+    return {
+        name: value
+        for name, value in names.items()
+        if isinstance(value, torch.Tensor) and not _NOT_WEIGHTS.fullmatch(name)
+    }
+
+
+def load_network(
+    kind: type[Network],
+    config: DenoiserConfig,
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    base: Path | None = None,
+) -> tuple[Network, LoadReport]:
+    """Build a denoiser or control branch and fill it from `path`.
+
+    Args:
+        kind: `Denoiser` or `ControlBranch`.
+        config: the numbers the file must fit.
+        path: released checkpoint file.
+        device: where the weights go.
+        dtype: what they become.
+        base: for a control branch, the base model's file; a tensor absent from `path` is taken from it.
+
+    Raises:
+        DreamkitError: see `read_checkpoint`; or names or shapes do not fit, or the file is of another kind of model.
+    """
+    tensors = read_checkpoint(path)
+    _check_kind(kind, config, tensors, path)
+    with torch.device("meta"):
+        network = kind(config)
+    stand_ins = read_checkpoint(base) if base is not None else {}
+    taken = load_parameters(network, tensors, str(path), device, dtype, stand_ins)
+    report = LoadReport(path, len(list(network.parameters())) - len(taken), tuple(taken))
+    return network.requires_grad_(False).eval(), report
+
+
+def load_parameters(
+    network: nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    label: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    base: Mapping[str, torch.Tensor] | None = None,
+) -> list[str]:
+    """Replace every parameter by the tensor of its released name; returns the names that came from `base`.
+
+    Raises:
+        DreamkitError: a name missing or unexpected, or a shape that differs; all are listed.
+    """
+    wanted = {released_name(name): (name, parameter) for name, parameter in network.named_parameters()}
+    skipped = _UNUSED_IN_CONTROL if isinstance(network, ControlBranch) else ()
+    given = {n: t for n, t in tensors.items() if not n.startswith(skipped) and not _NOT_WEIGHTS.fullmatch(n)}
+    taken = sorted(name for name in wanted if name not in given and name in (base or {}))
+    given.update({name: (base or {})[name] for name in taken})
+    missing = sorted(wanted.keys() - given.keys())
+    unexpected = sorted(given.keys() - wanted.keys())
+    shapes = [
+        f"{name} is {list(given[name].shape)}, expected {list(parameter.shape)}"
+        for name, (_, parameter) in wanted.items()
+        if name in given and given[name].shape != parameter.shape
+    ]
+    if missing or unexpected or shapes:
+        parts = [("missing", missing), ("unexpected", unexpected), ("wrong shape", shapes)]
+        listed = "; ".join(f"{len(names)} {what}: {_short(names)}" for what, names in parts if names)
+        raise DreamkitError(
+            f"{label} does not fit the model: {listed}",
+            "Check that the file is the one its name says (size and checksum), and fetch it again if not.",
+        )
+    moved = move_tensors({wanted[name][0]: given[name] for name in wanted}, device, dtype)
+    for name, tensor in moved.items():
+        owner, _, leaf = name.rpartition(".")
+        setattr(network.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+    return taken
+
+
+def describe(tensors: Mapping[str, torch.Tensor]) -> str:
+    """In words, what kind of model these tensors are."""
+    part = "control branch" if "zero_blocks.block0.weight" in tensors else "base model"
+    if "view_embeddings.weight" in tensors:
+        return f"a multi-view {part}"
+    return f"a single-view {part}" if "x_embedder.proj.1.weight" in tensors or part == "control branch" else ""
+
+
+def _check_kind(kind: type[nn.Module], config: DenoiserConfig, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    found = describe(tensors)
+    views = "multi-view" if config.view_table else "single-view"
+    expected = f"a {views} {'control branch' if kind is ControlBranch else 'base model'}"
+    # A control file may leave out every tensor it shares with the base, its view table too.
+    only_own_parts = kind is ControlBranch and "x_embedder.proj.1.weight" not in tensors
+    if not found:
+        raise DreamkitError(
+            f"{path} holds no denoiser (first names: {_short(sorted(tensors))})", f"Expected {expected} in this place."
+        )
+    if found != expected and not (only_own_parts and found.endswith("control branch")):
+        raise DreamkitError(
+            f"{path} holds {found}, where {expected} is expected",
+            "The file lies in the wrong folder or under the wrong name; move it, or fetch the right one.",
+        )
+
+
+def _short(names: Sequence[str], most: int = 8) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def _neighbours(path: Path) -> str:
+    folder = path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    names = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else []
+    return f" ({folder} has: {', '.join(names) or 'nothing'})"
