@@ -18,7 +18,7 @@ class DenoiserConfig:
     """Shape of one denoiser and of the control branches that fit it.
 
     Lengths of position tables are in tokens (latent pixels / patch for h and w, latent frames for t).
-    Values of the 7B models: cosmos-transfer1 config/base/net.py and config/inference/cosmos-1-diffusion-control2world.py.
+    Values of the 7B models: cosmos-transfer1 config/base/net.py, config/inference/cosmos-1-diffusion-control2world.py.
     """
 
     width: int = 4096
@@ -91,7 +91,7 @@ _TINY = {
     "control_blocks": 2,
     "lora": 16,
     "text_width": 64,
-    "text_tokens": 64,
+    "text_tokens": 512,
     "table_h": 24,
     "table_w": 40,
     "table_t": 32,

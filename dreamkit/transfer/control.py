@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ class ControlBranch(nn.Module):
         self.trunk = Trunk(config, config.control_blocks)
         self.hint_patch = nn.Linear((config.latent_channels + 1) * config.patch**2, width, bias=False)
         widths = (width, *HINT_WIDTHS)
-        self.hint = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hint = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.hint_out = nn.Linear(HINT_WIDTHS[-1], width)
         self.out = nn.ModuleList(nn.Linear(width, width) for _ in range(config.control_blocks))
 

@@ -1,7 +1,7 @@
 """The diffusion transformer: blocks, the trunk they stand in, and the denoiser.
 
-Structure and constants: cosmos-transfer1 diffusion/networks/general_dit.py and module/blocks.py. Names of parameters are
-ours; `dreamkit.transfer.names` maps them to those of the released checkpoints.
+Structure and constants: cosmos-transfer1 diffusion/networks/general_dit.py and module/blocks.py. Names of parameters
+are ours; `dreamkit.transfer.names` maps them to those of the released checkpoints.
 
 Shape letters: B batch, L tokens (views x frames x height x width), D width, H heads, V views, M text tokens.
 """
@@ -149,7 +149,7 @@ class Block(nn.Module):
 
 
 def timestep_features(c_noise_B: torch.Tensor, width: int) -> torch.Tensor:
-    """Cosines, then sines, of the noise level at width / 2 frequencies from 1 down to 1e-4; [B, D] of c_noise's dtype."""
+    """Cosines, then sines, of the noise level at width / 2 frequencies from 1 to 1e-4; [B, D] of c_noise's dtype."""
     half = width // 2
     frequency = torch.exp(-math.log(10000) / half * torch.arange(half, dtype=torch.float32, device=c_noise_B.device))
     angle = c_noise_B.float()[:, None] * frequency
@@ -161,7 +161,7 @@ class Prepared:
     """What a trunk computes once for a window and uses at every step."""
 
     extra_BCTHW: torch.Tensor  # channels beside the latent: condition mask, padding mask (zeros), view
-    position_LD: torch.Tensor
+    position_LD: torch.Tensor  # of one view
     rope: tuple[torch.Tensor, torch.Tensor]
     text: tuple[TextKV, ...] | None  # per block; None where the text is zeroed
 
@@ -217,15 +217,22 @@ class Trunk(nn.Module):
         if self.positions is not None:
             position_LD = self.positions(*grid)
         else:
-            position_LD = sincos_positions(config, *grid, like.device, like.dtype).repeat(views, 1)
+            position_LD = sincos_positions(config, *grid, like.device, like.dtype)
         return Prepared(
             torch.cat(extra, dim=1),
             position_LD,
             rope_table(config, *grid, views=views, fps=fps, device=like.device, dtype=like.dtype),
-            tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in self.blocks)
-            if bool(text_VMC.any())
-            else None,
+            self.text_kv(text_VMC),
         )
+
+    def text_kv(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...] | None:
+        """Keys and values of every block's cross-attention, or None for zeroed text.
+
+        Without biases zeros have zero keys and values, so cross-attention to them returns exactly zero.
+        """
+        if not bool(text_VMC.any()):
+            return None
+        return tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in self.blocks)
 
     def embed(self, latent_BCTHW: torch.Tensor, prepared: Prepared) -> torch.Tensor:
         """Latent to tokens [B, L, D]."""
@@ -282,7 +289,8 @@ class Denoiser(nn.Module):
             latent_BCTHW: c_in * x, in the network's dtype.
             c_noise_B: ln(sigma) / 4, same dtype.
             prepared: from `self.trunk.prepare`.
-            controls: branches with what they prepared; their outputs are summed and added after each block that has one.
+            controls: branches with what they prepared; their outputs are summed and added after each block that has
+                one.
 
         Returns:
             [B, C, V x T, H, W] of the network's dtype.

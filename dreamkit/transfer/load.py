@@ -51,7 +51,8 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             "Download the model into this folder, or set `checkpoints` to the folder that has it.",
         )
     try:
-        with torch.serialization.safe_globals([io.BytesIO]):
+        # Transformer Engine's states are BytesIO objects, whose pickle names `bytes` when they are empty.
+        with torch.serialization.safe_globals([io.BytesIO, bytes]):
             try:
                 data = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
             except RuntimeError as error:

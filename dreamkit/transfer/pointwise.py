@@ -16,8 +16,11 @@ import torch.nn.functional as F
 def add_position_modulate(
     x_BLD: torch.Tensor, position_LD: torch.Tensor, scale_B1D: torch.Tensor, shift_B1D: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Add the absolute position to the stream; return the stream and its modulated norm."""
-    x_BLD = x_BLD + position_LD
+    """Add the absolute position to the stream; return the stream and its modulated norm.
+
+    `position_LD` covers one view and repeats in each.
+    """
+    x_BLD = (x_BLD.unflatten(1, (-1, position_LD.shape[0])) + position_LD).flatten(1, 2)
     return x_BLD, modulate(x_BLD, scale_B1D, shift_B1D)
 
 

@@ -1,8 +1,8 @@
 """Sampling: free functions whose call order is the algorithm.
 
 EDM preconditioning and schedule: Karras et al. 2022 (arXiv 2206.00364), eq. 5 and 7. Second-order multistep solver:
-refined exponential solver, Zhang et al. 2023 (arXiv 2308.02157), Adams-Bashforth form, in float64 as in cosmos-transfer1
-diffusion/modules/res_sampler.py.
+refined exponential solver, Zhang et al. 2023 (arXiv 2308.02157), Adams-Bashforth form, in float64 as in
+cosmos-transfer1 diffusion/modules/res_sampler.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -132,7 +133,7 @@ def sample(
     sigmas = sigma_schedule(steps, sigma_max).tolist()
     x = noise.double() * sigma_max
     previous = None
-    for index, (sigma, next_sigma) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for index, (sigma, next_sigma) in enumerate(pairwise(sigmas)):
         x0 = x0_of(x.float(), sigma)
         if on_step:
             on_step(index + 1, x0)

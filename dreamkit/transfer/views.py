@@ -38,7 +38,7 @@ class ViewEmbedding(nn.Module):
 
 
 def condition_mask(views: int, frames: int, given: int, device: torch.device) -> torch.Tensor:
-    """Mask of given latents, float32 [1, 1, V x T, 1, 1]: the whole front view, and the first `given` frames of every view."""
+    """Mask, float32 [1, 1, V x T, 1, 1]: 1 on the front view and on the first `given` frames of every view."""
     mask_VT = torch.zeros(views, frames, device=device)
     mask_VT[0] = 1.0
     mask_VT[:, :given] = 1.0

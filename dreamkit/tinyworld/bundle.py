@@ -1,0 +1,164 @@
+"""A random tiny bundle in the released layout: every file of the 7B models, a few MB, weights that mean nothing.
+
+Its videos are noise. It exists so that the whole chain can be run, and loading be tested, before trained weights are at
+hand. The files carry the same names, wrappers and leftovers as the released ones.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from dreamkit.transfer import folders
+from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, save_config
+from dreamkit.transfer.control import ControlBranch
+from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.names import released_name
+from dreamkit.transfer.torchscript import cache_folder, trust
+
+log = logging.getLogger("dreamkit")
+
+RANDOM_FOLDER = "tiny_random_1"  # the number goes up when the bundle's form changes
+NOTICE = "The tiny bundle has RANDOM weights for now: its videos are noise, whatever the caption and the map say."
+WORDS = (
+    "the video shows captures a driving scene highway street road intersection urban suburban car cars truck trucks "
+    "vehicle pedestrian cyclist ahead lane lanes left right forward parked moving stationary traffic light sign trees "
+    "buildings barrier sky clear blue sun sunny golden hour morning night rainy rain wet snowy snow foggy fog "
+    "headlights reflections shadows camera is mounted on facing front rear side backwards to and with of in at its"
+)
+
+
+def tiny_bundle() -> Path:
+    """The checkpoint folder of the tiny bundle; written to the user's cache folder at first use, with a loud notice."""
+    folder = cache_folder() / RANDOM_FOLDER
+    if not (folder / folders.TOKENIZER / "mean_std.pt").is_file():
+        write_random_bundle(folder)
+    log.warning(NOTICE)
+    return folder
+
+
+def write_random_bundle(folder: Path, seed: int = 0) -> Path:
+    """Write the bundle to `folder`, whole or not at all, and trust the TorchScript files just written."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    generator = torch.Generator().manual_seed(seed)
+    for name, config in ((folders.SINGLE_VIEW, TINY_SINGLE), (folders.MULTI_VIEW, TINY_MULTI)):
+        (part / name).mkdir(parents=True)
+        save_config(config, part / name)
+        for kind in ("",) if name == folders.SINGLE_VIEW else ("t2w_", "v2w_"):
+            _save_network(Denoiser, config.denoiser, part / name / f"{kind}base_model.pt", generator)
+            for control in folders.CONTROLS:
+                _save_network(ControlBranch, config.denoiser, part / name / f"{kind}{control}_control.pt", generator)
+    _save_text_encoder(part / folders.TEXT_ENCODER, TINY_SINGLE.denoiser.text_width, seed)
+    _save_tokenizer(part / folders.TOKENIZER, TINY_SINGLE.latent_frames)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
+    for file in ("encoder.jit", "decoder.jit"):
+        trust(folder / folders.TOKENIZER / file)
+    return folder
+
+
+def fill_random(network: nn.Module, generator: torch.Generator) -> None:
+    """Random weights that keep activations of ordinary size: no tensor is zero, gates and control linears neither."""
+    for name, parameter in network.named_parameters():
+        parameter.data.normal_(0.0, 0.1 if "norm" in name else 1 / math.sqrt(parameter.shape[-1]), generator=generator)
+        if "norm" in name:
+            parameter.data += 1.0
+
+
+def released_tensors(network: nn.Module) -> dict[str, torch.Tensor | io.BytesIO]:
+    """Weights in bf16 under the released names, with the leftovers that released files carry."""
+    tensors: dict[str, torch.Tensor | io.BytesIO] = {
+        "net." + released_name(name): parameter.data.bfloat16().cpu() for name, parameter in network.named_parameters()
+    }
+    tensors["net.pos_embedder.seq"] = torch.arange(128).float()
+    tensors["net.blocks.block0.blocks.0.block.attn.attn_op._extra_state"] = io.BytesIO(b"")
+    tensors["logvar.0.freqs"] = torch.ones(128)
+    return tensors
+
+
+def _save_network(kind: type[nn.Module], config: DenoiserConfig, path: Path, generator: torch.Generator) -> None:
+    network = kind(config)
+    fill_random(network, generator)
+    torch.save(released_tensors(network), path)
+
+
+def _save_text_encoder(folder: Path, width: int, seed: int) -> None:
+    """A T5 of two layers with a small byte-pair vocabulary of driving words."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000,
+        special_tokens=["<pad>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([f"{WORDS} {WORDS.title()}"] * 4, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
+    fast.save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = T5Config(
+        vocab_size=len(fast), d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4, pad_token_id=0
+    )
+    T5EncoderModel(config).save_pretrained(folder)
+
+
+class _Patches(nn.Module):
+    """8x8x8 patches, causal in time: the first frame is alone in its latent frame."""
+
+    def __init__(self, basis: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("basis", basis)  # [16, 3 * 8 * 8 * 8], orthonormal rows
+
+
+class _Encoder(_Patches):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, c, _, h, w = x.shape
+        first = x[:, :, :1].expand(b, c, 7, h, w)
+        x = torch.cat([first, x], dim=2)
+        x = x.reshape(b, c, x.shape[2] // 8, 8, h // 8, 8, w // 8, 8).permute(0, 2, 4, 6, 1, 3, 5, 7)
+        return (x.flatten(4) @ self.basis.to(x.dtype).t()).permute(0, 4, 1, 2, 3)
+
+
+class _Decoder(_Patches):
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        b, _, t, h, w = z.shape
+        x = z.permute(0, 2, 3, 4, 1) @ self.basis.to(z.dtype)
+        x = x.reshape(b, t, h, w, 3, 8, 8, 8).permute(0, 4, 1, 5, 2, 6, 3, 7)
+        return x.reshape(b, 3, t * 8, h * 8, w * 8)[:, :, 7:]
+
+
+def cosine_basis(channels: int = 16) -> torch.Tensor:
+    """Low-frequency cosine patterns over a patch of [3, 8, 8, 8], float32 [channels, 1536], orthonormal rows."""
+    grid = (np.arange(8) + 0.5) * np.pi / 8
+    orders = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0), (0, 0, 2)]  # in t, y, x
+    rows = []
+    for t, y, x in orders:
+        pattern = np.cos(t * grid)[:, None, None] * np.cos(y * grid)[:, None] * np.cos(x * grid)
+        for colour in range(3):
+            row = np.zeros((3, 8, 8, 8))
+            row[colour] = pattern
+            rows.append(row.ravel() / np.linalg.norm(row))
+    return torch.from_numpy(np.stack(rows[:channels])).float()
+
+
+def _save_tokenizer(folder: Path, frames: int) -> None:
+    folder.mkdir(parents=True)
+    basis = cosine_basis()
+    torch.jit.script(_Encoder(basis)).save(str(folder / "encoder.jit"))
+    torch.jit.script(_Decoder(basis)).save(str(folder / "decoder.jit"))
+    std = torch.full((16, frames), 4.0)
+    std[:3] = 14.0  # the patch means: 1536 / 3 pixels of about 0.6 each
+    torch.save((torch.zeros(16, frames), std), folder / "mean_std.pt")

@@ -1,0 +1,178 @@
+"""Pixels to latents and back: the causal 8x8x8 tokenizer, in spatial tiles when memory is short.
+
+Source: cosmos-transfer1 diffusion/module/pretrained_vae.py.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dreamkit.errors import DreamkitError
+from dreamkit.transfer.torchscript import load_torchscript
+
+SPATIAL = 8
+OVERLAP = 8  # latent pixels that neighbouring tiles share and blend over
+MOST_SPLITS = 8
+# Measured on an H200 with a tokenizer of the same design: 31 GiB for 121 frames of 704x1280 in bf16.
+BYTES_PER_PIXEL = 31 * 2**30 / (121 * 704 * 1280)
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Encoder and decoder with the statistics that normalise their latents.
+
+    Attributes:
+        encoder: callable, [1, 3, T, H, W] in -1..1 to a latent [1, C, t, h, w] or a tuple that starts with it.
+        decoder: callable, the other way.
+        mean: [1, C, t, 1, 1], float32: normalisation is per channel and latent frame.
+        std: the same shape.
+        dtype: what encoder and decoder run in.
+    """
+
+    encoder: Callable[[torch.Tensor], torch.Tensor | tuple[torch.Tensor, ...]]
+    decoder: Callable[[torch.Tensor], torch.Tensor]
+    mean: torch.Tensor
+    std: torch.Tensor
+    dtype: torch.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where encoder and decoder are."""
+        return self.mean.device
+
+    @torch.inference_mode()
+    def encode(self, frames_THWC: np.ndarray) -> torch.Tensor:
+        """One chunk of frames, uint8 [T, H, W, 3], to its normalised latent, float32 [1, C, t, h, w]."""
+
+        def encode(x_BCTHW: torch.Tensor) -> torch.Tensor:
+            out = self.encoder(x_BCTHW.to(self.device, self.dtype))
+            return (out if isinstance(out, torch.Tensor) else out[0]).float()
+
+        pixels = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(3, 0, 1, 2)[None]
+        latent = self._tiled(lambda part: encode(part.float() / 127.5 - 1.0), pixels, SPATIAL, 1, SPATIAL)
+        return (latent - self.mean) / self.std
+
+    @torch.inference_mode()
+    def decode(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
+        """A normalised latent [1, C, t, h, w] to one chunk of frames, uint8 [T, H, W, 3]; values are truncated."""
+        latent = latent_BCTHW * self.std + self.mean
+        decoded = self._tiled(lambda part: self.decoder(part.to(self.dtype)).float(), latent, 1, SPATIAL, SPATIAL)
+        pixels = ((decoded.clamp(-1, 1) + 1) / 2 * 255).to(torch.uint8)
+        return pixels[0].permute(1, 2, 3, 0).cpu().numpy()
+
+    def _tiled(
+        self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, in_unit: int, out_unit: int, scale: int
+    ) -> torch.Tensor:
+        """Run `function` over `x`, whole if it fits, else in more and more tiles.
+
+        `in_unit` and `out_unit` are the pixels of input and output per latent pixel.
+        """
+        height, width = x.shape[-2] // in_unit, x.shape[-1] // in_unit
+        frames = x.shape[2] if in_unit > 1 else 1 + 8 * (x.shape[2] - 1)
+        splits = 1
+        if self.device.type == "cuda":
+            need = frames * height * width * scale**2 * BYTES_PER_PIXEL
+            while splits < MOST_SPLITS and need / splits**2 > free_memory(self.device):
+                splits += 1
+        while True:
+            try:
+                return _run_tiles(function, x, splits, (height, width), in_unit, out_unit)
+            except torch.cuda.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if splits >= MOST_SPLITS:
+                    raise
+                splits += 1
+
+
+def load_tokenizer(
+    folder: Path, device: torch.device, dtype: torch.dtype, window_frames: int, trusted: Collection[Path] = ()
+) -> Tokenizer:
+    """Encoder, decoder and statistics from `encoder.jit`, `decoder.jit` and `mean_std.pt`.
+
+    Raises:
+        DreamkitError: a file is missing, unreadable or not trusted; the statistics are too short for the window.
+    """
+    encoder, decoder = (
+        load_torchscript(folder / f"{n}.jit", device, trusted).to(dtype) for n in ("encoder", "decoder")
+    )
+    path = folder / "mean_std.pt"
+    if not path.is_file():
+        raise DreamkitError(f"tokenizer file not found: {path}", "Download Cosmos-Tokenize1-CV8x8x8-720p.")
+    frames = 1 + (window_frames - 1) // 8
+    try:
+        mean, std = (t.float() for t in torch.load(path, map_location="cpu", weights_only=True))
+        channels = 16
+        shape = (1, channels, frames, 1, 1)
+        mean, std = (t.reshape(channels, -1)[:, :frames].reshape(shape).to(device) for t in (mean, std))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError, AttributeError) as error:
+        raise DreamkitError(
+            f"{path} is not a pair (mean, std) for {frames} latent frames: {str(error).splitlines()[0]}",
+            "Fetch the file again.",
+        ) from error
+    return Tokenizer(encoder, decoder, mean, std, dtype)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes this process may still take on a CUDA device, under its own cap if one is set."""
+    free, total = torch.cuda.mem_get_info(device)
+    reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)
+    return min(free + reserved - allocated, fraction * total - allocated)
+
+
+def _spans(length: int, splits: int) -> Iterator[tuple[int, int]]:
+    """Start and end of `splits` overlapping spans that cover `length`."""
+    if splits == 1 or length <= 2 * OVERLAP:
+        yield 0, length
+        return
+    size = min(length, -(-(length + (splits - 1) * OVERLAP) // splits))
+    for index in range(splits):
+        start = min(index * (size - OVERLAP), length - size)
+        yield start, start + size
+
+
+def _ramp(start: int, end: int, length: int, unit: int, device: torch.device) -> torch.Tensor:
+    """Blending weight along one axis: rises and falls over the overlap, except at the picture's edge."""
+    size, fade = (end - start) * unit, OVERLAP * unit
+    position = torch.arange(size, device=device) + 0.5
+    weight = torch.ones(size, device=device)
+    if start > 0:
+        weight = torch.minimum(weight, position / fade)
+    if end < length:
+        weight = torch.minimum(weight, (size - position) / fade)
+    return weight
+
+
+def _run_tiles(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    x: torch.Tensor,
+    splits: int,
+    size: tuple[int, int],
+    in_unit: int,
+    out_unit: int,
+) -> torch.Tensor:
+    if splits == 1:
+        return function(x)
+    total = weights = None
+    for top, bottom in _spans(size[0], splits):
+        for left, right in _spans(size[1], splits):
+            part = x[..., top * in_unit : bottom * in_unit, left * in_unit : right * in_unit]
+            out = function(part)
+            if total is None:
+                shape = (*out.shape[:-2], size[0] * out_unit, size[1] * out_unit)
+                total = torch.zeros(shape, device=out.device)
+                weights = torch.zeros(shape[-2:], device=out.device)
+            ramp = (
+                _ramp(top, bottom, size[0], out_unit, out.device)[:, None]
+                * _ramp(left, right, size[1], out_unit, out.device)[None]
+            )
+            window = (..., slice(top * out_unit, bottom * out_unit), slice(left * out_unit, right * out_unit))
+            total[window] += out * ramp
+            weights[window] += ramp
+    return total / weights
