@@ -1,0 +1,136 @@
+"""RDS-HQ tars in memory: members by key, decoded without unpacking to disk; and the same tars written.
+
+A member is named `<clip>.<key>` (webdataset) or just `<key>`. Whatever is wrong with the bytes ends in a DreamkitError
+that names the file and the member.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamkit.errors import DreamkitError
+from dreamkit.files import replacing
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Tar:
+    """An indexed tar: for each key (name without the clip prefix) where its bytes lie."""
+
+    path: Path
+    members: dict[str, tuple[int, int]]
+
+    def read(self, key: str) -> bytes:
+        """The bytes of one member."""
+        offset, size = self.members[key]
+        with decoding(self.path, key), self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def json(self, key: str) -> Any:
+        """One member decoded as JSON."""
+        with decoding(self.path, key):
+            return json.loads(self.read(key))
+
+    def array(self, key: str) -> np.ndarray:
+        """One member decoded as .npy."""
+        with decoding(self.path, key):
+            return decode_npy(self.read(key))
+
+    def arrays(self, key: str) -> dict[str, np.ndarray]:
+        """One member decoded as .npz."""
+        with decoding(self.path, key), np.load(io.BytesIO(self.read(key)), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+
+@contextmanager
+def decoding(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on bad bytes into a DreamkitError that names the file and the member.
+
+    The decoders (JSON, npy, npz, tar) raise a dozen kinds of exception on damaged bytes, up to MemoryError and
+    RecursionError, hence the wide net; nothing but decoding happens inside.
+    """
+    try:
+        yield
+    except DreamkitError:
+        raise
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise DreamkitError(f"{path}: {what} cannot be read ({detail})", "Fetch or convert this file again.") from error
+
+
+def decode_npy(data: bytes) -> np.ndarray:
+    """An .npy file's array; refuses pickles and headers that promise more than the bytes hold."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, not numbers")
+    count = int(np.prod(shape, dtype=object)) if shape else 1
+    if count < 0 or count * dtype.itemsize > len(data) - stream.tell():
+        raise ValueError(f"its header promises {count} numbers, more than the file holds")
+    values = np.frombuffer(data, dtype, count, stream.tell())
+    return values.reshape(shape, order="F" if fortran else "C").copy()
+
+
+def open_tar(path: Path, clip: str) -> Tar:
+    """Index a tar; raises DreamkitError when it is missing, not a tar, or truncated."""
+    path = Path(path)
+    if not path.is_file():
+        raise DreamkitError(f"{path} is missing", "Fetch it, or check the folder and the clip's name.")
+    members: dict[str, tuple[int, int]] = {}
+    with decoding(path, "this tar"), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                if member.isfile():
+                    if member.offset_data + member.size > size:
+                        raise tarfile.ReadError("it ends in the middle of a member")
+                    members[_key(member.name, clip)] = (member.offset_data, member.size)
+        file.seek(max(0, size - _BLOCK))
+        # tarfile takes a cut between two members for the end; a whole tar ends in blocks of zeros.
+        if size % _BLOCK or file.read(_BLOCK) != bytes(_BLOCK):
+            raise tarfile.ReadError("it is truncated: the end mark is missing")
+    return Tar(path, members)
+
+
+def _key(name: str, clip: str) -> str:
+    base = name.rpartition("/")[2]
+    return base[len(clip) + 1 :] if base.startswith(f"{clip}.") else base
+
+
+def encode_npy(array: np.ndarray) -> bytes:
+    """An array as .npy bytes."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def encode_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Named arrays as compressed .npz bytes."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def write_tar(path: Path, clip: str, members: Mapping[str, bytes]) -> None:
+    """Write `<clip>.<key>` members; the file appears whole or not at all, and equal input gives equal bytes."""
+    with replacing(Path(path)) as partial, tarfile.open(partial, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for key, data in members.items():
+            info = tarfile.TarInfo(f"{clip}.{key}")
+            info.size = len(data)
+            info.mode = 0o644
+            tar.addfile(info, io.BytesIO(data))
