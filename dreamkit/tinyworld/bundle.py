@@ -56,7 +56,7 @@ def write_random_bundle(folder: Path, seed: int = 0) -> Path:
             _save_network(Denoiser, config.denoiser, part / name / f"{kind}base_model.pt", generator)
             for control in folders.CONTROLS:
                 _save_network(ControlBranch, config.denoiser, part / name / f"{kind}{control}_control.pt", generator)
-    _save_text_encoder(part / folders.TEXT_ENCODER, TINY_SINGLE.denoiser.text_width, seed)
+    save_text_encoder(part / folders.TEXT_ENCODER, TINY_SINGLE.denoiser.text_width, seed)
     _save_tokenizer(part / folders.TOKENIZER, TINY_SINGLE.latent_frames)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
@@ -90,7 +90,7 @@ def _save_network(kind: type[nn.Module], config: DenoiserConfig, path: Path, gen
     torch.save(released_tensors(network), path)
 
 
-def _save_text_encoder(folder: Path, width: int, seed: int) -> None:
+def save_text_encoder(folder: Path, width: int, seed: int) -> None:
     """A T5 of two layers with a small byte-pair vocabulary of driving words."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel

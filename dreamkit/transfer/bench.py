@@ -229,7 +229,7 @@ def bench_load(root: Path, model: str, device: torch.device) -> None:
         read = _status("/proc/self/io", "read_bytes") - read_before
         anonymous = _status("/proc/self/status", "RssAnon") * 1024
         print(
-            f"load    {path.name:22s} {state}: {size / GIB:.2f} GiB in {seconds:.2f} s, {size / seconds / 1e9:.2f} GB/s, "
+            f"load    {path.name} {state}: {size / GIB:.2f} GiB in {seconds:.2f} s, {size / seconds / 1e9:.2f} GB/s, "
             f"read from disk {read / GIB:.2f} GiB, host memory of its own {anonymous / GIB:.2f} GiB",
             flush=True,
         )

@@ -56,10 +56,14 @@ def has_extension(checkpoints: Path, controls: Sequence[str], control_files: Map
 
 
 def checksums(checkpoints: Path, files: Sequence[Path]) -> dict[str, str]:
-    """Fingerprint of every file, by its path relative to `checkpoints` where it lies there."""
+    """Fingerprint of every file that is there, by its path relative to `checkpoints` where it lies there."""
     root = checkpoints.resolve()
     named = ((f.resolve(), f) for f in files)
-    return {str(real.relative_to(root)) if real.is_relative_to(root) else str(f): fingerprint(f) for real, f in named}
+    return {
+        str(real.relative_to(root)) if real.is_relative_to(root) else str(f): fingerprint(f)
+        for real, f in named
+        if f.is_file()
+    }
 
 
 def check(controls: Sequence[str]) -> Sequence[str]:
