@@ -22,3 +22,7 @@ class DreamkitError(Exception):
     def __reduce__(self) -> tuple[type[DreamkitError], tuple[str, str]]:
         # The default pickles args only; worker processes must not lose the hint.
         return type(self), (self.message, self.hint)
+
+    def _render_traceback_(self) -> list[str]:
+        # What IPython prints for it: a notebook shows the message, no stack.
+        return [f"{type(self).__name__}: {self}"]

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, fingerprints, and the nearest name for a misspelt one."""
+"""Files that appear whole or not at all, their checksums, and the nearest name for a misspelt one."""
 
 from __future__ import annotations
 
@@ -148,10 +148,10 @@ def fingerprint(path: Path) -> str:
     return f"sampled-sha256:{digest.hexdigest()}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, letter case aside, or None when none is close."""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name most like `name`, letter case aside, or None when none is as close as `cutoff` (0 to 1)."""
     by_lower = {other.lower(): other for other in known}
-    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import itertools
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -65,17 +67,28 @@ def probe(path: Path) -> VideoInfo:
     return _probe_av(path) if _has("av") else _probe_opencv(path)
 
 
-def read_video(path: Path, max_frames: int | None = None) -> np.ndarray:
-    """Decode to uint8 [T, H, W, 3], RGB, all frames or the first `max_frames`.
+def read_video(path: Path, max_frames: int | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode to uint8 [T, H, W, 3], RGB.
+
+    Args:
+        path: the file.
+        max_frames: only the first so many.
+        size: (height, width) to stretch every frame to while reading, as `resize` does.
 
     Raises:
         DreamkitError: missing, unreadable, or fewer frames than the file says it has.
     """
     info = probe(path)
     wanted = info.frames if max_frames is None else min(info.frames, max_frames)
-    frames_thwc = np.empty((wanted, info.height, info.width, 3), np.uint8)
-    read = _read_av if _has("av") else _read_opencv
-    count = read(path, frames_thwc)
+    height, width = size or (info.height, info.width)
+    frames_thwc = np.empty((wanted, height, width, 3), np.uint8)
+    decode = _decode_av if _has("av") else _decode_opencv
+    count = 0
+    for picture in itertools.islice(decode(path), wanted):
+        if picture.shape[:2] != (info.height, info.width):
+            raise DreamkitError(f"The video {path} changes its size at frame {count}.", "Encode it again in one size.")
+        frames_thwc[count] = resize(picture[None], height, width)[0]
+        count += 1
     if count < wanted:
         raise DreamkitError(
             f"The video {path} is damaged: {count} of its {info.frames} frames could be read.", UNREADABLE_HINT
@@ -109,26 +122,16 @@ def _checked(path: Path, info: VideoInfo, declared: int) -> VideoInfo:
     return info
 
 
-def _read_av(path: Path, frames_thwc: np.ndarray) -> int:
+def _decode_av(path: Path) -> Iterator[np.ndarray]:
     import av
 
-    count = 0
     try:
         with av.open(str(path)) as container:
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
-                if count == len(frames_thwc):
-                    break
-                picture = frame.to_ndarray(format="rgb24")
-                if picture.shape != frames_thwc.shape[1:]:
-                    raise DreamkitError(f"The video {path} changes its size at frame {count}.", "Encode it again.")
-                frames_thwc[count] = picture
-                count += 1
+                yield frame.to_ndarray(format="rgb24")
     except av.FFmpegError as error:
-        raise DreamkitError(
-            f"The video {path} is damaged at frame {count}: {error.strerror or error}.", UNREADABLE_HINT
-        ) from error
-    return count
+        raise DreamkitError(f"The video {path} is damaged: {error.strerror or error}.", UNREADABLE_HINT) from error
 
 
 def _probe_opencv(path: Path) -> VideoInfo:
@@ -147,17 +150,16 @@ def _probe_opencv(path: Path) -> VideoInfo:
     return _checked(path, VideoInfo(count, fps, height, width), declared)
 
 
-def _read_opencv(path: Path, frames_thwc: np.ndarray) -> int:
+def _decode_opencv(path: Path) -> Iterator[np.ndarray]:
     capture = cv2.VideoCapture(str(path))
     try:
-        for count, frame in enumerate(frames_thwc):
+        while True:
             good, picture = capture.read()
             if not good:
-                return count
-            cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=frame)
+                return
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
-    return len(frames_thwc)
 
 
 def write_video(path: Path, frames_thwc: np.ndarray, fps: float, crf: int = 18) -> None:

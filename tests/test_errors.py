@@ -7,3 +7,9 @@ def test_message_and_hint_survive_a_process_boundary():
     error = pickle.loads(pickle.dumps(DreamkitError("caption is empty: a.txt", "Write one sentence.")))
     assert (error.message, error.hint) == ("caption is empty: a.txt", "Write one sentence.")
     assert str(error) == "caption is empty: a.txt\n  -> Write one sentence."
+
+
+def test_a_notebook_shows_the_message_without_a_stack():
+    assert DreamkitError("a.txt is empty.", "Write.")._render_traceback_() == [
+        "DreamkitError: a.txt is empty.\n  -> Write."
+    ]

@@ -1,0 +1,276 @@
+"""One pydantic model per notebook: the names, bounds and meanings of its parameters.
+
+A notebook's parameters cell, `params/*.yaml` and the command line all come through `parse`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dreamkit import guardrail as guardrails
+from dreamkit.cameras import read_folders
+from dreamkit.errors import DreamkitError
+from dreamkit.files import nearest, read_text
+from dreamkit.specs import read_weight
+from dreamkit.workspace import CONTROLS, Workspace, from_home
+
+P = TypeVar("P", bound="Params")
+# Names people use for a parameter that is called otherwise here.
+ALIASES = {
+    "steps": "num_steps",
+    "controlnet_specs": "spec",
+    "checkpoint_dir": "checkpoints",
+    "offload_diffusion_transformer": "offload",
+}
+
+
+class Params(BaseModel):
+    """What both generation notebooks take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    notebook: ClassVar[str]
+    stage: ClassVar[str]
+
+    workspace: str = Field("outputs", min_length=1, description="folder of conditions, captions and results")
+    checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
+    clips: list[str] = Field([], description="clips to run; empty: every clip with a caption")
+    styles: list[str] = Field([], description="styles to run; empty: every style the caption file has")
+    chunks: list[int] = Field([0], description="chunk numbers of each clip; empty: all there are")
+    spec: str = Field("", description="control spec file; empty: the working folder's, then the workspace's")
+    controls: list[str] = Field([], description="hdmap, lidar or both; empty: those of the spec")
+    control_weight: float | str | dict[str, float | str] | None = Field(
+        None, description="one weight, or {control: weight}; a number from 0 or a .pt map; None: the spec's"
+    )
+    num_steps: int = Field(35, ge=1, le=1000, description="denoising steps")
+    guidance: float = Field(5.0, ge=0, le=50, description="how strongly the caption is followed")
+    seed: int = Field(1, ge=0, lt=2**31, description="seed of the run")
+    seed_mode: Literal["clip", "upstream"] = Field(
+        "clip", description="clip: each video its own seed, from seed, clip and style; upstream: seed for all"
+    )
+    fps: int = Field(24, ge=1, le=60, description="frames a second of the result, whatever the input's")
+    preset: Literal["exact"] = Field("exact", description="exact: the arithmetic of the released models")
+    attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
+        "auto", description="attention kernel; auto: the quickest"
+    )
+    device: str = Field("", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU")
+    offload: bool = Field(False, description="move the denoiser off the GPU while it is not needed")
+    num_gpus: int = Field(1, ge=1, description="GPUs for one video; 1 for now")
+    guardrail: str = Field("none", description="prompt and video check; none for now")
+    camera_table: str = Field("", description="YAML of `folder: camera` lines for other camera folder names")
+    trust_jit: list[str] = Field([], description="TorchScript files to run although their checksum is not known")
+    overwrite: bool = Field(False, description="replace videos that dreamkit did not make, too")
+    skip_bad: bool = Field(False, description="leave out clips with a problem instead of refusing the run")
+
+    @field_validator("controls")
+    @classmethod
+    def _known_controls(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in CONTROLS:
+                close = nearest(name, CONTROLS)
+                raise ValueError(
+                    f"unknown control {name!r}; " + (f"did you mean {close!r}?" if close else "hdmap, lidar")
+                )
+        if len(set(names)) < len(names):
+            raise ValueError("a control stands twice")
+        return names
+
+    @field_validator("control_weight")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if unknown := [name for name in value if name not in CONTROLS]:
+                raise ValueError(f"names the unknown control {unknown[0]!r}; known are {', '.join(CONTROLS)}")
+            return {name: read_weight(weight) for name, weight in value.items()}
+        return None if value is None else read_weight(value)
+
+    @field_validator("chunks")
+    @classmethod
+    def _chunk_numbers(cls, numbers: list[int]) -> list[int]:
+        if any(number < 0 for number in numbers):
+            raise ValueError("chunks are numbered from 0")
+        return sorted(set(numbers))
+
+    @field_validator("guidance")
+    @classmethod
+    def _finite(cls, value: float) -> float:
+        if not math.isfinite(value):
+            raise ValueError("must be a finite number")
+        return value
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _one_gpu(cls, number: int) -> int:
+        if number > 1:
+            raise ValueError("one video runs on one GPU in this version; set it to 1")
+        return number
+
+    @field_validator("guardrail")
+    @classmethod
+    def _known_guardrail(cls, asked: str) -> str:
+        if reason := guardrails.refusal(asked):
+            raise ValueError(reason)
+        return asked
+
+    def open_workspace(self) -> Workspace:
+        """The workspace these parameters name, with its camera folders.
+
+        Raises:
+            DreamkitError: the camera table cannot be used.
+        """
+        return Workspace(self.workspace, read_folders(from_home(self.camera_table) if self.camera_table else None))
+
+
+class SingleViewParams(Params):
+    """Notebook 04: the front video."""
+
+    notebook: ClassVar[str] = "04_single_view"
+    stage: ClassVar[str] = "single_view"
+
+    negative_prompt: str = Field("", description="what the video should not look like; empty: upstream's text")
+    windows: Literal["first", "all"] = Field(
+        "first", description="first: 121 frames; all: the whole condition, with a jump every 120 frames"
+    )
+
+
+class MultiViewParams(Params):
+    """Notebook 05: the six views."""
+
+    notebook: ClassVar[str] = "05_multi_view"
+    stage: ClassVar[str] = "multi_view"
+
+    guidance: float = Field(3.0, ge=0, le=50, description="how strongly the caption is followed")
+    views: Literal[6, 5] = Field(6, description="6, or 5 for a rig without a rear camera and your own control file")
+    num_input_frames: Literal[9, 1] = Field(9, description="frames that a later window takes from the one before")
+
+
+MODELS: dict[str, type[Params]] = {model.notebook: model for model in (SingleViewParams, MultiViewParams)}
+
+
+def model_of(notebook: str) -> type[Params]:
+    """The model of a notebook's parameters, by its name without folder and suffix.
+
+    Raises:
+        DreamkitError: no notebook of that name.
+    """
+    if notebook not in MODELS:
+        close = nearest(notebook, MODELS)
+        raise DreamkitError(
+            f"There is no notebook {notebook!r}.",
+            f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}.",
+        )
+    return MODELS[notebook]
+
+
+def parse(model: type[P], values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> P:
+    """Check values against a model; every problem in one error.
+
+    Args:
+        model: the notebook's.
+        values: parameter -> value; names of ALIASES are understood.
+        source: where the values come from, for the message.
+        origins: name -> where that one comes from, when several sources were joined.
+
+    Raises:
+        DreamkitError: unknown names (with the nearest known one) or values outside their bounds.
+    """
+    known, named, origins = model.model_fields, {}, origins or {}
+    problems = []
+    for name, value in values.items():
+        target = name if name in known else ALIASES.get(name, name)
+        if target not in known:
+            close = nearest(str(name), [*known, *ALIASES])
+            problems.append(f"{_told(name, origins)}: not a parameter" + (f"; did you mean {close}?" if close else ""))
+        elif target in named:
+            problems.append(f"{_told(name, origins)}: the same as {target}, which is given too")
+        else:
+            named[target] = value
+    parsed = None
+    try:
+        parsed = model(**named)
+    except ValidationError as error:
+        for name, lines in _by_name(error).items():
+            problems.append(f"{_told(name, origins)} = {named[name]!r}: {' or '.join(dict.fromkeys(lines))}")
+    if problems or parsed is None:
+        raise DreamkitError(
+            f"{source}: {len(problems)} parameter{'s' if len(problems) > 1 else ''} cannot be used.\n  "
+            + "\n  ".join(problems),
+            f"The parameters and their bounds: dreamkit run {model.notebook} --show.",
+        )
+    return parsed
+
+
+def _told(name: str, origins: Mapping[str, str]) -> str:
+    return f"{name} ({origins[name]})" if name in origins else name
+
+
+def _by_name(error: ValidationError) -> dict[str, list[str]]:
+    lines: dict[str, list[str]] = {}
+    for problem in error.errors():
+        name, message = str(problem["loc"][0]), problem["msg"]
+        lines.setdefault(name, []).append(message.removeprefix("Value error, ").removeprefix("Input "))
+    return lines
+
+
+def from_cell(notebook: str, namespace: Mapping[str, Any]) -> Any:
+    """The parameters of a running notebook, from the variables of its parameters cell.
+
+    A plain value under a name that is nearly a parameter's counts as a misspelt one: papermill puts parameters it does
+    not know into the notebook with no more than a warning.
+
+    Raises:
+        DreamkitError: as `parse`.
+    """
+    model = model_of(notebook)
+    plain = (str, int, float, bool, list, dict, type(None))
+    values = {
+        name: value
+        for name, value in namespace.items()
+        if type(value) in plain and not name.startswith("_") and name not in ("In", "Out")
+    }
+    given = {
+        name: value
+        for name, value in values.items()
+        if name in model.model_fields or name in ALIASES or nearest(name, model.model_fields, cutoff=0.8)
+    }
+    return parse(model, given, f"The parameters of notebook {notebook}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of flat `name: value` lines.
+
+    Raises:
+        DreamkitError: missing, not YAML (line and column), or not such a table.
+    """
+    text = read_text(path, "parameter file")
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise DreamkitError(
+            f"The parameter file {path} is not valid YAML{where}.", "It has one `name: value` a line."
+        ) from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise DreamkitError(f"The parameter file {path} is no table of parameters.", "It has one `name: value` a line.")
+    return values
+
+
+def table(model: type[Params]) -> list[tuple[str, str, str, str]]:
+    """Rows of (name, default, bounds, meaning) for every parameter."""
+    schema = model.model_json_schema()["properties"]
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    rows = []
+    for name, field in model.model_fields.items():
+        rules = schema[name]
+        bounds = [f"{sign} {rules[key]:g}" for key, sign in signs.items() if key in rules]
+        bounds += [
+            " | ".join(str(choice) for choice in rules.get("enum", [rules["const"]] if "const" in rules else []))
+        ]
+        rows.append((name, repr(field.default), ", ".join(filter(None, bounds)), field.description or ""))
+    return rows

@@ -1,0 +1,287 @@
+"""Control specs, in upstream's form: which controls, how strong, from which videos and checkpoint files.
+
+    {"hdmap": {"control_weight": 1, "input_control": "outputs/hdmap/.../<sample_name>_0.mp4", "ckpt_path": "..."}}
+
+`input_control` is one path (front view) or one per view; `control_weight` a number or the path of a `.pt` weight map;
+scalars beside the controls are parameters. Form and defaults: cosmos-transfer1
+diffusion/inference/inference_utils.py (load_controlnet_specs, validate_controlnet_specs).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dreamkit.cameras import SIX_VIEWS, Rig
+from dreamkit.errors import DreamkitError
+from dreamkit.files import nearest, read_json, write_json
+from dreamkit.workspace import CONTROLS, Chunk, Workspace, from_home, home
+
+log = logging.getLogger(__name__)
+SAMPLE_NAME = "<sample_name>"
+DEFAULT_WEIGHT = 0.5  # upstream's, for a control without one
+_KEYS = ("control_weight", "input_control", "ckpt_path")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control of a spec.
+
+    Attributes:
+        name: "hdmap" or "lidar".
+        weight: at least 0, or the path of a weight map as the spec writes it.
+        inputs: paths as the spec writes them: none (the workspace's files), one, or one per view.
+        checkpoint: `ckpt_path` as the spec writes it.
+    """
+
+    name: str
+    weight: float | str = DEFAULT_WEIGHT
+    inputs: tuple[str, ...] = ()
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The controls of a run, the scalars that stood beside them, and the file they came from."""
+
+    controls: dict[str, Control]
+    scalars: dict[str, Any] = field(default_factory=dict)
+    source: Path | None = None
+
+    def __str__(self) -> str:
+        rows = [f"  {name}: weight {control.weight}" for name, control in self.controls.items()]
+        return "\n".join([f"controls, from {self.source} (edit it and run this cell again)", *rows])
+
+
+def parse(data: Mapping[str, Any], source: Path | None = None) -> Spec:
+    """Read a spec's JSON object; every problem of it in one error.
+
+    Raises:
+        DreamkitError: an unknown control or key, a weight that is negative or neither number nor `.pt` path, an
+            `input_control` that is neither a path nor a list of paths; or no control at all.
+    """
+    controls, scalars, problems = {}, {}, []
+    for name, value in data.items():
+        if name in CONTROLS and isinstance(value, Mapping):
+            controls[name], found = _control(name, value)
+            problems += found
+        elif name in CONTROLS:
+            problems.append(f"{name} must be an object {{...}}, not {value!r}")
+        elif isinstance(value, Mapping | list):
+            close = nearest(name, CONTROLS)
+            problems.append(
+                f"unknown control {name!r}; these models know {' and '.join(CONTROLS)}"
+                + (f"; did you mean {close!r}?" if close else "")
+            )
+        else:
+            scalars[name] = value
+    if not controls and not problems:
+        problems.append(f"it names no control; add one of {', '.join(CONTROLS)}")
+    if problems:
+        raise DreamkitError(
+            f"The control spec {source or ''} cannot be used: {'; '.join(problems)}.".replace("  ", " "),
+            'The smallest one is {"hdmap": {"control_weight": 1}}.',
+        )
+    return Spec(controls, scalars, source)
+
+
+def _control(name: str, value: Mapping[str, Any]) -> tuple[Control, list[str]]:
+    problems = []
+    for key in value:
+        if key not in _KEYS:
+            close = nearest(key, _KEYS)
+            wanted = f"did you mean {close!r}?" if close else f"known are {', '.join(_KEYS)}"
+            problems.append(f"{name}.{key} is not known; {wanted}")
+    weight: float | str = DEFAULT_WEIGHT
+    try:
+        weight = read_weight(value.get("control_weight", DEFAULT_WEIGHT))
+    except ValueError as error:
+        problems.append(f"{name}.control_weight {error}")
+    given = value.get("input_control", ())
+    inputs = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (None,)
+    if not all(isinstance(path, str) and path.strip() for path in inputs):
+        problems.append(f"{name}.input_control must be a path or a list of paths, not {given!r}")
+        inputs = ()
+    checkpoint = value.get("ckpt_path")
+    if not isinstance(checkpoint, str | None):
+        problems.append(f"{name}.ckpt_path must be a path, not {checkpoint!r}")
+        checkpoint = None
+    return Control(name, weight, inputs, checkpoint or None), problems
+
+
+def read_weight(value: object) -> float | str:
+    """A control weight: a finite number of at least 0 (also written as text), or the path of a `.pt` map.
+
+    Raises:
+        ValueError: anything else, with the rest of a sentence that begins with the weight's name.
+    """
+    if isinstance(value, str) and value.strip().endswith(".pt"):
+        return value.strip()
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a number or the path of a .pt map, not {value!r}") from None
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(f"must be a number or the path of a .pt map, not {value!r}")
+    if number < 0:
+        raise ValueError(f"is {number:g}; a weight cannot be negative")
+    return number
+
+
+def read(path: Path) -> Spec:
+    """Read and check a spec file; see `files.read_json` and `parse` for what is refused."""
+    return parse(read_json(path, "control spec"), path)
+
+
+def find(stage: str, asked: str, ws: Workspace) -> Path | None:
+    """The spec file of a stage: where the parameter says, else in the working folder, else in the workspace.
+
+    Raises:
+        DreamkitError: the parameter names a file that is not there.
+    """
+    if asked:
+        path = from_home(asked)
+        read_json(path, "control spec")  # says what is there instead
+        return path
+    places = (home() / f"{stage}_spec.json", ws.spec(stage))
+    return next((path for path in places if path.is_file()), None)
+
+
+def ensure(
+    stage: str,
+    asked: str,
+    ws: Workspace,
+    controls: Sequence[str] = (),
+    weights: float | str | Mapping[str, Any] | None = None,
+    rig: Rig = SIX_VIEWS,
+) -> Spec:
+    """The spec to run with: the one that `find` finds, or one written into the workspace for the user to edit.
+
+    Args:
+        stage: "single_view" or "multi_view".
+        asked: the `spec` parameter; may be empty.
+        ws: the workspace.
+        controls: when given, these controls run: those the spec lacks are added with defaults, others left out.
+        weights: when given, replaces the spec's weights: one for all, or control -> weight.
+        rig: the views that a written multi-view spec lists.
+
+    Raises:
+        DreamkitError: the spec cannot be used, or `controls` or `weights` names an unknown control.
+    """
+    path = find(stage, asked, ws)
+    wanted = tuple(controls) or ("hdmap",)
+    if path is None:
+        path = ws.spec(stage)
+        default = 1.0 if len(wanted) == 1 else DEFAULT_WEIGHT
+        write_json(path, _default(stage, ws, {name: _weight_of(name, weights, default) for name in wanted}, rig))
+        log.info("wrote the control spec %s; edit it to change controls, weights or videos", path)
+    spec = read(path)
+    names = tuple(controls) or tuple(spec.controls)
+    if isinstance(weights, Mapping) and (unused := set(weights) - set(names)):
+        raise DreamkitError(
+            f"control_weight names {', '.join(sorted(unused))}, which does not run; {', '.join(names)} does.",
+            "Add it to controls, or take its weight out.",
+        )
+    chosen = {}
+    for name in names:
+        control = spec.controls.get(name, Control(name))
+        chosen[name] = Control(name, _weight_of(name, weights, control.weight), control.inputs, control.checkpoint)
+    return Spec(chosen, spec.scalars, spec.source)
+
+
+def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, default: float | str) -> float | str:
+    if weights is None:
+        return default
+    return weights.get(name, default) if isinstance(weights, Mapping) else weights
+
+
+def _default(stage: str, ws: Workspace, weights: Mapping[str, float | str], rig: Rig) -> dict[str, Any]:
+    """A spec that names the workspace's own files, `<sample_name>` standing for each clip."""
+    sample = Chunk(SAMPLE_NAME)
+    cameras = rig.cameras if stage == "multi_view" else rig.cameras[:1]
+    spec = {}
+    for name, weight in weights.items():
+        paths = [str(ws.condition(name, camera, sample)) for camera in cameras]
+        spec[name] = {"control_weight": weight, "input_control": paths if stage == "multi_view" else paths[0]}
+    return spec
+
+
+def resolve(path: str, source: Path | None, *others: Path) -> Path | None:
+    """The existing file that a spec means, or None.
+
+    Relative paths are tried in the working folder, beside the spec, in `cosmos-transfer1/` (upstream's scripts change
+    into it) and in `others`.
+    """
+    wanted = Path(path).expanduser()
+    folders = [home(), *([source.parent] if source else []), home() / "cosmos-transfer1", *others]
+    return next((folder / wanted for folder in folders if (folder / wanted).is_file()), None)
+
+
+def inputs(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, rig: Rig, single: bool) -> list[Path]:
+    """The condition video of every camera of `rig` for one chunk.
+
+    Args:
+        control: one of the spec's.
+        spec: where the control stands.
+        ws: the workspace, whose own files are taken where the spec names none that fits.
+        chunk: `<sample_name>` becomes its clip; a `<sample_name>_0` in the path becomes the chunk's own number.
+        rig: the views; for single view a rig of the front camera alone.
+        single: one chunk only runs, so that a path without `<sample_name>` can be meant for it.
+
+    Raises:
+        DreamkitError: a video is missing; or the spec lists another number of paths than there are views.
+    """
+    paths = list(control.inputs)
+    if not paths or not (single or all(SAMPLE_NAME in path for path in paths)):
+        if paths:
+            log.info(
+                "%s: %s in the spec is one clip's; the workspace's file is taken for %s",
+                control.name,
+                paths[0],
+                chunk.name,
+            )
+        return [ws.found_condition(control.name, camera, chunk) for camera in rig.cameras]
+    if len(paths) == 1 and len(rig) > 1:
+        paths = _other_views(paths[0], control, spec, ws, rig)
+    if len(paths) < len(rig):
+        raise DreamkitError(
+            f"The control spec {spec.source or ''} lists {len(paths)} {control.name} videos; {len(rig)} views need one"
+            " each.",
+            f"List them in this order: {', '.join(rig.names)}.",
+        )
+    if len(rig) > 1 and len(paths) != len(rig):
+        raise DreamkitError(
+            f"The control spec {spec.source or ''} lists {len(paths)} {control.name} videos for {len(rig)} views.",
+            "Set views to 5 or 6, as the list has them.",
+        )
+    found = []
+    for camera, path in zip(rig.cameras, paths, strict=False):
+        expanded = path.replace(f"{SAMPLE_NAME}_0", f"{chunk.clip}_{chunk.index}").replace(SAMPLE_NAME, chunk.clip)
+        file = resolve(expanded, spec.source, ws.root)
+        own = ws.condition(control.name, camera, chunk)
+        if file is None and own.is_file():
+            log.info("%s: the spec's %s is not there; %s is taken", control.name, expanded, own)
+            file = own
+        if file is None:
+            raise DreamkitError(
+                f"The clip {chunk.name} has no {control.name} video for {camera.name}: neither {expanded} (from the "
+                f"spec {spec.source}) nor {own} is there.",
+                "Correct input_control in the spec, or put the video into the workspace.",
+            )
+        found.append(file)
+    return found
+
+
+def _other_views(front: str, control: Control, spec: Spec, ws: Workspace, rig: Rig) -> list[str]:
+    """The views' paths from the front one's, by the name of its camera folder."""
+    folder = ws.folders[rig.front.name]
+    if folder not in Path(front).parts:
+        raise DreamkitError(
+            f"The control spec {spec.source or ''} gives one {control.name} video, and {len(rig)} views are made.",
+            f"List {len(rig)} paths, or give a path through the folder {folder}; the others are found by its name.",
+        )
+    return [front.replace(folder, ws.folders[camera.name]) for camera in rig.cameras]
