@@ -1,0 +1,200 @@
+"""What a run is going to make: every input looked at, every problem found, before a model loads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dreamkit import checkpoints, specs
+from dreamkit.cameras import SIX_VIEWS, Rig, rig
+from dreamkit.errors import DreamkitError
+from dreamkit.files import nearest, sha256
+from dreamkit.inputs import Job, Look, read_weight_map
+from dreamkit.params import ALIASES, MultiViewParams, Params, SingleViewParams, parse
+from dreamkit.specs import Spec
+from dreamkit.transfer import folders
+from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
+from dreamkit.workspace import Chunk, Workspace
+
+log = logging.getLogger(__name__)
+# Arguments of upstream's scripts that may stand in a spec; here each has another place, or nothing to act on.
+UPSTREAM_ONLY = frozenset(
+    (
+        *("prompt", "prompt_left", "prompt_right", "prompt_back", "prompt_back_left", "prompt_back_right"),
+        *("caption_path", "input_path", "input_view_path", "video_save_folder", "video_save_name"),
+        *("is_av_sample", "tokenizer_dir", "batch_input_path", "batch_size", "blur_strength", "canny_threshold"),
+        *("offload_text_encoder_model", "offload_guardrail_models", "offload_prompt_upsampler"),
+        *("view_condition_video", "initial_condition_video", "n_clip_max", "waymo_example"),
+    )
+)
+# And those that would change the result, with the only value that means what this kit does.
+UPSTREAM_FIXED = {"sigma_max": 80, "upsample_prompt": False, "input_video_path": "", "use_distilled": False}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: its jobs and what they share."""
+
+    stage: str
+    params: Params
+    spec: Spec
+    root: Path
+    own_controls: dict[str, Path]
+    checksums: dict[str, str]
+    rig: Rig
+    jobs: list[Job]
+
+    def identity(self, job: Job) -> dict[str, Any]:
+        """What makes a result the same: inputs, parameters, checkpoint checksums; no versions, device or time."""
+        p = self.params
+        values: dict[str, Any] = {"steps": p.num_steps, "guidance": p.guidance, "fps": p.fps, "preset": p.preset}
+        if isinstance(p, SingleViewParams):
+            values |= {"negative_prompt": p.negative_prompt, "windows": p.windows}
+        elif isinstance(p, MultiViewParams):
+            values |= {"views": p.views, "num_input_frames": p.num_input_frames}
+        weights = {
+            name: weight if isinstance(weight, float) else sha256(weight) for name, weight in job.weights.items()
+        }
+        return {
+            "prompts": list(job.prompts),
+            "seed": job.seed,
+            "weights": weights,
+            "parameters": values,
+            "inputs": job.inputs,
+            "checkpoints": self.checksums,
+        }
+
+
+def control_spec(ws: Workspace, params: Params) -> Spec:
+    """The control spec of a run, written into the workspace first when there is none; see `specs.ensure`."""
+    cameras = rig(params.views) if isinstance(params, MultiViewParams) else SIX_VIEWS
+    return specs.ensure(params.stage, params.spec, ws, params.controls, params.control_weight, cameras)
+
+
+def make_plan(ws: Workspace, params: Params) -> Plan:
+    """Look at everything a stage needs.
+
+    Raises:
+        DreamkitError: anything that would fail later: the spec, a checkpoint file, a caption, a condition video, a
+            front video. Problems of clips are told together; with `skip_bad` those clips are left out instead.
+    """
+    stage = params.stage
+    multi = stage == "multi_view"
+    spec = control_spec(ws, params)
+    params = apply_scalars(params, spec)
+    cameras = rig(params.views) if isinstance(params, MultiViewParams) else Rig(SIX_VIEWS.cameras[:1], ((0,),))
+    root = checkpoints.folder(params.checkpoints)
+    own = checkpoints.own_control_files(stage, spec, root)
+    if len(cameras) == 5 and (lacking := [name for name in spec.controls if name not in own]):
+        raise DreamkitError(
+            f"Five views need a control file that was trained for them; the spec {spec.source} gives none for"
+            f" {', '.join(lacking)}.",
+            "Set ckpt_path in the spec to your own post-trained file; the released ones are for six views.",
+        )
+    extension = multi and folders.has_extension(root, list(spec.controls), own)
+    files = checkpoints.needed(stage, root, list(spec.controls), own)
+    model = read_config(root / checkpoints.FOLDERS[stage], COSMOS_7B_MULTI if multi else COSMOS_7B_SINGLE)
+    weights = {name: _weight(control, spec, ws, multi) for name, control in spec.controls.items()}
+    chunks, problems = _chunks(ws, params, next(iter(spec.controls)))
+    look = Look(stage, ws, params, spec, cameras, model, extension, weights, single=len(chunks) == 1)
+    jobs = []
+    for chunk in chunks:
+        found, faults = look.at(chunk)
+        jobs += found
+        problems += faults
+    _tell(problems, params.skip_bad, bool(jobs))
+    return Plan(stage, params, spec, root, own, checkpoints.checksums(root, files), cameras, jobs)
+
+
+def apply_scalars(params: Params, spec: Spec) -> Params:
+    """Parameters with the spec's scalars in place of those left at their defaults.
+
+    Raises:
+        DreamkitError: a scalar that is no parameter, or that asks for what this kit does not do.
+    """
+    defaults = type(params)()
+    taken = {}
+    for name, value in spec.scalars.items():
+        target = ALIASES.get(name, name)
+        if target in type(params).model_fields:
+            if getattr(params, target) != getattr(defaults, target):
+                log.info("%s = %r as given; the spec's %r is not used", target, getattr(params, target), value)
+            else:
+                taken[target] = value
+                log.info("%s = %r, from the spec", target, value)
+        elif name in UPSTREAM_FIXED:
+            if value != UPSTREAM_FIXED[name]:
+                raise DreamkitError(
+                    f"The control spec {spec.source} sets {name} to {value!r}, which is not supported with"
+                    " these models.",
+                    f"Take {name} out of the spec.",
+                )
+        elif name in UPSTREAM_ONLY:
+            log.info("%s in the spec has no effect here", name)
+        else:
+            close = nearest(name, [*type(params).model_fields, *UPSTREAM_ONLY])
+            raise DreamkitError(
+                f"The control spec {spec.source} names the unknown parameter {name!r}.",
+                f"Did you mean {close!r}?" if close else "Take it out of the spec.",
+            )
+    return parse(type(params), {**params.model_dump(), **taken}, f"The control spec {spec.source}") if taken else params
+
+
+def _weight(control: specs.Control, spec: Spec, ws: Workspace, multi: bool) -> float | Path:
+    if not isinstance(control.weight, str):
+        return control.weight
+    if multi:
+        raise DreamkitError(
+            f"{control.name} has the weight map {control.weight}; maps work for single view only.",
+            "Give a number in the multi-view spec.",
+        )
+    path = specs.resolve(control.weight, spec.source, ws.root)
+    if path is None:
+        raise DreamkitError(
+            f"There is no weight map {control.weight} for {control.name}, neither in the working folder nor beside the"
+            f" spec {spec.source}.",
+            "Give its path, or a number from 0.",
+        )
+    read_weight_map(path)
+    return path
+
+
+def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], list[str]]:
+    """The chunks to run, and what is wrong with the clips asked for."""
+    known = ws.clips()
+    if not params.clips and not known:
+        raise DreamkitError(
+            f"The workspace {ws.root} has no captions, so there is nothing to make.",
+            f"Put <clip>.txt or <clip>.json into {ws.captions}, or set workspace to the folder that has them.",
+        )
+    chunks: list[Chunk] = []
+    problems = []
+    for clip in params.clips or known:
+        if clip not in known:
+            close = nearest(clip, known)
+            hint = f"did you mean {close}?" if close else f"write {ws.captions / clip}.txt."
+            problems.append(f"The clip {clip} has no caption in {ws.captions}; {hint}")
+        elif params.chunks:
+            chunks += [Chunk(clip, index) for index in params.chunks]
+        else:
+            chunks += ws.chunks(clip, control) or [Chunk(clip)]
+    return chunks, problems
+
+
+def _tell(problems: Sequence[str], skip: bool, some_good: bool) -> None:
+    if not problems:
+        return
+    if skip and some_good:
+        for problem in problems:
+            log.warning("left out: %s", problem)
+        return
+    if len(problems) == 1:
+        message, _, hint = problems[0].partition("\n  -> ")
+        raise DreamkitError(message, hint)
+    raise DreamkitError(
+        f"{len(problems)} problems with the inputs, nothing was made:\n- " + "\n- ".join(problems),
+        "Mend them, choose other clips, or set skip_bad to true to make the rest.",
+    )
