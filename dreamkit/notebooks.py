@@ -1,0 +1,148 @@
+"""Run a notebook headless: check the parameters, execute through papermill, keep the executed copy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import dreamkit
+from dreamkit.errors import DreamkitError
+from dreamkit.files import PARTIAL_PREFIX, nearest, write_json
+from dreamkit.params import MODELS, Params, model_of, parse, read_yaml, table
+from dreamkit.progress import MODE
+
+REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]
+KERNEL = "python3"
+
+
+def find(notebook: str) -> Path:
+    """The notebook file: the path given, else that name in `notebooks/` here or beside the package.
+
+    Raises:
+        DreamkitError: there is none.
+    """
+    given = Path(notebook)
+    folders = (Path("notebooks"), REPOSITORY / "notebooks")
+    for path in (given, *(folder / f"{given.stem}.ipynb" for folder in folders)):
+        if path.suffix == ".ipynb" and path.is_file():
+            return path
+    close = nearest(given.stem, MODELS)
+    raise DreamkitError(
+        f"There is no notebook {notebook}, nor {given.stem}.ipynb in {folders[0]} or {folders[1]}.",
+        f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}.",
+    )
+
+
+def gather(notebook: str, file: Path | None, pairs: Mapping[str, Any]) -> Params:
+    """Parameters from a YAML file and from the command line, which wins; checked before any kernel starts.
+
+    Raises:
+        DreamkitError: see `params.read_yaml` and `params.parse`.
+    """
+    values = read_yaml(file) if file else {}
+    origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")
+    return parse(model_of(Path(notebook).stem), {**values, **pairs}, f"Notebook {Path(notebook).stem}", origins)
+
+
+def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """KEY=VALUE arguments, the values read as YAML: `clips=[a, b]`, `control_weight={hdmap: 0.3, lidar: 0.7}`.
+
+    Raises:
+        DreamkitError: no `=`, or a value that is not YAML.
+    """
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        try:
+            values[name.strip()] = yaml.safe_load(text) if text.strip() else ""
+        except yaml.YAMLError:
+            equals = ""
+        if not equals or not name.strip():
+            raise DreamkitError(
+                f"-p {pair!r} is not KEY=VALUE.", "For example -p num_steps=20 or -p 'styles=[Night, Rainy]'."
+            )
+    return values
+
+
+def describe(notebook: str) -> str:
+    """The parameters of a notebook as a table of text: name, default, bounds, meaning."""
+    rows = [("parameter", "default", "bounds", "meaning"), *table(model_of(Path(notebook).stem))]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join([*(f"{row[k]:<{widths[k]}}" for k in range(3)), row[3]]).rstrip() for row in rows)
+
+
+def run(notebook: str, params: Params, output: Path | None = None) -> Path:
+    """Execute a notebook in the working folder; what it prints is printed.
+
+    Args:
+        notebook: name or path.
+        params: checked parameters; all of them go into the notebook.
+        output: where the executed copy goes; the workspace's `notebooks/` when left out.
+
+    Returns:
+        The executed copy; it is kept when the notebook fails, too.
+
+    Raises:
+        DreamkitError: the notebook's own, or that it stopped for another reason.
+    """
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+
+    source = find(notebook)
+    kept = output or params.open_workspace().executed(source.stem)
+    partial = kept.with_name(PARTIAL_PREFIX + kept.name)
+    write_json(partial, {})  # says now, not after the run, when the folder cannot be written
+    try:
+        with _lines_for_progress():
+            papermill.execute_notebook(
+                str(source),
+                str(partial),
+                parameters=params.model_dump(),
+                kernel_name=KERNEL,
+                cwd=str(Path.cwd()),
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+            )
+    except papermill.PapermillExecutionError as error:
+        raise _told(error, source.stem, kept) from None
+    except NoSuchKernel:
+        raise DreamkitError(
+            f"There is no Jupyter kernel {KERNEL!r} in this Python ({sys.executable}).",
+            "Install ipykernel into it: pip install ipykernel.",
+        ) from None
+    finally:
+        if partial.stat().st_size > 4:
+            partial.replace(kept)
+        else:
+            partial.unlink()
+    return kept
+
+
+@contextlib.contextmanager
+def _lines_for_progress() -> Iterator[None]:
+    """Kernels started inside print a line per step: a bar cannot be read in a log."""
+    before = os.environ.get(MODE)
+    os.environ.setdefault(MODE, "lines")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[MODE]
+
+
+def _told(error: Any, notebook: str, kept: Path) -> DreamkitError:
+    """The user's mistake as the notebook said it; anything else with the place of its traceback."""
+    if error.ename == DreamkitError.__name__:
+        message, _, hint = error.evalue.partition("\n  -> ")
+        return DreamkitError(message, hint)
+    return DreamkitError(
+        f"Notebook {notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}",
+        f"The whole traceback is in {kept}.",
+    )
