@@ -1,0 +1,65 @@
+"""The nominal six-camera rig: where each camera looks and how its pixels become rays.
+
+Measures across views need to know which way the cameras look. A clip's own calibration is rarely beside a generated
+video, so the rig is nominal: names give the field of view, yaw angles are those of RDS-HQ rigs, rounded, and the lens
+is an equidistant fisheye (radius proportional to angle) over the frame's width. In the one published calibration at
+hand, yaw differs from it by up to 14 degrees (rear right).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera: yaw in radians, clockwise from straight ahead, and the full horizontal angle in radians."""
+
+    yaw: float
+    fov: float
+
+
+def _view(yaw_degrees: float, fov_degrees: float) -> View:
+    return View(np.deg2rad(yaw_degrees), np.deg2rad(fov_degrees))
+
+
+NOMINAL = {
+    "front_wide_120fov": _view(0, 120),
+    "cross_left_120fov": _view(-62, 120),
+    "cross_right_120fov": _view(62, 120),
+    "rear_tele_30fov": _view(180, 30),
+    "rear_left_70fov": _view(-153, 70),
+    "rear_right_70fov": _view(153, 70),
+}
+
+# Neighbours that overlap. The first two are the pairs of the published cross-view figures.
+PAIRS = (
+    ("front_wide_120fov", "cross_left_120fov"),
+    ("front_wide_120fov", "cross_right_120fov"),
+    ("rear_tele_30fov", "rear_left_70fov"),
+    ("rear_tele_30fov", "rear_right_70fov"),
+)
+
+
+def camera_rays(points_n2: np.ndarray, view: View, height: int, width: int) -> np.ndarray:
+    """Pixels (x, y) float [N, 2] to unit rays [N, 3] in the camera's frame: x right, y down, z forward."""
+    focal = width / view.fov  # pixels a radian
+    offset = points_n2 - np.array([(width - 1) / 2, (height - 1) / 2])
+    angle = np.linalg.norm(offset, axis=-1) / focal
+    scale = np.sinc(angle / np.pi) / focal  # sin(angle) / radius, finite at the centre
+    return np.concatenate([offset * scale[..., None], np.cos(angle)[..., None]], axis=-1)
+
+
+def to_car(rays: np.ndarray, view: View) -> np.ndarray:
+    """Rays from the camera's frame to the car's, by the nominal yaw."""
+    cos, sin = np.cos(view.yaw), np.sin(view.yaw)
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+    return rays @ turn.T
+
+
+def ray_grid(view: View, height: int, width: int) -> np.ndarray:
+    """Unit rays [H, W, 3] of every pixel, in the car's frame."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    return to_car(camera_rays(np.stack([columns, rows], axis=-1), view, height, width), view)
