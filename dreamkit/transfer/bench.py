@@ -254,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cap", type=float, default=None, help="GiB this process may take of the card")
     parser.add_argument("--checkpoints", type=Path, default=Path("bench_checkpoints"))
     options = parser.parse_args(arguments)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"device  {name}, torch {torch.__version__}, random weights", flush=True)
     models = options.models.split(",")

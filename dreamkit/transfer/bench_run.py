@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--checkpoints", type=Path, default=Path("bench_checkpoints"))
     parser.add_argument("--work", type=Path, default=Path("bench_run"))
     options = parser.parse_args(arguments)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     prefix = "tiny_" if options.size == "tiny" else ""
     missing = [
         prefix + what
