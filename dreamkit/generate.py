@@ -44,21 +44,21 @@ class Result:
 class Results:
     """What a stage made, skipped and kept."""
 
-    stage: str
+    root: Path
     results: tuple[Result, ...]
 
     def __str__(self) -> str:
-        rows = "\n".join(f"  {result.state:>14}  {result.path}" for result in self.results)
-        return f"{self.stage.replace('_', ' ')}, {len(self.results)} results. {guardrail.NOTE}\n{rows}"
+        rows = "\n".join(f"  {result.state:>14}  {result.path.relative_to(self.root)}" for result in self.results)
+        return f"{len(self.results)} results in {self.root}. {guardrail.NOTE}\n{rows}"
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(r.name)}</td><td>{r.state}</td><td>{clock(r.seconds) if r.seconds else ''}</td>"
-            f"<td>{html.escape(str(r.path))}</td></tr>"
+            f'<tr><td>{r.state}</td><td>{clock(r.seconds) if r.seconds else ""}</td><td style="text-align:left;'
+            f'overflow-wrap:anywhere">{html.escape(str(r.path.relative_to(self.root)))}</td></tr>'
             for r in self.results
         )
-        head = "<tr><th>result</th><th>state</th><th>time</th><th>file</th></tr>"
-        return f"<table>{head}{rows}</table><p>{guardrail.NOTE}</p>"
+        head = "<tr><th>state</th><th>time</th><th>file</th></tr>"
+        return f"<p>In {html.escape(str(self.root))}:</p><table>{head}{rows}</table><p>{guardrail.NOTE}</p>"
 
     def show(self, most: int = 2, width: int = 640) -> HTML:
         """Players for the first `most` results, small copies inside the notebook."""
@@ -103,7 +103,7 @@ def _run(ws: Workspace, params: Params) -> Results:
             Result(ws.name(job.chunk, job.style), states[id(job)], _shown(ws, stage, job), seconds.get(id(job), 0.0))
             for job in plan.jobs
         ]
-        return Results(stage, tuple(results))
+        return Results(ws.root, tuple(results))
 
 
 def _shown(ws: Workspace, stage: str, job: Job) -> Path:
@@ -164,10 +164,12 @@ def _make_all(ws: Workspace, plan: Plan, todo: list[Job], asked: guardrail.Guard
 
 
 def _texts(plan: Plan, todo: list[Job]) -> list[str]:
-    """Every prompt of the run, so that the text encoder is loaded once."""
+    """Every text of the run, so that the text encoder is loaded once."""
+    from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
+
     texts = [prompt for job in todo for prompt in job.prompts]
-    if isinstance(plan.params, SingleViewParams) and plan.params.negative_prompt:
-        texts.append(plan.params.negative_prompt)
+    if isinstance(plan.params, SingleViewParams):
+        texts.append(plan.params.negative_prompt or NEGATIVE_PROMPT)
     return list(dict.fromkeys(texts))
 
 

@@ -42,16 +42,16 @@ class Params(BaseModel):
     clips: list[str] = Field([], description="clips to run; empty: every clip with a caption")
     styles: list[str] = Field([], description="styles to run; empty: every style the caption file has")
     chunks: list[int] = Field([0], description="chunk numbers of each clip; empty: all there are")
-    spec: str = Field("", description="control spec file; empty: the working folder's, then the workspace's")
+    spec: str = Field("", description="control spec file; empty: working folder's, then workspace's")
     controls: list[str] = Field([], description="hdmap, lidar or both; empty: those of the spec")
     control_weight: float | str | dict[str, float | str] | None = Field(
-        None, description="one weight, or {control: weight}; a number from 0 or a .pt map; None: the spec's"
+        None, description="number or .pt map, or {control: weight}; None: the spec's"
     )
     num_steps: int = Field(35, ge=1, le=1000, description="denoising steps")
     guidance: float = Field(5.0, ge=0, le=50, description="how strongly the caption is followed")
     seed: int = Field(1, ge=0, lt=2**31, description="seed of the run")
     seed_mode: Literal["clip", "upstream"] = Field(
-        "clip", description="clip: each video its own seed, from seed, clip and style; upstream: seed for all"
+        "clip", description="clip: from seed, clip and style; upstream: seed as it is"
     )
     fps: int = Field(24, ge=1, le=60, description="frames a second of the result, whatever the input's")
     preset: Literal["exact"] = Field("exact", description="exact: the arithmetic of the released models")
@@ -62,10 +62,10 @@ class Params(BaseModel):
     offload: bool = Field(False, description="move the denoiser off the GPU while it is not needed")
     num_gpus: int = Field(1, ge=1, description="GPUs for one video; 1 for now")
     guardrail: str = Field("none", description="prompt and video check; none for now")
-    camera_table: str = Field("", description="YAML of `folder: camera` lines for other camera folder names")
-    trust_jit: list[str] = Field([], description="TorchScript files to run although their checksum is not known")
+    camera_table: str = Field("", description="YAML, `folder: camera` lines, for other camera folders")
+    trust_jit: list[str] = Field([], description="TorchScript files of your own to run")
     overwrite: bool = Field(False, description="replace videos that dreamkit did not make, too")
-    skip_bad: bool = Field(False, description="leave out clips with a problem instead of refusing the run")
+    skip_bad: bool = Field(False, description="leave out clips with a problem, make the rest")
 
     @field_validator("controls")
     @classmethod
@@ -132,10 +132,8 @@ class SingleViewParams(Params):
     notebook: ClassVar[str] = "04_single_view"
     stage: ClassVar[str] = "single_view"
 
-    negative_prompt: str = Field("", description="what the video should not look like; empty: upstream's text")
-    windows: Literal["first", "all"] = Field(
-        "first", description="first: 121 frames; all: the whole condition, with a jump every 120 frames"
-    )
+    negative_prompt: str = Field("", description="what to stay away from; empty: upstream's text")
+    windows: Literal["first", "all"] = Field("first", description="first: 121 frames; all: the rest too, with jumps")
 
 
 class MultiViewParams(Params):
@@ -145,8 +143,8 @@ class MultiViewParams(Params):
     stage: ClassVar[str] = "multi_view"
 
     guidance: float = Field(3.0, ge=0, le=50, description="how strongly the caption is followed")
-    views: Literal[6, 5] = Field(6, description="6, or 5 for a rig without a rear camera and your own control file")
-    num_input_frames: Literal[9, 1] = Field(9, description="frames that a later window takes from the one before")
+    views: Literal[6, 5] = Field(6, description="6, or 5 (no rear camera; your own control file)")
+    num_input_frames: Literal[9, 1] = Field(9, description="frames a later window takes over, 9 or 1")
 
 
 MODELS: dict[str, type[Params]] = {model.notebook: model for model in (SingleViewParams, MultiViewParams)}

@@ -82,6 +82,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def shortened(label: str, most: int = 32) -> str:
+    """A long name with its middle left out, so that a bar keeps its place beside it.
+
+    >>> shortened("2d23a1f4-c269-46aa-8e7d-1bb595d1e421_Golden hour", 21)
+    '2d23a1f4-c…olden hour'
+    """
+    half = (most - 1) // 2
+    return label if len(label) <= most else f"{label[:half]}…{label[-half:]}"
+
+
 class Watch:
     """Listens to a pipeline over all videos of a run: a log line and a bar step per denoising step, with the time left.
 
@@ -153,6 +163,7 @@ class Watch:
         if self._bar is None:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=f"{self.label} ({self.finished + 1}/{self.videos})", unit="step")
+            desc = f"{shortened(self.label)} ({self.finished + 1}/{self.videos})"
+            self._bar = tqdm(total=total, desc=desc, unit="step")
         self._bar.set_postfix_str(f"run {clock(run_left)} left", refresh=False)
         self._bar.update(1)

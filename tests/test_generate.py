@@ -10,6 +10,7 @@ from dreamkit import generate, video
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.params import MultiViewParams, SingleViewParams
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.workspace import Chunk, Workspace
 
 CLIP = Chunk("clip_a")
@@ -98,7 +99,7 @@ def test_the_sidecar_tells_everything(ws, pipes):
     assert record["pipeline"]["attention"] == "fake"
     assert "torch" in record["versions"]
     assert pipes[0].calls[0]["weights"] == {"hdmap": 0.3, "lidar": 0.7}
-    assert pipes[0].texts == [["A road, Night."]]
+    assert pipes[0].texts == [["A road, Night.", NEGATIVE_PROMPT]]
     assert "No guardrail ran" in ws.log_file("single_view").read_text()
 
 

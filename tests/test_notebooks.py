@@ -64,6 +64,7 @@ def test_notebook_hygiene(path):
         source = "".join(cell["source"])
         banned = (ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.DictComp)
         assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, banned)]
+        assert max(len(line) for line in source.splitlines()) <= 92  # what JupyterLab shows at 1280 pixels
         # One line per parameter is what a user edits; every other cell is short.
         assert len(source.splitlines()) <= 10 or source == tagged(path)
 

@@ -65,3 +65,8 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(("seconds", "text"), [(7, "0:07"), (750, "12:30"), (10931, "3:02:11")])
 def test_clock(seconds, text):
     assert progress.clock(seconds) == text
+
+
+def test_long_names_are_shortened():
+    assert progress.shortened("short") == "short"
+    assert len(progress.shortened("2d23a1f4-c269-46aa-8e7d-1bb595d1e421_2445376400000_Golden hour")) <= 32
