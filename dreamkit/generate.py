@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import platform
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import dreamkit
 from dreamkit import guardrail, video
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, sha256, write_json
@@ -21,6 +23,7 @@ from dreamkit.inputs import Job, read_weight_map
 from dreamkit.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.plan import Plan, make_plan
 from dreamkit.progress import Watch, clock, logging_to
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace import Workspace, from_home
 
 if TYPE_CHECKING:
@@ -64,7 +67,8 @@ class Results:
         """Players for the first `most` results, small copies inside the notebook."""
         from IPython.display import HTML
 
-        return HTML("".join(video.preview(result.path, width).data for result in self.results[:most]))
+        there = [result.path for result in self.results if result.path.is_file()]
+        return HTML("".join(video.preview(path, width).data for path in there[:most]))
 
 
 def single_view(ws: Workspace, params: SingleViewParams) -> Results:
@@ -165,8 +169,6 @@ def _make_all(ws: Workspace, plan: Plan, todo: list[Job], asked: guardrail.Guard
 
 def _texts(plan: Plan, todo: list[Job]) -> list[str]:
     """Every text of the run, so that the text encoder is loaded once."""
-    from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
-
     texts = [prompt for job in todo for prompt in job.prompts]
     if isinstance(plan.params, SingleViewParams):
         texts.append(plan.params.negative_prompt or NEGATIVE_PROMPT)
@@ -179,8 +181,6 @@ def load_pipeline(plan: Plan, ws: Workspace) -> Any:
     Raises:
         DreamkitError: a file that does not fit, no GPU for the 7B models, too little memory.
     """
-    from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
-
     p = plan.params
     options: dict[str, Any] = {
         "attention": p.attention,
@@ -208,7 +208,6 @@ def _common(plan: Plan, job: Job) -> dict[str, Any]:
         for name, weight in job.weights.items()
     }
     return {
-        "prompts": list(job.prompts),
         "seed": job.seed,
         "seed_mode": p.seed_mode,
         "steps": p.num_steps,
@@ -237,11 +236,9 @@ def _make_single(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -
         progress=watch,
     )
     video.write_video(_partial(ws.single_view(job.chunk, job.style)), frames_thwc, p.fps)
-    return frames_thwc, {
-        **_common(plan, job),
-        "negative_prompt": p.negative_prompt or "upstream's",
-        "windows": p.windows,
-    }
+    negative = p.negative_prompt or NEGATIVE_PROMPT
+    extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
+    return frames_thwc, {**extra, **_common(plan, job)}
 
 
 def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> tuple[np.ndarray, dict[str, Any]]:
@@ -270,8 +267,8 @@ def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) ->
     video.write_video(_partial(ws.grid(job.chunk, job.style)), video.grid(views_vthwc, plan.rig), p.fps)
     prompts = dict(zip(plan.rig.names, job.prompts, strict=True))
     write_json(_partial(ws.prompts(job.chunk, job.style)), prompts)
-    extra = {"front": str(job.front), "num_input_frames": p.num_input_frames, "views": list(plan.rig.names)}
-    return views_vthwc[0], {**_common(plan, job), **extra}
+    extra = {"prompts": prompts, "front": str(job.front), "num_input_frames": p.num_input_frames}
+    return views_vthwc[0], {**extra, **_common(plan, job)}
 
 
 def _publish(ws: Workspace, plan: Plan, job: Job, record: Mapping[str, Any]) -> None:
@@ -297,10 +294,9 @@ def _publish(ws: Workspace, plan: Plan, job: Job, record: Mapping[str, Any]) -> 
 
 def _machine(pipe: Any) -> dict[str, Any]:
     """Versions, and what the pipeline says about device and memory; told in the sidecar, never compared."""
-    versions = {"python": platform.python_version()}
-    for name in ("dreamkit", "torch", "transformers", "av"):
-        try:
+    versions = {"python": platform.python_version(), "dreamkit": dreamkit.__version__}
+    for name in ("torch", "transformers", "av"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed as a package"
-    return {"versions": versions, "pipeline": pipe.info()}
+    told = {key: value for key, value in pipe.info().items() if key != "checkpoints"}  # those are in the identity
+    return {"versions": versions, "pipeline": told}

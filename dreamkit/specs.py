@@ -200,12 +200,19 @@ def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, defau
 
 
 def _default(stage: str, ws: Workspace, weights: Mapping[str, float | str], rig: Rig) -> dict[str, Any]:
-    """A spec that names the workspace's own files, `<sample_name>` standing for each clip."""
+    """A spec that names the workspace's own files, `<sample_name>` standing for each clip.
+
+    Paths under the working folder are written relative to it, as upstream's are.
+    """
+
+    def written(path: Path) -> str:
+        return str(path.relative_to(home()) if path.is_relative_to(home()) else path)
+
     sample = Chunk(SAMPLE_NAME)
     cameras = rig.cameras if stage == "multi_view" else rig.cameras[:1]
     spec = {}
     for name, weight in weights.items():
-        paths = [str(ws.condition(name, camera, sample)) for camera in cameras]
+        paths = [written(ws.condition(name, camera, sample)) for camera in cameras]
         spec[name] = {"control_weight": weight, "input_control": paths if stage == "multi_view" else paths[0]}
     return spec
 
@@ -263,15 +270,17 @@ def inputs(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, rig: Rig, 
         expanded = path.replace(f"{SAMPLE_NAME}_0", f"{chunk.clip}_{chunk.index}").replace(SAMPLE_NAME, chunk.clip)
         file = resolve(expanded, spec.source, ws.root)
         own = ws.condition(control.name, camera, chunk)
-        if file is None and own.is_file():
+        if file is None and (own.is_file() or Path(expanded) == own):
+            file = ws.found_condition(control.name, camera, chunk)
             log.info("%s: the spec's %s is not there; %s is taken", control.name, expanded, own)
-            file = own
-        if file is None:
+        elif file is None:
             raise DreamkitError(
                 f"The clip {chunk.name} has no {control.name} video for {camera.name}: neither {expanded} (from the "
                 f"spec {spec.source}) nor {own} is there.",
                 "Correct input_control in the spec, or put the video into the workspace.",
             )
+        elif own.is_file() and not file.samefile(own):
+            log.warning("%s: %s, named in the spec, is used instead of the workspace's %s", control.name, file, own)
         found.append(file)
     return found
 

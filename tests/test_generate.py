@@ -88,7 +88,8 @@ def test_the_sidecar_tells_everything(ws, pipes):
     put_clip(ws, controls=("hdmap", "lidar"), styles=("Night",))
     single(ws, controls=["hdmap", "lidar"], control_weight={"hdmap": 0.3, "lidar": 0.7})
     record = ws.read_sidecar("single_view", CLIP, "Night")
-    assert record["prompts"] == ["A road, Night."]
+    assert record["prompt"] == "A road, Night."
+    assert record["negative_prompt"] == NEGATIVE_PROMPT
     assert (record["steps"], record["guidance"], record["frames"], record["fps"]) == (2, 5.0, 5, 24)
     assert record["controls"]["lidar"]["weight"] == 0.7
     assert record["size"] == {"height": 32, "width": 56}
@@ -392,6 +393,18 @@ def test_each_step_is_logged_with_the_time_left(ws, pipes, capsys):
     assert "left for this video" in log
     assert "step 1/3" in capsys.readouterr().out
     assert not logging.getLogger("dreamkit").handlers
+
+
+def test_a_users_unfinished_views_are_kept_and_shown_as_far_as_there(ws, pipes):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+    own = ws.prompts(CLIP, "Night")
+    own.parent.mkdir(parents=True)
+    own.write_text("a;b")
+    results = multi(ws)
+    assert results.results[0].state == "your own, kept"
+    assert own.read_text() == "a;b"
+    assert results.show().data == ""
 
 
 def test_results_show_themselves(ws, pipes):

@@ -147,6 +147,16 @@ def test_a_path_without_sample_name_is_for_a_single_clip(ws, tmp_path):
         specs.inputs(control, spec, ws, Chunk("a"), FRONT, single=True)
 
 
+def test_a_written_spec_survives_a_moved_workspace(ws, tmp_path, monkeypatch):
+    control = specs.ensure("single_view", "", ws).controls["hdmap"]
+    assert control.inputs == ("outputs/hdmap/ftheta_camera_front_wide_120fov/<sample_name>_0.mp4",)
+    moved = Workspace(tmp_path / "elsewhere")
+    ws.root.rename(moved.root)
+    path = touch(moved.condition("hdmap", SIX_VIEWS.front, Chunk("a")))
+    spec = specs.ensure("single_view", "", moved)
+    assert specs.inputs(spec.controls["hdmap"], spec, moved, Chunk("a"), FRONT, single=True) == [path]
+
+
 def test_six_paths_or_one(ws, tmp_path):
     six = specs.parse(UPSTREAM_MULTI, tmp_path / "spec.json")
     paths = [touch(tmp_path / "assets" / f"in_{index}.mp4") for index in range(6)]
