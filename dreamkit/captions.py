@@ -76,8 +76,8 @@ def choose(captions: Mapping[str, str], styles: Iterable[str], where: str) -> di
         if style not in captions:
             close = nearest(style, captions)
             hint = f"Did you mean {close!r}?" if close else f"It has {', '.join(captions)}."
-            if close is None and style in STYLES:
-                hint = f"It has {', '.join(captions)}; notebook 03 writes the other styles."
+            if close is None and (upstreams := nearest(style, STYLES)):
+                hint = f"It has {', '.join(captions)}; add a caption for {upstreams} to its .json file."
             raise DreamkitError(f"The clip {where} has no caption of style {style!r}.", hint)
         chosen[style] = captions[style]
     return chosen or dict(captions)

@@ -60,7 +60,7 @@ class Results:
             f'overflow-wrap:anywhere">{html.escape(str(r.path.relative_to(self.root)))}</td></tr>'
             for r in self.results
         )
-        head = "<tr><th>state</th><th>time</th><th>file</th></tr>"
+        head = "<tr><th>state</th><th>time</th><th style='text-align:left'>file</th></tr>"
         return f"<p>In {html.escape(str(self.root))}:</p><table>{head}{rows}</table><p>{guardrail.NOTE}</p>"
 
     def show(self, most: int = 2, width: int = 640) -> HTML:

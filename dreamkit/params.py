@@ -67,6 +67,11 @@ class Params(BaseModel):
     overwrite: bool = Field(False, description="replace videos that dreamkit did not make, too")
     skip_bad: bool = Field(False, description="leave out clips with a problem, make the rest")
 
+    @field_validator("clips", "styles", "chunks", "controls", "trust_jit", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
     @field_validator("controls")
     @classmethod
     def _known_controls(cls, names: list[str]) -> list[str]:
@@ -266,7 +271,7 @@ def table(model: type[Params]) -> list[tuple[str, str, str, str]]:
     rows = []
     for name, field in model.model_fields.items():
         rules = schema[name]
-        bounds = [f"{sign} {rules[key]:g}" for key, sign in signs.items() if key in rules]
+        bounds = [f"{sign} {rules[key]:.10g}" for key, sign in signs.items() if key in rules]
         bounds += [
             " | ".join(str(choice) for choice in rules.get("enum", [rules["const"]] if "const" in rules else []))
         ]

@@ -82,7 +82,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def shortened(label: str, most: int = 32) -> str:
+def shortened(label: str, most: int = 22) -> str:
     """A long name with its middle left out, so that a bar keeps its place beside it.
 
     >>> shortened("2d23a1f4-c269-46aa-8e7d-1bb595d1e421_Golden hour", 21)

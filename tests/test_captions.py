@@ -29,7 +29,7 @@ def test_a_missing_caption_names_the_nearest(tmp_path):
 def test_an_unknown_style_names_the_nearest():
     with pytest.raises(DreamkitError, match="Did you mean 'Golden hour'"):
         captions.choose({"Golden hour": "x"}, ["golden Hour"], "a")
-    with pytest.raises(DreamkitError, match="notebook 03"):
+    with pytest.raises(DreamkitError, match="add a caption for Snowy"):
         captions.choose({"Original": "x"}, ["Snowy"], "a")
 
 

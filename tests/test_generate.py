@@ -370,6 +370,14 @@ class TestRefusedBeforeAModelLoads:
         ws.sidecar("single_view", CLIP, "Night").unlink()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_7b_models_without_a_gpu_are_refused(ws):
+    put_clip(ws, styles=("Night",))
+    with pytest.raises(DreamkitError, match="7B models need a GPU"):
+        single(ws)
+    assert files(ws.root) == []
+
+
 def test_skip_bad_makes_the_rest(ws, pipes, capsys):
     put_clip(ws, styles=("Night",))
     put_clip(ws, clip="clip_b", styles=("Night",))

@@ -62,6 +62,11 @@ def test_control_weight_is_a_number_a_map_or_one_each():
     assert params.parse(SingleViewParams, {"control_weight": "0.5"}, "test").control_weight == 0.5
 
 
+def test_one_value_stands_for_a_list():
+    found = params.parse(SingleViewParams, {"styles": "Night", "chunks": 2, "controls": "lidar"}, "test")
+    assert (found.styles, found.chunks, found.controls) == (["Night"], [2], ["lidar"])
+
+
 def test_other_names_are_understood_once():
     assert params.parse(SingleViewParams, {"steps": 7}, "test").num_steps == 7
     with pytest.raises(DreamkitError, match="same as num_steps"):

@@ -69,4 +69,4 @@ def test_clock(seconds, text):
 
 def test_long_names_are_shortened():
     assert progress.shortened("short") == "short"
-    assert len(progress.shortened("2d23a1f4-c269-46aa-8e7d-1bb595d1e421_2445376400000_Golden hour")) <= 32
+    assert len(progress.shortened("2d23a1f4-c269-46aa-8e7d-1bb595d1e421_2445376400000_Golden hour")) <= 22
