@@ -20,3 +20,16 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"no real data at {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def micro_checkpoints(tmp_path_factory):
+    """A random bundle of the micro size, trusted by a cache folder of its own."""
+    import micro
+
+    from dreamkit.tinyworld.bundle import write_random_bundle
+
+    folder = tmp_path_factory.mktemp("micro")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DREAMKIT_CACHE", str(folder / "cache"))
+        yield write_random_bundle(folder / "checkpoints", single=micro.SINGLE, multi=micro.MULTI)

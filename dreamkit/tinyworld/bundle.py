@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from dreamkit.transfer import folders
-from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, save_config
+from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.names import released_name
@@ -44,20 +44,22 @@ def tiny_bundle() -> Path:
     return folder
 
 
-def write_random_bundle(folder: Path, seed: int = 0) -> Path:
+def write_random_bundle(
+    folder: Path, seed: int = 0, single: ModelConfig = TINY_SINGLE, multi: ModelConfig = TINY_MULTI
+) -> Path:
     """Write the bundle to `folder`, whole or not at all, and trust the TorchScript files just written."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     generator = torch.Generator().manual_seed(seed)
-    for name, config in ((folders.SINGLE_VIEW, TINY_SINGLE), (folders.MULTI_VIEW, TINY_MULTI)):
+    for name, config in ((folders.SINGLE_VIEW, single), (folders.MULTI_VIEW, multi)):
         (part / name).mkdir(parents=True)
         save_config(config, part / name)
         for kind in ("",) if name == folders.SINGLE_VIEW else ("t2w_", "v2w_"):
             _save_network(Denoiser, config.denoiser, part / name / f"{kind}base_model.pt", generator)
             for control in folders.CONTROLS:
                 _save_network(ControlBranch, config.denoiser, part / name / f"{kind}{control}_control.pt", generator)
-    save_text_encoder(part / folders.TEXT_ENCODER, TINY_SINGLE.denoiser.text_width, seed)
-    _save_tokenizer(part / folders.TOKENIZER, TINY_SINGLE.latent_frames)
+    save_text_encoder(part / folders.TEXT_ENCODER, single.denoiser.text_width, seed)
+    _save_tokenizer(part / folders.TOKENIZER, single.latent_frames)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
     for file in ("encoder.jit", "decoder.jit"):

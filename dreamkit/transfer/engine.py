@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -169,19 +168,3 @@ def denoise_window(
         return guide(conditional, unconditional, window.guidance)
 
     return sample(x0_of, window.noise.to(like.device), window.steps, on_step=on_step)
-
-
-@contextmanager
-def explain_out_of_memory(device: torch.device, lower: str) -> Iterator[None]:
-    """Turn CUDA's out-of-memory into what was needed and what to lower."""
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        peak = torch.cuda.max_memory_allocated(device) / 2**30
-        total = torch.cuda.get_device_properties(device).total_memory / 2**30
-        detail = str(error).splitlines()[0]
-        torch.cuda.empty_cache()
-        raise DreamkitError(
-            f"out of GPU memory: {peak:.1f} of {total:.1f} GiB were in use, and more was needed ({detail})",
-            lower,
-        ) from error

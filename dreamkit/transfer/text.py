@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError
+from dreamkit.transfer.memory import free_memory
 
 log = logging.getLogger("dreamkit")
 
@@ -28,7 +29,7 @@ class TextEncoder:
 
     Attributes:
         folder: config, tokenizer and weights.
-        device: where the encoder runs; it is there only while prompts are encoded.
+        device: where the encoder runs if it fits, only while prompts are encoded; else the CPU.
         tokens: length every prompt is padded or cut to.
         cache: folder for embeddings, or None for memory only.
         dtype: float32 as upstream.
@@ -47,7 +48,7 @@ class TextEncoder:
         Everything not yet known is encoded in one load of the encoder: give all prompts of a batch at once.
 
         Raises:
-            DreamkitError: the folder is missing or is not a T5 encoder; out of memory.
+            DreamkitError: the folder is missing or is not a T5 encoder.
         """
         missing = list(dict.fromkeys(p for p in prompts if self._recall(p) is None))
         if missing:
@@ -55,10 +56,10 @@ class TextEncoder:
         return torch.stack([self._pad(self._memory[p]) for p in prompts])
 
     def _encode_missing(self, prompts: list[str]) -> None:
-        tokenizer, model = self._load()
+        tokenizer, model, device = self._load()
         try:
             for prompt in prompts:  # one prompt a call, as upstream
-                self._memory[prompt] = self._encode_one(tokenizer, model, prompt)
+                self._memory[prompt] = self._encode_one(tokenizer, model, device, prompt)
                 self._store(prompt)
         finally:
             del model
@@ -66,34 +67,37 @@ class TextEncoder:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _load(self) -> tuple[object, torch.nn.Module]:
+    def _load(self) -> tuple[object, torch.nn.Module, torch.device]:
         if not (self.folder / "config.json").is_file():
             raise DreamkitError(f"text encoder not found: {self.folder}", "Download google-t5/t5-11b into this folder.")
         from transformers import AutoTokenizer, T5EncoderModel  # seconds to import, and not needed on a cache hit
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-            model = T5EncoderModel.from_pretrained(self.folder, local_files_only=True)
-            return tokenizer, model.to(self.device, self.dtype).eval()
-        except torch.cuda.OutOfMemoryError as error:
+            model = T5EncoderModel.from_pretrained(self.folder, local_files_only=True).to(self.dtype).eval()
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise DreamkitError(
-                f"the text encoder does not fit on {self.device}: {str(error).splitlines()[0]}",
-                "Encode prompts on the CPU (text_device: cpu), or free the GPU.",
-            ) from error
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise DreamkitError(
-                f"{self.folder} is not a readable T5 encoder: {str(error).splitlines()[0]}",
+                f"{self.folder} is not a readable T5 encoder: {_first_line(error)}",
                 "Fetch google-t5/t5-11b again; config, tokenizer and weights must lie in this folder.",
             ) from error
+        device = self.device
+        need = 1.1 * sum(p.numel() * p.element_size() for p in model.parameters())
+        if device.type == "cuda" and free_memory(device) < need:
+            # Beside a loaded denoiser a small card has no room for 19 GiB more; the CPU needs seconds a prompt.
+            log.info(
+                "the text encoder needs %.1f GiB, more than is free on the GPU: prompts go to the CPU", need / 2**30
+            )
+            device = torch.device("cpu")
+        return tokenizer, model.to(device), device
 
     @torch.inference_mode()
-    def _encode_one(self, tokenizer: object, model: torch.nn.Module, prompt: str) -> torch.Tensor:
+    def _encode_one(self, tokenizer: object, model: torch.nn.Module, device: torch.device, prompt: str) -> torch.Tensor:
         full = tokenizer(prompt, return_tensors="pt")  # type: ignore[operator]
         if full.input_ids.shape[1] > self.tokens:
             log.warning("prompt has %d tokens; only the first %d count", full.input_ids.shape[1], self.tokens)
         batch = tokenizer(  # type: ignore[operator]
             prompt, return_tensors="pt", truncation=True, padding="max_length", max_length=self.tokens
-        ).to(self.device)
+        ).to(device)
         hidden = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
         return hidden[0, : int(batch.attention_mask.sum())].float().cpu()
 
@@ -128,3 +132,7 @@ class TextEncoder:
         part = path.with_suffix(f".{os.getpid()}")
         save_file({"embedding": self._memory[prompt].contiguous()}, part)
         part.replace(path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

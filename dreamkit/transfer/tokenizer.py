@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dreamkit.errors import DreamkitError
+from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.torchscript import load_torchscript
 
 SPATIAL = 8
@@ -116,14 +117,6 @@ def load_tokenizer(
             "Fetch the file again.",
         ) from error
     return Tokenizer(encoder, decoder, mean, std, dtype)
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes this process may still take on a CUDA device, under its own cap if one is set."""
-    free, total = torch.cuda.mem_get_info(device)
-    reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
-    fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)
-    return min(free + reserved - allocated, fraction * total - allocated)
 
 
 def _spans(length: int, splits: int) -> Iterator[tuple[int, int]]:
