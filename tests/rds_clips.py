@@ -22,6 +22,11 @@ HEADINGS = {
 }
 FTHETA = FTheta(480, 270, 960, 540, (0.0, 0.0021, 0.0, 0.0, 0.0, 0.0), True)
 PINHOLE = Pinhole(500, 500, 480, 270, 960, 540)
+# A 960x540 camera of each name's field of view.
+NOMINAL = {
+    name: FTheta(480, 270, 960, 540, (0.0, np.deg2rad(int(name[-6:-3].strip("_"))) / 960, 0.0, 0.0, 0.0, 0.0), True)
+    for name in HEADINGS
+}
 
 
 def camera_to_vehicle(heading: float) -> np.ndarray:
@@ -107,15 +112,20 @@ def lidar(frames: int, points: int = 400) -> dict[int, LidarFrame]:
 
 
 def write_clip(
-    root: Path, clip: str = CLIP, frames: int = 30, cameras=HEADINGS, model: Camera = FTHETA, with_lidar: bool = False
+    root: Path,
+    clip: str = CLIP,
+    frames: int = 30,
+    cameras=HEADINGS,
+    model: Camera | None = FTHETA,
+    with_lidar: bool = False,
 ) -> Path:
-    """Write the whole clip; returns the folder."""
+    """Write the whole clip, without a model with the nominal cameras; returns the folder."""
     vehicle = drive(frames)
     writer.write_map(root, clip, map_layers())
     writer.write_objects(root, clip, objects(frames))
     writer.write_vehicle_poses(root, clip, vehicle)
     writer.write_camera_poses(root, clip, rig_poses(vehicle, cameras))
-    writer.write_cameras(root, clip, dict.fromkeys(cameras, model))
+    writer.write_cameras(root, clip, {name: model or NOMINAL[name] for name in cameras})
     if with_lidar:
         writer.write_lidar(root, clip, lidar(frames))
     return root

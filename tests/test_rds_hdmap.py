@@ -176,3 +176,5 @@ def test_resizing_rows_agrees_with_opencv():
     other = resizer((1277, 720), SIZE)(noise[:, :1277])
     np.testing.assert_array_equal(other, cv2.resize(noise[:, :1277], SIZE, interpolation=cv2.INTER_LANCZOS4))
     assert resizer(SIZE, SIZE)(noise) is noise
+    grey = resizer(SIZE_DRAWN, SIZE)(noise[..., 0].copy())
+    np.testing.assert_array_equal(grey, resizer(SIZE_DRAWN, SIZE)(noise)[..., 0])

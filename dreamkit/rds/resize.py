@@ -20,14 +20,14 @@ _REACH = 4
 
 @dataclass(frozen=True)
 class Resizer:
-    """Resizes pictures uint8 [height_in, width_in, 3] to `size` (width, height); made by `resizer`."""
+    """Resizes pictures uint8 [h, w] or [h, w, 3] of `size_in` to `size`, both (width, height); made by `resizer`."""
 
     size_in: tuple[int, int]
     size: tuple[int, int]
     weights: np.ndarray | None
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The resized picture, uint8 [height, width, 3]."""
+        """The resized picture, uint8 [height, width] or [height, width, 3]."""
         if self.size_in == self.size:
             return picture
         if self.weights is None:
@@ -35,23 +35,23 @@ class Resizer:
         (width, rows_in), (_, rows_out) = self.size_in, self.size
         periods = math.gcd(rows_in, rows_out)
         taken, made = rows_in // periods, rows_out // periods
-        result = np.zeros((rows_out, width * 3), np.uint8)
+        result = np.zeros((rows_out, width, *picture.shape[2:]), np.uint8)
         lit = np.flatnonzero(picture.reshape(rows_in, -1).any(1))
         if not len(lit):
-            return result.reshape(rows_out, width, 3)
+            return result
         # Only the periods that a lit row can reach; the rest stays black.
         first = max(0, (int(lit[0]) - _REACH - 1) // taken)
         last = min(periods, (int(lit[-1]) + _REACH + 1) // taken + 1)
         low, high = first * taken - _REACH, last * taken + _REACH
-        source = np.empty((high - low, width * 3), np.float32)
+        source = np.empty((high - low, picture[0].size), np.float32)
         source[:] = picture.reshape(rows_in, -1)[np.clip(np.arange(low, high), 0, rows_in - 1)]
         for period in range(first, last):
             start = (period - first) * taken
             mixed = self.weights @ source[start : start + taken + 2 * _REACH]
             # Halves round up as in OpenCV's fixed point; the addend is smaller than the step of the sums.
-            out = result[period * made : (period + 1) * made]
+            out = result[period * made : (period + 1) * made].reshape(made, -1)
             cv2.convertScaleAbs(np.maximum(mixed, 0, out=mixed), out, 1 / _ONE, 1 / (4 * _ONE))
-        return result.reshape(rows_out, width, 3)
+        return result
 
 
 def resizer(size_in: tuple[int, int], size: tuple[int, int]) -> Resizer:

@@ -1,0 +1,180 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from rds_clips import CLIP, FTHETA, PINHOLE, camera_to_vehicle, drive, rig_poses
+
+from dreamkit.errors import DreamkitError
+from dreamkit.rds import lidar, writer
+from dreamkit.rds.labels import LidarFrame, Objects, read_lidar, read_objects
+from dreamkit.rds.objects import Boxes, every_frame, rest
+
+FRAMES = 31
+FRONT = "camera_front_wide_120fov"
+CAR_SIZE = (4.0, 2.0, 1.6)
+
+
+def car_pose(frame):
+    pose = np.eye(4)
+    pose[:3, 3] = 12 + 0.5 * frame, 3.0, 0.8
+    a = 0.02 * frame
+    pose[:2, :2] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+    return pose
+
+
+def planes(rng):
+    """World points on a wall across the road, a slanted wall to the right, and the ground near by."""
+    wall = np.stack([np.full(30000, 60.0), rng.uniform(-20, 20, 30000), rng.uniform(0, 10, 30000)], 1)
+    slant = np.stack([s := rng.uniform(10, 50, 30000), -8 - 0.1 * s, rng.uniform(0, 6, 30000)], 1)
+    ground = np.stack([rng.uniform(3, 9.5, 30000), rng.uniform(-6, 6, 30000), np.zeros(30000)], 1)
+    return np.concatenate([wall, slant, ground])
+
+
+def car_points(rng, frame, eye):
+    """Points on those of the car's rear and right sides that face the sensor: a LiDAR sees no hidden side."""
+    half, pose = np.array(CAR_SIZE) / 2, car_pose(frame)
+    local_eye = np.linalg.inv(pose) @ [*eye, 1]
+    faces = []
+    for axis in (0, 1):
+        if local_eye[axis] < -half[axis]:
+            face = rng.uniform(-1, 1, (3000, 3)) * half
+            face[:, axis] = -half[axis]
+            faces.append(face)
+    return np.concatenate(faces) @ pose[:3, :3].T + pose[:3, 3]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    root = tmp_path_factory.mktemp("lidar")
+    rng = np.random.default_rng(0)
+    numbers = list(range(0, FRAMES, 3))
+    vehicle = drive(FRAMES)
+    sensor = np.eye(4)
+    sensor[:3, 3] = 0.5, 0, 2.0
+    sweeps = {}
+    for frame in numbers:
+        to_world = vehicle[frame] @ sensor
+        points = np.concatenate(
+            [planes(rng), car_points(rng, frame, to_world[:3, 3]), to_world[:3, 3] + rng.uniform(-1, 1, (500, 3))]
+        )
+        back = np.linalg.inv(to_world)
+        sweeps[frame] = LidarFrame((points @ back[:3, :3].T + back[:3, 3]).astype(np.float32), to_world)
+    writer.write_lidar(root, CLIP, sweeps)
+    count = len(numbers)
+    objects = Objects(np.array(numbers), ("1",), np.array(numbers), np.zeros(count, int),
+                      np.stack([car_pose(n) for n in numbers]), np.tile(CAR_SIZE, (count, 1)), np.ones(count, bool),
+                      ("Automobile",) * count)  # fmt: skip
+    writer.write_objects(root, CLIP, objects)
+    return root, rig_poses(vehicle, [FRONT])[FRONT]
+
+
+def sweeps_of(clip, **boxes):
+    root, _ = clip
+    return lidar.Sweeps(read_lidar(root, CLIP), every_frame(rest(read_objects(root, CLIP)), FRAMES), FRAMES, **boxes)
+
+
+def depth_picture(sweeps, camera, pose, frame):
+    parts = sweeps.around(frame)
+    weight = torch.cat([torch.full((len(points),), float(count)) for points, count in parts])
+    return lidar.splat(torch.cat([points for points, _ in parts]), weight, camera, pose)
+
+
+def true_depth(camera, pose, frame):
+    """Depth by casting a ray through the middle of every pixel at the planes and the car; inf where it meets none."""
+    v, u = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
+    rays = camera.unproject(np.stack([u, v], -1)) @ pose[:3, :3].T
+    eye = pose[:3, 3]
+    depth = np.full(u.shape, np.inf)
+
+    def hit(normal, offset, bounds, to_local=np.eye(4)):
+        local, start = rays @ to_local[:3, :3].T, to_local[:3, :3] @ eye + to_local[:3, 3]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = (offset - start @ normal) / (local @ normal)
+            where = start + local * t[..., None]
+            inside = (t > 0) & np.all(
+                [(where[..., i] >= lo) & (where[..., i] <= hi) for i, (lo, hi) in bounds.items()], 0
+            )
+            along = (rays * t[..., None]) @ pose[:3, 2]
+        np.minimum(depth, np.where(inside, along, np.inf), out=depth)
+
+    hit(np.array([1.0, 0, 0]), 60.0, {1: (-20, 20), 2: (0, 10)})
+    hit(np.array([0.1, 1.0, 0]), -8.0, {0: (10, 50), 2: (0, 6)})
+    hit(np.array([0, 0, 1.0]), 0.0, {0: (3, 9.5), 1: (-6, 6)})
+    size = np.array(CAR_SIZE) / 2
+    to_car = np.linalg.inv(car_pose(frame))
+    hit(np.array([1.0, 0, 0]), -size[0], {1: (-size[1], size[1]), 2: (-size[2], size[2])}, to_car)
+    hit(np.array([0, 1.0, 0]), -size[1], {0: (-size[0], size[0]), 2: (-size[2], size[2])}, to_car)
+    return depth
+
+
+def interior(depth):
+    """Pixels with one surface for four pixels around: a splatted picture is blurred where one ends."""
+    finite = np.where(np.isfinite(depth), depth, 1e6)
+    window = np.ones((9, 9), np.uint8)
+    inside = cv2.dilate(finite, window) < 1.15 * cv2.erode(finite, window)
+    inside[:4], inside[-4:], inside[:, :4], inside[:, -4:] = False, False, False, False
+    return inside & np.isfinite(depth)
+
+
+@pytest.mark.parametrize("camera", [PINHOLE, FTHETA], ids=["pinhole", "ftheta"])
+@pytest.mark.parametrize("frame", [0, 16])
+def test_depths_are_right_to_one_percent(clip, camera, frame):
+    sweeps, pose = sweeps_of(clip), clip[1][frame]
+    camera = camera.scaled_to(1280, 720)
+    found = depth_picture(sweeps, camera, pose, frame).numpy()
+    expected = true_depth(camera, pose, frame)
+    judged = interior(expected) & (found > 0)
+    error = np.abs(found - expected)[judged] / expected[judged]
+    assert judged.sum() > 100_000
+    assert error.mean() < 0.003
+    assert np.percentile(error, 98) < 0.01, np.percentile(error, [50, 90, 98, 100])
+
+
+def test_a_moving_car_is_carried_to_the_drawn_frame(clip):
+    frame = 16
+    pose = clip[1][frame]
+    camera = PINHOLE.scaled_to(640, 360)
+    rear = (car_pose(frame) @ [-CAR_SIZE[0] / 2, 0, 0, 1])[:3]
+    local = np.linalg.inv(pose) @ [*rear, 1]
+    u, v = camera.project(local[:3]).round().astype(int)
+    found = depth_picture(sweeps_of(clip), camera, pose, frame)[v, u].item()
+    assert found == pytest.approx(local[2], rel=0.01)
+
+
+def test_points_of_a_car_that_is_gone_are_dropped(clip):
+    root, _ = clip
+    boxes = every_frame(read_objects(root, CLIP), FRAMES)
+    rows = int((boxes.frame <= 12).sum())
+    left = Boxes(*(getattr(boxes, field.name)[:rows] for field in dataclasses.fields(Boxes)))
+    with_car, without = (lidar.Sweeps(read_lidar(root, CLIP), b, FRAMES).around(15) for b in (boxes, left))
+    sizes = [[len(points) for points, _ in parts] for parts in (with_car, without)]
+    # Sweeps 9 and 12 know the car and lose it; 15, 18 and 21 have no box to lose it by.
+    assert [a - b >= 3000 for a, b in zip(*sizes, strict=True)] == [True, True, False, False, False]
+
+
+def test_near_returns_are_dropped_and_the_ends_count_again(clip):
+    sweeps = sweeps_of(clip)
+    (points, count), *rest_of = sweeps.around(0)
+    assert count == 3 and len(rest_of) == 2
+    # Two walls, the ground and the visible sides of the car; the 500 returns from within 3 m are gone.
+    assert len(points) in (93000, 96000)
+    assert [n for _, n in sweeps.around(FRAMES - 1)] == [1, 1, 3]
+
+
+def test_grey_is_far_bright_and_black_where_nothing_is():
+    depth = torch.tensor([[0.0, 7.5, 37.5, 75.0, 200.0]])
+    np.testing.assert_array_equal(lidar.grey(depth)[0], [0, 25, 127, 255, 255])
+
+
+def test_no_point_in_front_gives_a_black_picture():
+    behind = torch.tensor([[-5.0, 0, 0]], dtype=torch.float64)
+    picture = lidar.splat(behind, torch.ones(1), PINHOLE.scaled_to(64, 36), camera_to_vehicle(0))
+    assert picture.shape == (36, 64) and not picture.any()
+
+
+def test_a_clip_without_sweeps_in_its_frames_is_an_error(clip):
+    boxes = every_frame(read_objects(clip[0], CLIP), FRAMES)
+    with pytest.raises(DreamkitError, match="no sweep"):
+        lidar.Sweeps(read_lidar(clip[0], CLIP), boxes, 0)
