@@ -50,6 +50,69 @@ def demo(
     run_demo(output)
 
 
+@app.command()
+def render(
+    source: Path = typer.Argument(..., metavar="INPUT", help="RDS-HQ folder: pose/, 3d_lanelines/, ..."),
+    output: Path = typer.Option(Path("outputs"), "--output", "-o", help="Workspace folder."),
+    conditions: str = typer.Option(None, help="hdmap,lidar; hdmap, and lidar where there is lidar_raw, if left out."),
+    cameras: str = typer.Option(None, help="Names separated by commas; the six views if left out."),
+    clips: str = typer.Option(None, help="Names separated by commas, or a .json list of them; all if left out."),
+    camera_model: str = typer.Option("ftheta", help="ftheta or pinhole."),
+    novel_pose: str = typer.Option(None, help="Folder of other camera poses; the output folder gets its name added."),
+    chunk_frames: int = typer.Option(121, help="Frames of a video."),
+    overlap: int = typer.Option(0, help="Frames that neighbouring videos share."),
+    max_chunks: int = typer.Option(None, help="Videos of a clip and camera; as many as it fills if left out."),
+    workers: int = typer.Option(None, help="Processes that draw; one a core if left out."),
+    keep_shapes: bool = typer.Option(False, help="Draw shapes with no vertex in the picture too; the models saw none."),
+    overwrite: bool = typer.Option(False, help="Also replace videos that have no sidecar."),
+) -> None:
+    """Draw HDMap and LiDAR condition videos from RDS-HQ labels; a second run makes only what is missing."""
+    from dreamkit.rds.command import render as run_render
+
+    run_render(
+        source, output, conditions=conditions, cameras=cameras, clips=clips, model=camera_model, novel_pose=novel_pose,
+        chunk_frames=chunk_frames, overlap=overlap, max_chunks=max_chunks, workers=workers, keep_shapes=keep_shapes,
+        overwrite=overwrite,
+    )  # fmt: skip
+
+
+@app.command()
+def check(
+    folder: Path = typer.Argument(..., help="RDS-HQ folder."),
+    clips: str = typer.Option(None, help="Names separated by commas, or a .json list of them; all if left out."),
+    pictures: Path = typer.Option(None, help="Also draw a picture per camera into this folder."),
+    beside: Path = typer.Option(None, help="Videos to blend them with: ftheta_<camera>/<clip>.mp4 or <clip>_0.mp4."),
+    frame: int = typer.Option(None, help="Which frame to draw; the middle one if left out."),
+    camera_model: str = typer.Option("ftheta", help="ftheta or pinhole."),
+    novel_pose: str = typer.Option(None, help="Folder of other camera poses to check instead of pose/."),
+) -> None:
+    """Look over RDS-HQ labels for the mistakes that converters make; exit code 1 when there are errors."""
+    from dreamkit.rds.command import check as run_check
+
+    if not run_check(folder, clips, pictures, beside, frame, camera_model, novel_pose):
+        raise typer.Exit(1)
+
+
+bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
+app.add_typer(bench, name="bench")
+
+
+@bench.command("render")
+def bench_render(
+    folder: Path = typer.Argument(..., help="RDS-HQ folder."),
+    reference: Path = typer.Option(..., help="NVIDIA's toolkit, the folder that holds render_from_rds_hq.py."),
+    cameras: str = typer.Option(None, help="Names separated by commas; the six views if left out."),
+    frames: int = typer.Option(121, help="How many frames, from the first."),
+    repeats: int = typer.Option(3, help="How often; the table shows medians."),
+    processes: int = typer.Option(2, help="How many processes each side uses."),
+    reference_python: str = typer.Option(None, help="A Python that can import the toolkit; this one if left out."),
+) -> None:
+    """Time HDMap drawing beside the reference renderer's, and compare the pictures."""
+    from dreamkit.rds.command import bench as run_bench
+
+    run_bench(folder, reference, cameras, frames, repeats, processes, reference_python)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in its message and exit code 1, not in a traceback."""
     try:
