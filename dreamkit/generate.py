@@ -298,5 +298,4 @@ def _machine(pipe: Any) -> dict[str, Any]:
     for name in ("torch", "transformers", "av"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-    told = {key: value for key, value in pipe.info().items() if key != "checkpoints"}  # those are in the identity
-    return {"versions": versions, "pipeline": told}
+    return {"versions": versions, "pipeline": pipe.info()}

@@ -96,7 +96,7 @@ def _report(
     cap: float | None,
 ) -> None:
     made = read_video(last)
-    info = {key: value for key, value in pipeline.info().items() if key not in ("checkpoints", "peak_gpu_bytes")}
+    info = {key: value for key, value in pipeline.info().items() if key != "peak_gpu_bytes"}
     seconds = time.perf_counter() - loaded
     print(
         f"run     {name}: loaded in {loaded - began:.1f} s, run in {seconds:.1f} s, {peak(device)}, "

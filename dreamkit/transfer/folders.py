@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import fingerprint
 
 SINGLE_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV"
 MULTI_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV-Single2MultiView"
@@ -53,17 +52,6 @@ def multi_view_files(
 def has_extension(checkpoints: Path, controls: Sequence[str], control_files: Mapping[str, Path] | None = None) -> bool:
     """Whether the `v2w` files are all there, so that videos can go on after the first window."""
     return all(path.is_file() for path in multi_view_files(checkpoints, "v2w", controls, control_files).values())
-
-
-def checksums(checkpoints: Path, files: Sequence[Path]) -> dict[str, str]:
-    """Fingerprint of every file that is there, by its path relative to `checkpoints` where it lies there."""
-    root = checkpoints.resolve()
-    named = ((f.resolve(), f) for f in files)
-    return {
-        str(real.relative_to(root)) if real.is_relative_to(root) else str(f): fingerprint(f)
-        for real, f in named
-        if f.is_file()
-    }
 
 
 def check(controls: Sequence[str]) -> Sequence[str]:

@@ -14,7 +14,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_MULTI
 from dreamkit.transfer.engine import Networks, Window, denoise_window, load_networks
-from dreamkit.transfer.memory import explain_out_of_memory
+from dreamkit.transfer.memory import explain_out_of_memory, free_memory
 from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
@@ -53,7 +53,7 @@ class MultiViewPipeline(Pipeline):
             root, folders.MULTI_VIEW, COSMOS_7B_MULTI, preset, device, attention, text_cache, trust_jit, tokenizer
         )
         config = replace(config, views=views)
-        pipeline = cls(config, setup, root, tokenizer, text, offload)
+        pipeline = cls(config, setup, tokenizer, text, offload)
         pipeline.files = {"t2w": folders.multi_view_files(root, "t2w", controls, control_files)}
         pipeline.has_extension = folders.has_extension(root, controls, control_files)
         if pipeline.has_extension:
@@ -69,17 +69,16 @@ class MultiViewPipeline(Pipeline):
     def info(self) -> dict[str, Any]:
         """What ran, for the sidecar; see `SingleViewPipeline.info`."""
         networks = next(iter(self.loaded.values()), None)
-        return self.parts_info(networks, [path for kind in self.files.values() for path in kind.values()])
+        return self.parts_info(networks)
 
     def _networks(self, kind: str) -> Networks:
         """The networks of a kind; the other kind leaves the GPU first when both do not fit."""
         if kind not in self.loaded:
             need = sum(path.stat().st_size for path in self.files[kind].values() if path.is_file())
-            if self.setup.device.type == "cuda" and self.loaded:
-                free, _ = torch.cuda.mem_get_info(self.setup.device)
-                if free < 3 * need:  # weights, and as much again twice for activations
-                    self.loaded.clear()
-                    torch.cuda.empty_cache()
+            # A forward needs about two thirds of the weights' size on top of them.
+            if self.setup.device.type == "cuda" and self.loaded and free_memory(self.setup.device) < 2 * need:
+                self.loaded.clear()
+                torch.cuda.empty_cache()
             with explain_out_of_memory(self.setup.device, "Free the GPU of other work, or use a larger one."):
                 self.loaded[kind] = load_networks(self.config.denoiser, self.files[kind], self.setup)
         return self.loaded[kind]

@@ -69,7 +69,7 @@ class SingleViewPipeline(Pipeline):
         )
         with explain_out_of_memory(setup.device, "Free the GPU of other work, or use a larger one."):
             networks = load_networks(config.denoiser, files, setup)
-        pipeline = cls(config, setup, root, tokenizer, text, offload)
+        pipeline = cls(config, setup, tokenizer, text, offload)
         pipeline.files, pipeline.networks = files, networks
         return pipeline
 
@@ -77,8 +77,8 @@ class SingleViewPipeline(Pipeline):
     networks: Networks
 
     def info(self) -> dict[str, Any]:
-        """What ran, for the sidecar: kernels, preset, device, checkpoint checksums, peak memory of the last call."""
-        return self.parts_info(self.networks, list(self.files.values()))
+        """What ran, for the sidecar: preset, device, kernels, peak memory of the last call."""
+        return self.parts_info(self.networks)
 
     @torch.inference_mode()
     def __call__(

@@ -50,14 +50,12 @@ class Pipeline:
         self,
         config: ModelConfig,
         setup: Setup,
-        checkpoints: Path,
         tokenizer: Tokenizer,
         text: TextEncoder,
         offload: bool,
     ) -> None:
         self.config = config
         self.setup = setup
-        self.checkpoints = checkpoints
         self.tokenizer = tokenizer
         self.text = text
         self.offload = offload
@@ -76,19 +74,15 @@ class Pipeline:
         """Encode all prompts of a batch now, in one load of the text encoder."""
         self.text.encode(prompts)
 
-    def parts_info(self, networks: Networks | None, files: Sequence[Path]) -> dict[str, Any]:
-        """Preset, device, kernels, checkpoint checksums and peak memory of the last call."""
+    def parts_info(self, networks: Networks | None) -> dict[str, Any]:
+        """Preset, device, kernels, and peak memory of the last call."""
         cuda = self.setup.device.type == "cuda"
-        folder = self.checkpoints / folders.TOKENIZER
         return {
             "preset": self.setup.preset,
             "device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
             "dtype": str(self.setup.dtype).removeprefix("torch."),
             **(networks.chosen() if networks else {}),
             "tensors_from_base": sum(len(r.from_base) for r in networks.reports) if networks else 0,
-            "checkpoints": folders.checksums(
-                self.checkpoints, [*files, *(folder / name for name in folders.TOKENIZER_FILES)]
-            ),
             "peak_gpu_bytes": torch.cuda.max_memory_allocated(self.setup.device) if cuda else 0,
         }
 
