@@ -14,7 +14,7 @@ import yaml
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, nearest, write_json
-from dreamkit.params import MODELS, Params, model_of, parse, read_yaml, table
+from dreamkit.params import ALIASES, MODELS, Params, model_of, parse, read_yaml, table
 from dreamkit.progress import MODE
 
 REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]
@@ -46,6 +46,8 @@ def gather(notebook: str, file: Path | None, pairs: Mapping[str, Any]) -> Params
         DreamkitError: see `params.read_yaml` and `params.parse`.
     """
     values = read_yaml(file) if file else {}
+    meant = {ALIASES.get(name, name) for name in pairs}
+    values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in meant}
     origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")
     return parse(model_of(Path(notebook).stem), {**values, **pairs}, f"Notebook {Path(notebook).stem}", origins)
 

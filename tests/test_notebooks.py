@@ -94,6 +94,13 @@ def test_problems_name_the_file_or_the_command_line(tmp_path):
     assert "fps (command line) = 0" in text
 
 
+def test_the_command_line_wins_under_any_name(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("num_steps: 3\nseed: 5\n")
+    found = notebooks.gather("04_single_view", file, {"steps": 20})
+    assert (found.num_steps, found.seed) == (20, 5)
+
+
 def test_show_lists_names_bounds_and_meanings():
     shown = CliRunner().invoke(app, ["run", "05_multi_view", "--show"]).output
     assert "num_input_frames" in shown
