@@ -114,6 +114,9 @@ def run(notebook: str, params: Params, output: Path | None = None) -> Path:
             )
     except papermill.PapermillExecutionError as error:
         raise _told(error, source.stem, kept) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted: what is finished is kept; the same command goes on from there", file=sys.stderr)
+        raise
     except NoSuchKernel:
         raise DreamkitError(
             f"There is no Jupyter kernel {KERNEL!r} in this Python ({sys.executable}).",

@@ -58,7 +58,9 @@ class Params(BaseModel):
     attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
         "auto", description="attention kernel; auto: the quickest"
     )
-    device: str = Field("", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU")
+    device: str = Field(
+        "", pattern=r"^(cpu|cuda(:\d+)?)?$", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU"
+    )
     offload: bool = Field(False, description="move the denoiser off the GPU while it is not needed")
     num_gpus: int = Field(1, ge=1, description="GPUs for one video; 1 for now")
     guardrail: str = Field("none", description="prompt and video check; none for now")

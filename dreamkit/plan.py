@@ -11,13 +11,13 @@ from typing import Any
 from dreamkit import checkpoints, specs
 from dreamkit.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.errors import DreamkitError
-from dreamkit.files import nearest, sha256
+from dreamkit.files import nearest, nearest_file_hint, sha256
 from dreamkit.inputs import Job, Look, read_weight_map
 from dreamkit.params import ALIASES, MultiViewParams, Params, SingleViewParams, parse
 from dreamkit.specs import Spec
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
-from dreamkit.workspace import Chunk, Workspace
+from dreamkit.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
 # Arguments of upstream's scripts that may stand in a spec; here each has another place, or nothing to act on.
@@ -94,6 +94,9 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
             f" {', '.join(lacking)}.",
             "Set ckpt_path in the spec to your own post-trained file; the released ones are for six views.",
         )
+    for path in map(from_home, params.trust_jit):
+        if not path.is_file():
+            raise DreamkitError(f"trust_jit names {path}, which is not there.", nearest_file_hint(path))
     extension = multi and folders.has_extension(root, list(spec.controls), own)
     files = checkpoints.needed(stage, root, list(spec.controls), own)
     model = read_config(root / checkpoints.FOLDERS[stage], COSMOS_7B_MULTI if multi else COSMOS_7B_SINGLE)

@@ -358,6 +358,10 @@ class TestRefusedBeforeAModelLoads:
         with pytest.raises(DreamkitError, match=r"checkpoint file mine\.pt"):
             single(ws, spec="spec.json")
 
+    def test_a_trusted_file_that_is_not_there(self, ws):
+        with pytest.raises(DreamkitError, match=r"trust_jit names .*mine\.jit"):
+            single(ws, trust_jit=["mine.jit"])
+
     def test_an_empty_workspace(self, tmp_path):
         with pytest.raises(DreamkitError, match="has no captions"):
             single(Workspace(tmp_path / "empty"))

@@ -49,6 +49,7 @@ def test_every_problem_is_told_at_once_with_the_nearest_name():
         ("controls", ["hdmap", "hdmap"]),
         ("guidance", float("inf")),
         ("workspace", ""),
+        ("device", "gpu"),
     ],
 )
 def test_bounds(name, value):
