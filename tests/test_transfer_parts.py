@@ -1,8 +1,11 @@
 """Attention choice, control weights, windows, tokenizer tiling, text cache, TorchScript trust."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dreamkit.errors import DreamkitError
@@ -231,3 +234,12 @@ def test_a_missing_or_broken_encoder(micro_checkpoints, tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(DreamkitError, match="not a readable T5 encoder"):
         TextEncoder(tmp_path, CPU, 32).encode(["a car"])
+
+
+def test_an_encoder_that_lacks_a_tensor_is_refused(micro_checkpoints, tmp_path):
+    folder = shutil.copytree(micro_checkpoints / folders.TEXT_ENCODER, tmp_path / "t5")
+    tensors = load_file(folder / "model.safetensors")
+    gone = "encoder.block.1.layer.0.SelfAttention.q.weight"
+    save_file({n: t for n, t in tensors.items() if n != gone}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DreamkitError, match=f"lacks 1 tensors of a T5 encoder: {gone}"):
+        TextEncoder(folder, CPU, 32).encode(["a car"])

@@ -74,12 +74,20 @@ class TextEncoder:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-            model = T5EncoderModel.from_pretrained(self.folder, local_files_only=True).to(self.dtype).eval()
+            model, told = T5EncoderModel.from_pretrained(self.folder, local_files_only=True, output_loading_info=True)
+            model = model.to(self.dtype).eval()
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise DreamkitError(
                 f"{self.folder} is not a readable T5 encoder: {_first_line(error)}",
                 "Fetch google-t5/t5-11b again; config, tokenizer and weights must lie in this folder.",
             ) from error
+        # transformers fills what a file lacks with random numbers and goes on; the embedding table is tied.
+        missing = sorted(name for name in told["missing_keys"] if "embed_tokens" not in name)
+        if missing:
+            raise DreamkitError(
+                f"{self.folder} lacks {len(missing)} tensors of a T5 encoder: {', '.join(missing[:8])}",
+                "Fetch google-t5/t5-11b again.",
+            )
         device = self.device
         need = 1.1 * sum(p.numel() * p.element_size() for p in model.parameters())
         if device.type == "cuda" and free_memory(device) < need:
