@@ -14,7 +14,7 @@ import yaml
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, nearest, write_json
-from dreamkit.params import ALIASES, MODELS, Params, model_of, parse, read_yaml, table
+from dreamkit.params import ALIASES, MODELS, NotebookParams, model_of, parse, read_yaml, table
 from dreamkit.progress import MODE
 
 REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def find(notebook: str) -> Path:
     )
 
 
-def gather(notebook: str, file: Path | None, pairs: Mapping[str, Any]) -> Params:
+def gather(notebook: str, file: Path | None, pairs: Mapping[str, Any]) -> NotebookParams:
     """Parameters from a YAML file and from the command line, which wins; checked before any kernel starts.
 
     Raises:
@@ -79,7 +79,7 @@ def describe(notebook: str) -> str:
     return "\n".join("  ".join([*(f"{row[k]:<{widths[k]}}" for k in range(3)), row[3]]).rstrip() for row in rows)
 
 
-def run(notebook: str, params: Params, output: Path | None = None) -> Path:
+def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Path:
     """Execute a notebook in the working folder; what it prints is printed.
 
     Args:

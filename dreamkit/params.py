@@ -20,7 +20,7 @@ from dreamkit.files import nearest, read_text
 from dreamkit.specs import read_weight
 from dreamkit.workspace import CONTROLS, Workspace, from_home
 
-P = TypeVar("P", bound="Params")
+P = TypeVar("P", bound="NotebookParams")
 # Names people use for a parameter that is called otherwise here.
 ALIASES = {
     "steps": "num_steps",
@@ -30,14 +30,29 @@ ALIASES = {
 }
 
 
-class Params(BaseModel):
-    """What both generation notebooks take."""
+class NotebookParams(BaseModel):
+    """What every notebook takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     notebook: ClassVar[str]
-    stage: ClassVar[str]
 
     workspace: str = Field("outputs", min_length=1, description="folder of conditions, captions and results")
+
+    def open_workspace(self) -> Workspace:
+        """The workspace these parameters name, with its camera folders where the notebook takes a table of them.
+
+        Raises:
+            DreamkitError: the camera table cannot be used.
+        """
+        table = getattr(self, "camera_table", "")
+        return Workspace(self.workspace, read_folders(from_home(table) if table else None))
+
+
+class Params(NotebookParams):
+    """What both generation notebooks take."""
+
+    stage: ClassVar[str]
+
     checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
     clips: list[str] = Field([], description="clips to run; empty: every clip with a caption")
     styles: list[str] = Field([], description="styles to run; empty: every style the caption file has")
@@ -124,14 +139,6 @@ class Params(BaseModel):
             raise ValueError(reason)
         return asked
 
-    def open_workspace(self) -> Workspace:
-        """The workspace these parameters name, with its camera folders.
-
-        Raises:
-            DreamkitError: the camera table cannot be used.
-        """
-        return Workspace(self.workspace, read_folders(from_home(self.camera_table) if self.camera_table else None))
-
 
 class SingleViewParams(Params):
     """Notebook 04: the front video."""
@@ -154,10 +161,41 @@ class MultiViewParams(Params):
     num_input_frames: Literal[9, 1] = Field(9, description="frames a later window takes over, 9 or 1")
 
 
-MODELS: dict[str, type[Params]] = {model.notebook: model for model in (SingleViewParams, MultiViewParams)}
+class ReviewParams(NotebookParams):
+    """Notebook 06: watch, measure, judge, export."""
+
+    notebook: ClassVar[str] = "06_review"
+
+    clips: list[str] = Field([], description="clips to review; empty: all")
+    styles: list[str] = Field([], description="styles to review; empty: all")
+    reviewer: str = Field("", description="whose verdicts these are; empty: the system's user")
+    thresholds: dict[str, float] = Field(
+        {"frozen": 15.0, "black": 0.0, "view_lag": 2.0, "flicker": 6.0},
+        description="measure: limit; past it a video is flagged",
+    )
+    critic: str = Field("", description="URL of a vLLM server (http://host:8000/v1); empty: none")
+    critic_model: str = Field("", description="model to ask; empty: the first the server has")
+    critic_votes: int = Field(3, ge=1, le=16, description="answers per video")
+    critic_frames: int = Field(4, ge=1, le=16, description="moments of a video that it sees")
+    export: str = Field("", description="folder for the accepted clips; empty: no export")
+    labels: str = Field("", description="RDS-HQ folder to export poses and labels from")
+    camera_table: str = Field("", description="YAML, `folder: camera` lines, for other camera folders")
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known_measures(cls, limits: dict[str, float]) -> dict[str, float]:
+        from dreamkit.review.measures import check_thresholds
+
+        check_thresholds(limits)
+        return limits
 
 
-def model_of(notebook: str) -> type[Params]:
+MODELS: dict[str, type[NotebookParams]] = {
+    model.notebook: model for model in (SingleViewParams, MultiViewParams, ReviewParams)
+}
+
+
+def model_of(notebook: str) -> type[NotebookParams]:
     """The model of a notebook's parameters, by its name without folder and suffix.
 
     Raises:
@@ -266,7 +304,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def table(model: type[Params]) -> list[tuple[str, str, str, str]]:
+def table(model: type[NotebookParams]) -> list[tuple[str, str, str, str]]:
     """Rows of (name, default, bounds, meaning) for every parameter."""
     schema = model.model_json_schema()["properties"]
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

@@ -168,12 +168,19 @@ def draw_clip(seed: int, frames: int, height: int, width: int) -> tuple[dict[str
 
 def paint_number(picture: np.ndarray, number: int) -> np.ndarray:
     """Paint a number as DIGIT_BITS black or white squares over the top left corner, lowest bit first, and as text."""
-    cell = picture.shape[1] // 20
+    cell = picture.shape[1] / 20
     painted = picture.copy()
     for bit in range(DIGIT_BITS):
-        painted[:cell, bit * cell : (bit + 1) * cell] = 255 if number >> bit & 1 else 0
+        painted[: round(cell), round(bit * cell) : round((bit + 1) * cell)] = 255 if number >> bit & 1 else 0
     cv2.putText(
-        painted, str(number), (cell // 2, 3 * cell), cv2.FONT_HERSHEY_SIMPLEX, cell / 14, (255, 255, 0), 2, cv2.LINE_AA
+        painted,
+        str(number),
+        (round(cell / 2), round(3.2 * cell)),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        cell / 14,
+        (255, 255, 0),
+        2,
+        cv2.LINE_AA,
     )
     return painted
 

@@ -50,7 +50,12 @@ class Video:
     @property
     def prompt(self) -> str:
         """The caption it was made from, when the sidecar tells."""
-        prompt = (self.sidecar or {}).get("prompt", "")
+        record = self.sidecar or {}
+        prompt = record.get("prompt") or record.get("prompts") or ""
+        if isinstance(prompt, Mapping):
+            prompt = next(iter(prompt.values()))
+        elif isinstance(prompt, list):
+            prompt = prompt[0]
         return prompt if isinstance(prompt, str) else ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,122 +22,13 @@ from dreamkit.review import adherence, picture, sampson
 from dreamkit.review.frames import read_small
 from dreamkit.review.library import Video
 from dreamkit.review.matches import WIDTH, Features, features
+from dreamkit.review.measures import MEASURES
 from dreamkit.review.rig import NOMINAL, PAIRS
 from dreamkit.review.style_agreement import agreement, light_of
 
 VERSION = 1  # raise it when a measure changes its meaning: kept rows are then computed anew
 SAVE_SECONDS = 20.0
 PARTS = ("picture", "map", "temporal", "cross")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure: name, unit, range, which end is good (`low`, `high`, or `zero`), and what it means."""
-
-    key: str
-    label: str
-    unit: str
-    low: float
-    high: float
-    good: str
-    meaning: str
-
-
-INFINITY = float("inf")
-MEASURES = (
-    Measure(
-        "temporal_sampson",
-        "Temporal Sampson",
-        "px of a 1024-wide view",
-        0,
-        INFINITY,
-        "low",
-        "how far matches between neighbouring frames are from one camera motion",
-    ),
-    Measure(
-        "cross_view_sampson",
-        "Cross-view Sampson",
-        "px of a 1024-wide view",
-        0,
-        INFINITY,
-        "low",
-        "how far matches between front and cross cameras are from one rigid rig",
-    ),
-    Measure(
-        "view_order",
-        "View order",
-        "share of matches",
-        0,
-        1,
-        "high",
-        "matches between neighbours that lie where the rig's cameras look; low when views are swapped",
-    ),
-    Measure(
-        "view_lag",
-        "View lag",
-        "frames",
-        0,
-        8,
-        "low",
-        "by how many frames a view trails its map or, without a map, the front view",
-    ),
-    Measure(
-        "adherence",
-        "Map adherence",
-        "ROC area over a wrong map's",
-        -1,
-        1,
-        "high",
-        "how much better the picture's edges tell the map's lines and boxes than a displaced or mirrored map's",
-    ),
-    Measure(
-        "flicker", "Flicker", "grey levels", 0, 255, "low", "brightness that jumps up and down from frame to frame"
-    ),
-    Measure(
-        "wobble",
-        "Wobble",
-        "share of motion",
-        0,
-        INFINITY,
-        "low",
-        "a place whose motion changes in every frame, as a shape that melts does",
-    ),
-    Measure("frozen", "Frozen", "% of frames", 0, 100, "low", "longest stretch in which nothing changes"),
-    Measure("black", "Black", "% of frames", 0, 100, "low", "frames without light"),
-    Measure(
-        "sharpness",
-        "Sharpness",
-        "Laplacian over contrast",
-        0,
-        INFINITY,
-        "high",
-        "fine detail at 256 pixels' width, independent of contrast",
-    ),
-    Measure("clipped", "Clipped", "% of pixels", 0, 100, "low", "pixels that are fully black or white"),
-    Measure(
-        "style_agreement",
-        "Style agreement",
-        "fit",
-        0,
-        1,
-        "high",
-        "whether the light is that of the style: Night dark, Foggy low in contrast; none for Original",
-    ),
-)
-BY_KEY = {measure.key: measure for measure in MEASURES}
-
-# Means over real multi-camera driving videos, to know the scale by. Not a pass mark: other clips, other lenses, and
-# LightGlue or SIFT with unstated settings. As transcribed in public notes on the papers, not checked against the PDFs.
-PUBLISHED_REAL = {
-    "temporal_sampson": {
-        "Cosmos WFM platform (arXiv 2501.03575), table 24": 0.69,
-        "Cosmos-Predict2.5 (World Simulation with Video Foundation Models), table 14": 1.193,
-    },
-    "cross_view_sampson": {
-        "Cosmos WFM platform (arXiv 2501.03575), table 24": 1.71,
-        "Cosmos-Predict2.5 (World Simulation with Video Foundation Models), table 14": 1.832,
-    },
-}
 
 
 def worst(values: Sequence[float], good: str) -> float:
@@ -356,29 +247,3 @@ def measure_all(videos: Sequence[Video], path: Path, progress: Callable[..., Any
         if due:
             write_table(path, pd.DataFrame(list(rows.values())))
     return pd.DataFrame([fresh[video.key] for video in videos])
-
-
-def failures(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[str]:
-    """The measures of a row that are past their threshold, in words; a measure without a value passes."""
-    failed = []
-    for key, limit in thresholds.items():
-        measure, value = BY_KEY[key], row.get(key)
-        if not isinstance(value, (int, float)) or not np.isfinite(value):
-            continue
-        if value > limit if measure.good == "low" else value < limit:
-            failed.append(
-                f"{measure.label} {value:.3g} ({'at most' if measure.good == 'low' else 'at least'} {limit:g})"
-            )
-    return failed
-
-
-def check_thresholds(thresholds: Mapping[str, float]) -> None:
-    """Raise DreamkitError for a measure that does not exist."""
-    from dreamkit.files import nearest
-
-    for key in thresholds:
-        if key not in BY_KEY:
-            close = nearest(key, BY_KEY)
-            raise DreamkitError(
-                f"There is no measure {key!r}.", f"Did you mean {close!r}?" if close else f"Known: {', '.join(BY_KEY)}."
-            )

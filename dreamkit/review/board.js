@@ -1,0 +1,145 @@
+// The board's page: clips down, styles across. Thumbnails are asked for when they come into sight.
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function render({ model, el }) {
+  const pictures = new Map(); // key -> object URL
+  const asked = new Set();
+  const filter = { text: "", state: "", flagged: false, sort: "clip" };
+  let queue = [];
+  let timer = 0;
+
+  const search = make("input", { type: "search", placeholder: "filter clips, styles, prompts", "aria-label": "Filter",
+    oninput: () => { filter.text = search.value.toLowerCase(); draw(); } });
+  const state = make("select", { title: "State", onchange: () => { filter.state = state.value; draw(); } },
+    ...[["", "every state"], ["none", "not judged"], ["accept", "accepted"], ["reject", "rejected"],
+      ["unsure", "unsure"], ["stale", "of an older video"]].map(([value, words]) => make("option", { value }, words)));
+  const flagged = make("button", { "aria-pressed": "false", title: "Only videos past a threshold or with a problem",
+    onclick: () => {
+      filter.flagged = !filter.flagged;
+      flagged.setAttribute("aria-pressed", filter.flagged);
+      draw();
+    } }, "flagged");
+  const sort = make("select", { title: "Sort and show", class: "dk-sort",
+    onchange: () => { filter.sort = sort.value; draw(); } });
+  const count = make("span", { class: "dk-count" });
+  const head = make("thead");
+  const rows = make("tbody");
+  const scroll = make("div", { class: "dk-scroll" }, make("table", { class: "dk-table" }, head, rows));
+  const note = make("div", { class: "dk-problems", role: "status" });
+  const root = make("div", { class: "dk-review dk-board", "data-lm-suppress-shortcuts": "true" },
+    make("div", { class: "dk-bar" }, search, state, flagged, sort, count), note, scroll);
+  root.addEventListener("keydown", (event) => event.stopPropagation());
+  el.append(root);
+
+  const sight = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      const { key } = target.dataset;
+      if (!isIntersecting || asked.has(key)) continue;
+      asked.add(key);
+      queue.push(key);
+    }
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      for (; queue.length; queue = queue.slice(16)) model.send({ type: "thumbnails", keys: queue.slice(0, 16) });
+    }, 30);
+  }, { root: scroll, rootMargin: "200px" });
+
+  const matches = (item) =>
+    (!filter.text || `${item.clip} ${item.style} ${item.stage} ${item.prompt}`.toLowerCase().includes(filter.text)) &&
+    (!filter.flagged || item.flags.length > 0) &&
+    (!filter.state || (filter.state === "none" ? !item.state : filter.state === "stale" ? item.stale : item.state === filter.state));
+
+  function cell(item) {
+    const url = pictures.get(item.key);
+    const image = url ? make("img", { src: url, alt: "" }) : make("div", { class: "dk-blank" });
+    const value = filter.sort === "clip" ? "" : item.values[filter.sort];
+    const score = value === "" || value === null || value === undefined ? "" : Number(value).toPrecision(3);
+    const flags = item.flags.length ? `⚠ ${item.flags.length}` : "";
+    const words = [item.key, ...item.flags, item.note && `note: ${item.note}`, item.by && `by ${item.by}`];
+    return make("button", { class: `dk-item${item.key === model.get("opened") ? " dk-open" : ""}`, "data-key": item.key,
+      "data-state": item.state || "none", title: words.filter(Boolean).join("\n"),
+      onclick: () => model.send({ type: "open", key: item.key }) },
+    image, make("div", { class: "dk-line" },
+      make("span", { class: "dk-state" }, (item.state || "–") + (item.stale ? " (older)" : "")),
+      make("span", { class: "dk-score" }, score), make("span", { class: "dk-failed" }, flags)));
+  }
+
+  function draw() {
+    const items = model.get("items").filter(matches);
+    const columns = [...new Set(model.get("items").map((item) => `${item.style}\n${item.stage}`))];
+    const clips = new Map();
+    for (const item of items) {
+      if (!clips.has(item.clip)) clips.set(item.clip, new Map());
+      clips.get(item.clip).set(`${item.style}\n${item.stage}`, item);
+    }
+    let order = [...clips.keys()];
+    if (filter.sort !== "clip") { // worst first
+      const sign = model.get("measures").find((measure) => measure.key === filter.sort).good === "low" ? -1 : 1;
+      const worst = (clip) => Math.min(Infinity, ...[...clips.get(clip).values()]
+        .map((item) => item.values[filter.sort]).filter((value) => value !== null && value !== undefined)
+        .map((value) => sign * value));
+      order = order.map((clip) => [worst(clip), clip]).sort((a, b) => a[0] - b[0]).map(([, clip]) => clip);
+    }
+    head.replaceChildren(make("tr", {}, make("th", {}, ""), ...columns.map((column) => {
+      const [style, stage] = column.split("\n");
+      return make("th", {}, make("b", {}, style), ` ${stage}`);
+    })));
+    sight.disconnect();
+    rows.replaceChildren(...order.map((clip) => make("tr", {}, make("th", { scope: "row" }, clip),
+      ...columns.map((column) => make("td", {}, ...(clips.get(clip).has(column) ? [cell(clips.get(clip).get(column))] : []))))));
+    for (const button of rows.querySelectorAll(".dk-item")) if (!pictures.has(button.dataset.key)) sight.observe(button);
+    const every = model.get("items");
+    const of = (name) => every.filter((item) => item.state === name).length;
+    count.textContent = `${items.length} of ${every.length} · ${of("accept")} accepted · ${of("reject")} rejected · ${of("unsure")} unsure`;
+    note.textContent = model.get("notice");
+    const order2 = order.flatMap((clip) => columns.filter((c) => clips.get(clip).has(c)).map((c) => clips.get(clip).get(c).key));
+    model.send({ type: "order", keys: order2 });
+  }
+
+  function options() {
+    sort.replaceChildren(make("option", { value: "clip" }, "by clip"),
+      ...model.get("measures").map((measure) => make("option", { value: measure.key, title: measure.meaning,
+        selected: measure.key === filter.sort }, `worst ${measure.label.toLowerCase()}`)));
+  }
+
+  const received = (content, buffers) => {
+    if (content.type !== "thumbnails") return;
+    content.keys.forEach((key, index) => {
+      if (!content.good[index]) return;
+      const url = URL.createObjectURL(new Blob([buffers[index]], { type: "image/jpeg" }));
+      pictures.set(key, url);
+      for (const button of rows.querySelectorAll(".dk-item")) {
+        if (button.dataset.key === key) button.querySelector(".dk-blank, img").replaceWith(make("img", { src: url, alt: "" }));
+      }
+    });
+  };
+  const marked = () => {
+    for (const button of rows.querySelectorAll(".dk-item")) {
+      button.classList.toggle("dk-open", button.dataset.key === model.get("opened"));
+    }
+  };
+  model.on("msg:custom", received);
+  model.on("change:items", draw);
+  model.on("change:notice", draw);
+  model.on("change:opened", marked);
+  options(); draw();
+  return () => {
+    sight.disconnect();
+    model.off("msg:custom", received);
+    model.off("change:items", draw);
+    model.off("change:notice", draw);
+    model.off("change:opened", marked);
+    for (const url of pictures.values()) URL.revokeObjectURL(url);
+  };
+}
+
+export default { render };

@@ -1,0 +1,223 @@
+"""An optional second opinion: a vision-language model looks at a few frames and answers fixed questions.
+
+It speaks to any server of the OpenAI chat interface that takes images and a JSON schema, as vLLM's does
+(`vllm serve <model>`). Several votes are asked for and counted. It ranks and flags; it deletes nothing and judges
+nothing: verdicts stay with people, and how far it agrees with them is reported.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tqdm.auto import tqdm
+
+from dreamkit.errors import DreamkitError
+from dreamkit.files import read_json, write_json
+from dreamkit.review.adherence import sample_frames
+from dreamkit.review.frames import read_small
+from dreamkit.review.library import Video
+from dreamkit.review.previews import contact_sheet, jpeg
+from dreamkit.review.verdicts import Verdict
+
+VERSION = 1  # raise it when the questions change: kept answers are then asked anew
+SECONDS = 300
+SHEET_WIDTH = 448  # of one view on a sheet
+
+QUESTIONS = {
+    "vanishing_object": "Does any vehicle, person or fixed thing appear, vanish or change its kind between moments?",
+    "distortion": "Are there shapes that melt, bend or smear in a way that no real camera would show?",
+    "views_disagree": "Do two cameras of the same moment show worlds that cannot be the same place, weather or light?",
+    "wrong_style": "Does the weather or light differ from what the caption says?",
+}
+
+
+class Answer(BaseModel):
+    """One vote: a yes or no to every question, and how real the video looks, 1 to 5."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    vanishing_object: bool
+    distortion: bool
+    views_disagree: bool
+    wrong_style: bool
+    realism: int = Field(ge=1, le=5)
+
+
+@dataclass(frozen=True)
+class Critic:
+    """Which server to ask, for which model (empty: its first), how many votes, how many moments of a video."""
+
+    url: str
+    model: str = ""
+    votes: int = 3
+    frames: int = 4
+
+
+def sheets(video: Video, moments: int) -> list[bytes]:
+    """One JPEG a moment, all views of it in the rig's grid.
+
+    Raises:
+        DreamkitError: a view cannot be read.
+    """
+    views = {name: read_small(path, SHEET_WIDTH).frames_thwc for name, path in video.views.items()}
+    length = min(len(frames) for frames in views.values())
+    made = []
+    for frame in sample_frames(length, moments):
+        if video.stage == "multi_view":
+            names = [video.rig.cameras[index].name for row in video.rig.grid for index in row]
+            pictures: list[np.ndarray | None] = [views[name][frame] if name in views else None for name in names]
+            made.append(jpeg(contact_sheet(pictures, len(video.rig.grid[0]), SHEET_WIDTH)))
+        else:
+            made.append(jpeg(next(iter(views.values()))[frame]))
+    return made
+
+
+def request_of(pictures: Sequence[bytes], prompt: str, model: str, votes: int) -> dict[str, Any]:
+    """The body of a chat completion: the pictures in order, the questions, the schema of the answer, n votes."""
+    asked = "\n".join(f"- {key}: {text}" for key, text in QUESTIONS.items())
+    text = (
+        f"These {len(pictures)} pictures are moments of one driving video in order of time; "
+        f"cameras of one moment stand side by side. Its caption: {prompt or 'unknown'}\n"
+        f"Answer with true or false:\n{asked}\n"
+        "- realism: from 1 (clearly not a real recording) to 5 (could be one)."
+    )
+    content: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
+        for picture in pictures
+    ]
+    schema = {"name": "answer", "strict": True, "schema": Answer.model_json_schema()}
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": [*content, {"type": "text", "text": text}]}],
+        "n": votes,
+        "temperature": 0.7 if votes > 1 else 0.0,
+        "max_tokens": 200,
+        "response_format": {"type": "json_schema", "json_schema": schema},
+    }
+
+
+def _call(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        told = error.read(500).decode(errors="replace")
+        raise DreamkitError(f"The critic's server {url} refused: {error.code} {told}") from None
+    except (OSError, ValueError) as error:
+        raise DreamkitError(
+            f"The critic's server {url} did not answer: {error}", "Start it (vllm serve <model>), or set critic: ''."
+        ) from None
+    if not isinstance(answer, dict):
+        raise DreamkitError(f"The critic's server {url} answered something that is no JSON object.")
+    return answer
+
+
+def model_name(critic: Critic) -> str:
+    """The model asked for, else the first that the server has.
+
+    Raises:
+        DreamkitError: the server cannot be reached, or has none.
+    """
+    if critic.model:
+        return critic.model
+    models = _call(f"{critic.url.rstrip('/')}/models").get("data") or []
+    if not models or not isinstance(models[0], dict) or "id" not in models[0]:
+        raise DreamkitError(f"The critic's server {critic.url} has no model.", "Set critic_model.")
+    return str(models[0]["id"])
+
+
+def count(choices: Sequence[Any]) -> dict[str, Any]:
+    """Votes to shares, flags (more than half say yes) and the mean realism; answers off the schema are spoilt."""
+    votes = []
+    for choice in choices:
+        try:
+            votes.append(Answer.model_validate_json(choice["message"]["content"]))
+        except (ValidationError, KeyError, TypeError):
+            continue
+    shares = {key: float(np.mean([getattr(vote, key) for vote in votes])) for key in QUESTIONS} if votes else {}
+    return {
+        "votes": len(votes),
+        "spoilt": len(choices) - len(votes),
+        "shares": shares,
+        "flags": [key for key, share in shares.items() if share > 0.5],
+        "score": float(np.mean([vote.realism for vote in votes])) if votes else None,
+    }
+
+
+def criticise(
+    videos: Sequence[Video], critic: Critic, path: Path, progress: Callable[..., Any] = tqdm
+) -> dict[str, dict[str, Any]]:
+    """Ask about every video that was not asked about yet; answers are kept in `path` after each one.
+
+    Returns:
+        Key -> record (see `count`), or a record with `error` for a video that could not be asked about.
+
+    Raises:
+        DreamkitError: the server cannot be reached at the start.
+    """
+    try:
+        kept = read_json(path, "critic's answers") if path.is_file() else {}
+    except DreamkitError:
+        kept = {}
+    model = model_name(critic)
+    mark = {"model": model, "version": VERSION, "asked": critic.votes, "frames": critic.frames}
+    for video in progress(videos, desc="Asking the critic", unit="video"):
+        same = {**mark, "fingerprint": video.fingerprint}
+        if not same.items() <= kept.get(video.key, {}).items() or "error" in kept[video.key]:
+            try:
+                body = request_of(sheets(video, critic.frames), video.prompt, model, critic.votes)
+                answer = _call(f"{critic.url.rstrip('/')}/chat/completions", body)
+                kept[video.key] = {**same, **count(answer.get("choices") or [])}
+            except (DreamkitError, ValueError) as error:
+                kept[video.key] = {**same, "error": str(error), "flags": [], "score": None}
+            write_json(path, kept)
+    return {video.key: kept[video.key] for video in videos}
+
+
+def agreement(critique: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
+    """How far flags agree with people, over videos that both judged (unsure ones aside).
+
+    Returns:
+        `both`: number of videos; `reject_flagged`, `reject_unflagged`, `accept_flagged`, `accept_unflagged`: counts;
+        `agree`: share; `kappa`: Cohen's, agreement beyond chance, NaN when either always says the same.
+    """
+    counts = {(state, flagged): 0 for state in ("reject", "accept") for flagged in (True, False)}
+    for key, record in critique.items():
+        held = verdicts.get(key)
+        if held and held.state in ("accept", "reject") and record.get("score") is not None:
+            counts[held.state, bool(record["flags"])] += 1
+    total = sum(counts.values())
+    agree = (counts["reject", True] + counts["accept", False]) / total if total else float("nan")
+    kappa = float("nan")
+    if total:
+        rejected = (counts["reject", True] + counts["reject", False]) / total
+        flagged = (counts["reject", True] + counts["accept", True]) / total
+        chance = rejected * flagged + (1 - rejected) * (1 - flagged)
+        kappa = (agree - chance) / (1 - chance) if chance < 1 else float("nan")
+    named = {f"{state}_{'flagged' if flag else 'unflagged'}": float(n) for (state, flag), n in counts.items()}
+    return {"both": float(total), **named, "agree": agree, "kappa": kappa}
+
+
+def agreement_html(critique: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, Verdict]) -> str:
+    """The agreement in two sentences, and what the critic flagged."""
+    found = agreement(critique, verdicts)
+    text = f"{found['both']:.0f} videos were judged by both. "
+    if found["both"]:
+        text += f"They agree on {100 * found['agree']:.0f} % (Cohen's kappa {found['kappa']:.2f})."
+    lines = [
+        f"<li>{html.escape(key)}: {html.escape(record.get('error') or ', '.join(record['flags']))}</li>"
+        for key, record in critique.items()
+        if record.get("error") or record["flags"]
+    ]
+    return f"<p>{text}</p><ul>{''.join(lines)}</ul>"
