@@ -113,6 +113,14 @@ def bench_render(
     run_bench(folder, reference, cameras, frames, repeats, processes, reference_python)
 
 
+@bench.command("transfer", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench_transfer(context: typer.Context) -> None:
+    """Time the world model with random weights: forward, block, write, load. `-- --help` lists the options."""
+    from dreamkit.transfer.bench import main as run_bench
+
+    run_bench(context.args)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends in its message and exit code 1, not in a traceback."""
     try:
