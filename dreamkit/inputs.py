@@ -235,11 +235,12 @@ class Look:
             if self.extension:
                 return frames
             log.warning(
-                "%s: %d of %d frames are made: longer six-view videos need v2w_base_model.pt and v2w control files, "
-                "and the checkpoint folder has only the t2w ones",
+                "%s: %d of %d frames are made: longer ones need v2w_base_model.pt and %sv2w control files beside the "
+                "t2w ones",
                 name,
                 window,
                 frames,
+                "your own " if len(self.rig) == 5 else "",
             )
             return window
         if getattr(self.params, "windows", "first") == "all":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
     cameras = rig(params.views) if isinstance(params, MultiViewParams) else Rig(SIX_VIEWS.cameras[:1], ((0,),))
     root = checkpoints.folder(params.checkpoints)
     own = checkpoints.own_control_files(stage, spec, root)
-    if len(cameras) == 5 and (lacking := [name for name in spec.controls if name not in own]):
+    names = list(spec.controls)
+    if len(cameras) == 5 and (lacking := _released("t2w", root, names, own)):
         raise DreamkitError(
             f"Five views need a control file that was trained for them; the spec {spec.source} gives none for"
             f" {', '.join(lacking)}.",
@@ -97,8 +98,10 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
     for path in map(from_home, params.trust_jit):
         if not path.is_file():
             raise DreamkitError(f"trust_jit names {path}, which is not there.", nearest_file_hint(path))
-    extension = multi and folders.has_extension(root, list(spec.controls), own)
-    files = checkpoints.needed(stage, root, list(spec.controls), own)
+    extension = multi and folders.has_extension(root, names, own)
+    # Beside five-view files of the user's own, the released v2w ones are for other cameras.
+    extension = extension and (len(cameras) == 6 or not _released("v2w", root, names, own))
+    files = checkpoints.needed(stage, root, names, own)
     model = read_config(root / checkpoints.FOLDERS[stage], COSMOS_7B_MULTI if multi else COSMOS_7B_SINGLE)
     weights = {name: _weight(control, spec, ws, multi) for name, control in spec.controls.items()}
     chunks, problems = _chunks(ws, params, next(iter(spec.controls)))
@@ -110,6 +113,13 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
         problems += faults
     _tell(problems, params.skip_bad, bool(jobs))
     return Plan(stage, params, spec, root, own, checkpoints.checksums(root, files), cameras, jobs)
+
+
+def _released(kind: str, root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:
+    """The controls whose multi-view file of a kind (`t2w` or `v2w`) is the released one, not the user's own."""
+    used = folders.multi_view_files(root, kind, controls, own)
+    released = folders.multi_view_files(root, kind, controls)
+    return [name for name in controls if used[name] == released[name]]
 
 
 def apply_scalars(params: Params, spec: Spec) -> Params:

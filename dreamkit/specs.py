@@ -270,7 +270,7 @@ def inputs(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, rig: Rig, 
         expanded = path.replace(f"{SAMPLE_NAME}_0", f"{chunk.clip}_{chunk.index}").replace(SAMPLE_NAME, chunk.clip)
         file = resolve(expanded, spec.source, ws.root)
         own = ws.condition(control.name, camera, chunk)
-        if file is None and (own.is_file() or Path(expanded) == own):
+        if file is None and (own.is_file() or from_home(expanded) == own):
             file = ws.found_condition(control.name, camera, chunk)
             log.info("%s: the spec's %s is not there; %s is taken", control.name, expanded, own)
         elif file is None:

@@ -215,7 +215,9 @@ def test_t2w_alone_makes_one_window_and_says_why(ws, pipes, capsys, tmp_path):
     single(ws)
     multi(ws)
     assert video.probe(ws.view(CLIP, "Night", 5)).frames == 57
-    assert "57 of 121 frames are made: longer six-view videos need v2w_base_model.pt" in capsys.readouterr().out
+    assert (
+        "57 of 121 frames are made: longer ones need v2w_base_model.pt and v2w control files" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("fps", [10, 24, 30])
@@ -258,6 +260,22 @@ def test_five_cameras(ws, pipes, tmp_path):
     ]
     record = ws.read_sidecar("multi_view", CLIP, "Night")
     assert "mine.pt" in record["identity"]["checkpoints"]
+
+
+def test_five_views_are_not_continued_with_the_released_files(ws, pipes, tmp_path, capsys):
+    put_clip(ws, frames=60, styles=("Night",))
+    single(ws)
+    (tmp_path / "t2w_mine.pt").write_text("x")
+    (tmp_path / "five.json").write_text('{"hdmap": {"ckpt_path": "t2w_mine.pt"}}')
+    multi(ws, views=5, spec="five.json")
+    assert video.probe(ws.grid(CLIP, "Night")).frames == 57
+    assert "57 of 60 frames are made: longer ones need v2w_base_model.pt and your own v2w" in capsys.readouterr().out
+    (tmp_path / "v2w_mine.pt").write_text("x")
+    multi(ws, views=5, spec="five.json")
+    assert video.probe(ws.grid(CLIP, "Night")).frames == 60
+    (tmp_path / "five.json").write_text('{"hdmap": {"ckpt_path": "v2w_mine.pt"}}')
+    with pytest.raises(DreamkitError, match="Five views need a control file"):
+        multi(ws, views=5, spec="five.json")
 
 
 def test_text_alone_is_enough(ws, pipes):

@@ -152,8 +152,10 @@ def test_a_written_spec_survives_a_moved_workspace(ws, tmp_path, monkeypatch):
     assert control.inputs == ("outputs/hdmap/ftheta_camera_front_wide_120fov/<sample_name>_0.mp4",)
     moved = Workspace(tmp_path / "elsewhere")
     ws.root.rename(moved.root)
-    path = touch(moved.condition("hdmap", SIX_VIEWS.front, Chunk("a")))
     spec = specs.ensure("single_view", "", moved)
+    with pytest.raises(DreamkitError, match=r"a_0\.mp4 is missing"):
+        specs.inputs(spec.controls["hdmap"], spec, ws, Chunk("a"), FRONT, single=True)
+    path = touch(moved.condition("hdmap", SIX_VIEWS.front, Chunk("a")))
     assert specs.inputs(spec.controls["hdmap"], spec, moved, Chunk("a"), FRONT, single=True) == [path]
 
 
