@@ -55,7 +55,6 @@ def jupyter(root: Path, what: str = "lab") -> Iterator[str]:
     }
     command = [sys.executable, "-m", "jupyter", what, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (root / "jupyter.log").open("w") as log:
         server = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)
     try:
@@ -95,6 +94,9 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
     )
     try:
         yield page
+    except BaseException:
+        page.save_screenshot(str(profile.with_name("failed.png")))
+        raise
     finally:
         page.quit()
 
@@ -104,16 +106,17 @@ def wait(page: webdriver.Chrome, condition: str, seconds: float = 60) -> None:
     WebDriverWait(page, seconds, 0.1).until(lambda page: page.execute_script(f"return Boolean({condition})"), condition)
 
 
-def command(page: webdriver.Chrome, name: str) -> None:
-    """A command of JupyterLab or Notebook 7, by its id (both expose the application to the page when asked to)."""
-    page.execute_async_script(
-        "const done = arguments[1]; window.jupyterapp.commands.execute(arguments[0]).then(() => done(), () => done())",
-        name,
-    )
-
-
 def menu(page: webdriver.Chrome, name: str, entry: str) -> None:
     """Click an entry of the menu bar."""
     page.find_element(By.XPATH, f"//li[contains(@class,'lm-MenuBar-item')][normalize-space()='{name}']").click()
     xpath = f"//li[contains(@class,'lm-Menu-item')]//div[starts-with(normalize-space(),'{entry}')]"
     WebDriverWait(page, 10, 0.1).until(lambda page: page.find_elements(By.XPATH, xpath))[0].click()
+
+
+def set_theme(root: Path, name: str) -> None:
+    """The theme that the page takes when it is loaded next."""
+    folder = root / ".settings" / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "themes.jupyterlab-settings").write_text(f'{{"theme": "{name}"}}')
+    news = folder / "notification.jupyterlab-settings"
+    news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
