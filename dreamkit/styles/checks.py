@@ -1,0 +1,153 @@
+"""What every rewrite must pass, whoever wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dreamkit.styles.scene import MOTOR, manoeuvres, road_users
+from dreamkit.styles.table import Style
+from dreamkit.styles.words import contradictions, read_state
+
+# The text encoder reads this many tokens and drops the rest.
+T5_TOKENS = 512
+_COMMON = frozenset(
+    "the a an and or of in on at to is are was were it its with as by for from that this there be has have not while"
+    " where which their them two one some several into through along under over no other his her but up down".split()
+)
+_CHATTER = re.compile(
+    r"(?i)</?think>|```|^\s*[*#\-{\[]|\*\*|\b(?:here is|here's|sure[,!]|new caption|rewritten caption|rewrite type|as an ai|"
+    r"i (?:have|changed|rewrote)|note:|json)\b|\\[nu\"]"
+)
+_GARBLED = re.compile(r"(?i)\b(\w+)\s+\1\b(?<!had had)(?<!that that)|\s[,.;]|,\s*[.;]|\.\.|\b(?:a|an|the|and|with|of|in|to)\s*[.,;]")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the checks say of one rewrite.
+
+    Attributes:
+        checks: check -> passed.
+        reasons: one sentence for each check that failed, as a model can be told it.
+        tokens: T5 tokens, or the estimate where no tokenizer was given.
+    """
+
+    checks: dict[str, bool]
+    reasons: tuple[str, ...]
+    tokens: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return not self.reasons
+
+
+def estimated_tokens(text: str) -> int:
+    """A cautious estimate of T5 tokens without its tokenizer: a token per four letters begun and per punctuation mark.
+
+    T5's vocabulary holds most English words of a caption whole, so this counts too many rather than too few.
+    """
+    return 1 + sum(-(-len(word) // 4) for word in re.findall(r"[^\W_]+", text)) + len(re.findall(r"[^\w\s]", text))
+
+
+def is_english(text: str) -> bool:
+    """Whether the letters are Latin ones; the rules know no other language and the text encoder hardly any."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return sum(letter < "\u0250" for letter in letters) > 0.9 * len(letters)
+
+
+def plain_english(text: str) -> str | None:
+    """What makes the text no plain English, or None: other scripts, mark-up, chatter, doubled words, letter salad."""
+    words = re.findall(r"[A-Za-z'’-]+", text)
+    if not is_english(text):
+        return "it is not written in English"
+    if chatter := _CHATTER.search(text):
+        return f"it holds {chatter.group().strip()!r}, which is no part of a description"
+    if garbled := _GARBLED.search(text):
+        return f"it is garbled at {garbled.group().strip()!r}"
+    if "\n" in text:
+        return "it has more than one line"
+    if not re.search(r"[.!?][\"”']?$", text.strip()):
+        return "it does not end with a full stop"
+    if len(words) > 8:
+        share = sum(word.lower() in _COMMON for word in words) / len(words)
+        if not 0.12 <= share <= 0.75:
+            return "its words do not form English sentences"
+        threes = Counter(zip(words, words[1:], words[2:], strict=False))
+        if threes.most_common(1)[0][1] > 4:
+            return "it repeats itself"
+    return None
+
+
+def check_rewrite(
+    original: str, rewrite: str, style: Style, count_tokens: Callable[[str], int] = estimated_tokens
+) -> Verdict:
+    """Check one rewrite against its caption and style.
+
+    Args:
+        original: the caption, English.
+        rewrite: the same scene in the style.
+        style: the style.
+        count_tokens: T5 tokens of a text.
+    """
+    problems: dict[str, str | None] = {
+        "road users": _users_problem(original, rewrite),
+        "manoeuvres": _manoeuvres_problem(original, rewrite),
+        "style words": None,
+        "no contradiction": None,
+        "length": None,
+        "plain English": plain_english(rewrite),
+    }
+    if not any(re.search(rf"(?i)\b{re.escape(word)}\b", rewrite) for word in style.words):
+        problems["style words"] = f"it uses none of the words {', '.join(style.words)}"
+    time, weather = style.target(*read_state(original))
+    wrong = list(dict.fromkeys(word.lower() for word in contradictions(rewrite, time, weather)))
+    if wrong:
+        problems["no contradiction"] = f"it still says {', '.join(repr(word) for word in wrong)}"
+    tokens = count_tokens(rewrite)
+    if tokens > T5_TOKENS:
+        problems["length"] = f"it has {tokens} tokens; {T5_TOKENS} is the most"
+    return Verdict(
+        {name: problem is None for name, problem in problems.items()},
+        tuple(problem[0].upper() + problem[1:] + "." for problem in problems.values() if problem),
+        tokens,
+    )
+
+
+def _counts(users: tuple[tuple[str, str], ...]) -> dict[str, Counter[str]]:
+    kinds: dict[str, Counter[str]] = {}
+    for kind, count in users:
+        kinds.setdefault(kind, Counter())[count] += 1
+    return kinds
+
+
+def _users_problem(original: str, rewrite: str) -> str | None:
+    """Same kinds; per kind the same numbers. Further vague mentions of known kinds are no new road users."""
+    before, after = _counts(road_users(original)), _counts(road_users(rewrite))
+    motor = any(kind in MOTOR for kind in before)
+    for kind in before.keys() - after.keys():
+        if kind == "vehicle" and set(before[kind]) <= {"the", "many"} and any(k in MOTOR for k in after):
+            continue
+        return f"the {kind} of the caption is missing"
+    for kind in after.keys() - before.keys():
+        if kind == "vehicle" and motor and not any(count.isdigit() for count in after[kind]):
+            continue
+        return f"the caption has no {kind}"
+    for kind, counts in after.items():
+        if kind not in before:
+            continue
+        for count in {*counts, *before[kind]}:
+            if count.isdigit() and counts[count] != before[kind][count]:
+                return f"the number of {kind} mentions differs ({count})"
+    return None
+
+
+def _manoeuvres_problem(original: str, rewrite: str) -> str | None:
+    before, after = manoeuvres(original), manoeuvres(rewrite)
+    if lost := sorted(before - after):
+        return f"it no longer says that somebody does this: {', '.join(lost)}"
+    if new := sorted(after - before):
+        return f"it adds what nobody does: {', '.join(new)}"
+    return None

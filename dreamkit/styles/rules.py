@@ -1,0 +1,243 @@
+"""The built-in rewriter: no model, no download, the same answer for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+
+from dreamkit.styles.phrases import ADJECTIVE, CUT, NOUN, SLOT, Cutter, article, is_plural, sentences, tidy
+from dreamkit.styles.scene import NEW_PLACE, STRUCTURE, USER, without_quotes
+from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
+from dreamkit.styles.words import ENCLOSED, LAMPS, Term, found, read_state
+
+COLOURS = ("white", "black", "silver", "gray", "red", "blue", "green", "brown", "beige", "yellow", "orange", "maroon")
+_COLOUR_WORDS = "|".join((*COLOURS, "grey", "gold", "golden", "tan", "purple"))
+_SHADES = r"(?:(?:dark|light|bright|deep|pale|metallic)[ -])?"
+# Vehicles whose colour is part of what they are.
+_FIXED = re.compile(r"(?i)^(?:[\w-]+\s+){0,2}?(?:school|police|ambulances?|fire|taxis?|cabs?|taxicabs?|transit|snow ?plows?|construction|excavators?|bulldozers?|patrol)\b")
+_COLOURED = re.compile(
+    rf"(?i)\b(?<![-/])(?P<colour>{_SHADES}(?:{_COLOUR_WORDS}))(?:-colou?red)?(?P<between>\s+(?:(?!and\b|or\b|with\b|in\b|on\b|of\b|is\b|are\b)[\w'-]+\s+){{0,2}}?)"
+    r"(?P<vehicle>cars?|sedans?|hatchbacks?|coupes?|convertibles?|(?:station )?wagons?|suvs?|jeeps?|crossovers?|vans?|minivans?|pick-?ups?|(?:box |delivery |dump |semi-?)?trucks?|trailers?|motorcycles?|scooters?|bus(?:es)?|vehicles?|compacts?)\b"
+)
+_OF_FILM = re.compile(r"(?i)^(?:the|this|a|in this|in the)\s+(?:\w+\s+){0,2}?(?:video|clip|footage|scene|image|recording|camera|sequence|view|dashcam)\b")
+_OPENS = re.compile(r"^(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both|Pedestrians|On|At|In|This|Children|People|Trees|Rows)\b")
+
+
+def stable_seed(*parts: object) -> int:
+    """The same number for the same parts, in every process and on every machine."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+@dataclass(frozen=True)
+class RuleRewriter:
+    """Rewrites by rules.
+
+    What a caption says about time, weather, light, sky, surface and shadow goes where it contradicts the style; road
+    users, structures, counts and manoeuvres stay; the style's own words come in.
+
+    Args:
+        table: the styles.
+        recolour: give vehicles that have a colour another one, the same for every mention of it.
+    """
+
+    table: StyleTable | None = None
+    recolour: bool = False
+
+    name = "rules"
+    model = ""
+
+    def rewrite(self, caption: str, style: Style, seed: int = 0, length: int = 3) -> str:
+        """One caption in one style.
+
+        Args:
+            caption: English text.
+            style: the style.
+            seed: chooses among the table's phrases; the caption and the style take part in the choice.
+            length: sentences on the style at most, 0 to 3.
+
+        Returns:
+            One line of text.
+        """
+        table = self.table or load_styles()
+        caption = plain(caption)
+        draw = random.Random(stable_seed(seed, style.name, caption))
+        source = read_state(caption)
+        time, weather = style.target(*source)
+        scene = table.scene(time, weather)
+        changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
+        kept_time = source[0] if source[0] == time or not style.time else ""
+
+        def unwanted(term: Term, denied: bool) -> bool:
+            if denied:
+                return changed
+            return not term.allows(time, weather)
+
+        cutter = Cutter(unwanted, about_sky=changed)
+        lead = draw.choice(style.leads)
+        enclosed = ENCLOSED.search(without_quotes(caption))
+        lines: list[str] = []
+        place: int | None = None
+        leads_given = 0
+        for index, sentence in enumerate(sentences(caption)):
+            before = len(cutter.rescued)
+            # Lamps light a tunnel at every hour.
+            if enclosed and _lamps_only(sentence, cutter):
+                cut = sentence
+            else:
+                cut = cutter.cut(sentence, keep=index == 0)
+            if not cut and place is None and index:
+                place = len(lines)
+            if cut:
+                filled, used = _fill(cut, "" if index or leads_given or enclosed else lead, style, time)
+                leads_given += used
+                lines.append(tidy(filled))
+            if len(cutter.rescued) > before:
+                lines += _shown(cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain"))
+        details = self._details(scene, style, time, draw, caption, " ".join(lines), enclosed)
+        told = not changed and _says(style, " ".join(lines))
+        if lines and not leads_given and not enclosed and not told and not _says(style, lines[0]):
+            led = _lead(lines, lead, draw)
+            place = place + len(led) - len(lines) if place is not None else None
+            lines = led
+        if changed or not _says(style, " ".join(lines)) or not source[0] + source[1]:
+            at = max(place or len(lines), 1) if lines else 0
+            if _says(style, " ".join(lines)) and not length:
+                details = []
+            lines[at:at] = details[: max(length, 1)]
+        elif kept_time and not lines:
+            lines = details
+        lines = _needed(lines)
+        text = " ".join(line if line[-1:] in ".!?\"”" else line + "." for line in lines if line)
+        return recoloured(text, stable_seed(seed, style.name, caption, "colour")) if self.recolour else text
+
+    def _details(
+        self, scene: Scene, style: Style, time: str, draw: random.Random, caption: str, kept: str, enclosed: re.Match[str] | None
+    ) -> list[str]:
+        # The set that repeats least of what is said already.
+        sets = draw.sample(scene.details, len(scene.details))
+        said = set(re.findall(r"[a-z]{4,}", kept.lower()))
+        details = list(min(sets, key=lambda lines: len(said & set(re.findall(r"[a-z]{4,}", " ".join(lines).lower())))))
+        extras = [
+            sentence for word, sentence in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", without_quotes(caption))
+        ]
+        if enclosed:
+            where = enclosed["place"] or "tunnel"
+            return [f"Outside the {where}, {scene.clause}."]
+        return [*details, *extras[:1]]
+
+
+def plain(text: str) -> str:
+    """The text on one line, with single spaces."""
+    return " ".join(text.split())
+
+
+def _lamps_only(sentence: str, cutter: Cutter) -> bool:
+    return all(term.name in LAMPS for term, match in found(sentence) if cutter.unwanted(term, False))
+
+
+def _fill(text: str, lead: str, style: Style, time: str) -> tuple[str, int]:
+    """Put the style's words at the marks; returns the text and how many were put."""
+    used = 0
+    if NOUN in text:
+        text = text.replace(NOUN, style.noun_for(time) or style.name.lower(), 1)
+        used = 1
+    if ADJECTIVE in text:
+        adjective = f"{CUT}{style.adjective} " if style.adjective and not used and lead else CUT
+        used = 1 if adjective != CUT else used
+        text = text.replace(ADJECTIVE, adjective, 1)
+    text = re.sub(rf"\b(lies|lie|sits)\s*(?={SLOT})", lambda m: "is shown" if m[1][-1] == "s" else "are shown", text)
+    if SLOT in text and lead and not used:
+        at_start = not text[: text.index(SLOT)].strip(" ," + CUT)
+        phrase = lead[0].upper() + lead[1:] if at_start else f" {lead}"
+        rest = text[text.index(SLOT) + 1 :]
+        if at_start and not rest.startswith((",", CUT + ",")):
+            phrase += ", "
+        text = text.replace(SLOT, phrase, 1)
+        if at_start:
+            text = text.replace(CUT + ",", ",", 1)
+        used = 1
+    for mark in (SLOT, ADJECTIVE, NOUN):
+        text = text.replace(mark, CUT)
+    return text, used
+
+
+def _says(style: Style, text: str) -> bool:
+    return any(re.search(rf"(?i)\b{re.escape(word)}\b", text) for word in (*style.words, *style.leads))
+
+
+def _lead(lines: list[str], lead: str, draw: random.Random) -> list[str]:
+    """Say the style's time or weather early: in front of the first sentence, or in one of its own."""
+    first = lines[0]
+    if _OPENS.match(first) and not _OF_FILM.match(first) and not re.match(r"(?i)(?:on|at|in|during|as|while)\b", first):
+        return [f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}", *lines[1:]]
+    if _OF_FILM.match(first) and not re.search(r"(?i)[,;\"]|\b(?:while|as|that|which|where|and|when|who)\b", first):
+        return [f"{first.rstrip('.')} {lead}.", *lines[1:]]
+    sentence = draw.choice(["The scene is set {}.", "The scene takes place {}."]).format(lead)
+    return [first, sentence, *lines[1:]]
+
+
+def _shown(cutter: Cutter, rescued: list[str], lines: list[str], dim: bool) -> list[str]:
+    """A plain sentence for what was named only in sentences that had to go."""
+    told = " ".join(lines).lower()
+    names = []
+    for thing in rescued:
+        bare = tidy(cutter._attributes(cutter._participles(thing + " "))).strip(" .,")
+        nouns = [match.group().lower() for pattern in (USER, STRUCTURE, NEW_PLACE) for match in pattern.finditer(bare)]
+        if not nouns or cutter.wrong(bare):
+            continue
+        user = USER.search(bare)
+        if all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", told) for noun in nouns) and not (
+            user and not re.match(r"(?i)the\b", bare)
+        ):
+            continue
+        name = bare if bare[1:2].isupper() else bare[0].lower() + bare[1:]
+        if name not in names:
+            names.append(name)
+    if not names:
+        return []
+    listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+    verb = "are" if len(names) > 1 or is_plural(names[0]) else "is"
+    seen = "can be made out" if dim else f"{verb} visible"
+    return [f"{listed[0].upper()}{listed[1:]} {seen}."]
+
+
+_ONLY_SEEN = re.compile(r"(?i)^The (?P<what>[\w-]+) (?:can be made out|is visible|are visible)\.$")
+
+
+def _needed(lines: list[str]) -> list[str]:
+    """The lines without "The buildings are visible." where another line speaks of the buildings."""
+    kept = []
+    for index, line in enumerate(lines):
+        seen = _ONLY_SEEN.match(line)
+        others = " ".join(lines[:index] + lines[index + 1 :])
+        if seen and not USER.search(line) and re.search(rf"(?i)\b{re.escape(seen['what'].removesuffix('s'))}", others):
+            continue
+        kept.append(line)
+    return kept
+
+
+def recoloured(text: str, seed: int) -> str:
+    """Give every vehicle colour another one: each mention of a colour the same, different colours different ones.
+
+    School buses, police cars, ambulances, fire engines and taxis keep theirs.
+    """
+    hits = [m for m in _COLOURED.finditer(without_quotes(text)) if not _FIXED.match((m["between"] + m["vehicle"]).strip())]
+    old = list(dict.fromkeys(match["colour"].lower() for match in hits))
+    draw = random.Random(seed)
+    new: dict[str, str] = {}
+    for colour in old:
+        base = re.split(r"[ -]", colour)[-1].replace("grey", "gray")
+        free = [c for c in COLOURS if c != base and c not in new.values()]
+        # A colour that another vehicle already has would tell two vehicles as one.
+        new[colour] = draw.choice([c for c in free if c not in old] or free or [c for c in COLOURS if c != base])
+    for match in reversed(hits):
+        colour = new[match["colour"].lower()]
+        before = text[: match.start()]
+        if indefinite := re.search(r"(?i)\b(an?)\s+$", before):
+            before = before[: indefinite.start()] + article(colour, indefinite[1]) + " "
+        colour = colour.capitalize() if match["colour"][0].isupper() else colour
+        text = before + colour + text[match.end("colour") :]
+    return text
