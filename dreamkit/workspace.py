@@ -1,7 +1,7 @@
 """The workspace folder: where every file lives, clip, chunk and style names, sidecars, the manifest.
 
     <root>/hdmap|lidar/<camera folder>/<clip>_<chunk>.mp4
-    <root>/captions/<clip>.txt | <clip>.json
+    <root>/captions/<clip>.txt | <clip>.json                    and the latter's sidecar styles/<clip>.json
     <root>/single_view/<clip>_<style>.mp4                       and its sidecar <clip>_<style>.json
     <root>/multi_view/<clip>_<style>/{0..5,grid}.mp4, prompt.json   and its sidecar <clip>_<style>.json
     <root>/manifest.jsonl, logs/, notebooks/, .cache/
@@ -133,6 +133,10 @@ class Workspace:
         """Every clip that has a caption, sorted."""
         names = {path.stem for suffix in ("txt", "json") for path in self.captions.glob(f"*.{suffix}")}
         return sorted(name for name in names if not name.startswith("."))
+
+    def style_record(self, clip: str) -> Path:
+        """The sidecar of `captions/<clip>.json`: who wrote which style. Not beside it, where it would be a caption."""
+        return self.root / "styles" / f"{check_name(clip, 'clip')}.json"
 
     # Results
 

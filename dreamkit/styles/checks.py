@@ -6,22 +6,76 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from dreamkit.styles.scene import MOTOR, manoeuvres, road_users
+from dreamkit.errors import DreamkitError
+from dreamkit.styles.scene import is_motor, manoeuvres, road_users
 from dreamkit.styles.table import Style
 from dreamkit.styles.words import contradictions, read_state
 
 # The text encoder reads this many tokens and drops the rest.
 T5_TOKENS = 512
 _COMMON = frozenset(
-    "the a an and or of in on at to is are was were it its with as by for from that this there be has have not while"
-    " where which their them two one some several into through along under over no other his her but up down".split()
+    [
+        "the",
+        "a",
+        "an",
+        "and",
+        "or",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "is",
+        "are",
+        "was",
+        "were",
+        "it",
+        "its",
+        "with",
+        "as",
+        "by",
+        "for",
+        "from",
+        "that",
+        "this",
+        "there",
+        "be",
+        "has",
+        "have",
+        "not",
+        "while",
+        "where",
+        "which",
+        "their",
+        "them",
+        "two",
+        "one",
+        "some",
+        "several",
+        "into",
+        "through",
+        "along",
+        "under",
+        "over",
+        "no",
+        "other",
+        "his",
+        "her",
+        "but",
+        "up",
+        "down",
+    ]
 )
 _CHATTER = re.compile(
     r"(?i)</?think>|```|^\s*[*#\-{\[]|\*\*|\b(?:here is|here's|sure[,!]|new caption|rewritten caption|rewrite type|as an ai|"
     r"i (?:have|changed|rewrote)|note:|json)\b|\\[nu\"]"
 )
-_GARBLED = re.compile(r"(?i)\b(\w+)\s+\1\b(?<!had had)(?<!that that)|\s[,.;]|,\s*[.;]|\.\.|\b(?:a|an|the|and|with|of|in|to)\s*[.,;]")
+_GARBLED = re.compile(
+    r"(?i)\b(\w+)\s+\1\b(?<!had had)(?<!that that)|\s[,.;]|,\s*[.;]|\.\."
+    r"|\b(?:a|an|the|and|with|of|to)\s*[.,;]"
+)
 
 
 @dataclass(frozen=True)
@@ -45,17 +99,46 @@ class Verdict:
 
 
 def estimated_tokens(text: str) -> int:
-    """A cautious estimate of T5 tokens without its tokenizer: a token per four letters begun and per punctuation mark.
+    """An estimate of T5 tokens without its tokenizer: four for three words, one per punctuation mark, and the end."""
+    words, marks = len(re.findall(r"[^\W_]+", text)), len(re.findall(r"[^\w\s]", text))
+    return -(-4 * words // 3) + marks + 1
 
-    T5's vocabulary holds most English words of a caption whole, so this counts too many rather than too few.
+
+def token_counter(tokenizer: Path | None) -> Callable[[str], int]:
+    """Counts T5 tokens with the tokenizer in this folder (google-t5/t5-11b), or estimates without one.
+
+    Raises:
+        DreamkitError: the folder holds no tokenizer.
     """
-    return 1 + sum(-(-len(word) // 4) for word in re.findall(r"[^\W_]+", text)) + len(re.findall(r"[^\w\s]", text))
+    if tokenizer is None:
+        return estimated_tokens
+    from transformers import AutoTokenizer
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+    except (OSError, ValueError) as error:
+        line = str(error).splitlines()[0]
+        raise DreamkitError(
+            f"{tokenizer} holds no readable T5 tokenizer: {line}", "Leave it out to estimate."
+        ) from None
+    return lambda text: len(loaded(text).input_ids)
 
 
 def is_english(text: str) -> bool:
     """Whether the letters are Latin ones; the rules know no other language and the text encoder hardly any."""
     letters = [letter for letter in text if letter.isalpha()]
     return sum(letter < "\u0250" for letter in letters) > 0.9 * len(letters)
+
+
+def language_problem(text: str) -> str | None:
+    """What makes a caption one that the rules cannot read: another script, or hardly an English word in it."""
+    words = re.findall(r"[^\W\d_]+", text)
+    if not is_english(text):
+        chinese = any("\u4e00" <= letter <= "\u9fff" for letter in text)
+        return "is written in Chinese" if chinese else "is not written in English"
+    if len(words) > 8 and sum(word.lower() in _COMMON for word in words) < 0.1 * len(words):
+        return "does not read as English"
+    return None
 
 
 def plain_english(text: str) -> str | None:
@@ -126,9 +209,9 @@ def _counts(users: tuple[tuple[str, str], ...]) -> dict[str, Counter[str]]:
 def _users_problem(original: str, rewrite: str) -> str | None:
     """Same kinds; per kind the same numbers. Further vague mentions of known kinds are no new road users."""
     before, after = _counts(road_users(original)), _counts(road_users(rewrite))
-    motor = any(kind in MOTOR for kind in before)
+    motor = any(map(is_motor, before))
     for kind in before.keys() - after.keys():
-        if kind == "vehicle" and set(before[kind]) <= {"the", "many"} and any(k in MOTOR for k in after):
+        if kind == "vehicle" and set(before[kind]) <= {"the", "many"} and any(map(is_motor, after)):
             continue
         return f"the {kind} of the caption is missing"
     for kind in after.keys() - before.keys():

@@ -7,22 +7,24 @@ import random
 import re
 from dataclasses import dataclass
 
-from dreamkit.styles.phrases import ADJECTIVE, CUT, NOUN, SLOT, Cutter, article, is_plural, sentences, tidy
-from dreamkit.styles.scene import NEW_PLACE, STRUCTURE, USER, without_quotes
+from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT
+from dreamkit.styles.phrases import Cutter
+from dreamkit.styles.recolour import recoloured
+from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern, without_quotes
+from dreamkit.styles.sentences import is_plural, sentences, tidy
 from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
-from dreamkit.styles.words import ENCLOSED, LAMPS, Term, found, read_state
+from dreamkit.styles.words import ENCLOSED, Term, found, of_lamps, read_state
 
-COLOURS = ("white", "black", "silver", "gray", "red", "blue", "green", "brown", "beige", "yellow", "orange", "maroon")
-_COLOUR_WORDS = "|".join((*COLOURS, "grey", "gold", "golden", "tan", "purple"))
-_SHADES = r"(?:(?:dark|light|bright|deep|pale|metallic)[ -])?"
-# Vehicles whose colour is part of what they are.
-_FIXED = re.compile(r"(?i)^(?:[\w-]+\s+){0,2}?(?:school|police|ambulances?|fire|taxis?|cabs?|taxicabs?|transit|snow ?plows?|construction|excavators?|bulldozers?|patrol)\b")
-_COLOURED = re.compile(
-    rf"(?i)\b(?<![-/])(?P<colour>{_SHADES}(?:{_COLOUR_WORDS}))(?:-colou?red)?(?P<between>\s+(?:(?!and\b|or\b|with\b|in\b|on\b|of\b|is\b|are\b)[\w'-]+\s+){{0,2}}?)"
-    r"(?P<vehicle>cars?|sedans?|hatchbacks?|coupes?|convertibles?|(?:station )?wagons?|suvs?|jeeps?|crossovers?|vans?|minivans?|pick-?ups?|(?:box |delivery |dump |semi-?)?trucks?|trailers?|motorcycles?|scooters?|bus(?:es)?|vehicles?|compacts?)\b"
+_OF_FILM = re.compile(
+    r"(?:the|this|a|in this|in the)\s+(?:\w+\s+){0,2}?"
+    r"(?:video|clip|footage|scene|image|recording|camera|sequence|view|dashcam)\b",
+    re.IGNORECASE,
 )
-_OF_FILM = re.compile(r"(?i)^(?:the|this|a|in this|in the)\s+(?:\w+\s+){0,2}?(?:video|clip|footage|scene|image|recording|camera|sequence|view|dashcam)\b")
-_OPENS = re.compile(r"^(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both|Pedestrians|On|At|In|This|Children|People|Trees|Rows)\b")
+# First words whose capital can go when something is put in front.
+_OPENS = re.compile(
+    r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
+    r"|Pedestrians|On|At|In|This|Children|People|Trees|Rows)\b"
+)
 
 
 def stable_seed(*parts: object) -> int:
@@ -84,10 +86,8 @@ class RuleRewriter:
         for index, sentence in enumerate(sentences(caption)):
             before = len(cutter.rescued)
             # Lamps light a tunnel at every hour.
-            if enclosed and _lamps_only(sentence, cutter):
-                cut = sentence
-            else:
-                cut = cutter.cut(sentence, keep=index == 0)
+            lamps = enclosed and _lamps_only(sentence, cutter)
+            cut = sentence if lamps else cutter.cut(sentence, keep=index == 0)
             if not cut and place is None and index:
                 place = len(lines)
             if cut:
@@ -95,7 +95,9 @@ class RuleRewriter:
                 leads_given += used
                 lines.append(tidy(filled))
             if len(cutter.rescued) > before:
-                lines += _shown(cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain"))
+                lines += _shown(
+                    cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain")
+                )
         details = self._details(scene, style, time, draw, caption, " ".join(lines), enclosed)
         told = not changed and _says(style, " ".join(lines))
         if lines and not leads_given and not enclosed and not told and not _says(style, lines[0]):
@@ -110,18 +112,27 @@ class RuleRewriter:
         elif kept_time and not lines:
             lines = details
         lines = _needed(lines)
-        text = " ".join(line if line[-1:] in ".!?\"”" else line + "." for line in lines if line)
+        text = " ".join(line if line[-1:] in '.!?"”' else line + "." for line in lines if line)
         return recoloured(text, stable_seed(seed, style.name, caption, "colour")) if self.recolour else text
 
     def _details(
-        self, scene: Scene, style: Style, time: str, draw: random.Random, caption: str, kept: str, enclosed: re.Match[str] | None
+        self,
+        scene: Scene,
+        style: Style,
+        time: str,
+        draw: random.Random,
+        caption: str,
+        kept: str,
+        enclosed: re.Match[str] | None,
     ) -> list[str]:
         # The set that repeats least of what is said already.
         sets = draw.sample(scene.details, len(scene.details))
         said = set(re.findall(r"[a-z]{4,}", kept.lower()))
         details = list(min(sets, key=lambda lines: len(said & set(re.findall(r"[a-z]{4,}", " ".join(lines).lower())))))
         extras = [
-            sentence for word, sentence in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", without_quotes(caption))
+            sentence
+            for word, sentence in scene.extras.items()
+            if re.search(rf"(?i)\b{word}s?\b", without_quotes(caption))
         ]
         if enclosed:
             where = enclosed["place"] or "tunnel"
@@ -135,7 +146,7 @@ def plain(text: str) -> str:
 
 
 def _lamps_only(sentence: str, cutter: Cutter) -> bool:
-    return all(term.name in LAMPS for term, match in found(sentence) if cutter.unwanted(term, False))
+    return all(of_lamps(term) for term, match in found(sentence) if cutter.unwanted(term, False))
 
 
 def _fill(text: str, lead: str, style: Style, time: str) -> tuple[str, int]:
@@ -185,10 +196,14 @@ def _shown(cutter: Cutter, rescued: list[str], lines: list[str], dim: bool) -> l
     names = []
     for thing in rescued:
         bare = tidy(cutter._attributes(cutter._participles(thing + " "))).strip(" .,")
-        nouns = [match.group().lower() for pattern in (USER, STRUCTURE, NEW_PLACE) for match in pattern.finditer(bare)]
+        nouns = [
+            match.group().lower()
+            for pattern in (users_pattern(), structures_pattern(), NEW_PLACE)
+            for match in pattern.finditer(bare)
+        ]
         if not nouns or cutter.wrong(bare):
             continue
-        user = USER.search(bare)
+        user = users_pattern().search(bare)
         if all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", told) for noun in nouns) and not (
             user and not re.match(r"(?i)the\b", bare)
         ):
@@ -213,31 +228,11 @@ def _needed(lines: list[str]) -> list[str]:
     for index, line in enumerate(lines):
         seen = _ONLY_SEEN.match(line)
         others = " ".join(lines[:index] + lines[index + 1 :])
-        if seen and not USER.search(line) and re.search(rf"(?i)\b{re.escape(seen['what'].removesuffix('s'))}", others):
+        if (
+            seen
+            and not users_pattern().search(line)
+            and re.search(rf"(?i)\b{re.escape(seen['what'].removesuffix('s'))}", others)
+        ):
             continue
         kept.append(line)
     return kept
-
-
-def recoloured(text: str, seed: int) -> str:
-    """Give every vehicle colour another one: each mention of a colour the same, different colours different ones.
-
-    School buses, police cars, ambulances, fire engines and taxis keep theirs.
-    """
-    hits = [m for m in _COLOURED.finditer(without_quotes(text)) if not _FIXED.match((m["between"] + m["vehicle"]).strip())]
-    old = list(dict.fromkeys(match["colour"].lower() for match in hits))
-    draw = random.Random(seed)
-    new: dict[str, str] = {}
-    for colour in old:
-        base = re.split(r"[ -]", colour)[-1].replace("grey", "gray")
-        free = [c for c in COLOURS if c != base and c not in new.values()]
-        # A colour that another vehicle already has would tell two vehicles as one.
-        new[colour] = draw.choice([c for c in free if c not in old] or free or [c for c in COLOURS if c != base])
-    for match in reversed(hits):
-        colour = new[match["colour"].lower()]
-        before = text[: match.start()]
-        if indefinite := re.search(r"(?i)\b(an?)\s+$", before):
-            before = before[: indefinite.start()] + article(colour, indefinite[1]) + " "
-        colour = colour.capitalize() if match["colour"][0].isupper() else colour
-        text = before + colour + text[match.end("colour") :]
-    return text
