@@ -69,7 +69,8 @@ _COMMON = frozenset(
     ]
 )
 _CHATTER = re.compile(
-    r"(?i)</?think>|```|^\s*[*#\-{\[]|\*\*|\b(?:here is|here's|sure[,!]|new caption|rewritten caption|rewrite type|as an ai|"
+    r"(?i)</?think>|```|^\s*[*#\-{\[]|\*\*|\b(?:here is|here's|sure[,!]|new caption|rewritten caption|rewrite type|"
+    r"as an ai|"
     r"i (?:have|changed|rewrote)|note:|json)\b|\\[nu\"]"
 )
 _GARBLED = re.compile(

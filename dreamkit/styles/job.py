@@ -176,7 +176,7 @@ def _read(workspace: Workspace, name: str, chosen: Sequence[Style], overwrite: b
     # T5 has no token for more than a word, so that many words are too many whatever the tokenizer.
     if words > T5_TOKENS or (restyler.count_tokens.__name__ != "estimated_tokens" and tokens > T5_TOKENS):
         raise DreamkitError(
-            f"The caption of {name} has {words} words, about {tokens} tokens; the model reads {T5_TOKENS} and drops the rest.",
+            f"The caption of {name} has {words} words, about {tokens} tokens; the model reads {T5_TOKENS} and no more.",
             "Shorten it to 300 words or fewer.",
         )
     if words == 1:

@@ -96,15 +96,16 @@ class VllmRewriter:
 
     def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
         """See `ChatModel`; a malformed answer is asked for once more with another seed."""
-        found = self._ask(conversations, seeds)
+        found = self.ask(conversations, seeds)
         again = [index for index, caption in enumerate(found) if caption is None]
         if again:
-            retried = self._ask([conversations[i] for i in again], [seeds[i] + 1 for i in again])
+            retried = self.ask([conversations[i] for i in again], [seeds[i] + 1 for i in again])
             for index, caption in zip(again, retried, strict=True):
                 found[index] = caption
         return found
 
-    def _ask(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
+    def ask(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
+        """Answer all conversations in one call of the engine, each once; None for an answer outside the schema."""
         if not conversations:
             return []
         engine = self.engine()

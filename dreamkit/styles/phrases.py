@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT, grammar
-from dreamkit.styles.scene import holds_scene, users_pattern, without_quotes
+from dreamkit.styles.scene import holds_scene, manoeuvres, structures_pattern, users_pattern, without_quotes
 from dreamkit.styles.sentences import is_plural, things
 from dreamkit.styles.words import Term, found, negated
 
@@ -100,7 +100,12 @@ class Cutter:
 
     def _asides(self, text: str) -> str:
         """Drop ", leaving one side of the street in shade" and the like before phrases in them are cut."""
-        return self._replace(grammar().aside, text, lambda _: CUT)
+        text = self._replace(grammar().aside, text, lambda _: CUT)
+        # "whose roof is covered with snow" goes with its roof.
+        owned = re.search(r"(?i),?\s+whose\b[^,.;]*", text)
+        if owned and self.wrong(owned.group()) and not users_pattern().search(owned.group()):
+            text = text[: owned.start()] + CUT + text[owned.end() :]
+        return text
 
     def _vanishing(self, text: str) -> str:
         """ "The towers disappear into the haze" -> "The towers are visible"."""
@@ -231,6 +236,13 @@ class Cutter:
             kept.append(chunk)
         if not kept:
             return ""
+        # Where the main clause is clean, a later one goes even with a building in it; the building is told of again.
+        clean = bool(kept) and not self.wrong(kept[0]) and not lost_main
+        for index in range(1, len(kept)) if clean else ():
+            goes = re.match(r"(?i)\W*,|\s*(?:as|while|with|which|where)\b", kept[index]) and self.wrong(kept[index])
+            if goes and not users_pattern().search(kept[index]) and not manoeuvres(kept[index]):
+                self.rescued += things(kept[index])
+                kept[index] = CUT
         result = "".join(kept)
         if lost_main:
             result = _stand_alone(result)
@@ -239,14 +251,33 @@ class Cutter:
         return result.rstrip(" ,;") + ending if result else ""
 
 
+_SUBJECT_WORD = re.compile(
+    r"(?:only |nearly |about |at least )?(?:the|an?|its|their|his|her|there|it|they|this|these|one|two|three|four|five"
+    r"|six|seven|eight|nine|ten|many|several|few|some|most|both|each|every|all|no|\d+)\b",
+    re.IGNORECASE,
+)
+
+
+def _begins_with_thing(text: str) -> bool:
+    """Whether a road user or a structure comes before any preposition or verb that is known: "long guardrails run"."""
+    thing = min(
+        (m.start() for m in (users_pattern().search(text), structures_pattern().search(text)) if m), default=len(text)
+    )
+    before = text[:thing].lower().split()
+    return thing < len(text) and len(before) <= 3 and not grammar().stop & set(before)
+
+
 def _stand_alone(text: str) -> str:
     """Make a subordinate clause a sentence of its own, or "" when its words do not allow it."""
     text = text.strip(" ,;—–" + CUT)
+    joined = re.match(r"(?i)(?:and|but|so)\b", text)
     text = re.sub(r"(?i)^(?:and|but|so|while|as|where|when|though|although|because|since)\s+", "", text)
     if match := re.match(r"(?i)^with\s+", text):
         rest = text[match.end() :]
         first = re.split(r"[,;]| and ", rest)[0]
         return f"There {'are' if is_plural(first) or ' and ' in rest else 'is'} {rest}"
+    if joined and not _SUBJECT_WORD.match(text) and not _begins_with_thing(text):
+        return ""
     if re.match(r"(?i)^(?:\w+ing|which|that|in|on|at|by|under|to|visible|narrow|or)\b", text) and not re.match(
         r"(?i)^(?:in|on|at|to)\b.*,", text
     ):

@@ -13,7 +13,7 @@ Message = dict[str, str]
 # Everything that all requests share comes first and the style last, so that a server's prefix cache holds the system
 # text for all captions and each caption for all of its styles.
 SYSTEM = """\
-You rewrite descriptions of driving videos. Each description goes to a video generator, so every word of it will be seen.
+You rewrite descriptions of driving videos. Each description goes to a video generator, so every word will be seen.
 Change only what belongs to the time of day, the weather, the light, the sky, the road surface and the shadows.
 Keep everything else: every road user with its kind and number, every building and object, every position, and every
 manoeuvre. Add no road users and leave none out. Take away whatever does not fit the new condition, such as sun glare in

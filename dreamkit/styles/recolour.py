@@ -20,8 +20,8 @@ _COLOURED = re.compile(
     rf"\b(?<![-/])(?P<colour>(?:(?:dark|light|bright|deep|pale|metallic)[ -])?(?:{_NAMES}))(?:-colou?red)?"
     r"(?P<between>\s+(?:(?!(?:and|or|with|in|on|of|is|are)\b)[\w'-]+\s+){0,2}?)"
     r"(?P<vehicle>cars?|sedans?|hatchbacks?|coupes?|convertibles?|(?:station )?wagons?|suvs?|jeeps?|crossovers?|vans?"
-    r"|minivans?|pick-?ups?|(?:box |delivery |dump |semi-?)?trucks?|trailers?|motorcycles?|scooters?|bus(?:es)?|vehicles?"
-    r"|compacts?)\b",
+    r"|minivans?|pick-?ups?|(?:box |delivery |dump |semi-?)?trucks?|trailers?|motorcycles?|scooters?|bus(?:es)?"
+    r"|vehicles?|compacts?)\b",
     re.IGNORECASE,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT
@@ -78,7 +79,7 @@ class RuleRewriter:
             return not term.allows(time, weather)
 
         cutter = Cutter(unwanted, about_sky=changed)
-        lead = draw.choice(style.leads)
+        lead = draw.choice(_fresh(style.leads, sentences(caption)[0]))
         enclosed = ENCLOSED.search(without_quotes(caption))
         lines: list[str] = []
         place: int | None = None
@@ -125,10 +126,10 @@ class RuleRewriter:
         kept: str,
         enclosed: re.Match[str] | None,
     ) -> list[str]:
-        # The set that repeats least of what is said already.
+        # The set that repeats least of what the caption says of weather and light.
         sets = draw.sample(scene.details, len(scene.details))
-        said = set(re.findall(r"[a-z]{4,}", kept.lower()))
-        details = list(min(sets, key=lambda lines: len(said & set(re.findall(r"[a-z]{4,}", " ".join(lines).lower())))))
+        said = _conditions(kept)
+        details = list(min(sets, key=lambda lines: len(said & _conditions(" ".join(lines)))))
         extras = [
             sentence
             for word, sentence in scene.extras.items()
@@ -138,6 +139,10 @@ class RuleRewriter:
             where = enclosed["place"] or "tunnel"
             return [f"Outside the {where}, {scene.clause}."]
         return [*details, *extras[:1]]
+
+
+def _conditions(text: str) -> set[str]:
+    return {match.group().lower() for _, match in found(text)}
 
 
 def plain(text: str) -> str:
@@ -177,6 +182,12 @@ def _fill(text: str, lead: str, style: Style, time: str) -> tuple[str, int]:
 
 def _says(style: Style, text: str) -> bool:
     return any(re.search(rf"(?i)\b{re.escape(word)}\b", text) for word in (*style.words, *style.leads))
+
+
+def _fresh(leads: Sequence[str], first: str) -> list[str]:
+    """The leads that repeat no word of the first sentence; all of them when each does."""
+    said = set(re.findall(r"[a-z]{3,}", first.lower())) - {"the"}
+    return [lead for lead in leads if not said & set(re.findall(r"[a-z]{3,}", lead.lower()))] or list(leads)
 
 
 def _lead(lines: list[str], lead: str, draw: random.Random) -> list[str]:

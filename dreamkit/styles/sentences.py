@@ -29,9 +29,11 @@ def is_plural(phrase: str) -> bool:
 
 # What may follow a road user and belong to it: "parked along the curb", "on the left side", "ahead".
 _TRAILING = re.compile(
-    r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading)(?:\s+\w+ly)?)?"
+    r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading)"
+    r"(?:\s+\w+ly)?)?"
     r"(?:\s+(?:along|on|at|in|near|beside|behind|across|by|to|of|ahead|around|between)\s+(?:the|a|an|both|its|each)\s+"
-    r"(?:(?:left|right|opposite|other|near|far|same|inner|outer)\s+)?[\w-]+(?=[\s.,;]|$)|\s+(?:ahead|in front|behind)\b)?",
+    r"(?:(?:left|right|opposite|other|near|far|same|inner|outer)\s+)?[\w-]+(?=[\s.,;]|$)"
+    r"|\s+(?:ahead|in front|behind)\b)?",
     re.IGNORECASE,
 )
 
@@ -126,8 +128,12 @@ def article(word: str, like: str = "a") -> str:
 def sentences(text: str) -> list[str]:
     """Split into sentences; a full stop inside quotation marks or after a usual abbreviation does not count."""
     hidden = without_quotes(text)
+    # A quotation that ends a sentence holds its full stop.
+    for stop in re.finditer(r"[.!?][\"”]", text):
+        if hidden[stop.start()] == "_" and hidden[stop.end() : stop.end() + 1] in (" ", ""):
+            hidden = hidden[: stop.start()] + stop.group() + hidden[stop.end() :]
     parts, start = [], 0
-    for match in re.finditer(r"[.!?]+[\"”']?\s+(?=[\"“A-Z0-9])", hidden):
+    for match in re.finditer(r"[.!?]+[\"”']?\s+(?=[_\"“A-Z0-9])", hidden):
         before = hidden[start : match.start()].rsplit(" ", 1)[-1]
         if hidden[match.start()] == "." and re.fullmatch(
             r"(?:St|Ave|Blvd|Dr|Mr|Mrs|No|approx|vs|U\.S|e\.g|i\.e|[A-Z])", before
