@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from dreamkit import cli_styles
 from dreamkit.errors import DreamkitError
 
 app = typer.Typer(
@@ -119,6 +120,10 @@ def bench_transfer(context: typer.Context) -> None:
     from dreamkit.transfer.bench import main as run_bench
 
     run_bench(context.args)
+
+
+bench.command("styles")(cli_styles.bench)
+app.add_typer(cli_styles.app, name="styles")
 
 
 def main() -> None:

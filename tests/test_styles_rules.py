@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dreamkit.styles import RuleRewriter, check_rewrite, load_styles
 from dreamkit.styles.recolour import recoloured
 from dreamkit.styles.scene import manoeuvres, road_users
-from dreamkit.styles.sentences import sentences
+from dreamkit.styles.split import sentences
 from dreamkit.styles.words import contradictions, read_state
 
 DATA = Path(__file__).parent / "data"
@@ -61,19 +61,20 @@ def test_same_seed_same_words_other_seed_other_words() -> None:
 
 
 HELD_OUT = [
-    "Under a moonlit sky, a convoy of three army trucks crosses a steel bridge. Their headlights cut through the darkness"
-    " and shimmer on the river below.",
+    "Under a moonlit sky, a convoy of three army trucks crosses a steel bridge. Their headlights cut through the"
+    " darkness and shimmer on the river below.",
     "A dashcam view of a snowy suburban intersection. The traffic light is red and the ego car waits behind a red SUV"
     " whose roof is covered with snow. A child pulls a sled across the crosswalk. Icicles hang from the power lines.",
-    "Heavy rain pours down on the freeway as an 18-wheeler merges from the on-ramp, throwing up a wall of spray. The brake"
-    " lights of the cars ahead blur in the downpour. The ego vehicle brakes gently.",
+    "Heavy rain pours down on the freeway as an 18-wheeler merges from the on-ramp, throwing up a wall of spray. The"
+    " brake lights of the cars ahead blur in the downpour. The ego vehicle brakes gently.",
     "The vehicle is stopped at an intersection at night. Rain droplets on the windshield blur the lights of the city."
     " Pedestrians with umbrellas cross in front of the vehicle from both sides. A bus turns right onto the main street,"
     " its windows brightly lit.",
-    "The video shows a residential street on an overcast day. Trash bins stand at the curb and a mail truck is parked on"
-    " the right. The light is dim, and the road is slightly wet from earlier rain. A woman walks two dogs.",
-    "It is a cold, foggy morning in a harbor district. Two forklifts move containers between the warehouses, and a worker"
-    " in a yellow raincoat waves at the driver. The wet cobblestones reflect the orange glow of the street lamps.",
+    "The video shows a residential street on an overcast day. Trash bins stand at the curb and a mail truck is parked"
+    " on the right. The light is dim, and the road is slightly wet from earlier rain. A woman walks two dogs.",
+    "It is a cold, foggy morning in a harbor district. Two forklifts move containers between the warehouses, and a"
+    " worker in a yellow raincoat waves at the driver. The wet cobblestones reflect the orange glow of the street"
+    " lamps.",
 ]
 
 
@@ -137,7 +138,7 @@ def test_names_in_quotation_marks_stay() -> None:
 def test_what_weather_hid_is_told_when_its_sentence_goes() -> None:
     caption = "A road leads through a village. Fog hides the two buses at the stop. A man walks ahead."
     text = RULES.rewrite(caption, TABLE.style("Sunny"))
-    assert "two buses" in text and "Fog" not in text and text.startswith("On a") or text.startswith("In bright")
+    assert ("two buses" in text and "Fog" not in text and text.startswith("On a")) or text.startswith("In bright")
 
 
 def test_counts_and_kinds_of_road_users() -> None:
@@ -148,7 +149,9 @@ def test_counts_and_kinds_of_road_users() -> None:
 
 
 def test_vehicles_are_recoloured_the_same_at_every_mention() -> None:
-    caption = "A red sedan follows an orange van. The red sedan stops. A yellow school bus and a black-and-white police car."
+    caption = (
+        "A red sedan follows an orange van. The red sedan stops. A yellow school bus and a black-and-white police car."
+    )
     texts = {recoloured(caption, seed) for seed in range(20)}
     assert len(texts) > 10
     for text in texts:
@@ -163,17 +166,17 @@ def test_vehicles_are_recoloured_the_same_at_every_mention() -> None:
 
 
 def test_sentences_end_where_they_should() -> None:
-    assert sentences('It is at St. Mary. "Go." A sign says "Stop. Now." Then 2 cars pass.') == [
+    assert sentences('It is at St. Mary. "Go." A sign says "Stop. Now." Then 2 cars pass.') == (
         "It is at St. Mary.",
         '"Go."',
         'A sign says "Stop. Now."',
         "Then 2 cars pass.",
-    ]
+    )
 
 
 WORDS = st.sampled_from(
-    "the a sunny wet road is car two trucks turns left , . and at night under clear sky with rain fog while as snow covers"
-    " streetlights glow sun buildings sidewalk parked red in of dark shadows , which it".split()
+    "the a sunny wet road is car two trucks turns left , . and at night under clear sky with rain fog while as snow"  # noqa: SIM905
+    " covers streetlights glow sun buildings sidewalk parked red in of dark shadows , which it".split()
 )
 
 

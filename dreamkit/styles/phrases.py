@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT, grammar
-from dreamkit.styles.scene import holds_scene, manoeuvres, structures_pattern, users_pattern, without_quotes
+from dreamkit.styles.scene import holds_scene, manoeuvres, structures_pattern, users_pattern
 from dreamkit.styles.sentences import is_plural, things
+from dreamkit.styles.split import without_quotes
 from dreamkit.styles.words import Term, found, negated
 
 # "in the rain" tells the state of the scene, "with the rain" does not.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import re
 
-from dreamkit.styles.scene import without_quotes
 from dreamkit.styles.sentences import article
+from dreamkit.styles.split import without_quotes
 
 COLOURS = ("white", "black", "silver", "gray", "red", "blue", "green", "brown", "beige", "yellow", "orange", "maroon")
 _NAMES = "|".join((*COLOURS, "grey", "gold", "golden", "tan", "purple"))

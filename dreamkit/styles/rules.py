@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT
 from dreamkit.styles.phrases import Cutter
 from dreamkit.styles.recolour import recoloured
-from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern, without_quotes
-from dreamkit.styles.sentences import is_plural, sentences, tidy
+from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern
+from dreamkit.styles.sentences import is_plural, tidy
+from dreamkit.styles.split import sentences, without_quotes
 from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
 from dreamkit.styles.words import ENCLOSED, Term, found, of_lamps, read_state
 
@@ -94,7 +95,7 @@ class RuleRewriter:
             if cut:
                 filled, used = _fill(cut, "" if index or leads_given or enclosed else lead, style, time)
                 leads_given += used
-                lines.append(tidy(filled))
+                lines.append(cut if filled == sentence else tidy(filled))
             if len(cutter.rescued) > before:
                 lines += _shown(
                     cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain")

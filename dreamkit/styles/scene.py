@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from dreamkit.styles.lexicon import alternatives, lexicon, whole_words
+from dreamkit.styles.split import sentences, without_quotes
 
 
 def plural(noun: str) -> str:
@@ -120,14 +121,9 @@ NEW_PLACE = re.compile(
     r"|district|village|curve|bend|hill|downgrade|route|roadway|path|square|plaza)\b",
     re.IGNORECASE,
 )
-_QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”")
 
 
-def without_quotes(text: str) -> str:
-    """The text with what stands in quotation marks blanked out, same length."""
-    return _QUOTE.sub(lambda match: "_" * len(match.group()), text)
-
-
+@lru_cache(maxsize=8192)
 def holds_scene(text: str) -> bool:
     """Whether the text names something that must stay: road user, structure, manoeuvre, camera, or a new place."""
     plain = without_quotes(text)
@@ -154,30 +150,35 @@ def _count(before: str, noun: str) -> str:
     return "many" if noun.lower() in _plurals() else "1"
 
 
-@lru_cache(maxsize=4096)
 def road_users(text: str) -> tuple[tuple[str, str], ...]:
     """Every first mention of road users as (kind, count), sorted; the count is a number or "many".
 
     Mentions with a definite article name what is known already and are left out, unless no other mention of the kind
     is there.
     """
-    plain = without_quotes(text)
-    counted: list[tuple[str, str]] = []
-    definite: set[str] = set()
-    for match in users_pattern().finditer(plain):
-        kind = _kinds()[match.group().lower()]
-        clause = re.split(r"[.,;:]", plain[: match.start()])[-1]
-        count = _count(clause, match.group())
-        if count == "the":
-            definite.add(kind)
-        else:
-            counted.append((kind, count))
+    mentions = [mention for sentence in sentences(text) for mention in _mentions(sentence)]
+    counted = [mention for mention in mentions if mention[1] != "the"]
     known = {kind for kind, _ in counted}
-    return tuple(sorted([*counted, *((kind, "the") for kind in definite - known)]))
+    return tuple(sorted([*counted, *{mention for mention in mentions if mention[0] not in known}]))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
+def _mentions(sentence: str) -> tuple[tuple[str, str], ...]:
+    """Every mention of a road user in a sentence as (kind, count); "the" is a definite mention."""
+    plain = without_quotes(sentence)
+    found = []
+    for match in users_pattern().finditer(plain):
+        clause = re.split(r"[.,;:]", plain[: match.start()])[-1]
+        found.append((_kinds()[match.group().lower()], _count(clause, match.group())))
+    return tuple(found)
+
+
 def manoeuvres(text: str) -> frozenset[str]:
     """The manoeuvres a text names."""
-    plain = without_quotes(text)
+    return frozenset().union(*map(_manoeuvres, sentences(text)))
+
+
+@lru_cache(maxsize=8192)
+def _manoeuvres(sentence: str) -> frozenset[str]:
+    plain = without_quotes(sentence)
     return frozenset(name for name, pattern in _manoeuvre_patterns().items() if pattern.search(plain))

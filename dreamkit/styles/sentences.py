@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from dreamkit.styles.grammar import CUT, grammar
-from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern, without_quotes
+from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern
+from dreamkit.styles.split import without_quotes
 
 
 def is_plural(phrase: str) -> bool:
@@ -123,23 +124,3 @@ def article(word: str, like: str = "a") -> str:
     )
     form = "an" if vowel else "a"
     return form.capitalize() if like[0].isupper() else form
-
-
-def sentences(text: str) -> list[str]:
-    """Split into sentences; a full stop inside quotation marks or after a usual abbreviation does not count."""
-    hidden = without_quotes(text)
-    # A quotation that ends a sentence holds its full stop.
-    for stop in re.finditer(r"[.!?][\"”]", text):
-        if hidden[stop.start()] == "_" and hidden[stop.end() : stop.end() + 1] in (" ", ""):
-            hidden = hidden[: stop.start()] + stop.group() + hidden[stop.end() :]
-    parts, start = [], 0
-    for match in re.finditer(r"[.!?]+[\"”']?\s+(?=[_\"“A-Z0-9])", hidden):
-        before = hidden[start : match.start()].rsplit(" ", 1)[-1]
-        if hidden[match.start()] == "." and re.fullmatch(
-            r"(?:St|Ave|Blvd|Dr|Mr|Mrs|No|approx|vs|U\.S|e\.g|i\.e|[A-Z])", before
-        ):
-            continue
-        parts.append(text[start : match.end()].strip())
-        start = match.end()
-    parts.append(text[start:].strip())
-    return [part for part in parts if part]

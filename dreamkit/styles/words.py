@@ -7,10 +7,12 @@ The rules use the table to find what must go, the checks use it to find what mus
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from dreamkit.styles.lexicon import alternatives, lexicon, whole_words
+from dreamkit.styles.split import sentences
 
 TIMES = ("morning", "day", "golden", "dusk", "night")
 WEATHERS = ("clear", "cloudy", "rain", "snow", "fog")
@@ -63,7 +65,8 @@ def masked(text: str) -> str:
     return _harmless().sub(lambda match: "_" * len(match.group()), text)
 
 
-def found(text: str) -> list[tuple[Term, re.Match[str]]]:
+@lru_cache(maxsize=8192)
+def found(text: str) -> tuple[tuple[Term, re.Match[str]], ...]:
     """Every term in the text, in order of place; harmless expressions and quotations do not count."""
     hidden = masked(text)
     hits = [(term, match) for term in terms() for match in term.pattern.finditer(hidden)]
@@ -71,7 +74,7 @@ def found(text: str) -> list[tuple[Term, re.Match[str]]]:
     spans = {match.span() for _, match in hits}
     generic = lexicon()["generic"]
     whole = [h for h in hits if h[0].name not in generic or not any(_within(h[1].span(), span) for span in spans)]
-    return sorted(whole, key=lambda hit: hit[1].start())
+    return tuple(sorted(whole, key=lambda hit: hit[1].start()))
 
 
 def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
@@ -92,6 +95,13 @@ ENCLOSED = re.compile(
 )
 
 
+def _by_sentence(text: str) -> Iterator[tuple[str, Term, re.Match[str]]]:
+    """Every term with its sentence. Rewrites share most sentences, and those are looked up, not searched again."""
+    for sentence in sentences(text):
+        for term, match in found(sentence):
+            yield sentence, term, match
+
+
 def of_lamps(term: Term) -> bool:
     """Whether the term speaks of lamps; they light a tunnel or a garage at every hour."""
     return term.name in lexicon()["lamps"]
@@ -104,10 +114,10 @@ def contradictions(text: str, time: str, weather: str) -> list[str]:
     """
     wrong = []
     enclosed = ENCLOSED.search(text)
-    for term, match in found(text):
+    for sentence, term, match in _by_sentence(text):
         if enclosed and of_lamps(term):
             continue
-        if negated(text, match.start()):
+        if negated(sentence, match.start()):
             if (term.time or term.weather) and term.time in ("", time) and term.weather in ("", weather):
                 wrong.append(f"no {match.group()}")
         elif not term.allows(time, weather):
@@ -119,14 +129,15 @@ def read_state(text: str) -> tuple[str, str]:
     """The time and weather a caption tells, each "" where it says nothing; the most frequent wins, then the first."""
     times: dict[str, int] = {}
     weathers: dict[str, int] = {}
-    for term, match in found(text):
-        if negated(text, match.start()):
+    hits = list(_by_sentence(text))
+    for sentence, term, match in hits:
+        if negated(sentence, match.start()):
             continue
         if term.time:
             times[term.time] = times.get(term.time, 0) + 1
         if term.weather:
             weathers[term.weather] = weathers.get(term.weather, 0) + 1
-    if any(term.name == "past rain" for term, _ in found(text)):
+    if any(term.name == "past rain" for _, term, _ in hits):
         weathers.pop("rain", None)
     # Night with its sunset or its evening is still night; clouds in the rain are still rain.
     if times.keys() >= {"day", "golden"}:

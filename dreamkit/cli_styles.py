@@ -12,7 +12,7 @@ import typer
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace import Workspace
 
-styles_app = typer.Typer(no_args_is_help=True, help="Captions into styles: time of day and weather, the scene kept.")
+app = typer.Typer(no_args_is_help=True, help="Captions into styles: time of day and weather, the scene kept.")
 
 TABLE = typer.Option(None, "--table", "-t", help="YAML file of styles of your own, on top of the eight.")
 MODEL = typer.Option("", "--model", "-m", help="Hub name or folder; Qwen/Qwen3-14B when left out.")
@@ -23,7 +23,7 @@ MAX_TOKENS = typer.Option(1024, "--max-tokens", min=64, help="The longest answer
 EAGER = typer.Option(False, "--eager", help="Skip compilation: quicker start, slower answers.")
 
 
-@styles_app.command("list")
+@app.command("list")
 def list_styles(table: Path = TABLE) -> None:
     """Print every style and what it stands for."""
     from dreamkit.styles import load_styles
@@ -32,8 +32,10 @@ def list_styles(table: Path = TABLE) -> None:
         print(f"{style.name:12s} {style.instruction or 'the caption as it is'}")
 
 
-@styles_app.command("show")
-def show(caption: str, style: list[str] = typer.Option([], "--style", "-s"), table: Path = TABLE, seed: int = 1) -> None:
+@app.command("show")
+def show(
+    caption: str, style: list[str] = typer.Option([], "--style", "-s"), table: Path = TABLE, seed: int = 1
+) -> None:
     """Print one caption in the styles, by the rules; nothing is written."""
     from dreamkit.styles import Restyler, RuleRewriter, load_styles
 
@@ -46,7 +48,7 @@ def show(caption: str, style: list[str] = typer.Option([], "--style", "-s"), tab
             print(f"  check: {reason}")
 
 
-@styles_app.command("write")
+@app.command("write")
 def write(
     workspace: str = typer.Option("outputs", "--workspace", "-w", help="Folder with captions/."),
     clip: list[str] = typer.Option([], "--clip", "-c", help="Clips; all with a caption when left out."),
@@ -94,13 +96,15 @@ def write(
         report = write_styles(folder, restyler, clip, style, overwrite, side_weather, progress)
     print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {folder.captions}")
     if report.fell_back:
-        print(f"{report.fell_back} rewrites of the model were refused and made by the rules; styles/<clip>.json says why")
+        print(
+            f"{report.fell_back} rewrites of the model were refused and made by the rules; styles/<clip>.json says why"
+        )
     for name in report.unchecked:
         print(f"check failed: {name}; styles/<clip>.json says why")
     report.raise_problems()
 
 
-@styles_app.command("serve")
+@app.command("serve")
 def serve(
     model: str = MODEL,
     host: str = typer.Option("127.0.0.1", "--host"),
@@ -142,4 +146,6 @@ def bench(
     from dreamkit.styles.memory import DEFAULT_MODEL
     from dreamkit.styles.models import VllmRewriter
 
-    print(json.dumps(measure(VllmRewriter(model or DEFAULT_MODEL, share, context, letters, max_tokens, eager), captions)))
+    print(
+        json.dumps(measure(VllmRewriter(model or DEFAULT_MODEL, share, context, letters, max_tokens, eager), captions))
+    )
