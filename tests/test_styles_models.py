@@ -181,7 +181,7 @@ def test_twice_refused_falls_back_and_says_why(server: Server) -> None:
     server.answer = json.dumps({"caption": "Sunshine! A bus explodes at night under a clear sky."})
     made = restyle(server.rewriter(), styles=("Night",))["Night"]
     assert made.rewriter == "rules" and made.record()["fell_back"] and len(made.refused) == 2
-    assert "bus" in made.refused[0] or "car" in made.refused[0]
+    assert "is missing" in made.refused[0] and "'sunshine'" in made.refused[0]
     assert len(server.requests) == 2
 
 

@@ -77,7 +77,8 @@ class VllmRewriter:
             return self._engine
         refuse_without_vllm()
         refuse_missing_folder(self.model)
-        refuse_too_large(self.model, self.memory_share, self.context, gpu_memory())
+        memory = gpu_memory()
+        refuse_too_large(self.model, self.memory_share, self.context, memory)
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         import vllm
 
@@ -88,6 +89,8 @@ class VllmRewriter:
                 max_model_len=self.context,
                 enable_prefix_caching=True,
                 enforce_eager=self.eager,
+                # Without a GPU, vLLM 0.32 dies of a request with a seed whose prompt it cuts into chunks.
+                enable_chunked_prefill=memory is not None,
                 seed=0,
             )
         except Exception as error:

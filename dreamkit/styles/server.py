@@ -19,6 +19,19 @@ from dreamkit.errors import DreamkitError
 from dreamkit.styles.memory import DEFAULT_MODEL, gpu_memory, refuse_too_large
 from dreamkit.styles.models import CONTEXT, load_error, refuse_missing_folder, refuse_without_vllm
 
+# `vllm serve MODEL ...`. That command asks for the version of a distribution named vllm, which the CPU builds are not;
+# for them the same server is started by its own module.
+_SERVE = """
+import importlib.metadata, runpy, sys
+try:
+    importlib.metadata.version("vllm")
+    module = "vllm.entrypoints.cli.main"
+except importlib.metadata.PackageNotFoundError:
+    module = "vllm.entrypoints.openai.api_server"
+    sys.argv[1:3] = ["--model", sys.argv[2]]
+runpy.run_module(module, run_name="__main__")
+"""
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -43,18 +56,20 @@ class Serving:
     wait: float = 900.0
     more: tuple[str, ...] = ()
 
-    def command(self, port: int) -> list[str]:
+    def command(self, port: int, on_gpu: bool = True) -> list[str]:
         """The command line of the server."""
         return [
             self.python or sys.executable,
-            "-m",
-            "vllm.entrypoints.cli.main",
+            "-c",
+            _SERVE,
             "serve",
             self.model,
             *("--host", self.host, "--port", str(port)),
             *("--gpu-memory-utilization", f"{self.memory_share:g}"),
             *("--max-model-len", str(self.context)),
             "--enable-prefix-caching",
+            # Without a GPU, vLLM 0.32 dies of a request with a seed whose prompt it cuts into chunks.
+            *(() if on_gpu else ("--no-enable-chunked-prefill",)),
             *self.more,
         ]
 
@@ -85,7 +100,8 @@ def serving(how: Serving, log: Path, say: Callable[[str], None] = lambda _: None
     if not how.python:
         refuse_without_vllm()
     refuse_missing_folder(how.model)
-    refuse_too_large(how.model, how.memory_share, how.context, gpu_memory())
+    memory = gpu_memory()
+    refuse_too_large(how.model, how.memory_share, how.context, memory)
     port = how.port or free_port(how.host)
     _refuse_taken(how.host, port)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +109,7 @@ def serving(how: Serving, log: Path, say: Callable[[str], None] = lambda _: None
         try:
             # A group of its own, so that the engine's worker processes end with it.
             process = subprocess.Popen(
-                how.command(port), stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                how.command(port, memory is not None), stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
             )  # fmt: skip
         except OSError as error:
