@@ -39,7 +39,6 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[dict] = []
         self.script: list[object] = []
-        self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         outer = self
 
@@ -62,18 +61,15 @@ class Server:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with outer.lock:
                     outer.requests.append(request)
-                    outer.at_once += 1
-                    outer.most_at_once = max(outer.most_at_once, outer.at_once)
                     step = outer.script.pop(0) if outer.script else outer.answer
                 result = step(request) if callable(step) else step
                 if isinstance(result, tuple):
                     self.send(*result)
                 else:
                     self.send(200, {"choices": [{"message": {"content": result}}]})
-                with outer.lock:
-                    outer.at_once -= 1
 
         self.answer: object = lambda request: json.dumps({"caption": GOOD[style_of(request)]})
+        ThreadingHTTPServer.request_queue_size = 64
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
@@ -140,14 +136,17 @@ def test_a_good_answer_is_taken(server: Server) -> None:
 
 
 def test_all_requests_go_out_at_once(server: Server) -> None:
+    together = threading.Barrier(16)
+
     def slow(request: dict) -> str:
-        time.sleep(0.2)
+        together.wait(20)
         return json.dumps({"caption": GOOD[style_of(request)]})
 
     server.answer = slow
     styles = [STYLES.style(name) for name in GOOD]
-    Restyler(server.rewriter()).rewrite({f"clip{i}": (CAPTION, styles) for i in range(8)})
-    assert len(server.requests) == 16 and server.most_at_once > 8
+    made = Restyler(server.rewriter()).rewrite({f"clip{i}": (CAPTION, styles) for i in range(8)})
+    assert len(server.requests) == 16, "no request waited for another's answer"
+    assert all(rewrite.rewriter == "server" for rewrites in made.values() for rewrite in rewrites.values())
 
 
 def test_too_many_requests_errors_and_nonsense_are_retried(server: Server) -> None:

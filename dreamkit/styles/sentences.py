@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dreamkit.styles.grammar import CUT, grammar
+from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT, grammar
 from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern
 from dreamkit.styles.split import without_quotes
 
@@ -97,6 +97,7 @@ def things(sentence: str) -> list[str]:
 
 def tidy(text: str) -> str:
     """Mend articles, commas and spaces next to cuts, and take the marks away."""
+    text = re.sub(f"[{SLOT}{ADJECTIVE}{NOUN}]", CUT, text)
     text = re.sub(
         rf"\b(a|an)(\s+)[{CUT}\s]*{CUT}\s*(\w[\w-]*)",
         lambda m: f"{article(m[3], m[1])} {m[3]}",
