@@ -52,6 +52,23 @@ def demo(
 
 
 @app.command()
+def download(
+    models: list[str] = typer.Argument(None, metavar="[MODEL]...", help="single_view multi_view styles."),
+    file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters, as for notebook 01_download."),
+    parameter: list[str] = typer.Option([], "--parameter", "-p", help="KEY=VALUE, over the file's; repeat at will."),
+    list_only: bool = typer.Option(False, "--list", help="Show what would be fetched, who may have it, and stop."),
+) -> None:
+    """Fetch the model files, check every byte, keep what is there; licences are looked at first."""
+    from dreamkit import download as downloads
+    from dreamkit import notebooks
+
+    pairs = notebooks.read_pairs(parameter) | ({"models": models} if models else {})
+    p = notebooks.gather("01_download", file, pairs | ({"list_only": True} if list_only else {}))
+    todo = downloads.plan(p)
+    print(todo)
+    print(downloads.fetch(p.open_workspace(), p, todo))
+
+
 def render(
     source: Path = typer.Argument(..., metavar="INPUT", help="RDS-HQ folder: pose/, 3d_lanelines/, ..."),
     output: Path = typer.Option(Path("outputs"), "--output", "-o", help="Workspace folder."),

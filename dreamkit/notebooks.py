@@ -14,7 +14,8 @@ import yaml
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, nearest, write_json
-from dreamkit.params import ALIASES, MODELS, NotebookParams, model_of, parse, read_yaml, table
+from dreamkit.params import ALIASES, MODELS, model_of, parse, read_yaml, table
+from dreamkit.params_base import NotebookParams
 from dreamkit.progress import MODE
 
 REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from dreamkit import guardrail as guardrails
-from dreamkit.cameras import read_folders
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, read_text
+from dreamkit.params_base import NotebookParams
+from dreamkit.params_prepare import MODELS as PREPARING
 from dreamkit.specs import read_weight
-from dreamkit.workspace import CONTROLS, Workspace, from_home
+from dreamkit.workspace import CONTROLS
 
-P = TypeVar("P", bound="NotebookParams")
+P = TypeVar("P", bound=NotebookParams)
 # Names people use for a parameter that is called otherwise here.
 ALIASES = {
     "steps": "num_steps",
@@ -28,24 +29,6 @@ ALIASES = {
     "checkpoint_dir": "checkpoints",
     "offload_diffusion_transformer": "offload",
 }
-
-
-class NotebookParams(BaseModel):
-    """What every notebook takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    notebook: ClassVar[str]
-
-    workspace: str = Field("outputs", min_length=1, description="folder of conditions, captions and results")
-
-    def open_workspace(self) -> Workspace:
-        """The workspace these parameters name, with its camera folders where the notebook takes a table of them.
-
-        Raises:
-            DreamkitError: the camera table cannot be used.
-        """
-        table = getattr(self, "camera_table", "")
-        return Workspace(self.workspace, read_folders(from_home(table) if table else None))
 
 
 class Params(NotebookParams):
@@ -191,7 +174,7 @@ class ReviewParams(NotebookParams):
 
 
 MODELS: dict[str, type[NotebookParams]] = {
-    model.notebook: model for model in (SingleViewParams, MultiViewParams, ReviewParams)
+    model.notebook: model for model in (*PREPARING, SingleViewParams, MultiViewParams, ReviewParams)
 }
 
 
@@ -238,7 +221,8 @@ def parse(model: type[P], values: Mapping[str, Any], source: str, origins: Mappi
         parsed = model(**named)
     except ValidationError as error:
         for name, lines in _by_name(error).items():
-            problems.append(f"{_told(name, origins)} = {named[name]!r}: {' or '.join(dict.fromkeys(lines))}")
+            given = named.get(name, known[name].default)
+            problems.append(f"{_told(name, origins)} = {given!r}: {' or '.join(dict.fromkeys(lines))}")
     if problems or parsed is None:
         raise DreamkitError(
             f"{source}: {len(problems)} parameter{'s' if len(problems) > 1 else ''} cannot be used.\n  "
