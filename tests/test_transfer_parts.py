@@ -14,7 +14,7 @@ from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.control import normalize_weights
 from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import Tokenizer, _run_tiles, _spans, load_tokenizer
-from dreamkit.transfer.windows import cut_weight, cut_window, multi_view_starts, resize_frames, single_view_starts
+from dreamkit.transfer.windows import cut_weight, cut_window, multi_view_starts, single_view_starts
 
 CPU = torch.device("cpu")
 
@@ -106,14 +106,6 @@ def test_padding_repeats_the_last_frame_and_maps_follow():
     moving = torch.arange(3.0).reshape(3, 1, 1)
     assert cut_weight(moving, 3, 1, 4).ravel().tolist() == [1, 2, 2, 2]
     assert cut_weight(0.5, 3, 1, 4) == 0.5 and cut_weight(None, 3, 1, 4) is None
-
-
-def test_resize_stretches_on_uint8():
-    video = np.zeros((2, 4, 6, 3), np.uint8)
-    video[:, :, 3:] = 200
-    out = resize_frames(video, 8, 12)
-    assert out.shape == (2, 8, 12, 3) and out.dtype == np.uint8 and out.max() == 200
-    assert resize_frames(video, 4, 6) is video
 
 
 # ---- tokenizer

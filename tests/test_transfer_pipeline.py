@@ -16,6 +16,7 @@ from dreamkit.transfer.config import save_config
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.transfer.sampling import seeded_noise
+from dreamkit.video import resize
 
 STEPS = 2
 
@@ -74,6 +75,12 @@ def test_short_inputs_are_padded_and_trimmed_and_long_ones_cut(single):
     padded = np.concatenate([short, np.repeat(short[-1:], 12, axis=0)])
     assert np.array_equal(out, single("a car", {"hdmap": padded}, steps=STEPS)[:5])
     assert single("a car", {"hdmap": long}, steps=STEPS).shape[0] == 17
+
+
+def test_conditions_of_another_size_are_stretched_to_the_models(single):
+    small = condition(17)[:, ::2, ::2]
+    out = single("a car", {"hdmap": small}, steps=STEPS)
+    assert np.array_equal(out, single("a car", {"hdmap": resize(small, 32, 48)}, steps=STEPS))
 
 
 def test_all_windows_start_every_16_frames_with_the_next_seed(single):

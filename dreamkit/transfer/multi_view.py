@@ -19,7 +19,7 @@ from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
-from dreamkit.transfer.windows import cut_window, multi_view_starts, resize_frames
+from dreamkit.transfer.windows import cut_window, multi_view_starts
 
 
 class MultiViewPipeline(Pipeline):
@@ -171,7 +171,7 @@ class MultiViewPipeline(Pipeline):
             for video in videos:
                 report("encode", done, total)
                 part = cut_window(video[:frames], start, self.config.window_frames)
-                latents.append(self.encode_frames(resize_frames(part, *self.size)))
+                latents.append(self.encode_frames(part))
                 done += 1
             hints[name] = torch.cat(latents, dim=2)
         return hints
@@ -185,8 +185,7 @@ class MultiViewPipeline(Pipeline):
         """
         config = self.config
         window_frames, latent_frames = config.window_frames, config.latent_frames
-        front_part = resize_frames(cut_window(front, start, window_frames), *self.size)
-        latents = [self.encode_frames(front_part)]
+        latents = [self.encode_frames(cut_window(front, start, window_frames))]
         for view in range(1, config.views):
             if given_frames:
                 previous = np.zeros((window_frames, config.height, config.width, 3), np.uint8)

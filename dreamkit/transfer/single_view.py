@@ -16,7 +16,7 @@ from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
-from dreamkit.transfer.windows import cut_weight, cut_window, resize_frames, single_view_starts
+from dreamkit.transfer.windows import cut_weight, cut_window, single_view_starts
 
 # A model input, verbatim from cosmos-transfer1 diffusion/inference/transfer.py (--negative_prompt).
 NEGATIVE_PROMPT = (
@@ -131,7 +131,7 @@ class SingleViewPipeline(Pipeline):
                 for number, (name, video) in enumerate(controls.items()):
                     report("encode", number, len(controls))
                     part = cut_window(video[:frames], start, window_frames)
-                    hints[name] = self.encode_frames(resize_frames(part, *self.size))
+                    hints[name] = self.encode_frames(part)
                 window = Window(
                     text_VMC,
                     negative_VMC,

@@ -87,7 +87,11 @@ class Pipeline:
         }
 
     def encode_frames(self, frames_THWC: np.ndarray) -> torch.Tensor:
-        """One window of frames, uint8 [T, H, W, 3], to its latent times sigma_data, float32 [1, C, t, h, w]."""
+        """One window of frames, uint8 [T, H, W, 3] of any size, to its latent times sigma_data, [1, C, t, h, w]."""
+        if frames_THWC.shape[1:3] != self.size:
+            from dreamkit.video import resize  # OpenCV, needed for inputs of another size only
+
+            frames_THWC = resize(frames_THWC, *self.size)
         return self.tokenizer.encode(frames_THWC) * self.config.sigma_data
 
     def decode_latent(self, latent_BCTHW: torch.Tensor) -> np.ndarray:

@@ -9,7 +9,8 @@ import gc
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +75,10 @@ class TextEncoder:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-            model, told = T5EncoderModel.from_pretrained(self.folder, local_files_only=True, output_loading_info=True)
+            with _no_bars():
+                model, told = T5EncoderModel.from_pretrained(
+                    self.folder, local_files_only=True, output_loading_info=True
+                )
             model = model.to(self.dtype).eval()
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise DreamkitError(
@@ -140,6 +144,20 @@ class TextEncoder:
         part = path.with_suffix(f".{os.getpid()}")
         save_file({"embedding": self._memory[prompt].contiguous()}, part)
         part.replace(path)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' own progress bars: the caller reports this stage."""
+    from transformers.utils import logging as hub_logging
+
+    shown = hub_logging.is_progress_bar_enabled()
+    hub_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hub_logging.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:

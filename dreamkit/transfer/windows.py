@@ -37,12 +37,3 @@ def cut_weight(
     map_THW = F.interpolate(weight.float()[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
     index = torch.arange(start, start + window).clamp(max=frames - 1)
     return map_THW[index]
-
-
-def resize_frames(frames_THWC: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Stretch every frame, uint8 [T, H, W, 3], to the model's size, bilinear on uint8 as upstream."""
-    if frames_THWC.shape[1:3] == (height, width):
-        return frames_THWC
-    import cv2  # only needed for inputs of another size
-
-    return np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_LINEAR) for f in frames_THWC])
