@@ -52,6 +52,31 @@ def demo(
 
 
 @app.command()
+def doctor(
+    as_json: bool = typer.Option(False, "--json", help="JSON for scripts."),
+    need: list[str] = typer.Option(["tiny"], help="tiny, single_view, multi_view, styles: exit code 1 without it."),
+    file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters, as for notebook 00_setup."),
+    parameter: list[str] = typer.Option([], "--parameter", "-p", help="KEY=VALUE, over the file's; repeat at will."),
+    link_headers: bool = typer.Option(False, help="Link CUDA's headers into the conda environment, then look."),
+) -> None:
+    """Say what this machine can run, what is missing, and how to get it."""
+    import json
+
+    from dreamkit import doctor as doctors
+    from dreamkit import machine, notebooks
+
+    p = notebooks.gather("00_setup", file, notebooks.read_pairs(parameter))
+    if unknown := [name for name in need if name not in doctors.NAMES]:
+        raise DreamkitError(f"--need {unknown[0]} is no capability.", f"There are {', '.join(doctors.NAMES)}.")
+    if link_headers:
+        print(f"{machine.link_headers()} headers linked", file=sys.stderr)
+    report = doctors.examine(p)
+    print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if as_json else report)
+    if not all(report.can(name) for name in need):
+        raise typer.Exit(1)
+
+
+@app.command()
 def download(
     models: list[str] = typer.Argument(None, metavar="[MODEL]...", help="single_view multi_view styles."),
     file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters, as for notebook 01_download."),

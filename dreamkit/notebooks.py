@@ -148,6 +148,11 @@ def _told(error: Any, notebook: str, kept: Path) -> DreamkitError:
     if error.ename == DreamkitError.__name__:
         message, _, hint = error.evalue.partition("\n  -> ")
         return DreamkitError(message, hint)
+    if error.ename == "ModuleNotFoundError" and "'dreamkit'" in error.evalue:
+        return DreamkitError(
+            f"The Jupyter kernel {KERNEL!r} belongs to a Python that has no dreamkit.",
+            f"Make it this one's: {sys.executable} -m ipykernel install --sys-prefix.",
+        )
     return DreamkitError(
         f"Notebook {notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}",
         f"The whole traceback is in {kept}.",

@@ -26,6 +26,23 @@ def known(names: list[str], choices: Any, what: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+class SetupParams(NotebookParams):
+    """Notebook 00: what this machine can run."""
+
+    notebook: ClassVar[str] = "00_setup"
+
+    checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
+    models: list[str] = Field(["single_view", "multi_view"], description="what you want to run: see notebook 01")
+    controls: list[Literal["hdmap", "lidar"]] = Field(["hdmap"], min_length=1, description="hdmap, lidar or both")
+    ask_hub: bool = Field(True, description="ask Hugging Face for sizes and licences")
+    labels: str = Field("", description="RDS-HQ folder to draw the sample from; empty: a drawn one")
+
+    @field_validator("models")
+    @classmethod
+    def _known_models(cls, names: list[str]) -> list[str]:
+        return known(names, catalogue.MODEL_USES, "use")
+
+
 class DownloadParams(NotebookParams):
     """Notebook 01: model files and data."""
 
@@ -62,4 +79,4 @@ class DownloadParams(NotebookParams):
         return clips
 
 
-MODELS: tuple[type[NotebookParams], ...] = (DownloadParams,)
+MODELS: tuple[type[NotebookParams], ...] = (SetupParams, DownloadParams)

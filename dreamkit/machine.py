@@ -1,0 +1,209 @@
+"""What there is on this machine: versions, GPU, memory, disk, and programs that import or do not, with the reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+GIB = 2**30
+IMPORT_SECONDS = 180
+_LIBRARIES = ("Transformer Engine", "transformer_engine.pytorch"), ("vLLM", "vllm")
+# Part of an import error -> what helps. The first that fits is taken.
+_FIXES = {
+    "undefined symbol": "it was built for another torch; {build}",
+    ".h: No such file": "headers are missing; run dreamkit doctor --link-headers, then {build}",
+    "libcudnn": "cuDNN is not found; install torch from PyPI with its nvidia-cudnn package, or run `dreamkit doctor"
+    " --link-headers` in a conda environment",
+    "libcuda.so": "the NVIDIA driver is not visible here; in a container, start it with --gpus all",
+    "No module named": "{build}",
+}
+_BUILD = {
+    "transformer_engine.pytorch": "pip install --no-build-isolation --force-reinstall --no-deps"
+    ' "transformer-engine[pytorch]"',
+    "vllm": 'pip install "vllm" (it brings the torch it was built for)',
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes:
+        name: what.
+        state: "ok", "note" (works without it) or "missing".
+        value: what was found.
+        fix: what to do, or "".
+    """
+
+    name: str
+    state: str
+    value: str
+    fix: str = ""
+
+
+def python_check() -> Check:
+    """The interpreter."""
+    version = platform.python_version()
+    good = sys.version_info >= (3, 10)
+    return Check("Python", "ok" if good else "missing", f"{version}, {sys.executable}", "" if good else "Python 3.10+")
+
+
+def torch_check() -> Check:
+    """PyTorch, and the CUDA it was built for."""
+    try:
+        import torch
+    except Exception as error:  # a broken install fails in many ways; each is told, none ends the report
+        return Check("PyTorch", "missing", last_line(error), 'pip install "torch>=2.7,<2.14"')
+    return Check("PyTorch", "ok", f"{torch.__version__}, CUDA {torch.version.cuda or 'none'}")
+
+
+def gpu_check() -> Check:
+    """The first GPU: model, memory, compute capability, driver."""
+    driver = driver_version()
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            props = torch.cuda.get_device_properties(0)
+            number = torch.cuda.device_count()
+            value = f"{number} x {props.name}, {props.total_memory / GIB:.0f} GiB, compute {props.major}.{props.minor}"
+            return Check("GPU", "ok", f"{value}, driver {driver or 'unknown'}")
+        built_for = torch.version.cuda
+    except Exception as error:
+        return Check("GPU", "missing", last_line(error), "Mend PyTorch first.")
+    if not driver:
+        return Check("GPU", "note", "no NVIDIA driver", "The tiny bundle runs on the CPU; the 7B models need a GPU.")
+    fix = "This torch is built for the CPU; install the CUDA build: pip install --force-reinstall torch"
+    if built_for:
+        fix = f"This torch wants CUDA {built_for}, which needs a newer driver than {driver}; renew one of the two"
+    return Check("GPU", "missing", f"driver {driver}, but PyTorch sees no GPU", fix)
+
+
+def driver_version() -> str:
+    """Version of the NVIDIA driver, or ""."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
+
+
+def library_checks() -> list[Check]:
+    """Transformer Engine and vLLM: installed, importable, and if not, the actual error."""
+    return [import_check(name, module) for name, module in _LIBRARIES]
+
+
+def import_check(name: str, module: str) -> Check:
+    """Import a module in a process of its own, because a broken one may take the process along."""
+    if importlib.util.find_spec(module.split(".")[0]) is None:
+        return Check(name, "note", "not installed", f"Optional; {_BUILD.get(module, f'pip install {module}')}")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=IMPORT_SECONDS
+        )
+        problem = "" if done.returncode == 0 else _error_of(done.stderr, done.returncode)
+    except subprocess.TimeoutExpired:
+        problem = f"the import did not end within {IMPORT_SECONDS} s"
+    if not problem:
+        package = module.split(".")[0].replace("_", "-")
+        try:
+            return Check(name, "ok", metadata.version(package))
+        except metadata.PackageNotFoundError:
+            return Check(name, "ok", "imports")
+    return Check(name, "missing", problem, import_fix(module, problem))
+
+
+def import_fix(module: str, problem: str) -> str:
+    """What helps against an import error."""
+    build = f"run {_BUILD.get(module, f'pip install --force-reinstall {module}')}"
+    for part, fix in _FIXES.items():
+        if part in problem:
+            return fix.format(build=build)
+    return build
+
+
+def _error_of(stderr: str, code: int) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else f"the import ended with code {code}"
+
+
+def last_line(error: BaseException) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
+
+
+def ffmpeg_check() -> Check:
+    """The ffmpeg program; reading and writing videos does not need it."""
+    found = shutil.which("ffmpeg")
+    if found is None:
+        try:
+            import imageio_ffmpeg
+
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+        except (ImportError, RuntimeError):
+            return Check("ffmpeg", "note", "not found", "pip install imageio-ffmpeg")
+    return Check("ffmpeg", "ok", str(found))
+
+
+def memory_bytes() -> int:
+    """Main memory, or the container's share of it."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return min(total, int(text)) if text.isdigit() else total
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space on the disk of a folder that need not exist yet."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
+
+
+def header_links(prefix: Path, site: Path) -> list[tuple[Path, Path]]:
+    """(header of an nvidia package, link that a conda environment lacks) for building Transformer Engine.
+
+    The packages from PyPI bring CUDA's headers in folders that compilers in a conda environment do not search.
+    Source: INSTALL.md of nv-tlabs/Cosmos-Drive-Dreams.
+    """
+    places = (prefix / "include", prefix / "include" / f"python{sys.version_info.major}.{sys.version_info.minor}")
+    headers = sorted(site.glob("nvidia/*/include/*"))
+    return [
+        (header, place / header.name)
+        for place in places
+        for header in headers
+        if not (place / header.name).exists() and not (place / header.name).is_symlink()
+    ]
+
+
+def conda_header_check() -> Check | None:
+    """Whether the links are there; None outside conda or without the packages."""
+    prefix, site = os.environ.get("CONDA_PREFIX"), Path(sysconfig.get_paths()["purelib"])
+    if not prefix or not list(site.glob("nvidia/*/include")):
+        return None
+    lacking = header_links(Path(prefix), site)
+    if not lacking:
+        return Check("CUDA headers", "ok", f"linked into {prefix}/include")
+    fix = "Needed only to build Transformer Engine: dreamkit doctor --link-headers"
+    return Check("CUDA headers", "note", f"{len(lacking)} are not linked into {prefix}/include", fix)
+
+
+def link_headers() -> int:
+    """Make the links that `header_links` names; nothing that is there is replaced. Returns how many were made."""
+    prefix = os.environ.get("CONDA_PREFIX")
+    links = header_links(Path(prefix), Path(sysconfig.get_paths()["purelib"])) if prefix else []
+    for header, link in links:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(header)
+    return len(links)
