@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,17 @@ def test_what_weather_hid_is_told_when_its_sentence_goes() -> None:
     caption = "A road leads through a village. Fog hides the two buses at the stop. A man walks ahead."
     text = RULES.rewrite(caption, TABLE.style("Sunny"))
     assert ("two buses" in text and "Fog" not in text and text.startswith("On a")) or text.startswith("In bright")
+
+
+def test_sentences_of_all_captions_mixed_pass_the_checks() -> None:
+    """Captions as contradictory as chance makes them, so that any two sentences meet."""
+    everything = [sentence for caption in CAPTIONS.values() for sentence in sentences(caption)]
+    for seed in range(40):
+        caption = " ".join(random.Random(seed).sample(everything, 4))
+        for style in TABLE.choose():
+            text = RULES.rewrite(caption, style)
+            verdict = check_rewrite(caption, text, style)
+            assert verdict.passed, (style.name, verdict.reasons, caption, text)
 
 
 def test_counts_and_kinds_of_road_users() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dreamkit.styles.grammar import ADJECTIVE, CUT, NOUN, SLOT
 from dreamkit.styles.phrases import Cutter
 from dreamkit.styles.recolour import recoloured
-from dreamkit.styles.scene import NEW_PLACE, structures_pattern, users_pattern
+from dreamkit.styles.scene import NEW_PLACE, manoeuvres, structures_pattern, users_pattern
 from dreamkit.styles.sentences import is_plural, tidy
 from dreamkit.styles.split import sentences, without_quotes
 from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
@@ -215,10 +215,11 @@ def _shown(cutter: Cutter, rescued: list[str], lines: list[str], dim: bool) -> l
         ]
         if not nouns or cutter.wrong(bare):
             continue
-        user = users_pattern().search(bare)
-        if all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", told) for noun in nouns) and not (
-            user and not re.match(r"(?i)the\b", bare)
-        ):
+        known = all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", told) for noun in nouns)
+        if users_pattern().search(bare):
+            # A road user counts as told only when it is not new and does nothing new: "the parked cars".
+            known = known and bool(re.match(r"(?i)the\b", bare)) and manoeuvres(bare) <= manoeuvres(told)
+        if known:
             continue
         name = bare if bare[1:2].isupper() else bare[0].lower() + bare[1:]
         if name not in names:
