@@ -94,6 +94,7 @@ def download(
     print(downloads.fetch(p.open_workspace(), p, todo))
 
 
+@app.command()
 def render(
     source: Path = typer.Argument(..., metavar="INPUT", help="RDS-HQ folder: pose/, 3d_lanelines/, ..."),
     output: Path = typer.Option(Path("outputs"), "--output", "-o", help="Workspace folder."),

@@ -115,7 +115,7 @@ def memory_check() -> Check:
 
 def disk_checks(p: SetupParams, access: Sequence[Access]) -> list[Check]:
     """Free space against what is still to be downloaded."""
-    root = from_home(p.checkpoints)
+    root = from_home(p.workspace if p.checkpoints == checkpoints.TINY else p.checkpoints)
     free = machine.free_bytes(root)
     if not access:
         return [Check("disk", "ok", f"{amount(free)} free at {root}")]

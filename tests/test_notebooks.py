@@ -69,6 +69,11 @@ def test_notebook_hygiene(path):
         assert len(source.splitlines()) <= 10 or source == tagged(path)
 
 
+def test_every_command_is_there():
+    names = {command.callback.__name__ for command in app.registered_commands}
+    assert {"run", "demo", "doctor", "download", "render", "check"} <= names
+
+
 def test_pairs_are_yaml():
     pairs = ["num_steps=20", "clips=[a, b]", "control_weight={hdmap: 0.3}", "spec=", "windows=all"]
     assert notebooks.read_pairs(pairs) == {
