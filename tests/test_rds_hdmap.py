@@ -102,6 +102,13 @@ def test_a_shape_behind_the_camera_is_left_out_and_one_that_crosses_is_cut():
     assert (rows[0], rows[-1]) == (360 + 640 // 20 - 4, 360 + 640 // 5 + 4)
 
 
+def test_a_line_keeps_its_direction_when_one_end_is_beyond_all_pixels():
+    # Seen from a pinhole camera, a point almost beside it lies millions of pixels away; one right beside it nowhere.
+    drawn = picture({"wait_lines": [np.array([[0, 0, 10], [5, 0.5, 1e-4]])]})
+    assert drawn[424, 1278].any() and not drawn[440:].any()
+    assert not picture({"wait_lines": [np.array([[5, 0.5, 0], [6, 0.5, 0]])]}).any()
+
+
 def test_hulls_are_filled_and_cut_at_the_border():
     square = np.array([[0, 0, 10], [200, 0, 10], [200, 3, 10], [0, 3, 10]], float)
     drawn = picture({"crosswalks": [square]})

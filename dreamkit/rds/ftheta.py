@@ -102,10 +102,10 @@ class Pinhole:
         )
 
     def project(self, points: Any) -> Any:
-        """Camera points [..., 3] to pixels [..., 2]; points with z <= 0 give meaningless pixels, as in any pinhole."""
+        """Camera points [..., 3] to pixels [..., 2]; behind it they are mirrored, beside it (z = 0) NaN."""
         xp = _namespace(points)
         z = points[..., 2]
-        z = xp.where(z == 0, xp.full_like(z, 1e-12), z)
+        z = xp.where(z == 0, xp.full_like(z, math.nan), z)
         u = points[..., 0] / z * self.fx + self.cx
         v = points[..., 1] / z * self.fy + self.cy
         return xp.stack([u, v], -1)

@@ -128,8 +128,8 @@ def project(layer: Layer, camera: Camera, world_to_camera: np.ndarray, batch: li
 
 
 def _to_int(pixels: np.ndarray) -> np.ndarray:
-    # Far outside is as good as anywhere outside, and stays clear of the integer range.
-    return np.clip(np.nan_to_num(pixels, nan=-1e6), -1e6, 1e6).astype(np.int32)
+    # What an x86 processor makes of numbers that do not fit, so that lines through such ends keep their direction.
+    return np.where(np.abs(pixels) < 2**31, pixels, -(2**31)).astype(np.int32)
 
 
 def _faded(depth: np.ndarray, colour: tuple[int, int, int], depth_max: float) -> np.ndarray:
