@@ -247,6 +247,8 @@ def test_the_bench_compares_pictures_and_refuses_a_folder_that_is_no_toolkit(fol
     with pytest.raises(DreamkitError, match="render_from_rds_hq"):
         bench.run(folder, tmp_path)
     (tmp_path / "render_from_rds_hq.py").write_text("raise SystemExit('no such module: shapely')")
+    with pytest.raises(DreamkitError, match="1 or more"):
+        bench.run(folder, tmp_path, repeats=0)
     with pytest.raises(DreamkitError, match="stopped before it was ready"):
         bench.run(folder, tmp_path, [FRONT], 2, 1, 1)
 

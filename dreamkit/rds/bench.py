@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.rds.drawing import draw_hdmap, draw_pool, read_clip
+from dreamkit.rds.drawing import draw_pool, drawn_hdmap, read_clip
 from dreamkit.rds.labels import list_clips
 from dreamkit.rds.plan import Options
 
@@ -82,6 +82,8 @@ def run(
     if not (reference / "render_from_rds_hq.py").is_file():
         raise DreamkitError(f"{reference} does not hold render_from_rds_hq.py",
                             "Give the toolkit's folder, for instance cosmos-drive-dreams-toolkits.")  # fmt: skip
+    if min(frames, repeats, processes) < 1:
+        raise DreamkitError(f"{frames} frames, {repeats} repeats, {processes} processes; all must be 1 or more")
     name = clip or list_clips(root)[0]
     options = Options(conditions=("hdmap",), cameras=tuple(cameras) if cameras else None)
     read = read_clip(root, name, options)
@@ -94,9 +96,10 @@ def run(
                 seconds, expected = _reference(root, reference, name, camera, numbers, processes, python, Path(folder))
                 theirs.append(seconds)
                 begun = time.perf_counter()
-                drawn = draw_hdmap(read, camera, numbers, options, pool)
-                ours.append(time.perf_counter() - begun)
-            rows.append(Row(camera, len(numbers), tuple(theirs), tuple(ours), *compare(expected, drawn)))
+                with drawn_hdmap(read, camera, numbers, options, pool) as drawn:
+                    ours.append(time.perf_counter() - begun)
+                    apart = compare(expected, drawn)
+            rows.append(Row(camera, len(numbers), tuple(theirs), tuple(ours), *apart))
     return rows
 
 

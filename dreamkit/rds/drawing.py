@@ -69,6 +69,15 @@ def draw_hdmap(
     clip: Clip, camera: str, frames: Sequence[int], options: Options = Options(), pool: Executor | None = None
 ) -> np.ndarray:
     """HDMap pictures of one camera, uint8 [T, H, W, 3] of `options.size`; drawn here, or spread over a pool."""
+    with drawn_hdmap(clip, camera, frames, options, pool) as pictures:
+        return pictures.copy() if pool else pictures
+
+
+@contextlib.contextmanager
+def drawn_hdmap(
+    clip: Clip, camera: str, frames: Sequence[int], options: Options = Options(), pool: Executor | None = None
+) -> Iterator[np.ndarray]:
+    """As `draw_hdmap`, without a copy: the pictures lie in memory shared with the pool, and end with the block."""
     if clip.scene is None:
         raise DreamkitError("the map of this clip was not read", "Read it with hdmap among the conditions.")
     width, height = options.size
@@ -77,7 +86,8 @@ def draw_hdmap(
     if pool is None:
         result = np.empty(shape, np.uint8)
         _draw_into(result, 0, frames, *arguments)
-        return result
+        yield result
+        return
     with _shared(shape) as (memory, pictures):
         tasks = [
             pool.submit(_draw_task, memory.name, shape, first, list(frames[first : first + _STRETCH]), *arguments)
@@ -86,7 +96,7 @@ def draw_hdmap(
         try:
             for task in tasks:
                 task.result()
-            return pictures.copy()
+            yield pictures
         finally:
             for task in tasks:
                 task.cancel()

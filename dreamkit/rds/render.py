@@ -19,7 +19,7 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.files import write_json
-from dreamkit.rds.drawing import Clip, draw_hdmap, draw_pool, read_clip
+from dreamkit.rds.drawing import Clip, draw_pool, drawn_hdmap, read_clip
 from dreamkit.rds.labels import read_lidar
 from dreamkit.rds.plan import Options, Video, choose_cameras, choose_clips, is_done, plan_clip
 from dreamkit.rds.resize import resizer
@@ -158,7 +158,8 @@ def _cores() -> int:
 
 def _make_hdmap(clip: Clip, video: Video, options: Options, pool: Executor | None) -> Path:
     begun = time.perf_counter()
-    return _finish(video, draw_hdmap(clip, video.camera, video.frames, options, pool), options, begun, "cpu")
+    with drawn_hdmap(clip, video.camera, video.frames, options, pool) as pictures:
+        return _finish(video, pictures, options, begun, "cpu")
 
 
 def _make_lidar(root: Path, name: str, clip: Clip, videos: list[Video], options: Options) -> Iterator[Path]:
