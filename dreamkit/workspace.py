@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,10 @@ class Workspace:
         """The sidecar of `captions/<clip>.json`: who wrote which style. Not beside it, where it would be a caption."""
         return self.root / "styles" / f"{check_name(clip, 'clip')}.json"
 
+    def drawn_clips(self) -> list[str]:
+        """Every clip that has a front condition video of some control, sorted."""
+        return sorted({chunk.clip for control in CONTROLS for chunk in self._front_chunks(control)})
+
     # Results
 
     def name(self, chunk: Chunk, style: str) -> str:
@@ -224,3 +228,24 @@ class Workspace:
     def spec(self, stage: str) -> Path:
         """The control spec that lives in the workspace."""
         return self.root / f"{stage}_spec.json"
+
+
+def listed_clips(ws: Workspace, asked: Sequence[str]) -> list[str]:
+    """The clips asked for; when none is, every clip that has conditions or a caption.
+
+    Raises:
+        DreamkitError: there is none, or one asked for has neither.
+    """
+    there = sorted({*ws.clips(), *ws.drawn_clips()})
+    if unknown := [clip for clip in asked if clip not in there]:
+        close = nearest(unknown[0], there)
+        raise DreamkitError(
+            f"The workspace {ws.root} has no clip {unknown[0]}.",
+            f"Did you mean {close}?" if close else f"It has {', '.join(there[:5]) or 'none'}.",
+        )
+    if not there:
+        raise DreamkitError(
+            f"The workspace {ws.root} has no clip: no condition video and no caption.",
+            "Draw conditions with `dreamkit render`, or set workspace to the folder that has them.",
+        )
+    return list(asked) or there
