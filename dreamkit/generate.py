@@ -268,6 +268,7 @@ def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) ->
     prompts = dict(zip(plan.rig.names, job.prompts, strict=True))
     write_json(_partial(ws.prompts(job.chunk, job.style)), prompts)
     extra = {"prompts": prompts, "front": str(job.front), "num_input_frames": p.num_input_frames}
+    extra["side_weather"] = p.side_weather
     return views_vthwc[0], {**extra, **_common(plan, job)}
 
 

@@ -223,9 +223,17 @@ class Look:
                 )
             frames = min(frames, info.frames)
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
-        prompts = tuple(view_prompts(caption, self.rig)) if front else (caption,)
+        prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
         frames = self._windowed(name, frames)
         return Job(chunk, style, prompts, videos, front, frames, self.weights, seed, inputs)
+
+    def _view_prompts(self, caption: str, style: str) -> list[str]:
+        if not getattr(self.params, "side_weather", False):
+            return view_prompts(caption, self.rig)
+        from dreamkit.styles import load_styles, side_prompts
+
+        table = load_styles()
+        return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
 
     def _windowed(self, name: str, frames: int) -> int:
         window = self.model.window_frames

@@ -142,6 +142,7 @@ class MultiViewParams(Params):
     guidance: float = Field(3.0, ge=0, le=50, description="how strongly the caption is followed")
     views: Literal[6, 5] = Field(6, description="6, or 5 (no rear camera; your own control file)")
     num_input_frames: Literal[9, 1] = Field(9, description="frames a later window takes over, 9 or 1")
+    side_weather: bool = Field(False, description="tell the other views the style's weather, too; upstream does not")
 
 
 class ReviewParams(NotebookParams):

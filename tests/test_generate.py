@@ -84,6 +84,20 @@ def test_front_video_then_six_views(ws, pipes):
     ]
 
 
+def test_the_other_views_are_told_the_weather_when_asked(ws, pipes):
+    put_clip(ws)
+    single(ws)
+    multi(ws, styles=["Night"])
+    plain = json.loads(ws.prompts(CLIP, "Night").read_text())
+    made = multi(ws, styles=["Night"], side_weather=True)
+    assert [result.state for result in made.results] == ["made"]
+    told = json.loads(ws.prompts(CLIP, "Night").read_text())
+    assert told["front_wide_120fov"] == plain["front_wide_120fov"]
+    for camera in list(told)[1:]:
+        assert told[camera].startswith(plain[camera]) and len(told[camera]) > len(plain[camera])
+    assert ws.read_sidecar("multi_view", CLIP, "Night")["side_weather"] is True
+
+
 def test_the_sidecar_tells_everything(ws, pipes):
     put_clip(ws, controls=("hdmap", "lidar"), styles=("Night",))
     single(ws, controls=["hdmap", "lidar"], control_weight={"hdmap": 0.3, "lidar": 0.7})
