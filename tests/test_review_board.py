@@ -147,7 +147,7 @@ def test_damaged_and_missing_views_are_shown_as_such(workspace):
 def test_an_empty_workspace_says_what_to_do(tmp_path):
     review = Review(Workspace(tmp_path / "nothing"))
     assert "notebooks 04 and 05" in review.board.notice
-    outcome = report.run(Workspace(tmp_path / "nothing"), ReviewParams())
+    outcome = report.run(review, ReviewParams())
     assert "0 videos" in outcome.finish()
 
 
@@ -160,13 +160,13 @@ def test_headless_writes_table_and_page_and_keeps_stills(workspace):
     page = (workspace.root / "review" / "report.html").read_text()
     assert "data:image/jpeg" in page and "data:image/png" in page and "0.69" in page
     outputs = [output for cell in json.loads(executed.read_text())["cells"] for output in cell.get("outputs", [])]
-    assert sum("data:image/jpeg" in str(output.get("data", {}).get("text/html", "")) for output in outputs) >= 2
+    assert any("data:image/jpeg" in str(output.get("data", {}).get("text/html", "")) for output in outputs)
     assert executed.stat().st_size < 3_000_000
 
 
 def test_an_unknown_clip_or_style_is_named(workspace):
     with pytest.raises(DreamkitError, match="Mars"):
-        report.run(workspace, ReviewParams(styles=["Mars"]))
+        report.open_review(workspace, ReviewParams(styles=["Mars"]))
 
 
 def test_a_quick_look_with_mediapy(workspace, monkeypatch):

@@ -17,6 +17,11 @@ function render({ model, el }) {
   let queue = [];
   let timer = 0;
 
+  for (const [key, data] of Object.entries(model.get("first"))) {
+    pictures.set(key, URL.createObjectURL(new Blob([data], { type: "image/jpeg" })));
+    asked.add(key);
+  }
+
   const search = make("input", { type: "search", placeholder: "filter clips, styles, prompts", "aria-label": "Filter",
     oninput: () => { filter.text = search.value.toLowerCase(); draw(); } });
   const state = make("select", { title: "State", onchange: () => { filter.state = state.value; draw(); } },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 import anywidget
 import ipywidgets
-import pandas as pd
 import traitlets
 
 from dreamkit.errors import DreamkitError
@@ -21,12 +21,16 @@ from dreamkit.review.library import Video, find_videos, review_folder
 from dreamkit.review.player import Player
 from dreamkit.workspace import Workspace
 
-STILLS = 48  # in a saved notebook; more would make it heavy
+FIRST_SCREEN = 30  # thumbnails that come with the board; a busy kernel could not answer for them
+REFRESH_SECONDS = 3.0  # how often the board shows new measures while they are computed
 
 
 def number(value: Any) -> float | None:
     """A finite number, or None: JSON has no NaN."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+SAVED = "<p>The board lives while the notebook runs; run this cell to see it. Stills of every video are below.</p>"
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Board(anywidget.AnyWidget):
     measures = traitlets.List().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
     opened = traitlets.Unicode().tag(sync=True)
+    first = traitlets.Dict().tag(sync=True)
 
     def __init__(self, pictures: Callable[[str], bytes], on_open: Callable[[str], None]) -> None:
         kept = [{"key": m.key, "label": m.label, "good": m.good, "meaning": m.meaning} for m in measures.MEASURES]
@@ -88,10 +93,11 @@ class Board(anywidget.AnyWidget):
             self.order = [str(key) for key in content.get("keys", [])]
         elif kind == "thumbnails":
             keys = [str(key) for key in content.get("keys", [])]
-            data = [self._picture(key) for key in keys]
+            data = [self.picture(key) for key in keys]
             self.send({"type": "thumbnails", "keys": keys, "good": [bool(each) for each in data]}, data)
 
-    def _picture(self, key: str) -> bytes:
+    def picture(self, key: str) -> bytes:
+        """JPEG thumbnail of a video; empty when there is none."""
         try:
             return self.pictures(key)
         except (DreamkitError, OSError):
@@ -105,9 +111,7 @@ class Review:
         workspace: where the videos are; nothing is written there until a verdict is given or a preview is made.
         reviewer: whose verdicts these are; the system's user when empty.
         thresholds: measure -> limit; videos past one are flagged, never removed.
-        table: rows of `metrics.measure_all`; those kept in the workspace when left out.
         videos: those to show; all of the workspace when left out.
-        critique: what the critic said, by key.
     """
 
     def __init__(
@@ -115,18 +119,17 @@ class Review:
         workspace: Workspace,
         reviewer: str = "",
         thresholds: Mapping[str, float] | None = None,
-        table: pd.DataFrame | None = None,
         videos: Sequence[Video] | None = None,
-        critique: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.workspace = workspace
         self.paths = paths_of(workspace)
         self.reviewer = verdicts.reviewer_name(reviewer)
         self.thresholds = dict(thresholds or {})
         self.videos = {video.key: video for video in (find_videos(workspace) if videos is None else videos)}
-        self.critique = dict(critique or {})
-        kept = metrics.read_table(self.paths.metrics) if table is None else table
-        self.rows = {row["key"]: row for row in kept.to_dict("records") if row.get("key") in self.videos}
+        self.critique: dict[str, dict[str, Any]] = {}
+        kept = metrics.read_table(self.paths.metrics).to_dict("records")
+        self.rows = {row["key"]: row for row in kept if row["key"] in self.videos}
+        self.refreshed = 0.0
         self.log = verdicts.read(self.paths.verdicts)
         self.board = Board(self.picture, self.show)
         self.player = Player(self.videos, self.paths.cache, self.judge, self.move)
@@ -202,6 +205,17 @@ class Review:
         told = f"{broken} lines of {self.paths.verdicts.name} could not be read; they are kept in {aside}."
         self.board.notice = empty or (told if broken else "")
 
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Take a row of measures; the board shows it at the next refresh."""
+        self.rows[row["key"]] = row
+        if time.monotonic() - self.refreshed > REFRESH_SECONDS:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show what is known now."""
+        self._show_items()
+        self.refreshed = time.monotonic()
+
     def _show_verdict(self, key: str) -> None:
         if self.player.video.get("key") == key:
             self.player.verdict = self.verdict(key)
@@ -259,10 +273,10 @@ class Review:
 
     # Showing
 
-    def stills_html(self, most: int = STILLS) -> str:
+    def stills_html(self) -> str:
         """A table of stills with state and flags, self-contained: what a saved notebook and the report show."""
         cells = []
-        for item in self.items()[:most]:
+        for item in self.items():
             try:
                 data = base64.b64encode(self.picture(item["key"])).decode()
                 picture = f'<img width="{previews.THUMBNAIL_WIDTH}" src="data:image/jpeg;base64,{data}" alt="">'
@@ -274,17 +288,17 @@ class Review:
                 f"</b> {item['stage']} · {item['state'] or 'not judged'}<br><small>{flags}</small></figcaption>"
                 "</figure>"
             )
-        more = len(self.videos) - most
-        rest = f"<p>and {more} more</p>" if more > 0 else ""
         style = "display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:8px;overflow-wrap:anywhere"
-        return f'<div style="{style}">{"".join(cells)}</div>{rest}'
+        return f'<div style="{style}">{"".join(cells)}</div>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        """The live page where widgets work; the stills where they do not, as in a saved notebook."""
+        """The live page; in a saved notebook, which has no kernel, a sentence that says where the stills are."""
+        first = list(self.videos)[:FIRST_SCREEN]
+        self.board.first = {key: data for key in first if (data := self.board.picture(key))}
         live = ipywidgets.VBox([self.board, self.player])
         bundle = live._repr_mimebundle_()
         bundle = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**(bundle or {}), "text/html": self.stills_html(), "text/plain": repr(self)}
+        return {**(bundle or {}), "text/html": SAVED, "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         return f"Review of {len(self.videos)} videos in {self.workspace.root}"

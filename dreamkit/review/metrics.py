@@ -224,10 +224,16 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(partial, index=False)
 
 
-def measure_all(videos: Sequence[Video], path: Path, progress: Callable[..., Any] = tqdm) -> pd.DataFrame:
+def measure_all(
+    videos: Sequence[Video],
+    path: Path,
+    progress: Callable[..., Any] = tqdm,
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+) -> pd.DataFrame:
     """Measure what was not measured yet, keep it, and return the table of these videos, in their order.
 
-    Interrupting keeps what was done so far (saved every SAVE_SECONDS and on the way out).
+    Interrupting keeps what was done so far (saved every SAVE_SECONDS and on the way out). `on_row` is given every new
+    row as soon as it is there.
     """
     rows = {row["key"]: row for row in read_table(path).to_dict("records")}
     fresh = {
@@ -240,6 +246,8 @@ def measure_all(videos: Sequence[Video], path: Path, progress: Callable[..., Any
     try:
         for video in progress(due, desc="Measuring", unit="video", disable=not due):
             rows[video.key] = fresh[video.key] = measure_video(video)
+            if on_row:
+                on_row(fresh[video.key])
             if time.monotonic() - saved > SAVE_SECONDS:
                 write_table(path, pd.DataFrame(list(rows.values())))
                 saved = time.monotonic()

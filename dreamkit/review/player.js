@@ -130,10 +130,9 @@ function render({ model, el }) {
     if (wanted.length) model.send({ type: "streams", wanted });
   }
 
-  const frames = () => Math.max(1, ...visible().map((cell) => {
-    const stream = streams.get(id(cell.key, "result", cell.view.camera));
-    return stream ? stream.length : 0;
-  }));
+  // Of any size: a zoomed view that is still on its way must not look like a video of no frames.
+  const frames = () => Math.max(0, ...[...streams].map(([name, stream]) =>
+    (name.split("|")[1] === "result" ? stream.length : 0)));
   const fps = () => {
     for (const cell of visible()) {
       const stream = streams.get(id(cell.key, "result", cell.view.camera));
@@ -173,7 +172,8 @@ function render({ model, el }) {
       const heading = videos.length > 1 ? [make("div", { class: "dk-style" }, each.style)] : [];
       stage.append(make("div", { class: "dk-side" }, ...heading, grid));
     }
-    problems.replaceChildren(...video.problems.map((text) => make("div", {}, `⚠ ${text}`)));
+    problems.replaceChildren(...video.problems.map((text) =>
+      text.startsWith("no sidecar") ? make("div", { class: "dk-count" }, text) : make("div", {}, `⚠ ${text}`)));
     compare.replaceChildren(make("option", { value: "" }, "compare with …"),
       ...model.get("others").map((other) => make("option", { value: other.key,
         selected: videos.length > 1 && other.key === videos[1].key }, other.style)));
@@ -192,7 +192,7 @@ function render({ model, el }) {
   // ---- painting: all visible views of one frame, or none
   async function go(frame) {
     const wish = ++paint;
-    const last = frames() - 1;
+    const last = frames() ? frames() - 1 : Math.max(0, view.frame);
     view.frame = Math.max(0, Math.min(frame, last));
     scrub.max = last;
     scrub.value = view.frame;
@@ -302,6 +302,7 @@ function render({ model, el }) {
       return;
     }
     reasonBar.classList.remove("dk-wanted");
+    message.textContent = "";
     model.send({ type: "verdict", key: video.key, state, reasons: state === "accept" ? [] : [...chosen],
       note: note.value });
   }

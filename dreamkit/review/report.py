@@ -15,7 +15,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.files import replacing, write_text
 from dreamkit.params import ReviewParams
 from dreamkit.review import critic, plots
-from dreamkit.review.board import Review, paths_of
+from dreamkit.review.board import Review
 from dreamkit.review.export import export
 from dreamkit.review.frames import read_small
 from dreamkit.review.library import Video, find_videos
@@ -78,20 +78,29 @@ def chosen(workspace: Workspace, params: ReviewParams) -> list[Video]:
     ]
 
 
-def run(workspace: Workspace, params: ReviewParams) -> Outcome:
-    """Measure the chosen videos, ask the critic where one is given, and flag what is past a threshold.
+def open_review(workspace: Workspace, params: ReviewParams) -> Review:
+    """The board of the chosen videos, at once: with the measures that are kept, decoding nothing.
 
     Raises:
-        DreamkitError: see `chosen`; the critic's server cannot be reached.
+        DreamkitError: see `chosen`.
     """
-    videos = chosen(workspace, params)
-    paths = paths_of(workspace)
-    table = measure_all(videos, paths.metrics) if videos else pd.DataFrame()
+    return Review(workspace, params.reviewer, params.thresholds, chosen(workspace, params))
+
+
+def run(review: Review, params: ReviewParams) -> Outcome:
+    """Measure the board's videos, ask the critic where one is given, and flag what is past a threshold.
+
+    Raises:
+        DreamkitError: the critic's server cannot be reached.
+    """
+    videos, paths = list(review.videos.values()), review.paths
+    table = measure_all(videos, paths.metrics, on_row=review.add_row) if videos else pd.DataFrame()
     critique: dict[str, dict[str, Any]] = {}
     if params.critic and videos:
         asked = critic.Critic(params.critic, params.critic_model, params.critic_votes, params.critic_frames)
         critique = critic.criticise(videos, asked, paths.critique)
-    review = Review(workspace, params.reviewer, params.thresholds, table, videos, critique)
+    review.critique = critique
+    review.refresh()
     return Outcome(review, table, critique, params)
 
 

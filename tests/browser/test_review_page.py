@@ -26,6 +26,9 @@ from dreamkit.review import verdicts
 
 SUNNY = "multi_view/drawn_0_Sunny"
 PLAYER = "document.querySelector('.dk-player')"
+FINISHED = (
+    "[...document.querySelectorAll('.jp-OutputArea-output')].some((node) => node.textContent.includes('report.html'))"
+)
 CANVASES = (
     "[...document.querySelectorAll('.dk-cell:not([hidden]) canvas')].map((canvas) => canvas.toDataURL('image/png'))"
 )
@@ -91,7 +94,8 @@ def open_and_run(page, url: str) -> None:
     wait(page, "document.querySelector('.jp-Notebook .jp-Cell')")
     wait(page, "document.querySelector('#jp-main-statusbar').textContent.includes('| Idle')")
     menu(page, "Run", "Run All Cells")  # before the kernel is idle this would be lost
-    wait(page, "document.querySelectorAll('.dk-item img').length === 3", 180)
+    wait(page, "document.querySelectorAll('.dk-item img').length === 3", 60)
+    wait(page, FINISHED, 180)
 
 
 def open_video(page, key: str) -> None:
@@ -153,17 +157,23 @@ def test_review_in_jupyterlab(root):
         shot(page, root, "wipe_light")
         press(page, "w", "o")
 
+        slide(page, ".dk-scrub", 5)
+        at_frame(page, 5)
         press(page, "2")
-        wait(page, "document.querySelectorAll('.dk-cell:not([hidden])').length === 1")
+        wait(
+            page,
+            f"document.querySelectorAll('.dk-cell:not([hidden])').length === 1 && !('loading' in {PLAYER}.dataset)",
+        )
         press(page, Keys.ARROW_RIGHT)
-        at_frame(page, 1)
-        assert numbers(page) == [1]
+        at_frame(page, 6)
+        assert numbers(page) == [6]
         shot(page, root, "zoom_light")
-        press(page, "0")
+        press(page, "0", Keys.HOME)
+        at_frame(page, 0)
 
         Select(page.find_element(By.CSS_SELECTOR, ".dk-head select")).select_by_value("multi_view/drawn_0_Night")
         wait(page, f"document.querySelectorAll('.dk-cell').length === 12 && !('loading' in {PLAYER}.dataset)")
-        press(page, Keys.ARROW_RIGHT)
+        press(page, *[Keys.ARROW_RIGHT] * 2)
         at_frame(page, 2)
         assert numbers(page) == [2] * 12
         shot(page, root, "compare_light")
@@ -193,7 +203,8 @@ def test_review_in_jupyterlab(root):
         wait(page, "document.querySelector('.jp-Dialog .jp-mod-accept')")
         page.find_element(By.CSS_SELECTOR, ".jp-Dialog .jp-mod-accept").click()
         again = f'.dk-board:not(.before) .dk-item[data-key="{SUNNY}"][data-state="reject"]'
-        wait(page, f"document.querySelector('{again}')", 120)
+        wait(page, f"document.querySelector('{again}')", 60)
+        wait(page, FINISHED, 60)
         open_video(page, SUNNY)
         wait(page, f"{PLAYER}.dataset.state === 'reject'")
         assert "left pole" in page.find_element(By.CSS_SELECTOR, ".dk-standing").text
