@@ -150,6 +150,22 @@ def test_tiles_cover_the_picture_and_blend_to_the_whole(splits):
     assert torch.allclose(tiled, whole, atol=1e-6)
 
 
+def test_out_of_memory_is_answered_with_smaller_tiles():
+    sizes = []
+
+    def encoder(x):
+        sizes.append(x.shape[-1])
+        if x.shape[-1] > 300:
+            raise torch.cuda.OutOfMemoryError("Tried to allocate 9 GiB")
+        return torch.nn.functional.avg_pool3d(x, (1, 8, 8))[:, :1, ::8].expand(-1, 16, -1, -1, -1)
+
+    ones = torch.ones(1, 16, 3, 1, 1)
+    tokenizer = Tokenizer(encoder, None, 0 * ones, ones, torch.float32)
+    latent = tokenizer.encode(np.full((17, 96, 640, 3), 255, np.uint8))
+    assert sizes[0] == 640 and sizes[-1] <= 300
+    assert latent.shape == (1, 16, 3, 12, 80) and torch.allclose(latent, torch.ones_like(latent))
+
+
 def test_tokenizer_files(micro_checkpoints, tmp_path):
     folder = micro_checkpoints / folders.TOKENIZER
     tokenizer = load_tokenizer(folder, CPU, torch.float32, 17)

@@ -1,0 +1,108 @@
+"""The world model on a GPU: backends agree, fused steps agree, files arrive, both pipelines run, caps are kept."""
+
+from __future__ import annotations
+
+import micro
+import numpy as np
+import pytest
+import torch
+
+from dreamkit.transfer.attention import choose_attention
+from dreamkit.transfer.bench import memory_cap
+from dreamkit.transfer.memory import free_memory
+from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.pointwise import Pointwise, choose_pointwise
+from dreamkit.transfer.positions import rope_table
+from dreamkit.transfer.staging import move_tensors
+from dreamkit.transfer.tokenizer import Tokenizer
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture
+def device():
+    return torch.device("cuda", 0)
+
+
+def error(out, exact):
+    return float((out.float() - exact.float()).norm() / exact.float().norm())
+
+
+def test_every_backend_that_runs_gives_the_same(device):
+    q, k, v = (torch.randn(2, n, 4, 128, device=device) for n in (640, 512, 512))
+    exact = choose_attention(4, 128, device, torch.float32)(q, k, v)
+    chosen = choose_attention(4, 128, device, torch.bfloat16)
+    if torch.cuda.get_device_capability(device) >= (9, 0):
+        assert chosen.name in ("te", "cudnn")  # never the slower flash kernel by accident
+    names = {chosen.name, "cudnn", "sdpa"}
+    for name in names:
+        attention = choose_attention(4, 128, device, torch.bfloat16, name)
+        out = attention(*(t.bfloat16() for t in (q, k, v)))
+        assert out.shape == q.shape and error(out, exact) < 1e-2, name
+
+
+def test_compiled_steps_agree_with_eager_ones(device):
+    ops, eager = choose_pointwise(device), Pointwise()
+    assert ops.name == "compiled"
+    rope = rope_table(micro.SINGLE.denoiser, 4, 6, 8, fps=24, device=device, dtype=torch.float32)
+    x, y = (torch.randn(1, 192, 48, device=device).bfloat16() for _ in range(2))
+    scale, shift, gate = (torch.randn(1, 1, 48, device=device).bfloat16() for _ in range(3))
+    q, weight = x.unflatten(-1, (2, 24)), torch.randn(24, device=device).bfloat16()
+    calls = {
+        "add_position_modulate": (x, y[0], scale, shift),
+        "gated_add_modulate": (x, gate, y, scale, shift),
+        "gated_add": (x, gate, y),
+        "modulate": (x, scale, shift),
+        "head_norm": (q, weight),
+        "head_norm_rope": (q, weight, *rope),
+    }
+    for name, inputs in calls.items():
+        for out, exact in zip(_tuple(getattr(ops, name)(*inputs)), _tuple(getattr(eager, name)(*inputs)), strict=True):
+            assert error(out, exact) < 1e-2, name
+
+
+def _tuple(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
+def test_tensors_arrive_whole_in_any_dtype(device):
+    tensors = {
+        "large": torch.randn(40_000_000).bfloat16(),
+        "half": torch.randn(1000, 3).half(),
+        "single": torch.randn(7, 5).t(),
+        "scalar": torch.tensor(3.0),
+    }
+    moved = move_tensors(tensors, device, torch.float32)
+    for name, tensor in tensors.items():
+        assert torch.equal(moved[name].cpu(), tensor.float()), name
+
+
+def test_pipelines_run(micro_checkpoints, device):
+    rng = np.random.default_rng(0)
+    single = SingleViewPipeline.from_checkpoints(micro_checkpoints, ("hdmap", "lidar"), offload=True)
+    video = rng.integers(0, 255, (33, 32, 48, 3), np.uint8)
+    front = single("a car", {"hdmap": video, "lidar": video}, steps=2, windows="all")
+    assert front.shape == (33, 32, 48, 3) and single.info()["dtype"] == "bfloat16"
+    multi = MultiViewPipeline.from_checkpoints(micro_checkpoints)
+    views = multi(["a car"] * 6, front, {"hdmap": np.stack([video] * 6)}, steps=2)
+    assert views.shape == (6, 33, 32, 48, 3)
+    assert multi.info()["peak_gpu_bytes"] > 0
+
+
+def test_a_tokenizer_that_does_not_fit_runs_in_tiles(device):
+    sizes = []
+
+    def encoder(x):
+        sizes.append(x.shape[-1])
+        torch.empty(int(x.numel() * 4000), dtype=torch.uint8, device=device)
+        return torch.nn.functional.avg_pool3d(x, (1, 8, 8))[:, :1, ::8].expand(-1, 16, -1, -1, -1)
+
+    ones = torch.ones(1, 16, 3, 1, 1, device=device)
+    tokenizer = Tokenizer(encoder, lambda z: z, 0 * ones, ones, torch.float32)
+    frames = np.random.default_rng(0).integers(0, 255, (17, 352, 640, 3), np.uint8)
+    whole = tokenizer.encode(frames)
+    with memory_cap(device, 14.0):
+        assert free_memory(device) < 14.5 * 2**30
+        tiled = tokenizer.encode(frames)
+    assert sizes[0] == 640 and min(sizes) < 640
+    assert torch.allclose(tiled, whole, atol=1e-5)
