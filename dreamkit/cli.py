@@ -45,10 +45,18 @@ def run(
 def demo(
     output: Path = typer.Option(Path("outputs/demo"), "--output", "-o", help="Workspace folder to run it in."),
 ) -> None:
-    """Run single view, then six views, on a drawn clip with the tiny bundle, on this machine's CPU."""
+    """Run every notebook on a drawn clip with the tiny bundle, on this machine's CPU."""
     from dreamkit.demo import run as run_demo
 
     run_demo(output)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab at the first notebook; what follows `--` goes to jupyter lab."""
+    from dreamkit.demo import lab as open_lab
+
+    raise typer.Exit(open_lab(context.args))
 
 
 @app.command()

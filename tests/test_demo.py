@@ -3,11 +3,20 @@
 import functools
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
+from typer.testing import CliRunner
 
 from dreamkit import checkpoints, demo, notebooks, video
+from dreamkit.cli import app
+from dreamkit.errors import DreamkitError
+from dreamkit.files import sha256
+from dreamkit.params import MODELS
 from dreamkit.tinyworld.clip import CLIP, write_condition_clip
 from dreamkit.workspace import Chunk, Workspace
 
@@ -22,25 +31,85 @@ def ws(tmp_path, monkeypatch):
     return Workspace("outputs")
 
 
-def test_front_video_then_six_views_with_the_tiny_model(ws, capfd):
-    write_condition_clip(ws.root, frames=9, height=88, width=160)
-    for name in ("04_single_view", "05_multi_view"):
-        values = {"workspace": "outputs", "num_steps": 1, "styles": ["Original"]}
-        params = notebooks.gather(name, REPO / "params" / "demo" / f"{name}.yaml", values)
-        copy = notebooks.run(name, params)
-        assert copy == ws.executed(name)
-        assert "video/mp4" in copy.read_text()
+def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
+    small = functools.partial(write_condition_clip, frames=9, height=88, width=160)
+    monkeypatch.setattr(demo, "write_condition_clip", small)
+    gather = notebooks.gather
+
+    def quick(name, file, pairs):
+        return gather(name, file, pairs | ({"num_steps": 1} if name in ("04_single_view", "05_multi_view") else {}))
+
+    monkeypatch.setattr(notebooks, "gather", quick)
+    made = demo.run(ws.root)
+    assert [path.stem for path in sorted((ws.root / "notebooks").glob("*.ipynb"))] == sorted(MODELS)
+    names = ["Night", "Original"]
     height, width = 160, 288
-    assert str(video.probe(ws.single_view(Chunk(CLIP), "Original"))) == f"9 frames {width}x{height} at 24 fps"
-    for index in range(6):
-        assert video.probe(ws.view(Chunk(CLIP), "Original", index)).frames == 9
-    assert video.probe(ws.grid(Chunk(CLIP), "Original")).frames == 9
-    assert json.loads(ws.prompts(Chunk(CLIP), "Original").read_text())
-    record = ws.read_sidecar("multi_view", Chunk(CLIP), "Original")
+    for style in names:
+        front = ws.single_view(Chunk(CLIP), style)
+        assert str(video.probe(front)) == f"9 frames {width}x{height} at 24 fps"
+        for index in range(6):
+            assert video.probe(ws.view(Chunk(CLIP), style, index)).frames == 9
+        assert video.probe(ws.grid(Chunk(CLIP), style)) in [video.probe(path) for path in made]
+        assert json.loads(ws.prompts(Chunk(CLIP), style).read_text())
+    record = ws.read_sidecar("multi_view", Chunk(CLIP), "Night")
     assert record["pipeline"]["device"] == "cpu"
     assert "RANDOM weights" in ws.log_file("multi_view").read_text()
+    for stage in ("04_single_view", "05_multi_view"):
+        assert "video/mp4" in ws.executed(stage).read_text()
+    assert "data:image/jpeg" in ws.executed("02_captions").read_text()
+    assert "<ins" in ws.executed("03_styles").read_text()
+    assert (ws.root / "review" / "report.html").is_file()
     printed = capfd.readouterr().out
     assert "step 2/2, window 1/1" in printed
+    assert "All 7 notebooks ran in" in printed
+
+
+def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path):
+    """Three ways into one notebook: plain papermill, `dreamkit run`, and every cell run in JupyterLab's folder."""
+    made = {}
+    for way in ("papermill", "command", "hand"):
+        home = tmp_path / way
+        write_condition_clip(home / "outputs", frames=9, height=88, width=160)
+        (home / "notebooks").mkdir()
+        copy = home / "notebooks" / "04_single_view.ipynb"
+        copy.write_bytes((REPO / "notebooks" / copy.name).read_bytes())
+        values = {"checkpoints": "tiny", "num_steps": 1}
+        if way == "hand":
+            book = nbformat.read(copy, 4)
+            edited = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+            edited.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in values.items())
+            where = {"metadata": {"path": str(copy.parent)}}
+            nbclient.NotebookClient(book, kernel_name="python3", resources=where).execute()
+        else:
+            pairs = [part for name, value in values.items() for part in ("-p", name, str(value))]
+            command = ["papermill", str(copy), "out.ipynb", *pairs]
+            if way == "command":
+                pairs = [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
+                command = ["dreamkit.cli", "run", "04_single_view", *pairs]
+            done = subprocess.run([sys.executable, "-m", *command], cwd=home, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        of = Workspace(home / "outputs")
+        record = of.read_sidecar("single_view", Chunk(CLIP), "Original")
+        made[way] = (sha256(of.single_view(Chunk(CLIP), "Original")), record["identity"], record["outputs"])
+    assert made["papermill"] == made["command"] == made["hand"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("02_captions", "has no clip: no condition video and no caption"),
+        ("03_styles", "There is no caption in"),
+        ("04_single_view", "There is no checkpoint folder|has no captions"),
+        ("05_multi_view", "There is no checkpoint folder|has no captions"),
+    ],
+)
+def test_alone_a_notebook_says_what_it_lacks(ws, name, told):
+    with pytest.raises(DreamkitError, match=told) as caught:
+        notebooks.run(name, notebooks.gather(name, None, {}))
+    assert caught.value.hint
+    assert str(ws.root.parent) in str(caught.value)
+    left = {path.name for path in ws.root.rglob("*") if path.is_file() and "notebooks" not in path.parts[-2:]}
+    assert not [name for name in left if name.endswith((".mp4", ".txt"))]
 
 
 def test_the_demo_draws_its_clip_once(ws, monkeypatch):
@@ -52,10 +121,27 @@ def test_the_demo_draws_its_clip_once(ws, monkeypatch):
     assert video.probe(front).frames == 3
     demo.prepare(ws)
     assert front.stat().st_mtime_ns == before
-    assert list(json.loads((ws.captions / f"{CLIP}.json").read_text())) == ["Original", "Night"]
+    assert ws.clips() == [CLIP]
 
 
 def test_the_bundle_has_what_both_stages_need(ws):
     root = checkpoints.folder("tiny")
     for stage in ("single_view", "multi_view"):
         assert checkpoints.needed(stage, root, ["hdmap", "lidar"], {})
+
+
+def test_lab_opens_the_first_notebook_in_the_repository(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    called = []
+    monkeypatch.setattr(demo.subprocess, "call", lambda command, cwd: called.append((command, cwd)) or 0)
+    result = CliRunner().invoke(app, ["lab", "--", "--no-browser", "--port=8890"])
+    assert result.exit_code == 0
+    ((command, cwd),) = called
+    assert command[1:] == ["-m", "jupyter", "lab", "notebooks/00_setup.ipynb", "--no-browser", "--port=8890"]
+    assert cwd == REPO
+
+
+def test_the_demo_says_when_it_is_not_in_a_clone(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo.notebooks, "REPOSITORY", tmp_path)
+    with pytest.raises(DreamkitError, match="Run it from a clone"):
+        demo.run(tmp_path / "outputs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from review_world import draw_clip
@@ -171,3 +172,13 @@ def test_thresholds():
         measures.check_thresholds({"flickr": 1.0})
     with pytest.raises(ValueError, match="finite"):
         measures.check_thresholds({"flicker": float("nan")})
+
+
+def test_points_that_no_matrix_fits_are_no_error(monkeypatch):
+    def refuse(*_):
+        raise cv2.error("!model.empty()")
+
+    points = np.random.default_rng(0).uniform(0, 640, (50, 2))
+    assert sampson.fit(sampson.Pair(points, points + 3)) is not None
+    monkeypatch.setattr(cv2, "findFundamentalMat", refuse)
+    assert sampson.fit(sampson.Pair(points, points + 3)) is None

@@ -54,11 +54,17 @@ def sampson(f: np.ndarray, a_n2: np.ndarray, b_n2: np.ndarray) -> np.ndarray:
 
 
 def fit(pair: Pair) -> np.ndarray | None:
-    """The fundamental matrix [3, 3] of matched points by MAGSAC with a fixed seed; None without enough matches."""
+    """The fundamental matrix [3, 3] of matched points by MAGSAC with a fixed seed.
+
+    None without enough matches, or where no matrix fits them, as in noise.
+    """
     if len(pair.a) < FEWEST_MATCHES:
         return None
     cv2.setRNGSeed(0)
-    matrix, _ = cv2.findFundamentalMat(pair.a, pair.b, cv2.USAC_MAGSAC, 1.5, 0.999, 2000)
+    try:
+        matrix, _ = cv2.findFundamentalMat(pair.a, pair.b, cv2.USAC_MAGSAC, 1.5, 0.999, 2000)
+    except cv2.error:  # OpenCV 5 asserts where OpenCV 4 returns no matrix
+        return None
     return matrix if matrix is not None and matrix.shape == (3, 3) else None
 
 
