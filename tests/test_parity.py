@@ -28,6 +28,8 @@ def pytest_generate_tests(metafunc):
         return
     folder = Path(metafunc.config.getoption("--golden"))
     files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise pytest.UsageError(f"no reference vectors (*.safetensors) in {folder}")
     metafunc.parametrize("path", files, ids=[f.stem for f in files])
 
 

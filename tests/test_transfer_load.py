@@ -190,8 +190,15 @@ def test_files_of_own_controls(tmp_path):
     own = tmp_path / "t2w_mine.pt"
     files = folders.multi_view_files(tmp_path, "t2w", ["hdmap"], {"hdmap": own})
     assert files["hdmap"] == own
-    assert folders.multi_view_files(tmp_path, "v2w", ["hdmap"], {"hdmap": own})["hdmap"].name == "v2w_hdmap_control.pt"
-    (tmp_path / "v2w_mine.pt").touch()
-    assert folders.multi_view_files(tmp_path, "v2w", ["hdmap"], {"hdmap": own})["hdmap"].name == "v2w_mine.pt"
+    assert folders.multi_view_files(tmp_path, "v2w", ["hdmap"], {"hdmap": own})["hdmap"] == tmp_path / "v2w_mine.pt"
+    plain = {"hdmap": tmp_path / "mine.pt"}
+    assert folders.multi_view_files(tmp_path, "t2w", ["hdmap"], plain)["hdmap"] == tmp_path / "mine.pt"
+    assert folders.multi_view_files(tmp_path, "v2w", ["hdmap"], plain)["hdmap"] == tmp_path / "v2w_mine.pt"
+    released = tmp_path / folders.MULTI_VIEW
+    released.mkdir(parents=True)
+    for name in ("v2w_base_model.pt", "v2w_hdmap_control.pt"):
+        (released / name).touch()
+    assert folders.has_extension(tmp_path, ["hdmap"])
+    assert not folders.has_extension(tmp_path, ["hdmap"], plain)
     with pytest.raises(DreamkitError, match="unknown control 'depth'"):
         folders.single_view_files(tmp_path, ["depth"])

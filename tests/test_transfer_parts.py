@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dreamkit.errors import DreamkitError
+from dreamkit.tinyworld import bundle
 from dreamkit.transfer import folders, text, torchscript
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.control import normalize_weights
@@ -198,6 +199,16 @@ def test_torchscript_runs_only_when_vouched_for(tmp_path, monkeypatch):
         torchscript.load_torchscript(path, CPU, [path])
 
 
+def test_a_random_bundle_never_replaces_another_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
+    mine = tmp_path / "checkpoints" / "nvidia" / "base_model.pt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("28 GB")
+    with pytest.raises(DreamkitError, match="is not a random tiny bundle"):
+        bundle.write_random_bundle(tmp_path / "checkpoints")
+    assert mine.read_text() == "28 GB"
+
+
 # ---- text
 
 
@@ -234,6 +245,19 @@ def test_a_broken_cache_entry_is_a_miss(micro_checkpoints, tmp_path):
     for path in tmp_path.glob("*.safetensors"):
         path.write_bytes(b"broken")
     assert torch.equal(encoder(micro_checkpoints, tmp_path).encode(["a car"]), first)
+
+
+def test_another_encoder_of_the_same_shape_has_its_own_embeddings(micro_checkpoints, tmp_path):
+    first = encoder(micro_checkpoints, tmp_path).encode(["a car"])
+    bundle.save_text_encoder(tmp_path / "t5", 32, seed=9)
+    other = TextEncoder(tmp_path / "t5", CPU, 32, tmp_path).encode(["a car"])
+    assert not torch.equal(other, first)
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(micro_checkpoints, tmp_path, caplog):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    assert encoder(micro_checkpoints, tmp_path / "cache").encode(["a car"]).any()
+    assert "kept in memory only" in caplog.text
 
 
 def test_a_missing_or_broken_encoder(micro_checkpoints, tmp_path):

@@ -122,6 +122,14 @@ def test_offloading_changes_nothing(micro_checkpoints, single):
     assert np.array_equal(other("a car", video, steps=STEPS), single("a car", video, steps=STEPS))
 
 
+def test_offloaded_networks_wait_in_host_memory(micro_checkpoints, monkeypatch):
+    moves = []
+    monkeypatch.setattr(engine.Networks, "to", lambda self, device: moves.append(device.type))
+    SingleViewPipeline.from_checkpoints(micro_checkpoints, offload=True)
+    MultiViewPipeline.from_checkpoints(micro_checkpoints, offload=True)
+    assert moves == ["cpu", "cpu"]
+
+
 @pytest.mark.parametrize(
     ("controls", "message"),
     [
@@ -129,11 +137,19 @@ def test_offloading_changes_nothing(micro_checkpoints, single):
         ({"depth": condition(17)}, "controls given: depth; loaded: hdmap, lidar"),
         ({"hdmap": condition(17).astype(float)}, "expected uint8"),
         ({"hdmap": condition(17), "lidar": condition(9)}, "controls differ in frames"),
+        ({"hdmap": condition(0)}, "expected uint8"),
     ],
 )
 def test_bad_controls(single, controls, message):
     with pytest.raises(DreamkitError, match=message):
         single("a car", controls, steps=STEPS)
+
+
+def test_bad_steps_and_stray_weights(single):
+    with pytest.raises(DreamkitError, match="steps is 0"):
+        single("a car", {"hdmap": condition(17)}, steps=0)
+    with pytest.raises(DreamkitError, match="not given: lidar"):
+        single("a car", {"hdmap": condition(17)}, weights={"lidar": 1.0}, steps=STEPS)
 
 
 def test_six_views_go_on_after_the_first_window(multi):
@@ -189,6 +205,7 @@ def test_five_views(micro_checkpoints):
         ({"controls": {"hdmap": condition(17, 0, (5,))}}, "has 5 views, expected 6"),
         ({"controls": {"hdmap": condition(9, 0, (6,))}}, "has 9 frames, the front video 17"),
         ({"num_input_frames": 5}, "num_input_frames is 5"),
+        ({"front": condition(17)[0]}, "the front video is uint8"),
         ({"weights": {"hdmap": torch.ones(4, 4)}}, "single view only"),
     ],
 )

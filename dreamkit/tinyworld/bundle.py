@@ -16,17 +16,20 @@ import numpy as np
 import torch
 from torch import nn
 
+from dreamkit.errors import DreamkitError
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.names import released_name
-from dreamkit.transfer.torchscript import cache_folder, trust
+from dreamkit.transfer.torchscript import cache_folder, is_trusted, trust
 
 log = logging.getLogger("dreamkit")
 
-RANDOM_FOLDER = "tiny_random_1"  # the number goes up when the bundle's form changes
+RANDOM_FOLDER = "tiny_random_2"  # the number goes up when the bundle's form changes
 NOTICE = "The tiny bundle has RANDOM weights for now: its videos are noise, whatever the caption and the map say."
+MARKER = "RANDOM_TINY_BUNDLE.txt"
+JIT_FILES = ("encoder.jit", "decoder.jit")
 WORDS = (
     "the video shows captures a driving scene highway street road intersection urban suburban car cars truck trucks "
     "vehicle pedestrian cyclist ahead lane lanes left right forward parked moving stationary traffic light sign trees "
@@ -38,7 +41,7 @@ WORDS = (
 def tiny_bundle() -> Path:
     """The checkpoint folder of the tiny bundle; written to the user's cache folder at first use, with a loud notice."""
     folder = cache_folder() / RANDOM_FOLDER
-    if not (folder / folders.TOKENIZER / "mean_std.pt").is_file():
+    if not (folder / MARKER).is_file() or not all(is_trusted(folder / folders.TOKENIZER / f) for f in JIT_FILES):
         write_random_bundle(folder)
     log.warning(NOTICE)
     return folder
@@ -47,7 +50,16 @@ def tiny_bundle() -> Path:
 def write_random_bundle(
     folder: Path, seed: int = 0, single: ModelConfig = TINY_SINGLE, multi: ModelConfig = TINY_MULTI
 ) -> Path:
-    """Write the bundle to `folder`, whole or not at all, and trust the TorchScript files just written."""
+    """Write the bundle to `folder`, whole or not at all, and trust the TorchScript files just written.
+
+    Raises:
+        DreamkitError: there is a folder of that name that is not such a bundle.
+    """
+    if folder.exists() and not (folder / MARKER).is_file():
+        raise DreamkitError(
+            f"{folder} exists and is not a random tiny bundle; nothing was touched",
+            "Name one that does not exist.",
+        )
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     generator = torch.Generator().manual_seed(seed)
@@ -60,10 +72,11 @@ def write_random_bundle(
                 _save_network(ControlBranch, config.denoiser, part / name / f"{kind}{control}_control.pt", generator)
     save_text_encoder(part / folders.TEXT_ENCODER, single.denoiser.text_width, seed)
     _save_tokenizer(part / folders.TOKENIZER, single.latent_frames)
+    (part / MARKER).write_text(NOTICE + "\n")
+    for file in JIT_FILES:
+        trust(part / folders.TOKENIZER / file)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
-    for file in ("encoder.jit", "decoder.jit"):
-        trust(folder / folders.TOKENIZER / file)
     return folder
 
 

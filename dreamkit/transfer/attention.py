@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dreamkit.errors import DreamkitError
 
-Backend = Literal["auto", "te", "cudnn", "sdpa"]
+log = logging.getLogger("dreamkit")
+
 BACKENDS: tuple[str, ...] = ("auto", "te", "cudnn", "sdpa")
 
 
@@ -61,6 +63,10 @@ def choose_attention(
             attention = _build(name, heads, head_dim, device)
             probe = torch.ones(1, 64, heads, head_dim, device=device, dtype=dtype)
             attention(probe, probe, probe)
+            if name == "sdpa" and tried:
+                log.warning(
+                    "attention falls back to PyTorch's own choice of kernel, which is slower (%s)", "; ".join(tried)
+                )
             return attention
         except Exception as error:  # any import or launch failure only means: not this one
             reason = str(error).strip() or type(error).__name__

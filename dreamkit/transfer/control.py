@@ -16,7 +16,8 @@ from torch import nn
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer.config import DenoiserConfig
-from dreamkit.transfer.dit import Prepared, Trunk, patchify
+from dreamkit.transfer.dit import Prepared, Trunk
+from dreamkit.transfer.patches import patchify
 
 HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
 DEFAULT_WEIGHT = 0.5

@@ -29,8 +29,8 @@ def multi_view_files(
 ) -> dict[str, Path]:
     """Files of the multi-view model by role; `kind` is `t2w` (first window) or `v2w` (extension windows).
 
-    A control file of the user's own stands for the kind that its name begins with (`t2w_` where it says neither); a
-    `v2w_` file beside a `t2w_` one goes with it.
+    A control file of the user's own stands for the kind that its name begins with (`t2w_` where it says neither); for
+    the other kind the file beside it is meant whose name begins so, never a released one.
     """
     folder = checkpoints / MULTI_VIEW
 
@@ -39,12 +39,9 @@ def multi_view_files(
         own = (control_files or {}).get(name)
         if own is None:
             return default
-        if kind == "t2w":
-            return own if not own.name.startswith("v2w_") else default
-        if own.name.startswith("v2w_"):
+        if own.name.startswith(f"{kind}_") or (not own.name.startswith(("t2w_", "v2w_")) and kind == "t2w"):
             return own
-        sibling = own.with_name(own.name.replace("t2w_", "v2w_", 1))
-        return sibling if sibling != own and sibling.is_file() else default
+        return own.with_name(f"{kind}_" + own.name.removeprefix("t2w_").removeprefix("v2w_"))
 
     return {"base": folder / f"{kind}_base_model.pt", **{c: control(c) for c in check(controls)}}
 

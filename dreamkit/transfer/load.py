@@ -67,7 +67,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     if not isinstance(data, Mapping):
         raise DreamkitError(f"{path} holds a {type(data).__name__}, not named tensors", "Fetch the file again.")
-    if data.get("ema"):
+    if isinstance(data.get("ema"), Mapping) and data["ema"]:
         data = {name.replace("-", "."): value for name, value in data["ema"].items()}
     elif isinstance(data.get("model"), Mapping):
         data = data["model"]
@@ -104,7 +104,8 @@ def load_network(
     _check_kind(kind, config, tensors, path)
     with torch.device("meta"):
         network = kind(config)
-    stand_ins = read_checkpoint(base) if base is not None else {}
+    lacks = any(released_name(name) not in tensors for name, _ in network.named_parameters())
+    stand_ins = read_checkpoint(base) if base is not None and lacks else {}
     taken = load_parameters(network, tensors, str(path), device, dtype, stand_ins)
     report = LoadReport(path, len(list(network.parameters())) - len(taken), tuple(taken))
     return network.requires_grad_(False).eval(), report

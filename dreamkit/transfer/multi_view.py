@@ -16,7 +16,7 @@ from dreamkit.transfer.config import COSMOS_7B_MULTI
 from dreamkit.transfer.engine import Networks, Window, denoise_window, load_networks
 from dreamkit.transfer.memory import explain_out_of_memory, free_memory
 from dreamkit.transfer.sampling import seeded_noise
-from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, reset_peak
+from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, check_frames, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
 from dreamkit.transfer.windows import cut_window, multi_view_starts
@@ -81,6 +81,8 @@ class MultiViewPipeline(Pipeline):
                 torch.cuda.empty_cache()
             with explain_out_of_memory(self.setup.device, "Free the GPU of other work, or use a larger one."):
                 self.loaded[kind] = load_networks(self.config.denoiser, self.files[kind], self.setup)
+            if self.offload:
+                self.loaded[kind].to(torch.device("cpu"))
         return self.loaded[kind]
 
     @torch.inference_mode()
@@ -116,7 +118,8 @@ class MultiViewPipeline(Pipeline):
             uint8 [V, T, H, W, 3] at the model's size. Without the `v2w` files T is at most one window.
         """
         views, window_frames = self.config.views, self.config.window_frames
-        self.check_controls(controls, list(self._networks("t2w").branches), "VTHWC")
+        self.check_controls(controls, weights, steps, list(self._networks("t2w").branches), "VTHWC")
+        check_frames("the front video", front, "THWC")
         _check_views(prompts, front, controls, views, num_input_frames)
         if any(isinstance(w, torch.Tensor) for w in (weights or {}).values()):
             raise DreamkitError("a control weight map is given for several views", "Maps work in single view only.")

@@ -56,7 +56,7 @@ class SingleViewPipeline(Pipeline):
             control_files: files that replace a control's own, by name.
             text_cache: folder for text embeddings.
             trust_jit: TorchScript files to run though their checksums are unknown.
-            offload: keep the denoiser in host memory while the tokenizer works.
+            offload: keep the denoiser in host memory while text encoder or tokenizer work.
             tokenizer: one of the caller's own instead of the folder's.
 
         Raises:
@@ -69,6 +69,8 @@ class SingleViewPipeline(Pipeline):
         )
         with explain_out_of_memory(setup.device, "Free the GPU of other work, or use a larger one."):
             networks = load_networks(config.denoiser, files, setup)
+        if offload:
+            networks.to(torch.device("cpu"))
         pipeline = cls(config, setup, tokenizer, text, offload)
         pipeline.files, pipeline.networks = files, networks
         return pipeline
@@ -113,7 +115,7 @@ class SingleViewPipeline(Pipeline):
         Returns:
             uint8 [T, H, W, 3] at the model's size; T is the input's length, at most one window with `first`.
         """
-        self.check_controls(controls, list(self.networks.branches), "THWC")
+        self.check_controls(controls, weights, steps, list(self.networks.branches), "THWC")
         reset_peak(self.setup.device)
         window_frames = self.config.window_frames
         frames = next(iter(controls.values())).shape[0]

@@ -98,8 +98,21 @@ class Pipeline:
         """The other way."""
         return self.tokenizer.decode(latent_BCTHW / self.config.sigma_data)
 
-    def check_controls(self, controls: Mapping[str, np.ndarray], loaded: Sequence[str], axes: str) -> None:
-        """Refuse condition videos that the call cannot take; `axes` is `THWC` or `VTHWC`."""
+    def check_controls(
+        self,
+        controls: Mapping[str, np.ndarray],
+        weights: Weights | None,
+        steps: int,
+        loaded: Sequence[str],
+        axes: str,
+    ) -> None:
+        """Refuse condition videos, weights and steps that the call cannot take; `axes` is `THWC` or `VTHWC`."""
+        if steps < 1:
+            raise DreamkitError(f"steps is {steps}; expected 1 or more", "Use 35, as the models' authors do.")
+        if stray := sorted(set(weights or {}) - set(controls)):
+            raise DreamkitError(
+                f"weights name controls that are not given: {', '.join(stray)}", "Give their videos too."
+            )
         unknown = sorted(set(controls) - set(loaded))
         if unknown or not controls:
             raise DreamkitError(
@@ -107,14 +120,19 @@ class Pipeline:
                 "Load the pipeline with the controls that the call gives.",
             )
         for name, video in controls.items():
-            if video.dtype != np.uint8 or video.ndim != len(axes) or video.shape[-1] != 3:
-                raise DreamkitError(
-                    f"control {name!r} is {video.dtype} {list(video.shape)}, expected uint8 [{', '.join(axes)}]",
-                    "Give frames as uint8 RGB.",
-                )
+            check_frames(f"control {name!r}", video, axes)
         if len({video.shape[axes.index("T")] for video in controls.values()}) > 1:
             lengths = {name: video.shape[axes.index("T")] for name, video in controls.items()}
             raise DreamkitError(f"controls differ in frames: {lengths}", "Cut them to the same length.")
+
+
+def check_frames(what: str, video: np.ndarray, axes: str) -> None:
+    """Refuse anything but uint8 frames of these axes, at least one of them."""
+    if video.dtype != np.uint8 or video.ndim != len(axes) or video.shape[-1] != 3 or video.size == 0:
+        raise DreamkitError(
+            f"{what} is {video.dtype} {list(video.shape)}, expected uint8 [{', '.join(axes)}]",
+            "Give frames as uint8 RGB.",
+        )
 
 
 class Reporter:

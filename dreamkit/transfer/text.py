@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError
+from dreamkit.files import fingerprint, replacing
 from dreamkit.transfer.memory import free_memory
 
 log = logging.getLogger("dreamkit")
@@ -41,6 +41,7 @@ class TextEncoder:
     tokens: int
     cache: Path | None = None
     dtype: torch.dtype = torch.float32
+    _content: str | None = field(default=None, repr=False)
     _memory: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
@@ -121,10 +122,10 @@ class TextEncoder:
     def _path(self, prompt: str) -> Path | None:
         if self.cache is None:
             return None
-        weights = sorted(
-            (p.name, p.stat().st_size) for p in self.folder.glob("*") if p.suffix in (".bin", ".safetensors", ".json")
-        )
-        key = hashlib.sha256(repr((weights, self.tokens, str(self.dtype), prompt)).encode()).hexdigest()
+        if self._content is None:
+            files = (p for p in self.folder.glob("*") if p.suffix in (".bin", ".safetensors", ".json", ".model"))
+            self._content = repr([(p.name, fingerprint(p)) for p in sorted(files)])
+        key = hashlib.sha256(repr((self._content, self.tokens, str(self.dtype), prompt)).encode()).hexdigest()
         return self.cache / f"{key}.safetensors"
 
     def _recall(self, prompt: str) -> torch.Tensor | None:
@@ -140,10 +141,11 @@ class TextEncoder:
         path = self._path(prompt)
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        save_file({"embedding": self._memory[prompt].contiguous()}, part)
-        part.replace(path)
+        try:
+            with replacing(path) as part:
+                save_file({"embedding": self._memory[prompt].contiguous()}, part)
+        except (DreamkitError, SafetensorError) as error:
+            log.warning("the text embedding is kept in memory only: %s", error)
 
 
 @contextmanager

@@ -35,6 +35,11 @@ def trust(path: Path) -> None:
     write_json(store, {**_trusted(), sha256(path): str(path)})
 
 
+def is_trusted(path: Path) -> bool:
+    """Whether the file's checksum is a published one, or one that this user trusts."""
+    return hashlib.md5(path.read_bytes()).hexdigest() in KNOWN_MD5 or sha256(path) in _trusted()
+
+
 def load_torchscript(path: Path, device: torch.device, trusted: Collection[Path] = ()) -> torch.jit.ScriptModule:
     """Load a TorchScript file, if its checksum is known or the user has named the file.
 
@@ -43,12 +48,7 @@ def load_torchscript(path: Path, device: torch.device, trusted: Collection[Path]
     """
     if not path.is_file():
         raise DreamkitError(f"tokenizer file not found: {path}", "Download Cosmos-Tokenize1-CV8x8x8-720p.")
-    allowed = (
-        path.resolve() in {Path(p).resolve() for p in trusted}
-        or hashlib.md5(path.read_bytes()).hexdigest() in KNOWN_MD5
-        or sha256(path) in _trusted()
-    )
-    if not allowed:
+    if path.resolve() not in {Path(p).resolve() for p in trusted} and not is_trusted(path):
         raise DreamkitError(
             f"{path} is TorchScript with an unknown checksum ({sha256(path)}), and loading it would execute it",
             "Fetch the published file again; if the file is your own, name it in trust_jit.",
