@@ -111,7 +111,7 @@ class Pipeline:
             raise DreamkitError(f"steps is {steps}; expected 1 or more", "Use 35, as the models' authors do.")
         if stray := sorted(set(weights or {}) - set(controls)):
             raise DreamkitError(
-                f"weights name controls that are not given: {', '.join(stray)}", "Give their videos too."
+                f"weights for controls that are not given: {', '.join(stray)}", "Give their videos too."
             )
         unknown = sorted(set(controls) - set(loaded))
         if unknown or not controls:
@@ -131,7 +131,7 @@ def check_frames(what: str, video: np.ndarray, axes: str) -> None:
     if video.dtype != np.uint8 or video.ndim != len(axes) or video.shape[-1] != 3 or video.size == 0:
         raise DreamkitError(
             f"{what} is {video.dtype} {list(video.shape)}, expected uint8 [{', '.join(axes)}]",
-            "Give frames as uint8 RGB.",
+            "Give uint8 RGB.",
         )
 
 
