@@ -74,7 +74,7 @@ function render({ model, el }) {
   const play = make("button", { title: "Play or pause (space)", class: "dk-play", onclick: () => toggle() }, "▶");
   const scrub = make("input", { type: "range", min: 0, max: 0, value: 0, class: "dk-scrub", "aria-label": "Frame",
     oninput: () => { pause(); go(Number(scrub.value)); } });
-  const counter = make("span", { class: "dk-counter" });
+  const counter = make("span", { class: "dk-counter", title: "Frame, counted from 0" });
   const speed = make("select", { title: "Speed ([ ])", onchange: () => { view.speed = Number(speed.value); restart(); } },
     ...SPEEDS.map((s) => make("option", { value: s, selected: s === 1 }, `${s}×`)));
   const loop = make("button", { title: "Loop (l)", "aria-pressed": "true", onclick: () => setLoop(!view.loop) }, "loop");
@@ -196,7 +196,7 @@ function render({ model, el }) {
     view.frame = Math.max(0, Math.min(frame, last));
     scrub.max = last;
     scrub.value = view.frame;
-    counter.textContent = `${view.frame + 1} / ${last + 1}`;
+    counter.textContent = `${view.frame} / ${last}`;
     const jobs = visible().map(async (cell) => {
       const found = layersOf(cell).map((name) => [name, streams.get(id(cell.key, name, cell.view.camera))]);
       const late = found.some(([, stream]) => !stream);
