@@ -128,9 +128,13 @@ def encode_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def write_tar(path: Path, clip: str, members: Mapping[str, bytes]) -> None:
     """Write `<clip>.<key>` members; the file appears whole or not at all, and equal input gives equal bytes."""
-    with replacing(Path(path)) as partial, tarfile.open(partial, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for key, data in members.items():
-            info = tarfile.TarInfo(f"{clip}.{key}")
-            info.size = len(data)
-            info.mode = 0o644
-            tar.addfile(info, io.BytesIO(data))
+    with replacing(Path(path)) as partial:
+        with tarfile.open(partial, mode="w", format=tarfile.GNU_FORMAT) as tar:
+            for key, data in members.items():
+                info = tarfile.TarInfo(f"{clip}.{key}")
+                info.size = len(data)
+                info.mode = 0o644
+                tar.addfile(info, io.BytesIO(data))
+            end = tar.offset
+        # tarfile fills up to 10 KiB; the end mark is two blocks, and a small clip is mostly small files.
+        os.truncate(partial, end + 2 * _BLOCK)

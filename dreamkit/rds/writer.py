@@ -22,7 +22,7 @@ _SHAPE_KEY = {"polyline": "polyline3d", "polygon": "surface", "cuboid": "cuboid3
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, allow_nan=False).encode()
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
 def write_layer(root: Path, clip: str, layer: str, shapes: Shapes) -> None:
