@@ -45,7 +45,7 @@ def run(
 def demo(
     output: Path = typer.Option(Path("outputs/demo"), "--output", "-o", help="Workspace folder to run it in."),
 ) -> None:
-    """Run every notebook on a drawn clip with the tiny bundle, on this machine's CPU."""
+    """Run every notebook on a sample clip with the tiny bundle, on this machine's CPU."""
     from dreamkit.demo import run as run_demo
 
     run_demo(output)

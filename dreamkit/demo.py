@@ -1,4 +1,4 @@
-"""The whole main job on what the kit brings along: a drawn clip, the tiny bundle, every notebook from 00 to 06."""
+"""The whole main job on what the kit brings along: a sample clip, the tiny bundle, every notebook from 00 to 06."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.params import MODELS
 from dreamkit.progress import clock
-from dreamkit.tinyworld.clip import CLIP, write_condition_clip
+from dreamkit.tinyworld.samples import CURVE, write_condition_clip
 from dreamkit.workspace import Chunk, Workspace
 
 RANDOM = (
@@ -24,10 +24,10 @@ FIRST = "00_setup"
 
 
 def prepare(ws: Workspace) -> None:
-    """Draw the sample clip and write its caption, unless they are there."""
-    conditions = [ws.condition("hdmap", camera, Chunk(CLIP)) for camera in SIX_VIEWS.cameras]
+    """Render the sample clip from its labels and write its caption, unless they are there."""
+    conditions = [ws.condition("hdmap", camera, Chunk(CURVE)) for camera in SIX_VIEWS.cameras]
     if not all(path.is_file() for path in conditions):
-        print(f"drawing the sample clip into {ws.root}", flush=True)
+        print(f"rendering the sample clip into {ws.root}", flush=True)
         write_condition_clip(ws.root)
 
 

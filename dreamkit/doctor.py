@@ -82,14 +82,9 @@ class Report:
         parts = []
         for head, *rows in self._tables():
             top = "".join(f'<th style="text-align:left">{html.escape(cell)}</th>' for cell in head)
-            styles = ["overflow-wrap:anywhere", "white-space:nowrap", *["overflow-wrap:anywhere"] * 2]
+            cell_style = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
             body = "".join(
-                "<tr>"
-                + "".join(
-                    f'<td style="text-align:left;vertical-align:top;{style}">{html.escape(cell)}</td>'
-                    for style, cell in zip(styles, row, strict=False)
-                )
-                + "</tr>"
+                "<tr>" + "".join(f'<td style="{cell_style}">{html.escape(cell)}</td>' for cell in row) + "</tr>"
                 for row in rows
             )
             parts.append(f"<table><tr>{top}</tr>{body}</table>")
@@ -208,20 +203,20 @@ def settings(verdicts: Sequence[Verdict], engine: Check) -> dict[str, Any]:
 
 
 def sample(p: SetupParams, folder: Path) -> str:
-    """Draw a short clip's conditions into a workspace folder, from `labels` where given; returns the clip's name."""
+    """Render a short clip's conditions into a workspace folder, from `labels` where given; returns the clip's name."""
     from dreamkit import captions
-    from dreamkit.tinyworld.clip import CAPTION, CLIP, write_condition_clip
+    from dreamkit.tinyworld.samples import CURVE, sample_captions, write_condition_clip
     from dreamkit.workspace import Workspace
 
     if not p.labels:
         write_condition_clip(folder, frames=9, height=176, width=320)
-        return CLIP
+        return CURVE
     from dreamkit.rds.plan import Options
     from dreamkit.rds.render import render
 
     made = render(from_home(p.labels), folder, Options(conditions=("hdmap",), chunk_frames=9, max_chunks=1))
     clip = made[0].path.stem.rpartition("_")[0]
-    captions.write_original(Workspace(folder).captions, clip, CAPTION)
+    captions.write_original(Workspace(folder).captions, clip, sample_captions(CURVE)[captions.ORIGINAL])
     return clip
 
 

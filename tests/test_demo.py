@@ -17,7 +17,7 @@ from dreamkit.cli import app
 from dreamkit.errors import DreamkitError
 from dreamkit.files import sha256
 from dreamkit.params import MODELS
-from dreamkit.tinyworld.clip import CLIP, write_condition_clip
+from dreamkit.tinyworld.samples import CURVE, write_condition_clip
 from dreamkit.workspace import Chunk, Workspace
 
 REPO = Path(__file__).resolve().parents[1]
@@ -45,13 +45,13 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
     names = ["Night", "Original"]
     height, width = 160, 288
     for style in names:
-        front = ws.single_view(Chunk(CLIP), style)
+        front = ws.single_view(Chunk(CURVE), style)
         assert str(video.probe(front)) == f"9 frames {width}x{height} at 24 fps"
         for index in range(6):
-            assert video.probe(ws.view(Chunk(CLIP), style, index)).frames == 9
-        assert video.probe(ws.grid(Chunk(CLIP), style)) in [video.probe(path) for path in made]
-        assert json.loads(ws.prompts(Chunk(CLIP), style).read_text())
-    record = ws.read_sidecar("multi_view", Chunk(CLIP), "Night")
+            assert video.probe(ws.view(Chunk(CURVE), style, index)).frames == 9
+        assert video.probe(ws.grid(Chunk(CURVE), style)) in [video.probe(path) for path in made]
+        assert json.loads(ws.prompts(Chunk(CURVE), style).read_text())
+    record = ws.read_sidecar("multi_view", Chunk(CURVE), "Night")
     assert record["pipeline"]["device"] == "cpu"
     assert "RANDOM weights" in ws.log_file("multi_view").read_text()
     for stage in ("04_single_view", "05_multi_view"):
@@ -89,8 +89,8 @@ def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path):
             done = subprocess.run([sys.executable, "-m", *command], cwd=home, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
         of = Workspace(home / "outputs")
-        record = of.read_sidecar("single_view", Chunk(CLIP), "Original")
-        made[way] = (sha256(of.single_view(Chunk(CLIP), "Original")), record["identity"], record["outputs"])
+        record = of.read_sidecar("single_view", Chunk(CURVE), "Original")
+        made[way] = (sha256(of.single_view(Chunk(CURVE), "Original")), record["identity"], record["outputs"])
     assert made["papermill"] == made["command"] == made["hand"]
 
 
@@ -116,12 +116,12 @@ def test_the_demo_draws_its_clip_once(ws, monkeypatch):
     small = functools.partial(write_condition_clip, frames=3, height=44, width=80)
     monkeypatch.setattr(demo, "write_condition_clip", small)
     demo.prepare(ws)
-    front = ws.condition("hdmap", demo.SIX_VIEWS.front, Chunk(CLIP))
+    front = ws.condition("hdmap", demo.SIX_VIEWS.front, Chunk(CURVE))
     before = front.stat().st_mtime_ns
     assert video.probe(front).frames == 3
     demo.prepare(ws)
     assert front.stat().st_mtime_ns == before
-    assert ws.clips() == [CLIP]
+    assert ws.clips() == [CURVE]
 
 
 def test_the_bundle_has_what_both_stages_need(ws):

@@ -1,25 +1,55 @@
-"""`python -m dreamkit.tinyworld random [FOLDER]`: write a random tiny bundle, and a small condition clip beside it."""
+"""The made-up world by hand.
+
+python -m dreamkit.tinyworld random [FOLDER]     a random tiny bundle, and condition videos of a sample clip
+python -m dreamkit.tinyworld clip FOLDER SEED    the scene of a seed as an RDS-HQ clip with its captions
+python -m dreamkit.tinyworld samples FOLDER      the two sample clips, as they stand in dreamkit/tiny/clips
+python -m dreamkit.tinyworld sheet FILE.png SEED the eight styles of a scene in six views
+python -m dreamkit.tinyworld speed               frames a second on this machine
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from dreamkit.tinyworld.bundle import NOTICE, write_random_bundle
-
 
 def main(arguments: list[str]) -> int:
-    """Run the command; returns the exit code."""
-    if not arguments or arguments[0] != "random" or len(arguments) > 2:
-        print(__doc__)
-        return 2
-    from dreamkit.tinyworld.clip import write_condition_clip
+    """Run a command; returns the exit code."""
+    match arguments:
+        case ["random"]:
+            _random(Path("tiny_random"))
+        case ["random", folder]:
+            _random(Path(folder))
+        case ["clip", folder, seed] if seed.isdecimal():
+            from dreamkit.tinyworld.samples import write_captioned
+            from dreamkit.tinyworld.scene import make_scene
 
-    folder = Path(arguments[1] if len(arguments) == 2 else "tiny_random")
+            write_captioned(Path(folder), f"made_up_{int(seed):06d}", make_scene(int(seed)))
+        case ["samples", folder]:
+            from dreamkit.tinyworld.samples import write_samples
+
+            write_samples(Path(folder))
+        case ["sheet", file, seed] if seed.isdecimal():
+            from dreamkit.tinyworld.show import write_sheet
+
+            write_sheet(Path(file), int(seed))
+        case ["speed"]:
+            from dreamkit.tinyworld.show import speed
+
+            speed()
+        case _:
+            print(__doc__)
+            return 2
+    return 0
+
+
+def _random(folder: Path) -> None:
+    from dreamkit.tinyworld.bundle import NOTICE, write_random_bundle
+    from dreamkit.tinyworld.samples import write_condition_clip
+
     write_random_bundle(folder / "checkpoints")
     write_condition_clip(folder / "outputs")
     print(f"wrote {folder / 'checkpoints'} and {folder / 'outputs'}\n{NOTICE}")
-    return 0
 
 
 if __name__ == "__main__":

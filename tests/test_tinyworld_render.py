@@ -1,0 +1,170 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dreamkit.cameras import SIX_VIEWS
+from dreamkit.errors import DreamkitError
+from dreamkit.rds import hdmap
+from dreamkit.rds.labels import read_map, read_objects
+from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.rig import read_camera_poses, read_cameras
+from dreamkit.review.style_agreement import light_of
+from dreamkit.tinyworld import __main__ as command
+from dreamkit.tinyworld import show
+from dreamkit.tinyworld.looks import STYLES, look_of
+from dreamkit.tinyworld.render import DRAWN, conditions, rays, render
+from dreamkit.tinyworld.scene import make_scene, write_clip
+from dreamkit.tinyworld.stage import build_stage
+
+FRONT = ("front_wide_120fov",)
+SMALL = (96, 160)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    found = [make_scene(41, 40), make_scene(43, 40), make_scene(44, 40)]
+    return [(scene, build_stage(scene)) for scene in found]
+
+
+def test_conditions_are_those_of_the_written_clip(tmp_path, scenes):
+    scene, _ = scenes[0]
+    write_clip(tmp_path, "made", scene)
+    boxes = every_frame(rest(read_objects(tmp_path, "made")), scene.frames)
+    world = hdmap.build_scene(read_map(tmp_path, "made"), boxes)
+    name = "camera_cross_left_120fov"
+    lens = read_cameras(tmp_path, "made", [name])[name].scaled_to(*DRAWN)
+    poses = read_camera_poses(tmp_path, "made", [name])[name]
+    drawn = [cv2.resize(picture, (1280, 704), interpolation=cv2.INTER_LANCZOS4)
+             for picture in hdmap.draw(world, lens, poses, [0, 38])]  # fmt: skip
+    expected = np.stack([cv2.resize(picture, (160, 96), interpolation=cv2.INTER_LINEAR) for picture in drawn])
+    made = conditions(scene, ["cross_left_120fov"], SMALL, [0, 38])[0]
+    assert np.abs(made.astype(int) - expected).max() <= 1  # the resizer's own rounding
+
+
+def test_the_world_lies_where_the_condition_draws_it(scenes):
+    size = (160, 288)
+    for scene, stage in scenes:
+        for camera in (FRONT[0], "rear_left_70fov"):
+            seen = render(scene, "Foggy", [camera], size, [0, 38], stage=stage)
+            marks = (seen.marks & seen.still)[0].numpy()
+            drawn = conditions(scene, [camera], size, [0, 38])[0].astype(int)
+            lit = (drawn[..., 2] > 80) & (drawn[..., 2] > drawn[..., 0] + 40)  # lane lines
+            inner = (slice(None), slice(6, -6), slice(6, -6))
+            score = {
+                (dy, dx): (lit[inner] & np.roll(marks, (dy, dx), (1, 2))[inner]).sum()
+                for dy in range(-3, 4)
+                for dx in range(-3, 4)
+            }
+            assert max(score, key=score.get) == (0, 0), (scene.seed, camera)
+
+
+def test_lines_and_boxes_are_marks_where_their_labels_project(scenes):
+    size = (160, 288)
+    for scene, stage in scenes:
+        seen = render(scene, "Foggy", FRONT, size, [20], stage=stage)
+        marks, distance = seen.marks[0, 0].numpy(), seen.distance[0, 0].numpy()
+        lens, pose = scene.lenses[FRONT[0]].scaled_to(*DRAWN), scene.camera_poses(FRONT[0])[20]
+        boxes = every_frame(rest(scene.objects), scene.frames)
+        points = {
+            "lines": np.concatenate([hdmap.resample_line(line, 0.8) for line in scene.layers["lanelines"]]),
+            "boxes": boxes.pose[boxes.frame == 20][:, :3, 3],
+        }
+        for name, world in points.items():
+            local = (world - pose[:3, 3]) @ pose[:3, :3]
+            away = np.linalg.norm(local, axis=1)
+            pixels = ((lens.project(local) + 0.5) * np.array(size[::-1]) / DRAWN - 0.5).round().astype(int)
+            inside = (local[:, 2] > 0) & (away < 18) & (pixels >= 0).all(1) & (pixels < size[::-1]).all(1)
+            column, row = pixels[inside].T
+            # What stands before it hides it; a box's centre lies behind its own surface.
+            open_view = distance[row, column] > away[inside] - (0.4 + 0.02 * away[inside] if name == "lines" else 6)
+            assert open_view.sum() > (20 if name == "lines" else 0) or name == "boxes"
+            assert marks[row, column][open_view].mean() > 0.9 if open_view.any() else True, (scene.seed, name)
+
+
+def test_masks_and_distances_fit_together(scenes):
+    scene, stage = scenes[2]
+    seen = render(scene, "Sunny", SIX_VIEWS.names, SMALL, [0, 30], stage=stage)
+    assert seen.colour.shape == (6, 2, *SMALL, 3) and seen.colour.dtype == torch.uint8
+    assert not (seen.marks & ~seen.determined).any()
+    assert 0.1 < seen.determined.float().mean() < 0.7
+    assert 0.02 < seen.marks.float().mean() < 0.4
+    assert not seen.still[seen.distance == 0].any()
+    assert (seen.distance[:, :, :10] == 0).float().mean() > 0.2  # the sky
+    assert seen.still.any()
+
+
+def test_a_frame_is_the_same_alone_and_among_others(scenes):
+    scene, stage = scenes[1]
+    together = render(scene, "Rainy", FRONT, SMALL, [3, 17, 30], samples=1, stage=stage)
+    alone = render(scene, "Rainy", FRONT, SMALL, [17], samples=1, stage=stage)
+    assert (together.colour[:, 1].int() - alone.colour[:, 0].int()).abs().float().mean() < 0.05
+    assert torch.equal(together.marks[:, 1], alone.marks[:, 0])
+
+
+def test_styles_differ_as_they_must():
+    light = {style: [] for style in STYLES}
+    for seed in (100, 103, 105):
+        scene = make_scene(seed, 31)
+        stage = build_stage(scene)
+        for style in STYLES:
+            light[style].append(light_of(render(scene, style, FRONT, SMALL, [0], 1, stage=stage).colour[0].numpy()))
+    for index, sunny in enumerate(light["Sunny"]):
+        assert light["Night"][index].luminance < 0.45 * sunny.luminance
+        assert light["Snowy"][index].ground > 1.35 * sunny.ground
+        assert light["Foggy"][index].far_contrast < 0.45 * sunny.far_contrast
+        assert light["Golden hour"][index].warmth > sunny.warmth + 40
+        assert light["Rainy"][index].saturation < 0.6 * sunny.saturation
+
+
+def test_front_and_cross_cameras_see_the_same_colours(scenes):
+    names, differences = ("front_wide_120fov", "cross_left_120fov", "cross_right_120fov"), []
+    for scene, stage in scenes:
+        seen = render(scene, "Sunny", names, SMALL, [0], stage=stage)
+        colour, distance = seen.colour[:, 0].float().numpy(), seen.distance[:, 0].numpy()
+        ray = rays(scene, names, SMALL, 2)[0, 1::2, 1::2]
+        still = seen.still[0, 0].numpy() & (distance[0] < 40)
+        for other in (1, 2):
+            move = np.linalg.inv(scene.camera_poses(names[other])[0]) @ scene.camera_poses(names[0])[0]
+            points = (ray * distance[0][..., None])[still] @ move[:3, :3].T + move[:3, 3]
+            away = np.linalg.norm(points, axis=1)
+            pixels = scene.lenses[names[other]].scaled_to(*DRAWN).project(points)
+            column, row = ((pixels + 0.5) * np.array(SMALL[::-1]) / DRAWN - 0.5).round().astype(int).T
+            ok = (points[:, 2] > 0.4 * away) & (row >= 0) & (row < SMALL[0]) & (column >= 0) & (column < SMALL[1])
+            row, column, away, mine = row[ok], column[ok], away[ok], colour[0][still][ok]
+            open_view = np.abs(distance[other][row, column] - away) < 0.05 * away
+            theirs = colour[other][row, column]
+            assert open_view.sum() > 200
+            differences.append(np.abs(mine - theirs)[open_view].mean() / mine[open_view].mean())
+    assert np.mean(differences) < 0.08, differences
+
+
+def test_an_unknown_style_is_refused():
+    with pytest.raises(DreamkitError, match="no style 'Windy'"):
+        look_of("Windy")
+
+
+def test_the_sheet_has_a_row_for_each_style(tmp_path):
+    assert command.main(["sheet", str(tmp_path / "sheet.png"), "3"]) == 0
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 96 * (1 + len(STYLES)), 2 * 160 * 6, 3)
+
+
+def test_speed_says_frames_a_second(monkeypatch):
+    said = []
+    monkeypatch.setattr(show, "SIZES", (("front", FRONT, (32, 48)),))
+    figures = show.speed([1], said.append)
+    assert len(said) == len(figures) + 1
+    assert all(value > 0 for value in figures.values())
+
+
+def test_wrong_words_show_the_help(capsys):
+    assert command.main(["paint"]) == 2
+    assert "sheet FILE.png SEED" in capsys.readouterr().out
