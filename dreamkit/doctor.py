@@ -82,9 +82,14 @@ class Report:
         parts = []
         for head, *rows in self._tables():
             top = "".join(f'<th style="text-align:left">{html.escape(cell)}</th>' for cell in head)
-            cell_style = "text-align:left;vertical-align:top;overflow-wrap:anywhere"
+            styles = ["overflow-wrap:anywhere", "white-space:nowrap", *["overflow-wrap:anywhere"] * 2]
             body = "".join(
-                "<tr>" + "".join(f'<td style="{cell_style}">{html.escape(cell)}</td>' for cell in row) + "</tr>"
+                "<tr>"
+                + "".join(
+                    f'<td style="text-align:left;vertical-align:top;{style}">{html.escape(cell)}</td>'
+                    for style, cell in zip(styles, row, strict=False)
+                )
+                + "</tr>"
                 for row in rows
             )
             parts.append(f"<table><tr>{top}</tr>{body}</table>")

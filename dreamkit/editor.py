@@ -38,7 +38,7 @@ class Editor:
         import ipywidgets as widgets
 
         self.texts = texts
-        wide = widgets.Layout(width="100%", height="180px")
+        wide = widgets.Layout(width="auto", height="180px")
         self.choice = widgets.Select(
             options=list(texts.keys), layout=widgets.Layout(width="260px", height="340px"), description=""
         )
