@@ -150,6 +150,8 @@ class Outcome:
     kept: int = 0
 
     def __str__(self) -> str:
+        if not (self.fetched or self.linked or self.kept):
+            return f"Nothing was to be fetched into {self.root}."
         size = amount(sum(item.remote.size for item in self.fetched if item.remote))
         lines = [f"{len(self.fetched)} files fetched and checked ({size}), {self.kept} were there, in {self.root}."]
         lines += [f"  taken from {item.found}: {item.name}" for item in self.linked]

@@ -1,6 +1,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,9 @@ def test_notebook_hygiene(path):
     book = json.loads(path.read_text())
     assert book["metadata"]["kernelspec"]["name"] == "python3"
     assert book["cells"][0]["cell_type"] == "markdown"
+    title = book["cells"][0]["source"][0]
+    assert title.startswith(f"# {path.stem[:2]} ")
+    assert re.search(r" · [\u4e00-\u9fff]+\n$", title)  # and in Chinese
     for word in ("Needs", "Makes", "Takes"):
         assert f"**{word}**" in "".join(book["cells"][0]["source"])
     for cell in cells(path):

@@ -1,0 +1,86 @@
+"""Notebooks 02 and 03 in JupyterLab in headless Chromium: run by the menu, edited by keys, saved by the button.
+
+Set DREAMKIT_SCREENSHOTS to a folder to keep the pictures that the tests take.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from lab import REPO, TOKEN, chromium, jupyter, menu, set_theme, wait
+from selenium.webdriver.common.by import By
+
+from dreamkit import captions
+from dreamkit.tinyworld.clip import CLIP, write_condition_clip
+from dreamkit.workspace import Workspace
+
+IDLE = "document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')"
+DONE = f"{IDLE} && ![...document.querySelectorAll('.jp-InputPrompt')].some((node) => node.textContent.includes('*'))"
+BOXES = ".jp-OutputArea-output, .jp-OutputArea-output .widget-box"
+SPILT = (
+    f"[...document.querySelectorAll('{BOXES}')].filter((node) => getComputedStyle(node).overflowX !== 'visible' && "
+    "node.scrollWidth > node.clientWidth + 2).map((node) => node.textContent.slice(0, 80))"
+)
+ERRORS = "[...document.querySelectorAll('.jp-RenderedText[data-mime-type=\"application/vnd.jupyter.stderr\"]')].length"
+EDITOR = ".jp-OutputArea-output .widget-textarea textarea"
+
+
+@pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
+def lab(request, tmp_path_factory):
+    """A folder with a clip, a server of it and a page in one theme."""
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+    root = tmp_path_factory.mktemp("pages")
+    write_condition_clip(root / "outputs", frames=3, height=88, width=160)
+    (root / "notebooks").mkdir()
+    for name in ("02_captions", "03_styles"):
+        shutil.copy(REPO / "notebooks" / f"{name}.ipynb", root / "notebooks")
+    set_theme(root, request.param)
+    with jupyter(root) as url, chromium(root / "profile") as page:
+        yield root, url, page, request.param.split()[-1].lower()
+
+
+def run_all(lab, name: str):
+    """Open a notebook and run it by the menu; then it shows no error and nothing spills out of the page."""
+    root, url, page, theme = lab
+    page.get(f"{url}/lab/tree/notebooks/{name}.ipynb?token={TOKEN}&reset")
+    wait(page, f"document.querySelector('.jp-Notebook .jp-Cell') && {IDLE}", 90)
+    menu(page, "Run", "Run All Cells")
+    wait(page, f"document.querySelector('{EDITOR}')", 90)
+    wait(page, DONE, 90)
+    assert page.execute_script(f"return {ERRORS}") == 0
+    assert page.execute_script(f"return {SPILT}") == []
+    page.execute_script(f"document.querySelector('{EDITOR}').scrollIntoView({{block: 'center'}})")
+    if folder := os.environ.get("DREAMKIT_SCREENSHOTS"):
+        page.save_screenshot(str(Path(folder) / f"{name}_{theme}.png"))
+    return page, Workspace(root / "outputs")
+
+
+def test_a_caption_is_typed_checked_and_saved(lab):
+    page, ws = run_all(lab, "02_captions")
+    before = captions.read(ws.captions, CLIP)["Original"]
+    text = page.find_element(By.CSS_SELECTOR, EDITOR)
+    text.send_keys(" Snow falls.")
+    wait(page, "document.body.textContent.includes('It speaks of')", 20)
+    text.send_keys("\b" * len(" Snow falls.") + " A bus waits.")
+    wait(page, "document.body.textContent.includes('Nothing is wrong with it')", 20)
+    page.find_element(By.XPATH, "//button[contains(., 'Save')]").click()
+    wait(page, "document.body.textContent.includes('saved tiny_0000.txt')", 20)
+    assert captions.read(ws.captions, CLIP)["Original"] == f"{before} A bus waits."
+    captions.write_original(ws.captions, CLIP, before)
+
+
+def test_eight_styles_stand_side_by_side(lab):
+    page, ws = run_all(lab, "03_styles")
+    assert list(captions.read(ws.captions, CLIP)) == list(captions.STYLES)
+    assert page.execute_script("return document.querySelectorAll('.jp-OutputArea-output ins').length") > 7
+    tops = page.execute_script(
+        "return [...document.querySelectorAll('.jp-OutputArea-output div[style*=border-radius]')].slice(0, 8)"
+        ".map((node) => Math.round(node.getBoundingClientRect().top))"
+    )
+    assert len(tops) == 8
+    assert len(set(tops)) < 8
+    (ws.captions / f"{CLIP}.json").unlink()
