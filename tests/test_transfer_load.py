@@ -51,6 +51,12 @@ def test_every_weight_arrives(base_file):
     assert report.own == len(list(original.parameters())) and report.from_base == ()
 
 
+def test_weights_loaded_in_the_middle_of_a_call_are_ordinary_tensors(base_file):
+    with torch.inference_mode():
+        loaded, _ = load(Denoiser, base_file)
+    assert not any(p.is_inference() for p in loaded.parameters())
+
+
 def test_released_names_are_one_to_one():
     for kind, shape in ((Denoiser, SHAPE), (Denoiser, micro.MULTI.denoiser), (ControlBranch, micro.MULTI.denoiser)):
         names = [released_name(n) for n, _ in kind(shape).named_parameters()]

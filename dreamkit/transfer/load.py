@@ -79,6 +79,9 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
+# Extension windows load in the middle of a call; weights must not become inference tensors, which the copying threads,
+# outside of that mode, may not fill.
+@torch.inference_mode(False)
 def load_network(
     kind: type[Network],
     config: DenoiserConfig,
