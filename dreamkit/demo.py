@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dreamkit import checkpoints, notebooks
+from dreamkit import checkpoints, notebooks, specs
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.params import MODELS
 from dreamkit.progress import clock
 from dreamkit.tinyworld.samples import CURVE, write_condition_clip
-from dreamkit.workspace import Chunk, Workspace
+from dreamkit.workspace import STAGES, Chunk, Workspace
 
 RANDOM = (
     "THE TINY MODEL'S WEIGHTS ARE RANDOM FOR NOW: THE VIDEOS ARE NOISE.\n"
@@ -24,11 +24,13 @@ FIRST = "00_setup"
 
 
 def prepare(ws: Workspace) -> None:
-    """Render the sample clip from its labels and write its caption, unless they are there."""
+    """Render the sample clip from its labels, write its caption and the two control specs, unless they are there."""
     conditions = [ws.condition("hdmap", camera, Chunk(CURVE)) for camera in SIX_VIEWS.cameras]
     if not all(path.is_file() for path in conditions):
         print(f"rendering the sample clip into {ws.root}", flush=True)
         write_condition_clip(ws.root)
+    for stage in STAGES:
+        specs.write_default(stage, ws)
 
 
 def settings_folder() -> Path:
@@ -61,7 +63,10 @@ def run(root: Path) -> list[Path]:
     executed, began = [], time.monotonic()
     for name in sorted(MODELS):
         print(f"\nnotebook {name}", flush=True)
-        params = notebooks.gather(name, settings / f"{name}.yaml", {"workspace": str(ws.root)})
+        own = {"workspace": str(ws.root)}
+        if (stage := name[3:]) in STAGES:
+            own["spec"] = str(ws.spec(stage))  # one in the working folder is the user's and for other clips
+        params = notebooks.gather(name, settings / f"{name}.yaml", own)
         executed.append(notebooks.run(name, params))
     made = sorted([*ws.root.glob("single_view/*.mp4"), *ws.root.glob("multi_view/*/*.mp4")])
     report = ws.root / "review" / "report.html"

@@ -233,13 +233,18 @@ def smoke(p: SetupParams) -> Any:
     Raises:
         DreamkitError: labels that cannot be drawn, a folder that cannot be written, no working PyTorch.
     """
-    from dreamkit import generate
+    from dreamkit import generate, specs
     from dreamkit.params import SingleViewParams
     from dreamkit.workspace import Workspace
 
     ws = Workspace(p.open_workspace().cache("smoke"))
     clip = sample(p, ws.root)
     quick = SingleViewParams(
-        workspace=str(ws.root), checkpoints=checkpoints.TINY, clips=[clip], styles=["Original"], num_steps=2
+        workspace=str(ws.root),
+        checkpoints=checkpoints.TINY,
+        clips=[clip],
+        styles=["Original"],
+        spec=str(specs.write_default("single_view", ws)),  # not the user's own in the working folder
+        num_steps=2,
     )
     return generate.single_view(ws, quick)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import dreamkit
-from dreamkit import guardrail, video
+from dreamkit import guardrail, specs, video
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, sha256, write_json
 from dreamkit.inputs import Job, read_weight_map
@@ -93,10 +93,13 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
 
 def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
+    ws.must_exist()
     with logging_to(ws.log_file(stage)):
         asked = guardrail.record(params.guardrail)
         log.info("%s in %s. %s", stage.replace("_", " "), ws.root, asked.note)
         plan = make_plan(ws, params)
+        if not plan.spec.written:
+            specs.write_default(stage, ws)
         states = {id(job): _state(ws, plan, job) for job in plan.jobs}
         todo = [job for job in plan.jobs if states[id(job)] == MADE]
         for job in plan.jobs:

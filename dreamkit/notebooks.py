@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import sys
@@ -14,7 +15,7 @@ import yaml
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, nearest, write_json
-from dreamkit.params import ALIASES, MODELS, model_of, parse, read_yaml, table
+from dreamkit.params import ALIASES, MODELS, model_of, parse, read_yaml, table, without_defaults
 from dreamkit.params_base import NotebookParams
 from dreamkit.progress import MODE
 
@@ -43,14 +44,19 @@ def find(notebook: str) -> Path:
 def gather(notebook: str, file: Path | None, pairs: Mapping[str, Any]) -> NotebookParams:
     """Parameters from a YAML file and from the command line, which wins; checked before any kernel starts.
 
+    A file that lists every parameter, as those in `params/` do, gives those that differ from their defaults; a shorter
+    one gives all it lists. What is given is in the result's `model_fields_set` and is stronger than a control spec.
+
     Raises:
         DreamkitError: see `params.read_yaml` and `params.parse`.
     """
-    values = read_yaml(file) if file else {}
+    model, values = model_of(Path(notebook).stem), read_yaml(file) if file else {}
+    if set(values) >= set(model.model_fields):
+        values = without_defaults(model, values)
     meant = {ALIASES.get(name, name) for name in pairs}
     values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in meant}
     origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")
-    return parse(model_of(Path(notebook).stem), {**values, **pairs}, f"Notebook {Path(notebook).stem}", origins)
+    return parse(model, {**values, **pairs}, f"Notebook {Path(notebook).stem}", origins)
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Pa
 
     Args:
         notebook: name or path.
-        params: checked parameters; all of them go into the notebook.
+        params: checked parameters. Those given go into the notebook, the others hold, too.
         output: where the executed copy goes; the workspace's `notebooks/` when left out.
 
     Returns:
@@ -98,7 +104,8 @@ def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Pa
     from jupyter_client.kernelspec import NoSuchKernel
 
     source = find(notebook)
-    kept = output or params.open_workspace().executed(source.stem)
+    ws = params.open_workspace()
+    kept = output or ws.executed(source.stem)
     partial = kept.with_name(PARTIAL_PREFIX + kept.name)
     write_json(partial, {})  # says now, not after the run, when the folder cannot be written
     try:
@@ -106,7 +113,7 @@ def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Pa
             papermill.execute_notebook(
                 str(source),
                 str(partial),
-                parameters=params.model_dump(),
+                parameters=_to_inject(source, params),
                 kernel_name=KERNEL,
                 cwd=str(Path.cwd()),
                 progress_bar=False,
@@ -129,6 +136,21 @@ def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Pa
         else:
             partial.unlink()
     return kept
+
+
+def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
+    """The parameters given, and those that somebody changed in the notebook's own cell."""
+    import papermill
+
+    cell = {}
+    for name, found in papermill.inspect_notebook(str(source)).items():
+        with contextlib.suppress(ValueError, SyntaxError):
+            cell[name] = ast.literal_eval(found["default"])
+    return {
+        name: value
+        for name, value in params.model_dump().items()
+        if name in params.model_fields_set or name not in cell or cell[name] != value
+    }
 
 
 @contextlib.contextmanager

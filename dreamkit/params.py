@@ -5,8 +5,9 @@ A notebook's parameters cell, `params/*.yaml` and the command line all come thro
 
 from __future__ import annotations
 
+import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, read_text
 from dreamkit.params_base import NotebookParams
 from dreamkit.params_prepare import MODELS as PREPARING
+from dreamkit.params_review import ReviewParams
 from dreamkit.specs import read_weight
 from dreamkit.workspace import CONTROLS
 
@@ -145,35 +147,6 @@ class MultiViewParams(Params):
     side_weather: bool = Field(False, description="tell the other views the style's weather, too; upstream does not")
 
 
-class ReviewParams(NotebookParams):
-    """Notebook 06: watch, measure, judge, export."""
-
-    notebook: ClassVar[str] = "06_review"
-
-    clips: list[str] = Field([], description="clips to review; empty: all")
-    styles: list[str] = Field([], description="styles to review; empty: all")
-    reviewer: str = Field("", description="whose verdicts these are; empty: the system's user")
-    thresholds: dict[str, float] = Field(
-        {"frozen": 15.0, "black": 0.0, "view_lag": 2.0, "flicker": 6.0},
-        description="measure: limit; past it a video is flagged",
-    )
-    critic: str = Field("", description="URL of a vLLM server (http://host:8000/v1); empty: none")
-    critic_model: str = Field("", description="model to ask; empty: the first the server has")
-    critic_votes: int = Field(3, ge=1, le=16, description="answers per video")
-    critic_frames: int = Field(4, ge=1, le=16, description="moments of a video that it sees")
-    export: str = Field("", description="folder for the accepted clips; empty: no export")
-    labels: str = Field("", description="RDS-HQ folder to export poses and labels from")
-    camera_table: str = Field("", description="YAML, `folder: camera` lines, for other camera folders")
-
-    @field_validator("thresholds")
-    @classmethod
-    def _known_measures(cls, limits: dict[str, float]) -> dict[str, float]:
-        from dreamkit.review.measures import check_thresholds
-
-        check_thresholds(limits)
-        return limits
-
-
 MODELS: dict[str, type[NotebookParams]] = {
     model.notebook: model for model in (*PREPARING, SingleViewParams, MultiViewParams, ReviewParams)
 }
@@ -248,6 +221,9 @@ def _by_name(error: ValidationError) -> dict[str, list[str]]:
 def from_cell(notebook: str, namespace: Mapping[str, Any]) -> Any:
     """The parameters of a running notebook, from the variables of its parameters cell.
 
+    Given, and so stronger than a control spec, are those that papermill injected and those that differ from their
+    default.
+
     A plain value under a name that is nearly a parameter's counts as a misspelt one: papermill puts parameters it does
     not know into the notebook with no more than a warning.
 
@@ -261,12 +237,37 @@ def from_cell(notebook: str, namespace: Mapping[str, Any]) -> Any:
         for name, value in namespace.items()
         if type(value) in plain and not name.startswith("_") and name not in ("In", "Out")
     }
-    given = {
+    meant = {
         name: value
         for name, value in values.items()
         if name in model.model_fields or name in ALIASES or nearest(name, model.model_fields, cutoff=0.8)
     }
+    given = without_defaults(model, meant, keep=_injected(namespace.get("In", ())))
     return parse(model, given, f"The parameters of notebook {notebook}")
+
+
+def without_defaults(
+    model: type[NotebookParams], values: Mapping[str, Any], keep: Collection[str] = ()
+) -> dict[str, Any]:
+    """The values of a place that lists every parameter: those left at their default there were not given."""
+    fields = model.model_fields
+    return {n: v for n, v in values.items() if n in keep or n not in fields or v != fields[n].default}
+
+
+def _injected(history: Iterable[Any]) -> set[str]:
+    """Names that papermill set, from the cells run so far: its own cell begins with a comment that the others lack."""
+    cells = [cell for cell in history if isinstance(cell, str) and cell.startswith("# Parameters\n")]
+    try:
+        body = ast.parse(cells[-1]).body if cells else []
+    except SyntaxError:
+        return set()
+    return {
+        target.id
+        for line in body
+        if isinstance(line, ast.Assign)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

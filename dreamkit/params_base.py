@@ -15,6 +15,7 @@ class NotebookParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     notebook: ClassVar[str]
+    needs_workspace: ClassVar[bool] = True
 
     workspace: str = Field("outputs", min_length=1, description="folder of conditions, captions and results")
 
@@ -22,7 +23,10 @@ class NotebookParams(BaseModel):
         """The workspace these parameters name, with its camera folders where the notebook takes a table of them.
 
         Raises:
-            DreamkitError: the camera table cannot be used.
+            DreamkitError: the camera table cannot be used; or the notebook works on a folder that is not there.
         """
         table = getattr(self, "camera_table", "")
-        return Workspace(self.workspace, read_folders(from_home(table) if table else None))
+        workspace = Workspace(self.workspace, read_folders(from_home(table) if table else None))
+        if self.needs_workspace:
+            workspace.must_exist()
+        return workspace

@@ -30,6 +30,7 @@ class SetupParams(NotebookParams):
     """Notebook 00: what this machine can run."""
 
     notebook: ClassVar[str] = "00_setup"
+    needs_workspace: ClassVar[bool] = False
 
     checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
     models: list[str] = Field(["single_view", "multi_view"], description="what you want to run: see notebook 01")
@@ -47,6 +48,7 @@ class DownloadParams(NotebookParams):
     """Notebook 01: model files and data."""
 
     notebook: ClassVar[str] = "01_download"
+    needs_workspace: ClassVar[bool] = False
 
     checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
     models: list[str] = Field(["single_view", "multi_view"], description="single_view, multi_view, styles")

@@ -13,25 +13,14 @@ from dreamkit.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, nearest_file_hint, sha256
 from dreamkit.inputs import Job, Look, read_weight_map
-from dreamkit.params import ALIASES, MultiViewParams, Params, SingleViewParams, parse
+from dreamkit.params import MultiViewParams, Params, SingleViewParams
+from dreamkit.spec_scalars import apply_scalars
 from dreamkit.specs import Spec
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
 from dreamkit.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
-# Arguments of upstream's scripts that may stand in a spec; here each has another place, or nothing to act on.
-UPSTREAM_ONLY = frozenset(
-    (
-        *("prompt", "prompt_left", "prompt_right", "prompt_back", "prompt_back_left", "prompt_back_right"),
-        *("caption_path", "input_path", "input_view_path", "video_save_folder", "video_save_name"),
-        *("is_av_sample", "tokenizer_dir", "batch_input_path", "batch_size", "blur_strength", "canny_threshold"),
-        *("offload_text_encoder_model", "offload_guardrail_models", "offload_prompt_upsampler"),
-        *("view_condition_video", "initial_condition_video", "n_clip_max", "waymo_example"),
-    )
-)
-# And those that would change the result, with the only value that means what this kit does.
-UPSTREAM_FIXED = {"sigma_max": 80, "upsample_prompt": False, "input_video_path": "", "use_distilled": False}
 
 
 @dataclass(frozen=True)
@@ -69,9 +58,8 @@ class Plan:
 
 
 def control_spec(ws: Workspace, params: Params) -> Spec:
-    """The control spec of a run, written into the workspace first when there is none; see `specs.ensure`."""
-    cameras = rig(params.views) if isinstance(params, MultiViewParams) else SIX_VIEWS
-    return specs.ensure(params.stage, params.spec, ws, params.controls, params.control_weight, cameras)
+    """The control spec of a run; see `specs.choose`."""
+    return specs.choose(params.stage, params.spec, ws, params.controls, params.control_weight)
 
 
 def make_plan(ws: Workspace, params: Params) -> Plan:
@@ -120,40 +108,6 @@ def _released(kind: str, root: Path, controls: Sequence[str], own: Mapping[str, 
     used = folders.multi_view_files(root, kind, controls, own)
     released = folders.multi_view_files(root, kind, controls)
     return [name for name in controls if used[name] == released[name]]
-
-
-def apply_scalars(params: Params, spec: Spec) -> Params:
-    """Parameters with the spec's scalars in place of those left at their defaults.
-
-    Raises:
-        DreamkitError: a scalar that is no parameter, or that asks for what this kit does not do.
-    """
-    defaults = type(params)()
-    taken = {}
-    for name, value in spec.scalars.items():
-        target = ALIASES.get(name, name)
-        if target in type(params).model_fields:
-            if getattr(params, target) != getattr(defaults, target):
-                log.info("%s = %r as given; the spec's %r is not used", target, getattr(params, target), value)
-            else:
-                taken[target] = value
-                log.info("%s = %r, from the spec", target, value)
-        elif name in UPSTREAM_FIXED:
-            if value != UPSTREAM_FIXED[name]:
-                raise DreamkitError(
-                    f"The control spec {spec.source} sets {name} to {value!r}, which is not supported with"
-                    " these models.",
-                    f"Take {name} out of the spec.",
-                )
-        elif name in UPSTREAM_ONLY:
-            log.info("%s in the spec has no effect here", name)
-        else:
-            close = nearest(name, [*type(params).model_fields, *UPSTREAM_ONLY])
-            raise DreamkitError(
-                f"The control spec {spec.source} names the unknown parameter {name!r}.",
-                f"Did you mean {close!r}?" if close else "Take it out of the spec.",
-            )
-    return parse(type(params), {**params.model_dump(), **taken}, f"The control spec {spec.source}") if taken else params
 
 
 def _weight(control: specs.Control, spec: Spec, ws: Workspace, multi: bool) -> float | Path:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +46,22 @@ class Control:
 
 @dataclass(frozen=True)
 class Spec:
-    """The controls of a run, the scalars that stood beside them, and the file they came from."""
+    """The controls of a run, the scalars that stood beside them, and the file they came from.
+
+    `written` is False for the defaults of a stage without a spec; `source` is then where they are going to be written.
+    """
 
     controls: dict[str, Control]
     scalars: dict[str, Any] = field(default_factory=dict)
     source: Path | None = None
+    written: bool = True
 
     def __str__(self) -> str:
         rows = [f"  {name}: weight {control.weight}" for name, control in self.controls.items()]
-        return "\n".join([f"controls, from {self.source} (edit it and run this cell again)", *rows])
+        told = f"controls, from {self.source} (edit it and run this cell again)"
+        if not self.written:
+            told = f"controls, the defaults (the run writes them into {self.source} for you to edit)"
+        return "\n".join([told, *rows])
 
 
 def parse(data: Mapping[str, Any], source: Path | None = None) -> Spec:
@@ -151,15 +158,14 @@ def find(stage: str, asked: str, ws: Workspace) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def ensure(
+def choose(
     stage: str,
     asked: str,
     ws: Workspace,
     controls: Sequence[str] = (),
     weights: float | str | Mapping[str, Any] | None = None,
-    rig: Rig = SIX_VIEWS,
 ) -> Spec:
-    """The spec to run with: the one that `find` finds, or one written into the workspace for the user to edit.
+    """The spec to run with: the one that `find` finds, else the defaults. Nothing is written.
 
     Args:
         stage: "single_view" or "multi_view".
@@ -167,30 +173,24 @@ def ensure(
         ws: the workspace.
         controls: when given, these controls run: those the spec lacks are added with defaults, others left out.
         weights: when given, replaces the spec's weights: one for all, or control -> weight.
-        rig: the views that a written multi-view spec lists.
 
     Raises:
         DreamkitError: the spec cannot be used, or `controls` or `weights` names an unknown control.
     """
     path = find(stage, asked, ws)
-    wanted = tuple(controls) or ("hdmap",)
-    if path is None:
-        path = ws.spec(stage)
-        default = 1.0 if len(wanted) == 1 else DEFAULT_WEIGHT
-        write_json(path, _default(stage, ws, {name: _weight_of(name, weights, default) for name in wanted}, rig))
-        log.info("wrote the control spec %s; edit it to change controls, weights or videos", path)
-    spec = read(path)
+    spec = read(path) if path else replace(parse(default(stage, ws), ws.spec(stage)), written=False)
     names = tuple(controls) or tuple(spec.controls)
     if isinstance(weights, Mapping) and (unused := set(weights) - set(names)):
         raise DreamkitError(
             f"control_weight names {', '.join(sorted(unused))}, which does not run; {', '.join(names)} does.",
             "Add it to controls, or take its weight out.",
         )
+    lacking = 1.0 if len(names) == 1 else DEFAULT_WEIGHT
     chosen = {}
     for name in names:
-        control = spec.controls.get(name, Control(name))
-        chosen[name] = Control(name, _weight_of(name, weights, control.weight), control.inputs, control.checkpoint)
-    return Spec(chosen, spec.scalars, spec.source)
+        control = spec.controls.get(name, Control(name, lacking))
+        chosen[name] = replace(control, weight=_weight_of(name, weights, control.weight))
+    return replace(spec, controls=chosen)
 
 
 def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, default: float | str) -> float | str:
@@ -199,22 +199,29 @@ def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, defau
     return weights.get(name, default) if isinstance(weights, Mapping) else weights
 
 
-def _default(stage: str, ws: Workspace, weights: Mapping[str, float | str], rig: Rig) -> dict[str, Any]:
-    """A spec that names the workspace's own files, `<sample_name>` standing for each clip.
+def default(stage: str, ws: Workspace) -> dict[str, Any]:
+    """The spec of a stage without one: HDMap alone, the workspace's own files, `<sample_name>` standing for each clip.
 
-    Paths under the working folder are written relative to it, as upstream's are.
+    Nothing of a run's parameters goes into it. Paths under the working folder are written relative to it, as upstream's
+    are.
     """
 
     def written(path: Path) -> str:
         return str(path.relative_to(home()) if path.is_relative_to(home()) else path)
 
-    sample = Chunk(SAMPLE_NAME)
-    cameras = rig.cameras if stage == "multi_view" else rig.cameras[:1]
-    spec = {}
-    for name, weight in weights.items():
-        paths = [written(ws.condition(name, camera, sample)) for camera in cameras]
-        spec[name] = {"control_weight": weight, "input_control": paths if stage == "multi_view" else paths[0]}
-    return spec
+    name, sample = CONTROLS[0], Chunk(SAMPLE_NAME)
+    cameras = SIX_VIEWS.cameras if stage == "multi_view" else SIX_VIEWS.cameras[:1]
+    paths = [written(ws.condition(name, camera, sample)) for camera in cameras]
+    return {name: {"control_weight": 1.0, "input_control": paths if stage == "multi_view" else paths[0]}}
+
+
+def write_default(stage: str, ws: Workspace) -> Path:
+    """Write a stage's default spec into the workspace for the user to edit, unless one is there."""
+    path = ws.spec(stage)
+    if not path.exists():
+        write_json(path, default(stage, ws))
+        log.info("wrote the control spec %s; edit it to change controls, weights or videos", path)
+    return path
 
 
 def resolve(path: str, source: Path | None, *others: Path) -> Path | None:
@@ -261,6 +268,8 @@ def inputs(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, rig: Rig, 
             f"List them in this order: {', '.join(rig.names)}.",
         )
     if len(rig) > 1 and len(paths) != len(rig):
+        paths = _own_views(paths, ws, rig)
+    if len(rig) > 1 and len(paths) != len(rig):
         raise DreamkitError(
             f"The control spec {spec.source or ''} lists {len(paths)} {control.name} videos for {len(rig)} views.",
             "Set views to 5 or 6, as the list has them.",
@@ -294,3 +303,9 @@ def _other_views(front: str, control: Control, spec: Spec, ws: Workspace, rig: R
             f"List {len(rig)} paths, or give a path through the folder {folder}; the others are found by its name.",
         )
     return [front.replace(folder, ws.folders[camera.name]) for camera in rig.cameras]
+
+
+def _own_views(paths: list[str], ws: Workspace, rig: Rig) -> list[str]:
+    """Of a list for more views, those of the rig, where each goes through its camera's folder; else the whole list."""
+    picked = [[path for path in paths if ws.folders[camera.name] in Path(path).parts] for camera in rig.cameras]
+    return [found[0] for found in picked] if all(len(found) == 1 for found in picked) else paths

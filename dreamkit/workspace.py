@@ -90,6 +90,27 @@ class Workspace:
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
 
+    def must_exist(self) -> None:
+        """Look that the folder is there, before anything is written into a misspelt one.
+
+        Raises:
+            DreamkitError: it is not; names the nearest that is.
+        """
+        if self.root.is_dir():
+            return
+        folder = self.root.parent
+        beside = [entry for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+        filled = [entry for entry in beside if any((entry / name).is_dir() for name in ("captions", *CONTROLS))]
+        close = nearest(self.root.name, [entry.name for entry in beside if not entry.name.startswith(".")])
+        found = folder / close if close else next(iter(sorted(filled)), None)
+        if found is None and not beside:
+            found = next((parent for parent in self.root.parents if parent.is_dir()), None)
+        raise DreamkitError(
+            f"There is no workspace folder {self.root}.",
+            (f"The nearest that exists is {found}. " if found else "")
+            + "Set workspace to the folder with your condition videos, or draw some into it with `dreamkit render`.",
+        )
+
     # Inputs
 
     @property

@@ -104,6 +104,7 @@ def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path):
     ],
 )
 def test_alone_a_notebook_says_what_it_lacks(ws, name, told):
+    ws.root.mkdir()
     with pytest.raises(DreamkitError, match=told) as caught:
         notebooks.run(name, notebooks.gather(name, None, {}))
     assert caught.value.hint
@@ -122,6 +123,17 @@ def test_the_demo_draws_its_clip_once(ws, monkeypatch):
     demo.prepare(ws)
     assert front.stat().st_mtime_ns == before
     assert ws.clips() == [CURVE]
+    assert list(json.loads(ws.spec("multi_view").read_text())) == ["hdmap"]
+
+
+def test_the_demo_runs_its_own_specs(ws, monkeypatch, tmp_path):
+    (tmp_path / "single_view_spec.json").write_text('{"lidar": {"control_weight": 0.1}}')
+    monkeypatch.setattr(demo, "write_condition_clip", lambda root: root.mkdir(parents=True))
+    run = {}
+    monkeypatch.setattr(notebooks, "run", lambda name, p: (run.update({name: p}), ws.executed(name))[1])
+    demo.run(ws.root)
+    assert run["04_single_view"].spec == str(ws.spec("single_view"))
+    assert run["05_multi_view"].spec == str(ws.spec("multi_view"))
 
 
 def test_the_bundle_has_what_both_stages_need(ws):

@@ -260,7 +260,6 @@ def test_five_cameras(ws, pipes, tmp_path):
         path.unlink()
     with pytest.raises(DreamkitError, match=r"five of the six cameras; views: 5"):
         multi(ws)
-    ws.spec("multi_view").unlink()
     with pytest.raises(DreamkitError, match="Five views need a control file"):
         multi(ws, views=5)
     (tmp_path / "mine.pt").write_text("x")
@@ -336,6 +335,47 @@ def test_scalars_of_a_spec_are_parameters(ws, pipes, tmp_path):
             generate.single_view(ws, SingleViewParams())
 
 
+def test_the_written_spec_holds_nothing_of_its_run(ws, pipes):
+    put_clip(ws, styles=("Night",))
+    single(ws, control_weight=0.3)
+    single(ws)
+    assert [pipe.calls[0]["weights"]["hdmap"] for pipe in pipes] == [0.3, 1.0]
+    assert json.loads(ws.spec("single_view").read_text())["hdmap"]["control_weight"] == 1.0
+
+
+def test_what_is_given_wins_over_a_spec_also_at_its_default(ws, pipes, tmp_path):
+    put_clip(ws, styles=("Night",))
+    (tmp_path / "single_view_spec.json").write_text('{"hdmap": {}, "guidance": 7, "steps": 3}')
+    generate.single_view(ws, SingleViewParams(guidance=5.0))
+    assert (pipes[0].calls[0]["steps"], pipes[0].calls[0]["guidance"]) == (3, 5.0)
+
+
+@pytest.mark.parametrize("scalar", ["trust_jit", "overwrite", "workspace", "clips", "skip_bad", "checkpoints", "views"])
+def test_a_spec_sets_nothing_but_the_generation(ws, pipes, tmp_path, scalar):
+    put_clip(ws, styles=("Night",))
+    (tmp_path / "multi_view_spec.json").write_text(json.dumps({"hdmap": {}, scalar: "x"}))
+    with pytest.raises(DreamkitError, match=f"sets {scalar}, which is no part of a spec"):
+        multi(ws)
+
+
+def test_upstreams_scalars_mean_the_same_or_are_refused(ws, pipes, tmp_path):
+    put_clip(ws, styles=("Night",))
+    path = tmp_path / "single_view_spec.json"
+    path.write_text('{"hdmap": {}, "num_input_frames": 1, "waymo_example": true, "checkpoint_dir": "elsewhere"}')
+    single(ws)
+    path.write_text('{"hdmap": {}, "num_input_frames": 9}')
+    with pytest.raises(DreamkitError, match="num_input_frames to 9, which is not supported"):
+        single(ws)
+    path = tmp_path / "multi_view_spec.json"
+    path.write_text('{"hdmap": {}, "num_input_frames": 1, "negative_prompt": "fog", "waymo_example": false}')
+    multi(ws)
+    assert pipes[1].calls[0]["num_input_frames"] == 1
+    path.write_text('{"hdmap": {}, "waymo_example": true}')
+    with pytest.raises(DreamkitError, match="Five views need a control file"):
+        multi(ws)
+    assert multi(ws, views=6).results[0].name == "clip_a_Night"
+
+
 class TestRefusedBeforeAModelLoads:
     @pytest.fixture(autouse=True)
     def _no_model(self, ws, pipes):
@@ -395,8 +435,20 @@ class TestRefusedBeforeAModelLoads:
             single(ws, trust_jit=["mine.jit"])
 
     def test_an_empty_workspace(self, tmp_path):
+        (tmp_path / "empty").mkdir()
         with pytest.raises(DreamkitError, match="has no captions"):
             single(Workspace(tmp_path / "empty"))
+
+    def test_a_misspelt_workspace(self, tmp_path):
+        with pytest.raises(DreamkitError, match=r"no workspace folder(.|\n)*nearest that exists is .*outputs\."):
+            single(Workspace(tmp_path / "output"))
+        assert not (tmp_path / "output").exists()
+
+    @pytest.mark.parametrize("values", [{"control_weight": "nope.pt"}, {"clips": ["nope"]}])
+    def test_no_spec_is_left_behind(self, ws, values):
+        with pytest.raises(DreamkitError):
+            single(ws, **values)
+        assert not ws.spec("single_view").exists()
 
     def test_a_broken_sidecar(self, ws):
         ws.sidecar("single_view", CLIP, "Night").parent.mkdir(parents=True)

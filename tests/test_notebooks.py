@@ -110,6 +110,33 @@ def test_the_command_line_wins_under_any_name(tmp_path):
     assert (found.num_steps, found.seed) == (20, 5)
 
 
+def test_a_short_file_gives_what_it_lists_a_full_one_what_differs(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("guidance: 5.0\n")
+    assert notebooks.gather("04_single_view", file, {"seed": 1}).model_fields_set == {"guidance", "seed"}
+    full = REPO / "params" / "cosmos" / "04_single_view.yaml"
+    assert notebooks.gather("04_single_view", full, {"guidance": 5.0}).model_fields_set == {"guidance"}
+
+
+def test_what_is_given_goes_into_the_notebook(tmp_path):
+    source = notebooks.find("04_single_view")
+    params = notebooks.gather("04_single_view", None, {"guidance": 5.0, "steps": 35})
+    assert notebooks._to_inject(source, params) == {"guidance": 5.0, "num_steps": 35}
+    edited = tmp_path / "04_single_view.ipynb"
+    edited.write_text(source.read_text().replace("seed = 1 ", "seed = 2 "))
+    assert notebooks._to_inject(edited, params) == {"guidance": 5.0, "num_steps": 35, "seed": 1}
+
+
+def test_a_misspelt_workspace_is_refused_and_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs" / "captions").mkdir(parents=True)
+    for name in ("02_captions", "03_styles", "04_single_view", "05_multi_view", "06_review"):
+        for wrong in ("output", "nope"):
+            with pytest.raises(DreamkitError, match=r"no workspace folder .*(\n|.)*nearest that exists is .*outputs"):
+                notebooks.run(name, notebooks.gather(name, None, {"workspace": wrong}), tmp_path / "copy.ipynb")
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
 def test_show_lists_names_bounds_and_meanings():
     shown = CliRunner().invoke(app, ["run", "05_multi_view", "--show"]).output
     assert "num_input_frames" in shown
@@ -152,7 +179,7 @@ def test_a_users_mistake_ends_in_its_message_and_the_copy_is_kept(folder, monkey
     assert "Traceback" not in err
     copy = json.loads((folder / "outputs" / "notebooks" / "04_single_view.ipynb").read_text())
     assert "nowhere" in json.dumps(copy["cells"])
-    assert (folder / "outputs" / "single_view_spec.json").is_file()
+    assert not (folder / "outputs" / "single_view_spec.json").exists()
 
 
 def test_plain_papermill_catches_a_misspelt_parameter(folder):

@@ -97,6 +97,16 @@ def test_a_notebooks_variables_become_parameters():
         params.from_cell("04_singleview", {})
 
 
+def test_a_cell_gives_what_papermill_injected_and_what_differs():
+    cell = {"num_steps": 35, "guidance": 5.0, "seed": 4, "fps": 24}
+    given = params.from_cell("04_single_view", cell).model_fields_set
+    assert given == {"seed"}
+    cell["In"] = ["", "num_steps = 35\nguidance = 5.0", "# Parameters\nguidance = 5.0\nclips = ['a']\n"]
+    assert params.from_cell("04_single_view", cell).model_fields_set == {"seed", "guidance"}
+    cell["In"] = ["# Parameters\nnot python"]
+    assert params.from_cell("04_single_view", cell).model_fields_set == {"seed"}
+
+
 def test_yaml_is_read_or_refused(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("num_steps: 4\nclips: [a, b]\n")

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dreamkit import specs
@@ -77,6 +77,7 @@ def test_all_problems_are_told_at_once():
         specs.parse({"hdmap": {"control_weight": -1}, "depth": {}})
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["hdmap", "lidar", "edge", "fps"]),
@@ -109,20 +110,43 @@ def test_where_a_spec_is_looked_for(ws, tmp_path):
 
 
 def test_a_spec_is_written_for_the_user_to_edit(ws):
-    spec = specs.ensure("multi_view", "", ws)
+    spec = specs.choose("multi_view", "", ws)
+    assert spec.source == ws.spec("multi_view") and not spec.written and not ws.root.exists()
+    assert specs.write_default("multi_view", ws) == spec.source
+    assert specs.choose("multi_view", "", ws).controls == spec.controls
     written = json.loads(ws.spec("multi_view").read_text())
-    assert spec.source == ws.spec("multi_view")
     assert written["hdmap"]["control_weight"] == 1.0
     assert len(written["hdmap"]["input_control"]) == 6
     assert all("<sample_name>_0.mp4" in path for path in written["hdmap"]["input_control"])
     written["hdmap"]["control_weight"] = 0.2
     ws.spec("multi_view").write_text(json.dumps(written))
-    assert specs.ensure("multi_view", "", ws).controls["hdmap"].weight == 0.2
-    assert specs.ensure("multi_view", "", ws, weights=0.9).controls["hdmap"].weight == 0.9
-    both = specs.ensure("multi_view", "", ws, ["hdmap", "lidar"], {"lidar": 0.4})
+    assert specs.choose("multi_view", "", ws).controls["hdmap"].weight == 0.2
+    assert specs.choose("multi_view", "", ws, weights=0.9).controls["hdmap"].weight == 0.9
+    both = specs.choose("multi_view", "", ws, ["hdmap", "lidar"], {"lidar": 0.4})
     assert {name: control.weight for name, control in both.controls.items()} == {"hdmap": 0.2, "lidar": 0.4}
     with pytest.raises(DreamkitError, match="control_weight names lidar"):
-        specs.ensure("multi_view", "", ws, ["hdmap"], {"lidar": 0.4})
+        specs.choose("multi_view", "", ws, ["hdmap"], {"lidar": 0.4})
+
+
+def test_defaults_do_not_depend_on_earlier_runs(ws):
+    for _ in range(2):
+        both = specs.choose("single_view", "", ws, ["hdmap", "lidar"], {"lidar": 0.3})
+        assert {name: control.weight for name, control in both.controls.items()} == {"hdmap": 1.0, "lidar": 0.3}
+        assert specs.choose("single_view", "", ws, ["lidar"]).controls["lidar"].weight == 1.0
+        before = specs.write_default("single_view", ws).read_bytes()
+        assert list(json.loads(before)) == ["hdmap"]
+    ws.spec("single_view").write_text("{}")
+    specs.write_default("single_view", ws)
+    assert ws.spec("single_view").read_text() == "{}"
+
+
+def test_a_list_for_six_views_serves_five_by_folder(ws):
+    spec = specs.choose("multi_view", "", ws)
+    paths = [touch(ws.condition("hdmap", camera, Chunk("a"))) for camera in SIX_VIEWS.cameras]
+    found = specs.inputs(spec.controls["hdmap"], spec, ws, Chunk("a"), FIVE_VIEWS, single=False)
+    assert found == [
+        path for path, camera in zip(paths, SIX_VIEWS.cameras, strict=True) if "rear_tele" not in camera.name
+    ]
 
 
 def test_sample_name_is_expanded_for_each_clip_and_chunk(ws):
@@ -148,11 +172,12 @@ def test_a_path_without_sample_name_is_for_a_single_clip(ws, tmp_path):
 
 
 def test_a_written_spec_survives_a_moved_workspace(ws, tmp_path, monkeypatch):
-    control = specs.ensure("single_view", "", ws).controls["hdmap"]
+    specs.write_default("single_view", ws)
+    control = specs.choose("single_view", "", ws).controls["hdmap"]
     assert control.inputs == ("outputs/hdmap/ftheta_camera_front_wide_120fov/<sample_name>_0.mp4",)
     moved = Workspace(tmp_path / "elsewhere")
     ws.root.rename(moved.root)
-    spec = specs.ensure("single_view", "", moved)
+    spec = specs.choose("single_view", "", moved)
     with pytest.raises(DreamkitError, match=r"a_0\.mp4 is missing"):
         specs.inputs(spec.controls["hdmap"], spec, ws, Chunk("a"), FRONT, single=True)
     path = touch(moved.condition("hdmap", SIX_VIEWS.front, Chunk("a")))

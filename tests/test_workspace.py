@@ -29,6 +29,19 @@ def test_nothing_is_made_by_looking(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_folder_that_is_not_there_names_the_nearest(tmp_path):
+    Workspace(tmp_path).must_exist()
+    with pytest.raises(DreamkitError, match="no workspace folder"):
+        Workspace(tmp_path / "outputs").must_exist()
+    (tmp_path / "mine" / "captions").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for wrong in ("mime", "zzz"):
+        with pytest.raises(DreamkitError, match=r"nearest that exists is .*/mine\."):
+            Workspace(tmp_path / wrong).must_exist()
+    with pytest.raises(DreamkitError, match=r"nearest that exists is .*\."):
+        Workspace(tmp_path / "zzz" / "deep").must_exist()
+
+
 def test_clips_and_chunks_are_found(tmp_path):
     ws = Workspace(tmp_path)
     front = tmp_path / "hdmap" / "ftheta_camera_front_wide_120fov"
