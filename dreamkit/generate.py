@@ -20,8 +20,9 @@ from dreamkit import guardrail, specs, video
 from dreamkit.errors import DreamkitError
 from dreamkit.files import PARTIAL_PREFIX, sha256, write_json
 from dreamkit.inputs import Job, read_weight_map
-from dreamkit.params import MultiViewParams, Params, SingleViewParams
+from dreamkit.params_generate import MultiViewParams, Params, SingleViewParams
 from dreamkit.plan import Plan, make_plan
+from dreamkit.preview import preview
 from dreamkit.progress import Watch, clock, logging_to
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace import Workspace, from_home
@@ -68,7 +69,7 @@ class Results:
         from IPython.display import HTML
 
         there = [result.path for result in self.results if result.path.is_file()]
-        return HTML("".join(video.preview(path, width).data for path in there[:most]))
+        return HTML("".join(preview(path, width).data for path in there[:most]))
 
 
 def single_view(ws: Workspace, params: SingleViewParams) -> Results:

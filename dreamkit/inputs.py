@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from dreamkit import captions, specs
+from dreamkit import captions
 from dreamkit.cameras import Rig, view_prompts
 from dreamkit.errors import DreamkitError
 from dreamkit.files import sha256
-from dreamkit.params import Params
+from dreamkit.params_generate import Params
+from dreamkit.spec_videos import condition_videos
 from dreamkit.specs import Spec
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.video import VideoInfo, probe
@@ -134,7 +135,7 @@ class Look:
     def _videos(self, chunk: Chunk) -> dict[str, list[Path]]:
         try:
             return {
-                name: specs.inputs(control, self.spec, self.ws, chunk, self.rig, self.single)
+                name: condition_videos(control, self.spec, self.ws, chunk, self.rig, self.single)
                 for name, control in self.spec.controls.items()
             }
         except DreamkitError as error:

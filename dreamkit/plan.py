@@ -13,7 +13,7 @@ from dreamkit.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, nearest_file_hint, sha256
 from dreamkit.inputs import Job, Look, read_weight_map
-from dreamkit.params import MultiViewParams, Params, SingleViewParams
+from dreamkit.params_generate import MultiViewParams, Params, SingleViewParams
 from dreamkit.spec_scalars import apply_scalars
 from dreamkit.specs import Spec
 from dreamkit.transfer import folders

@@ -12,7 +12,8 @@ from typing import Any
 
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest
-from dreamkit.params import ALIASES, MultiViewParams, Params, parse
+from dreamkit.params import ALIASES, parse
+from dreamkit.params_generate import MultiViewParams, Params
 from dreamkit.specs import Spec
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dreamkit import specs
 from dreamkit.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
 from dreamkit.errors import DreamkitError
+from dreamkit.spec_videos import condition_videos
 from dreamkit.workspace import Chunk, Workspace
 
 FRONT = Rig(SIX_VIEWS.cameras[:1], ((0,),))
@@ -143,7 +144,7 @@ def test_defaults_do_not_depend_on_earlier_runs(ws):
 def test_a_list_for_six_views_serves_five_by_folder(ws):
     spec = specs.choose("multi_view", "", ws)
     paths = [touch(ws.condition("hdmap", camera, Chunk("a"))) for camera in SIX_VIEWS.cameras]
-    found = specs.inputs(spec.controls["hdmap"], spec, ws, Chunk("a"), FIVE_VIEWS, single=False)
+    found = condition_videos(spec.controls["hdmap"], spec, ws, Chunk("a"), FIVE_VIEWS, single=False)
     assert found == [
         path for path, camera in zip(paths, SIX_VIEWS.cameras, strict=True) if "rear_tele" not in camera.name
     ]
@@ -155,20 +156,20 @@ def test_sample_name_is_expanded_for_each_clip_and_chunk(ws):
     )
     for chunk in (Chunk("a"), Chunk("b", 2)):
         path = touch(ws.condition("hdmap", SIX_VIEWS.front, chunk))
-        assert specs.inputs(spec.controls["hdmap"], spec, ws, chunk, FRONT, single=False) == [path]
+        assert condition_videos(spec.controls["hdmap"], spec, ws, chunk, FRONT, single=False) == [path]
 
 
 def test_a_path_without_sample_name_is_for_a_single_clip(ws, tmp_path):
     spec = specs.parse({"hdmap": {"input_control": "assets/in.mp4"}}, tmp_path / "spec.json")
     asset, own = touch(tmp_path / "assets" / "in.mp4"), touch(ws.condition("hdmap", SIX_VIEWS.front, Chunk("a")))
     control = spec.controls["hdmap"]
-    assert specs.inputs(control, spec, ws, Chunk("a"), FRONT, single=True) == [asset]
-    assert specs.inputs(control, spec, ws, Chunk("a"), FRONT, single=False) == [own]
+    assert condition_videos(control, spec, ws, Chunk("a"), FRONT, single=True) == [asset]
+    assert condition_videos(control, spec, ws, Chunk("a"), FRONT, single=False) == [own]
     asset.unlink()
-    assert specs.inputs(control, spec, ws, Chunk("a"), FRONT, single=True) == [own]
+    assert condition_videos(control, spec, ws, Chunk("a"), FRONT, single=True) == [own]
     own.unlink()
     with pytest.raises(DreamkitError, match=r"neither assets/in\.mp4"):
-        specs.inputs(control, spec, ws, Chunk("a"), FRONT, single=True)
+        condition_videos(control, spec, ws, Chunk("a"), FRONT, single=True)
 
 
 def test_a_written_spec_survives_a_moved_workspace(ws, tmp_path, monkeypatch):
@@ -179,21 +180,21 @@ def test_a_written_spec_survives_a_moved_workspace(ws, tmp_path, monkeypatch):
     ws.root.rename(moved.root)
     spec = specs.choose("single_view", "", moved)
     with pytest.raises(DreamkitError, match=r"a_0\.mp4 is missing"):
-        specs.inputs(spec.controls["hdmap"], spec, ws, Chunk("a"), FRONT, single=True)
+        condition_videos(spec.controls["hdmap"], spec, ws, Chunk("a"), FRONT, single=True)
     path = touch(moved.condition("hdmap", SIX_VIEWS.front, Chunk("a")))
-    assert specs.inputs(spec.controls["hdmap"], spec, moved, Chunk("a"), FRONT, single=True) == [path]
+    assert condition_videos(spec.controls["hdmap"], spec, moved, Chunk("a"), FRONT, single=True) == [path]
 
 
 def test_six_paths_or_one(ws, tmp_path):
     six = specs.parse(UPSTREAM_MULTI, tmp_path / "spec.json")
     paths = [touch(tmp_path / "assets" / f"in_{index}.mp4") for index in range(6)]
-    assert specs.inputs(six.controls["hdmap"], six, ws, Chunk("a"), SIX_VIEWS, single=True) == paths
-    assert specs.inputs(six.controls["hdmap"], six, ws, Chunk("a"), FRONT, single=True) == paths[:1]
+    assert condition_videos(six.controls["hdmap"], six, ws, Chunk("a"), SIX_VIEWS, single=True) == paths
+    assert condition_videos(six.controls["hdmap"], six, ws, Chunk("a"), FRONT, single=True) == paths[:1]
     with pytest.raises(DreamkitError, match="lists 6 hdmap videos for 5 views"):
-        specs.inputs(six.controls["hdmap"], six, ws, Chunk("a"), FIVE_VIEWS, single=True)
+        condition_videos(six.controls["hdmap"], six, ws, Chunk("a"), FIVE_VIEWS, single=True)
     one = specs.parse({"hdmap": {"input_control": "in/ftheta_camera_front_wide_120fov/<sample_name>.mp4"}})
     paths = [touch(tmp_path / "in" / camera.folder / "a.mp4") for camera in SIX_VIEWS.cameras]
-    assert specs.inputs(one.controls["hdmap"], one, ws, Chunk("a"), SIX_VIEWS, single=True) == paths
+    assert condition_videos(one.controls["hdmap"], one, ws, Chunk("a"), SIX_VIEWS, single=True) == paths
     one = specs.parse({"hdmap": {"input_control": "in/<sample_name>.mp4"}})
     with pytest.raises(DreamkitError, match="List 6 paths"):
-        specs.inputs(one.controls["hdmap"], one, ws, Chunk("a"), SIX_VIEWS, single=True)
+        condition_videos(one.controls["hdmap"], one, ws, Chunk("a"), SIX_VIEWS, single=True)

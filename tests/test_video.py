@@ -5,7 +5,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from dreamkit import cameras, video
+from dreamkit import cameras, mp4, preview, video
 from dreamkit.errors import DreamkitError
 
 
@@ -43,6 +43,7 @@ def test_it_is_h264_yuv420p(tmp_path):
     assert "h264" in run.stderr
     assert "yuv420p" in run.stderr
     assert "24 fps" in run.stderr
+    assert "smpte170m" in run.stderr
 
 
 def test_a_cut_off_video_is_refused(tmp_path, backend):
@@ -52,6 +53,58 @@ def test_a_cut_off_video_is_refused(tmp_path, backend):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DreamkitError, match=r"cut off|damaged|cannot be read"):
         video.read_video(path)
+
+
+def ffmpeg(*arguments):
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *map(str, arguments)], check=True)
+
+
+def test_a_video_trimmed_without_encoding_has_the_frames_that_play(tmp_path, backend):
+    whole, trimmed = tmp_path / "a.mp4", tmp_path / "trimmed.mp4"
+    frames = moving_square(12)
+    ffmpeg_input = tmp_path / "raw.mp4"
+    video.write_video(ffmpeg_input, frames, fps=10)
+    ffmpeg("-i", ffmpeg_input, "-c:v", "libx264", "-bf", "2", whole)
+    ffmpeg("-ss", "0.5", "-i", whole, "-c", "copy", trimmed)
+    info = video.probe(trimmed)
+    assert 5 <= info.frames <= 8
+    assert len(video.read_video(trimmed)) == info.frames
+    video.check_decodes(trimmed, info.frames)
+    with pytest.raises(DreamkitError, match="damaged"):
+        video.check_decodes(trimmed, 12)
+
+
+@pytest.mark.parametrize("missing", [1, 50, 400])
+def test_a_missing_end_is_seen_by_looking(tmp_path, backend, missing):
+    path = tmp_path / "a.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (10, 64, 96, 3), np.uint8)
+    video.write_video(path, noise, fps=24)
+    assert not mp4.cut_off(path)
+    ffmpeg("-i", path, "-c", "copy", "-movflags", "faststart", tmp_path / "b.mp4")  # also where OpenCV wrote it
+    whole = (tmp_path / "b.mp4").read_bytes()
+    path.write_bytes(whole + b"a note at the end")
+    assert not mp4.cut_off(path)
+    path.write_bytes(whole[:-missing])
+    assert mp4.cut_off(path)
+    with pytest.raises(DreamkitError, match="cut off"):
+        video.probe(path)
+
+
+def test_other_files_are_not_called_cut_off(tmp_path):
+    (tmp_path / "a.avi").write_bytes(b"RIFF" * 10)
+    (tmp_path / "b.mp4").write_bytes(b"abc")
+    assert not mp4.cut_off(tmp_path / "a.avi")
+    assert not mp4.cut_off(tmp_path / "b.mp4")
+
+
+def test_frames_are_read_into_an_array_and_written_one_by_one(tmp_path, backend):
+    frames = moving_square()
+    video.write_video(tmp_path / "a.mp4", iter(frames), fps=24)
+    out = np.empty((4, 32, 48, 3), np.uint8)
+    assert video.read_video(tmp_path / "a.mp4", 4, (32, 48), out=out) is out
+    assert np.array_equal(out, video.read_video(tmp_path / "a.mp4", 4, (32, 48)))
+    with pytest.raises(ValueError, match="out is"):
+        video.read_video(tmp_path / "a.mp4", 5, (32, 48), out=out)
 
 
 def test_missing_empty_and_other_files_are_refused(tmp_path, backend):
@@ -94,14 +147,14 @@ def test_resize_is_bilinear_on_uint8():
 @pytest.mark.parametrize("views", [6, 5])
 def test_the_grid_puts_left_on_the_left(views):
     views_vthwc = np.stack([np.full((2, 4, 6, 3), index, np.uint8) for index in range(views)])
-    grid = video.grid(views_vthwc, cameras.rig(views))
+    grid = np.stack(list(video.grid(views_vthwc, cameras.rig(views))))
     assert grid.shape == (2, 8, 18, 3)
     assert grid[1, ::4, ::6, 0].tolist() == ([[1, 0, 2], [4, 3, 5]] if views == 6 else [[1, 0, 2], [3, 0, 4]])
 
 
 def test_preview_is_small_and_leaves_nothing(tmp_path):
     video.write_video(tmp_path / "a.mp4", moving_square(), fps=24)
-    page = video.preview(tmp_path / "a.mp4", width=48).data
+    page = preview.preview(tmp_path / "a.mp4", width=48).data
     assert "data:video/mp4;base64," in page
     assert "9 frames 96x64 at 24 fps" in page
     assert len(list(tmp_path.iterdir())) == 1
