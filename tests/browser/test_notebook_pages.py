@@ -14,7 +14,7 @@ from lab import REPO, TOKEN, chromium, jupyter, menu, set_theme, wait
 from selenium.webdriver.common.by import By
 
 from dreamkit import captions
-from dreamkit.tinyworld.clip import CLIP, write_condition_clip
+from dreamkit.tinyworld.samples import CURVE, write_condition_clip
 from dreamkit.workspace import Workspace
 
 IDLE = "document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')"
@@ -39,6 +39,10 @@ def lab(request, tmp_path_factory):
     for name in ("02_captions", "03_styles"):
         shutil.copy(REPO / "notebooks" / f"{name}.ipynb", root / "notebooks")
     set_theme(root, request.param)
+    whole = root / ".settings" / "@jupyterlab" / "notebook-extension"
+    whole.mkdir(parents=True)
+    # Else cells out of sight are not in the page at all.
+    (whole / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
     with jupyter(root) as url, chromium(root / "profile") as page:
         yield root, url, page, request.param.split()[-1].lower()
 
@@ -48,7 +52,8 @@ def run_all(lab, name: str):
     root, url, page, theme = lab
     page.get(f"{url}/lab/tree/notebooks/{name}.ipynb?token={TOKEN}&reset")
     wait(page, f"document.querySelector('.jp-Notebook .jp-Cell') && {IDLE}", 90)
-    menu(page, "Run", "Run All Cells")
+    wait(page, "document.querySelector('#jp-main-statusbar').textContent.includes('| Idle')")
+    menu(page, "Run", "Run All Cells")  # before the kernel is idle this would be lost
     wait(page, f"document.querySelector('{EDITOR}')", 90)
     wait(page, DONE, 90)
     assert page.execute_script(f"return {ERRORS}") == 0
@@ -61,21 +66,21 @@ def run_all(lab, name: str):
 
 def test_a_caption_is_typed_checked_and_saved(lab):
     page, ws = run_all(lab, "02_captions")
-    before = captions.read(ws.captions, CLIP)["Original"]
+    before = captions.read(ws.captions, CURVE)["Original"]
     text = page.find_element(By.CSS_SELECTOR, EDITOR)
     text.send_keys(" Snow falls.")
     wait(page, "document.body.textContent.includes('It speaks of')", 20)
     text.send_keys("\b" * len(" Snow falls.") + " A bus waits.")
     wait(page, "document.body.textContent.includes('Nothing is wrong with it')", 20)
     page.find_element(By.XPATH, "//button[contains(., 'Save')]").click()
-    wait(page, "document.body.textContent.includes('saved tiny_0000.txt')", 20)
-    assert captions.read(ws.captions, CLIP)["Original"] == f"{before} A bus waits."
-    captions.write_original(ws.captions, CLIP, before)
+    wait(page, f"document.body.textContent.includes('saved {CURVE}.txt')", 20)
+    assert captions.read(ws.captions, CURVE)["Original"] == f"{before} A bus waits."
+    captions.write_original(ws.captions, CURVE, before)
 
 
 def test_eight_styles_stand_side_by_side(lab):
     page, ws = run_all(lab, "03_styles")
-    assert list(captions.read(ws.captions, CLIP)) == list(captions.STYLES)
+    assert list(captions.read(ws.captions, CURVE)) == list(captions.STYLES)
     assert page.execute_script("return document.querySelectorAll('.jp-OutputArea-output ins').length") > 7
     tops = page.execute_script(
         "return [...document.querySelectorAll('.jp-OutputArea-output div[style*=border-radius]')].slice(0, 8)"
@@ -83,4 +88,4 @@ def test_eight_styles_stand_side_by_side(lab):
     )
     assert len(tops) == 8
     assert len(set(tops)) < 8
-    (ws.captions / f"{CLIP}.json").unlink()
+    (ws.captions / f"{CURVE}.json").unlink()
