@@ -3,73 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import html
+import functools
+import itertools
 import logging
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import dreamkit
 from dreamkit import guardrail, specs, video
 from dreamkit.errors import DreamkitError
-from dreamkit.files import PARTIAL_PREFIX, sha256, write_json
-from dreamkit.inputs import Job, read_weight_map
+from dreamkit.files import write_json
+from dreamkit.inputs import Job
 from dreamkit.params_generate import MultiViewParams, Params, SingleViewParams
 from dreamkit.plan import Plan, make_plan
-from dreamkit.preview import preview
 from dreamkit.progress import Watch, clock, logging_to
+from dreamkit.publish import no_partials_left, partial, publish, state
+from dreamkit.results import FAILED, MADE, Result, Results
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
+from dreamkit.weight_maps import read_weight_map, weights_of_frames
 from dreamkit.workspace import Workspace, from_home
 
-if TYPE_CHECKING:
-    from IPython.display import HTML
-
 log = logging.getLogger(__name__)
-MADE, DONE, KEPT = "made", "done before", "your own, kept"
-
-
-@dataclass(frozen=True)
-class Result:
-    """One video, or set of views, of a run: its name, what happened, and the file to look at."""
-
-    name: str
-    state: str
-    path: Path
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Results:
-    """What a stage made, skipped and kept."""
-
-    root: Path
-    results: tuple[Result, ...]
-
-    def __str__(self) -> str:
-        rows = "\n".join(f"  {result.state:>14}  {result.path.relative_to(self.root)}" for result in self.results)
-        return f"{len(self.results)} results in {self.root}. {guardrail.NOTE}\n{rows}"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><td>{r.state}</td><td>{clock(r.seconds) if r.seconds else ""}</td><td style="text-align:left;'
-            f'overflow-wrap:anywhere">{html.escape(str(r.path.relative_to(self.root)))}</td></tr>'
-            for r in self.results
-        )
-        head = "<tr><th>state</th><th>time</th><th style='text-align:left'>file</th></tr>"
-        return f"<p>In {html.escape(str(self.root))}:</p><table>{head}{rows}</table><p>{guardrail.NOTE}</p>"
-
-    def show(self, most: int = 2, width: int = 640) -> HTML:
-        """Players for the first `most` results, small copies inside the notebook."""
-        from IPython.display import HTML
-
-        there = [result.path for result in self.results if result.path.is_file()]
-        return HTML("".join(preview(path, width).data for path in there[:most]))
 
 
 def single_view(ws: Workspace, params: SingleViewParams) -> Results:
@@ -101,17 +61,51 @@ def _run(ws: Workspace, params: Params) -> Results:
         plan = make_plan(ws, params)
         if not plan.spec.written:
             specs.write_default(stage, ws)
-        states = {id(job): _state(ws, plan, job) for job in plan.jobs}
+        states = {id(job): state(ws, plan, job) for job in plan.jobs}
         todo = [job for job in plan.jobs if states[id(job)] == MADE]
         for job in plan.jobs:
             if states[id(job)] != MADE:
                 log.info("%s: %s", ws.name(job.chunk, job.style), states[id(job)])
-        seconds = _make_all(ws, plan, todo, asked) if todo else {}
+        faults: dict[int, DreamkitError] = {}
+        todo = _decodable(plan, todo, faults)
+        seconds = _make_all(ws, plan, todo, asked, faults) if todo else {}
+        if faults and len(faults) == len(plan.jobs):
+            raise next(iter(faults.values()))
         results = [
-            Result(ws.name(job.chunk, job.style), states[id(job)], _shown(ws, stage, job), seconds.get(id(job), 0.0))
+            Result(
+                ws.name(job.chunk, job.style),
+                FAILED if id(job) in faults else states[id(job)],
+                _shown(ws, stage, job),
+                seconds.get(id(job), 0.0),
+            )
             for job in plan.jobs
         ]
+        for job in plan.jobs:
+            if id(job) in faults:
+                log.warning("%s was not made: %s", ws.name(job.chunk, job.style), faults[id(job)])
         return Results(ws.root, tuple(results))
+
+
+@contextlib.contextmanager
+def _excused(plan: Plan, job: Job, faults: dict[int, DreamkitError]) -> Iterator[None]:
+    """With `skip_bad` what goes wrong with one job is put down, and the others go on."""
+    try:
+        yield
+    except DreamkitError as error:
+        if not plan.params.skip_bad:
+            raise
+        faults[id(job)] = error
+        log.warning("left out: %s", error)
+
+
+def _decodable(plan: Plan, todo: Sequence[Job], faults: dict[int, DreamkitError]) -> list[Job]:
+    """The jobs whose videos can be decoded as far as they are needed, found out before a model loads."""
+    check = functools.cache(video.check_decodes)
+    for job in todo:
+        with _excused(plan, job, faults):
+            for path in itertools.chain(*job.videos.values(), filter(None, [job.front])):
+                check(path, job.frames)
+    return [job for job in todo if id(job) not in faults]
 
 
 def _shown(ws: Workspace, stage: str, job: Job) -> Path:
@@ -119,32 +113,10 @@ def _shown(ws: Workspace, stage: str, job: Job) -> Path:
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _outputs(ws: Workspace, plan: Plan, job: Job) -> list[Path]:
-    """Every file of a result, in the order they are written."""
-    if plan.stage == "single_view":
-        return [ws.single_view(job.chunk, job.style)]
-    views = [ws.view(job.chunk, job.style, camera.index) for camera in plan.rig.cameras]
-    return [*views, ws.grid(job.chunk, job.style), ws.prompts(job.chunk, job.style)]
-
-
-def _state(ws: Workspace, plan: Plan, job: Job) -> str:
-    """MADE: to be made. DONE: the sidecar matches. KEPT: there is a video that dreamkit did not make, or not so."""
-    outputs = _outputs(ws, plan, job)
-    there = [path for path in outputs if path.is_file()]
-    record = ws.read_sidecar(plan.stage, job.chunk, job.style)
-    written = (record or {}).get("outputs", {})
-    ours = all(written.get(path.name) == sha256(path) for path in there)
-    if there and not ours:
-        return MADE if plan.params.overwrite else KEPT
-    same = record is not None and record.get("identity") == plan.identity(job)
-    if same and len(there) == len(outputs):
-        return DONE
-    if there:
-        log.info("%s: inputs or parameters changed; it is made again", ws.name(job.chunk, job.style))
-    return MADE
-
-
-def _make_all(ws: Workspace, plan: Plan, todo: list[Job], asked: guardrail.GuardrailRecord) -> dict[int, float]:
+def _make_all(
+    ws: Workspace, plan: Plan, todo: list[Job], asked: guardrail.GuardrailRecord, faults: dict[int, DreamkitError]
+) -> dict[int, float]:
+    """Seconds that each job took; what went wrong with `skip_bad` is put into `faults`."""
     log.info("%d to make; loading the model from %s", len(todo), plan.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)
@@ -153,21 +125,22 @@ def _make_all(ws: Workspace, plan: Plan, todo: list[Job], asked: guardrail.Guard
     watch, seconds = Watch(len(todo)), {}
     for job in todo:
         name = ws.name(job.chunk, job.style)
-        with watch.video(name):
+        with _excused(plan, job, faults), no_partials_left(ws, plan, job), watch.video(name):
             began = time.monotonic()
-            frames, record = (_make_single if plan.stage == "single_view" else _make_multi)(ws, plan, job, pipe, watch)
+            make = _make_single if plan.stage == "single_view" else _make_multi
+            (frames, height, width), record = make(ws, plan, job, pipe, watch)
             seconds[id(job)] = time.monotonic() - began
             record |= {
-                "frames": len(frames),
+                "frames": frames,
                 "fps": plan.params.fps,
-                "size": {"height": int(frames.shape[1]), "width": int(frames.shape[2])},
+                "size": {"height": height, "width": width},
                 "preset": plan.params.preset,
                 "guardrail": asked.as_dict(),
                 "seconds": round(seconds[id(job)], 2),
                 **_machine(pipe),
             }
-            _publish(ws, plan, job, record)
-        log.info("%s: %d frames in %s: %s", name, len(frames), clock(seconds[id(job)]), _shown(ws, plan.stage, job))
+            publish(ws, plan, job, record)
+            log.info("%s: %d frames in %s: %s", name, frames, clock(seconds[id(job)]), _shown(ws, plan.stage, job))
     return seconds
 
 
@@ -201,10 +174,6 @@ def load_pipeline(plan: Plan, ws: Workspace) -> Any:
     return SingleViewPipeline.from_checkpoints(plan.root, controls, p.preset, p.device or None, **options)
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(PARTIAL_PREFIX + path.name)
-
-
 def _common(plan: Plan, job: Job) -> dict[str, Any]:
     p = plan.params
     controls = {
@@ -222,10 +191,17 @@ def _common(plan: Plan, job: Job) -> dict[str, Any]:
     }
 
 
-def _make_single(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> tuple[np.ndarray, dict[str, Any]]:
+# Frames, height and width of a result, and what its sidecar says about it.
+Made = tuple[tuple[int, int, int], dict[str, Any]]
+
+
+def _make_single(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> Made:
     p = plan.params
     assert isinstance(p, SingleViewParams)
-    weights = {name: w if isinstance(w, float) else read_weight_map(w) for name, w in job.weights.items()}
+    weights = {
+        name: w if isinstance(w, float) else weights_of_frames(read_weight_map(w), job.lengths[name], job.frames)
+        for name, w in job.weights.items()
+    }
     controls = {name: video.read_video(paths[0], job.frames, pipe.size) for name, paths in job.videos.items()}
     frames_thwc = pipe(
         job.prompts[0],
@@ -239,21 +215,22 @@ def _make_single(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -
         windows=p.windows,
         progress=watch,
     )
-    video.write_video(_partial(ws.single_view(job.chunk, job.style)), frames_thwc, p.fps)
+    video.write_video(partial(ws.single_view(job.chunk, job.style)), frames_thwc, p.fps)
     negative = p.negative_prompt or NEGATIVE_PROMPT
     extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
-    return frames_thwc, {**extra, **_common(plan, job)}
+    return frames_thwc.shape[:3], {**extra, **_common(plan, job)}
 
 
-def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> tuple[np.ndarray, dict[str, Any]]:
+def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> Made:
     p = plan.params
     assert isinstance(p, MultiViewParams)
     assert job.front is not None
     front_thwc = video.read_video(job.front, job.frames, pipe.size)
-    controls = {
-        name: np.stack([video.read_video(path, job.frames, pipe.size) for path in paths])
-        for name, paths in job.videos.items()
-    }
+    controls = {}
+    for name, paths in job.videos.items():
+        controls[name] = np.empty((len(paths), job.frames, *pipe.size, 3), np.uint8)
+        for path, out_thwc in zip(paths, controls[name], strict=True):
+            video.read_video(path, job.frames, pipe.size, out_thwc)
     views_vthwc = pipe(
         list(job.prompts),
         front_thwc,
@@ -266,35 +243,15 @@ def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) ->
         num_input_frames=p.num_input_frames,
         progress=watch,
     )
+    del controls, front_thwc  # many GiB with long videos, and encoding takes a while
     for camera, frames_thwc in zip(plan.rig.cameras, views_vthwc, strict=True):
-        video.write_video(_partial(ws.view(job.chunk, job.style, camera.index)), frames_thwc, p.fps)
-    video.write_video(_partial(ws.grid(job.chunk, job.style)), video.grid(views_vthwc, plan.rig), p.fps)
+        video.write_video(partial(ws.view(job.chunk, job.style, camera.index)), frames_thwc, p.fps)
+    video.write_video(partial(ws.grid(job.chunk, job.style)), video.grid(views_vthwc, plan.rig), p.fps)
     prompts = dict(zip(plan.rig.names, job.prompts, strict=True))
-    write_json(_partial(ws.prompts(job.chunk, job.style)), prompts)
+    write_json(partial(ws.prompts(job.chunk, job.style)), prompts)
     extra = {"prompts": prompts, "front": str(job.front), "num_input_frames": p.num_input_frames}
     extra["side_weather"] = p.side_weather
-    return views_vthwc[0], {**extra, **_common(plan, job)}
-
-
-def _publish(ws: Workspace, plan: Plan, job: Job, record: Mapping[str, Any]) -> None:
-    """Put a whole result in place: old files away, then the sidecar, then the new files.
-
-    Killed in between, a sidecar stands there whose files are missing, and the next run makes them; never a video
-    without the sidecar that says whose it is.
-    """
-    outputs = _outputs(ws, plan, job)
-    sums = {path.name: sha256(_partial(path)) for path in outputs}
-    try:
-        for path in outputs:
-            path.unlink(missing_ok=True)
-        ws.write_sidecar(plan.stage, job.chunk, job.style, {**record, "outputs": sums})
-        for path in outputs:
-            _partial(path).replace(path)
-    except OSError as error:
-        raise DreamkitError(
-            f"Cannot write {error.filename or outputs[0]}: {error.strerror or error}.",
-            "Check that you may write there and that the disk has room; the run continues where it stopped.",
-        ) from error
+    return views_vthwc.shape[1:4], {**extra, **_common(plan, job)}
 
 
 def _machine(pipe: Any) -> dict[str, Any]:

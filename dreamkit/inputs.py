@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dreamkit import captions
 from dreamkit.cameras import Rig, view_prompts
 from dreamkit.errors import DreamkitError
@@ -36,6 +34,7 @@ class Job:
         videos: control -> condition videos in the rig's order.
         front: the front video that the other views follow; None for single view.
         frames: pixel frames of the result.
+        lengths: control -> frames of its condition videos.
         weights: control -> number, or the path of a weight map.
         seed: of the first window.
         inputs: name -> checksum of every input file.
@@ -47,6 +46,7 @@ class Job:
     videos: dict[str, list[Path]]
     front: Path | None
     frames: int
+    lengths: dict[str, int]
     weights: dict[str, float | Path]
     seed: int
     inputs: dict[str, str]
@@ -61,27 +61,6 @@ def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
         return seed
     digest = hashlib.sha256(f"{seed}\x00{chunk.name}\x00{style}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % (2**31 - 2**16)
-
-
-def read_weight_map(path: Path) -> torch.Tensor:
-    """A weight map, float32 [T, H, W] or [H, W].
-
-    Raises:
-        DreamkitError: not a tensor file, or a tensor of another shape, or not finite.
-    """
-    try:
-        weight = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types here
-        raise DreamkitError(
-            f"The weight map {path} cannot be read: {str(error).splitlines()[0]}", "Save one tensor with torch.save."
-        ) from error
-    if not isinstance(weight, torch.Tensor) or weight.ndim not in (2, 3) or not weight.numel():
-        found = f"a tensor of shape {list(weight.shape)}" if isinstance(weight, torch.Tensor) else type(weight).__name__
-        raise DreamkitError(f"The weight map {path} is {found}.", "It must be one tensor, [T, H, W] or [H, W].")
-    weight = weight.float()
-    if not torch.isfinite(weight).all():
-        raise DreamkitError(f"The weight map {path} holds values that are not finite.", "Use numbers from 0.")
-    return weight
 
 
 @dataclass
@@ -111,8 +90,8 @@ class Look:
 
         styles = trying(lambda: self._styles(chunk))
         videos = trying(lambda: self._videos(chunk))
-        frames = trying(lambda: self._condition_frames(chunk, videos)) if videos else None
-        if problems or styles is None or frames is None:
+        lengths = trying(lambda: self._lengths(chunk, videos)) if videos else None
+        if problems or styles is None or lengths is None:
             return [], problems
         inputs = {
             f"{name}/{camera.name}": sha256(path)
@@ -121,7 +100,7 @@ class Look:
         }
         jobs = []
         for style, caption in styles.items():
-            job = trying(lambda style=style, caption=caption: self._job(chunk, style, caption, videos, frames, inputs))
+            job = trying(lambda style=style, caption=caption: self._job(chunk, style, caption, videos, lengths, inputs))
             jobs += [job] if job else []
         return jobs, problems
 
@@ -152,8 +131,8 @@ class Look:
         ]
         return there == [camera.name != "rear_tele_30fov" for camera in self.rig.cameras]
 
-    def _condition_frames(self, chunk: Chunk, videos: Mapping[str, list[Path]]) -> int:
-        """Frames that every condition video of the chunk has."""
+    def _lengths(self, chunk: Chunk, videos: Mapping[str, list[Path]]) -> dict[str, int]:
+        """Frames of each control's condition videos."""
         counts = {}
         for name, paths in videos.items():
             infos = [probe(path) for path in paths]
@@ -162,7 +141,7 @@ class Look:
             self._remark(paths[0], infos[0])
         if len(set(counts.values())) > 1:
             log.warning("%s: the controls have %s frames; the shorter one counts", chunk.name, counts)
-        return min(counts.values())
+        return counts
 
     def _same_views(self, chunk: Chunk, name: str, paths: Sequence[Path], infos: Sequence[VideoInfo]) -> None:
         first = infos[0]
@@ -202,10 +181,10 @@ class Look:
         style: str,
         caption: str,
         videos: dict[str, list[Path]],
-        frames: int,
+        lengths: dict[str, int],
         inputs: dict[str, str],
     ) -> Job:
-        front, name = None, self.ws.name(chunk, style)
+        front, name, frames = None, self.ws.name(chunk, style), min(lengths.values())
         if self.stage == "multi_view":
             front = self.ws.single_view(chunk, style)
             if not front.is_file():
@@ -226,7 +205,7 @@ class Look:
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
         prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
         frames = self._windowed(name, frames)
-        return Job(chunk, style, prompts, videos, front, frames, self.weights, seed, inputs)
+        return Job(chunk, style, prompts, videos, front, frames, lengths, self.weights, seed, inputs)
 
     def _view_prompts(self, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from dreamkit import checkpoints, specs
 from dreamkit.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, nearest_file_hint, sha256
-from dreamkit.inputs import Job, Look, read_weight_map
+from dreamkit.inputs import Job, Look
 from dreamkit.params_generate import MultiViewParams, Params, SingleViewParams
 from dreamkit.spec_scalars import apply_scalars
 from dreamkit.specs import Spec
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
+from dreamkit.weight_maps import read_weight_map
 from dreamkit.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
@@ -34,16 +37,22 @@ class Plan:
     own_controls: dict[str, Path]
     checksums: dict[str, str]
     rig: Rig
+    window: int
     jobs: list[Job]
 
     def identity(self, job: Job) -> dict[str, Any]:
-        """What makes a result the same: inputs, parameters, checkpoint checksums; no versions, device or time."""
-        p = self.params
+        """What makes a result the same: inputs, parameters, checkpoint checksums; no versions, device or time.
+
+        Parameters without effect on this job stand at their defaults: those of later windows where one is enough, and
+        upstream's negative prompt spelt out.
+        """
+        p, later = self.params, job.frames > self.window
         values: dict[str, Any] = {"steps": p.num_steps, "guidance": p.guidance, "fps": p.fps, "preset": p.preset}
         if isinstance(p, SingleViewParams):
-            values |= {"negative_prompt": p.negative_prompt, "windows": p.windows}
+            negative = "" if p.negative_prompt == NEGATIVE_PROMPT else p.negative_prompt
+            values |= {"negative_prompt": negative, "windows": p.windows if later else "first"}
         elif isinstance(p, MultiViewParams):
-            values |= {"views": p.views, "num_input_frames": p.num_input_frames}
+            values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
         weights = {
             name: weight if isinstance(weight, float) else sha256(weight) for name, weight in job.weights.items()
         }
@@ -67,7 +76,8 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
 
     Raises:
         DreamkitError: anything that would fail later: the spec, a checkpoint file, a caption, a condition video, a
-            front video. Problems of clips are told together; with `skip_bad` those clips are left out instead.
+            front video, two results of one name, a workspace that cannot be written. Problems of clips are told
+            together; with `skip_bad` those clips are left out instead.
     """
     stage = params.stage
     multi = stage == "multi_view"
@@ -100,7 +110,9 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
         jobs += found
         problems += faults
     _tell(problems, params.skip_bad, bool(jobs))
-    return Plan(stage, params, spec, root, own, checkpoints.checksums(root, files), cameras, jobs)
+    _all_different(ws, jobs)
+    _writable(ws, stage)
+    return Plan(stage, params, spec, root, own, checkpoints.checksums(root, files), cameras, model.window_frames, jobs)
 
 
 def _released(kind: str, root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:
@@ -149,6 +161,37 @@ def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], l
         else:
             chunks += ws.chunks(clip, control) or [Chunk(clip)]
     return chunks, problems
+
+
+def _all_different(ws: Workspace, jobs: Sequence[Job]) -> None:
+    """No two results go by one name, as chunk 1 of clip `a` and chunk 0 of a clip `a_1` would."""
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        name = ws.name(job.chunk, job.style)
+        other = taken.setdefault(name, job)
+        if other is job:
+            continue
+        if other.chunk == job.chunk:
+            raise DreamkitError(f"{name} would be made twice.", f"Name the clip {job.chunk.clip} once in clips.")
+        raise DreamkitError(
+            f"Clip {other.chunk.clip}, chunk {other.chunk.index}, and clip {job.chunk.clip}, chunk {job.chunk.index},"
+            f" would both be named {name}.",
+            "Run them in two workspaces, or rename one clip.",
+        )
+
+
+def _writable(ws: Workspace, stage: str) -> None:
+    """Try what the run will do at its end: a file in the results' folder."""
+    folder = ws.root / stage
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DreamkitError(
+            f"Results cannot be written into {folder}: {error.strerror or error}.",
+            "Make the folder writable, free some disk space, or copy the workspace to where you may write.",
+        ) from error
 
 
 def _tell(problems: Sequence[str], skip: bool, some_good: bool) -> None:

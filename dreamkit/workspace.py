@@ -12,6 +12,7 @@ Chunk 0 of a clip keeps upstream's names; chunk n is `<clip>_<n>_<style>`.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from dreamkit.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, nearest_file_hint, read_json, write_json, write_text
 
+log = logging.getLogger(__name__)
 CONTROLS = ("hdmap", "lidar")
 STAGES = ("single_view", "multi_view")
 _CHUNK_FILE = re.compile(r"(?P<clip>.+)_(?P<chunk>\d+)\.mp4")
@@ -194,13 +196,20 @@ class Workspace:
         return self.root / stage / f"{self.name(chunk, style)}.json"
 
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
-        """The sidecar, or None when the result has none and is the user's own.
-
-        Raises:
-            DreamkitError: a sidecar that is not JSON.
-        """
+        """The sidecar, or None when the result has none and is the user's own; a damaged one counts as none."""
         path = self.sidecar(stage, chunk, style)
-        return read_json(path, "sidecar") if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            record = read_json(path, "sidecar")
+        except DreamkitError as error:
+            log.warning("%s It counts as none.", error.message)
+            return None
+        tables = [record.get(name, {}) for name in ("identity", "outputs", "replacing")]
+        if not all(isinstance(table, dict) for table in tables):
+            log.warning("The sidecar %s is damaged: it lists no files by name. It counts as none.", path)
+            return None
+        return record
 
     def write_sidecar(self, stage: str, chunk: Chunk, style: str, record: Mapping[str, Any]) -> Path:
         """Write a sidecar, with stage, clip, chunk and style in front, and renew the manifest."""

@@ -1,5 +1,6 @@
 import json
 import logging
+from pathlib import Path
 
 import fakes
 import pytest
@@ -167,7 +168,7 @@ def test_a_video_put_over_ours_counts_as_the_users(ws, pipes):
 
 def test_a_killed_run_continues(ws, pipes, monkeypatch):
     put_clip(ws)
-    publish = generate._publish
+    publish = generate.publish
 
     def killed(ws, plan, job, record):
         if job.style == "Night":
@@ -175,7 +176,7 @@ def test_a_killed_run_continues(ws, pipes, monkeypatch):
         publish(ws, plan, job, record)
 
     with monkeypatch.context() as patch:
-        patch.setattr(generate, "_publish", killed)
+        patch.setattr(generate, "publish", killed)
         with pytest.raises(KeyboardInterrupt):
             single(ws)
     assert video.probe(ws.single_view(CLIP, "Original")).frames == 5
@@ -452,12 +453,147 @@ class TestRefusedBeforeAModelLoads:
             single(ws, **values)
         assert not ws.spec("single_view").exists()
 
-    def test_a_broken_sidecar(self, ws):
-        ws.sidecar("single_view", CLIP, "Night").parent.mkdir(parents=True)
-        ws.sidecar("single_view", CLIP, "Night").write_text("{")
-        with pytest.raises(DreamkitError, match=r"sidecar .* not valid JSON"):
+    def test_a_folder_that_cannot_be_written(self, ws):
+        (ws.root / "multi_view").write_text("no folder")
+        video.write_video(ws.single_view(CLIP, "Night"), fakes.picture(), 24)
+        with pytest.raises(DreamkitError, match=r"Results cannot be written into .*multi_view"):
+            multi(ws)
+        (ws.root / "multi_view").unlink()
+
+    def test_two_results_of_one_name(self, ws):
+        put_clip(ws, styles=("Night",), chunk=1)
+        put_clip(ws, clip="clip_a_1", styles=("Night",))
+        with pytest.raises(DreamkitError, match="would both be named clip_a_1_Night"):
+            single(ws, chunks=[])
+        with pytest.raises(DreamkitError, match=r"clip_a_Night would be made twice"):
+            single(ws, clips=["clip_a", "clip_a"])
+
+    def test_a_condition_damaged_in_the_middle(self, ws, monkeypatch):
+        def damaged(path, frames):
+            raise DreamkitError(f"{path} is damaged")
+
+        monkeypatch.setattr(video, "check_decodes", damaged)
+        with pytest.raises(DreamkitError, match="is damaged"):
             single(ws)
-        ws.sidecar("single_view", CLIP, "Night").unlink()
+
+
+@pytest.mark.parametrize("content", ["{", "null", '{"outputs": ["x"]}', '{"identity": 3}'])
+def test_a_damaged_sidecar_counts_as_none(ws, pipes, content, capsys):
+    put_clip(ws, styles=("Night",))
+    put_clip(ws, clip="clip_b", styles=("Night",))
+    single(ws, clips=["clip_a"])
+    ws.sidecar("single_view", CLIP, "Night").write_text(content)
+    assert [result.state for result in single(ws).results] == ["your own, kept", "made"]
+    assert "counts as none" in capsys.readouterr().out
+    assert single(ws, overwrite=True, clips=["clip_a"]).results[0].state == "made"
+    assert single(ws).results[0].state == "done before"
+
+
+def test_skip_bad_goes_on_after_a_video_that_fails(ws, pipes, monkeypatch, capsys):
+    for clip in ("clip_a", "clip_b", "clip_c"):
+        put_clip(ws, clip=clip, styles=("Night",))
+    paint = fakes.FakeSingle.__call__
+
+    def fails(self, prompt, controls, **options):
+        if self.calls and len(self.calls) == 1:
+            self.calls.append({})
+            raise DreamkitError("Out of memory.", "Use less.")
+        return paint(self, prompt, controls, **options)
+
+    monkeypatch.setattr(fakes.FakeSingle, "__call__", fails)
+    results = single(ws, skip_bad=True)
+    assert [result.state for result in results.results] == ["made", "failed", "made"]
+    assert "clip_b_Night was not made: Out of memory." in capsys.readouterr().out
+    assert [path.name for path in ws.root.glob("single_view/*_b_*")] == []
+    ws.captions.joinpath("clip_b.json").unlink()
+    ws.captions.joinpath("clip_a.json").write_text('{"Night": "New."}')
+    pipe = fakes.FakeSingle()
+    pipe.calls.append({})
+    monkeypatch.setattr(generate, "load_pipeline", lambda plan, ws: pipe)
+    with pytest.raises(DreamkitError, match="Out of memory"):
+        single(ws, skip_bad=True, clips=["clip_a"])
+
+
+def test_stopped_by_hand_nothing_half_written_stays(ws, pipes, monkeypatch):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generate, "publish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        multi(ws)
+    assert list((ws.root / "multi_view").iterdir()) == []
+
+
+@pytest.mark.parametrize("done", range(8))
+def test_killed_while_replacing_the_old_result_is_kept_and_made_again(ws, pipes, monkeypatch, done):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+    multi(ws)
+    before = ws.view(CLIP, "Night", 5).read_bytes()
+    replace, moved = Path.replace, []
+
+    def killed(self, target):
+        if target.parent.name == "clip_a_Night" and not target.name.startswith("."):
+            if len(moved) == done:
+                raise KeyboardInterrupt
+            moved.append(target)
+        return replace(self, target)
+
+    paint = fakes.FakeMulti.__call__
+    monkeypatch.setattr(fakes.FakeMulti, "__call__", lambda *a, **options: paint(*a, **options) // 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            multi(ws, guidance=4.0)
+    assert len(list(ws.multi_view(CLIP, "Night").iterdir())) == 8
+    assert ws.view(CLIP, "Night", 5).read_bytes() == before or done > 5
+    assert multi(ws, guidance=4.0).results[0].state == "made"
+    assert multi(ws, guidance=4.0).results[0].state == "done before"
+    assert "replacing" not in ws.read_sidecar("multi_view", CLIP, "Night")
+
+
+def test_only_videos_say_whose_a_result_is(ws, pipes, capsys):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+    multi(ws)
+    ws.prompts(CLIP, "Night").write_text("{}")
+    assert multi(ws).results[0].state == "done before"
+    assert multi(ws, guidance=4.0).results[0].state == "made"
+    ws.grid(CLIP, "Night").unlink()
+    capsys.readouterr()
+    assert multi(ws, guidance=4.0).results[0].state == "made"
+    printed = capsys.readouterr().out
+    assert "grid.mp4 missing; it is made again" in printed and "changed" not in printed
+
+
+def test_another_clips_result_of_the_same_name_is_kept(ws, pipes):
+    put_clip(ws, styles=("Night",))
+    put_clip(ws, styles=("Night",), chunk=1)
+    single(ws, chunks=[1])
+    put_clip(ws, clip="clip_a_1", styles=("Night",))
+    assert single(ws, clips=["clip_a_1"]).results[0].state == "your own, kept"
+
+
+def test_parameters_without_effect_change_nothing(ws, pipes):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+    assert single(ws, windows="all", negative_prompt=NEGATIVE_PROMPT).results[0].state == "done before"
+    assert single(ws, negative_prompt="fog").results[0].state == "made"
+    multi(ws)
+    made = single(ws)
+    assert made.results[0].state == "made"
+    multi(ws)
+    assert multi(ws, num_input_frames=1).results[0].state == "done before"
+
+
+def test_a_weight_map_of_the_whole_video_is_cut_to_what_is_made(ws, pipes, tmp_path):
+    put_clip(ws, frames=190, styles=("Night",))
+    torch.save(torch.arange(190.0)[:, None, None].expand(190, 2, 2).clone(), tmp_path / "map.pt")
+    single(ws, control_weight="map.pt")
+    assert pipes[0].calls[0]["weights"]["hdmap"][:, 0, 0].tolist() == list(range(121))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
