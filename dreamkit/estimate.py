@@ -9,7 +9,7 @@ from typing import Any
 from dreamkit import captions, checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.machine import GIB
-from dreamkit.params import Params
+from dreamkit.params_generate import Params
 from dreamkit.progress import clock
 from dreamkit.workspace import Workspace
 

@@ -2,7 +2,7 @@ import pytest
 from fakes import put_clip
 
 from dreamkit.estimate import estimate
-from dreamkit.params import MultiViewParams, SingleViewParams
+from dreamkit.params_generate import MultiViewParams, SingleViewParams
 from dreamkit.workspace import Chunk, Workspace
 
 TINY = {"checkpoints": "tiny", "device": "cpu"}
