@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,9 +68,10 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
 def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path):
     """Three ways into one notebook: plain papermill, `dreamkit run`, and every cell run in JupyterLab's folder."""
     made = {}
+    write_condition_clip(tmp_path / "inputs", frames=9, height=88, width=160)
     for way in ("papermill", "command", "hand"):
         home = tmp_path / way
-        write_condition_clip(home / "outputs", frames=9, height=88, width=160)
+        shutil.copytree(tmp_path / "inputs", home / "outputs")
         (home / "notebooks").mkdir()
         copy = home / "notebooks" / "04_single_view.ipynb"
         copy.write_bytes((REPO / "notebooks" / copy.name).read_bytes())
