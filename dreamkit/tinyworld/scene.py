@@ -7,6 +7,7 @@ ego car starts at the origin and faces along x; the ground is flat at z = 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from dreamkit.rds import writer
 from dreamkit.rds.ftheta import FTheta
-from dreamkit.rds.labels import CAMERA_HZ, Objects, Shapes
+from dreamkit.rds.labels import CAMERA_HZ, LidarFrame, Objects, Shapes
 from dreamkit.tinyworld import furniture, traffic
 from dreamkit.tinyworld.furniture import Solid
 from dreamkit.tinyworld.markings import Paint, ground_layers, paint
@@ -215,11 +216,16 @@ def thinned(scene: Scene, count: int) -> Scene:
     return replace(scene, movers=tuple(kept), objects=traffic.objects(kept, scene.frames))
 
 
-def write_clip(root: Path | str, clip: str, scene: Scene) -> None:
-    """Write the scene as the RDS-HQ clip of that name: map layers, objects, vehicle and camera poses, lenses."""
+def write_clip(root: Path | str, clip: str, scene: Scene, sweeps: Mapping[int, LidarFrame] | None = None) -> None:
+    """Write the scene as the RDS-HQ clip of that name: map layers, objects, vehicle and camera poses, lenses.
+
+    `sweeps`, from `dreamkit.tinyworld.sweeps`, adds the LiDAR.
+    """
     root = Path(root)
     writer.write_map(root, clip, scene.layers)
     writer.write_objects(root, clip, scene.objects)
     writer.write_vehicle_poses(root, clip, scene.vehicle)
     writer.write_camera_poses(root, clip, {f"camera_{name}": scene.camera_poses(name) for name in scene.mounts})
     writer.write_cameras(root, clip, {f"camera_{name}": lens for name, lens in scene.lenses.items()})
+    if sweeps is not None:
+        writer.write_lidar(root, clip, sweeps)

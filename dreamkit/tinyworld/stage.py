@@ -15,7 +15,8 @@ from dreamkit.tinyworld.road import Junction, Road, table
 from dreamkit.tinyworld.scene import Scene
 from dreamkit.tinyworld.traffic import MODELS
 
-_HALF, _CELL = 200.0, 2.0
+# Four metres keep a bend of 55 m radius within 4 cm.
+_HALF, _CELL = 200.0, 4.0
 _HIDDEN = -1e5  # where the last, empty solid lies
 
 
