@@ -6,7 +6,7 @@ left of the ego car's first heading, elevation above the horizon.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dreamkit.errors import DreamkitError
 
@@ -93,8 +93,3 @@ def look_of(style: str) -> Look:
     if style not in LOOKS:
         raise DreamkitError(f"The made-up world has no style {style!r}.", f"It has {', '.join(LOOKS)}.")
     return LOOKS[style]
-
-
-def varied(look: Look, exposure: float, turn: float) -> Look:
-    """The look a little brighter or darker (a factor), its sun turned by some degrees."""
-    return replace(look, exposure=look.exposure * exposure, sun=(look.sun[0] + turn, look.sun[1]))

@@ -49,7 +49,6 @@ class Stage:
     junction: Junction | None
     paint: tuple[Paint, ...]
     setting: str
-    seed: int
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +106,6 @@ def build_stage(scene: Scene, device: torch.device | str = "cpu") -> Stage:
         junction=scene.junction,
         paint=scene.paint,
         setting=scene.setting,
-        seed=scene.seed,
     )
 
 

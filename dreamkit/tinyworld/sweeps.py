@@ -51,7 +51,8 @@ def cast_sweeps(scene: Scene, stage: Stage) -> CastLidar:
     found = {}
     for index, frame in enumerate(frames):
         away = distance[index].cpu().numpy()
-        found[int(frame)] = LidarFrame((ray * away[..., None])[away < _REACH].astype(np.float32), pose[index])
+        met = away < _REACH
+        found[int(frame)] = LidarFrame((ray[met] * away[met, None]).astype(np.float32), pose[index])
     return CastLidar(found)
 
 
