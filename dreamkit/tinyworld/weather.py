@@ -60,7 +60,8 @@ def develop(light: torch.Tensor, look: Look) -> torch.Tensor:
 
 
 def _blurred(images: torch.Tensor, radius: int) -> torch.Tensor:
-    """Two box filters in a row, [N, C, H, W]."""
+    """Two box filters in a row, [N, C, H, W]; rows and columns apart, which costs the radius instead of its square."""
     for _ in range(2):
-        images = functional.avg_pool2d(images, 2 * radius + 1, 1, radius, count_include_pad=False)
+        for shape, pad in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
+            images = functional.avg_pool2d(images, shape, 1, pad, count_include_pad=False)
     return images
