@@ -24,7 +24,8 @@ from dreamkit.progress import logging_to
 from dreamkit.review.previews import jpeg
 from dreamkit.styles.checks import T5_TOKENS, estimated_tokens, language_problem, token_counter
 from dreamkit.styles.words import contradictions, read_state
-from dreamkit.workspace import CONTROLS, Chunk, Workspace, from_home, listed_clips
+from dreamkit.transfer.folders import CONTROLS
+from dreamkit.workspace import Chunk, Workspace, from_home, listed_clips
 
 log = logging.getLogger(__name__)
 Counter = Callable[[str], int]

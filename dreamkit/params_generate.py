@@ -11,7 +11,7 @@ from dreamkit import guardrail as guardrails
 from dreamkit.files import nearest
 from dreamkit.params_base import NotebookParams
 from dreamkit.specs import read_weight
-from dreamkit.workspace import CONTROLS
+from dreamkit.transfer.folders import CONTROLS
 
 
 class Params(NotebookParams):

@@ -19,7 +19,8 @@ from typing import Any
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, read_json, write_json
-from dreamkit.workspace import CONTROLS, Chunk, Workspace, from_home, home
+from dreamkit.transfer.folders import CONTROLS
+from dreamkit.workspace import Chunk, Workspace, from_home, home
 
 log = logging.getLogger(__name__)
 SAMPLE_NAME = "<sample_name>"

@@ -22,9 +22,9 @@ from typing import Any
 from dreamkit.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, nearest_file_hint, read_json, write_json, write_text
+from dreamkit.transfer.folders import CONTROLS
 
 log = logging.getLogger(__name__)
-CONTROLS = ("hdmap", "lidar")
 STAGES = ("single_view", "multi_view")
 _CHUNK_FILE = re.compile(r"(?P<clip>.+)_(?P<chunk>\d+)\.mp4")
 

@@ -13,7 +13,8 @@ from dreamkit.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
 from dreamkit.captions import ORIGINAL, STYLES
 from dreamkit.errors import DreamkitError
 from dreamkit.files import read_json
-from dreamkit.workspace import CONTROLS, STAGES, Chunk, Workspace
+from dreamkit.transfer.folders import CONTROLS
+from dreamkit.workspace import STAGES, Chunk, Workspace
 
 
 @dataclass(frozen=True)
