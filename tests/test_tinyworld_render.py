@@ -1,7 +1,10 @@
+from dataclasses import fields
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from other_device import other_device
 
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
@@ -142,6 +145,22 @@ def test_front_and_cross_cameras_see_the_same_colours(scenes):
             assert open_view.sum() > 200
             differences.append(np.abs(mine - theirs)[open_view].mean() / mine[open_view].mean())
     assert np.mean(differences) < 0.08, differences
+
+
+@pytest.mark.parametrize("style", ["Night", "Rainy", "Snowy", "Sunny"])
+def test_pictures_are_made_on_the_stages_device(style, scenes):
+    scene, _ = scenes[0]
+    expected = render(scene, style, SIX_VIEWS.names[:2], (16, 32), [0, 9])
+    with other_device() as device:
+        made = render(scene, style, SIX_VIEWS.names[:2], (16, 32), [0, 9], device=device)
+    assert made.colour.device == device
+    for field in fields(made):
+        assert torch.equal(getattr(made, field.name).near, getattr(expected, field.name)), field.name
+
+
+def test_the_other_device_refuses_tensors_of_the_cpu():
+    with other_device() as device, pytest.raises(RuntimeError, match="a tensor of the CPU"):
+        torch.zeros(3, device=device) + torch.ones(3)
 
 
 def test_an_unknown_style_is_refused():
