@@ -178,6 +178,9 @@ def test_a_users_own_style(workspace: Workspace, tmp_path: Path) -> None:
     [
         (("weather: sand", "weater: sand"), "Did you mean 'weather'"),
         (("words: [sandstorm]", "words: []"), "has no words"),
+        (("words: [sandstorm]", "words: sandstorm"), r"styles.Sandstorm.words: it must be a list of texts"),
+        (("keeps: {day: day}", "keeps: {day: 1}"), r"styles.Sandstorm.keeps: it must be texts by name"),
+        (("scenes:", "seens:"), "wrong at seens"),
         (("    weather: sand\n", ""), "changes nothing"),
         (("day sand:", "day snad:"), "no scene 'day sand'"),
         (("Sandstorm:", "Original:"), "defines Original"),

@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -149,3 +151,19 @@ def test_coordinates_undo_places():
     found_s, found_side, _ = curve.coordinates(points)
     assert np.abs(found_s - s).max() < 0.02
     assert np.abs(found_side - side).max() < 0.01
+
+
+def test_a_training_machine_needs_torch_numpy_opencv_and_yaml_only():
+    blocked = "pydantic,av,typer,pandas,scipy,filelock,PIL,matplotlib,papermill,tqdm,imageio_ffmpeg,huggingface_hub"
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({blocked!r}.split(",")))
+from dreamkit.tinyworld import bundle, render, samples, scene, show, words
+from dreamkit.transfer import pipeline
+made = scene.make_scene(1, 2)
+assert len(words.style_captions(made)) == 8
+render.render(made, "Snowy", size=(16, 16), samples=1)
+render.conditions(made, size=(16, 16))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dreamkit.captions import ORIGINAL
 from dreamkit.errors import DreamkitError
@@ -19,15 +19,14 @@ BUILT_IN = Path(__file__).with_name("styles.yaml")
 _DAY_WORDS = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night"}
 
 
-class Style(BaseModel):
+@dataclass(frozen=True)
+class Style:
     """One style: what it changes, what it keeps, and its words; see styles.yaml for every key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     time: str = ""
     weather: str = ""
-    keeps: dict[str, str] = Field(default_factory=dict)
+    keeps: dict[str, str] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     leads: tuple[str, ...] = ()
     adjective: str = ""
@@ -47,20 +46,18 @@ class Style(BaseModel):
         return self.noun.replace("{day}", _DAY_WORDS.get(time, "day"))
 
 
-class Scene(BaseModel):
+@dataclass(frozen=True)
+class Scene:
     """What the rules say in one (time, weather)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    details: tuple[tuple[str, ...], ...] = Field(min_length=1)
-    extras: dict[str, str] = Field(default_factory=dict)
+    details: tuple[tuple[str, ...], ...] = ()
+    extras: dict[str, str] = field(default_factory=dict)
     clause: str = ""
 
 
-class StyleTable(BaseModel):
+@dataclass(frozen=True)
+class StyleTable:
     """All styles in their order, Original first, and the scenes they lead to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     styles: dict[str, Style]
     scenes: dict[str, Scene]
@@ -132,16 +129,62 @@ def _table(rows: Any, where: str) -> StyleTable:
         if not isinstance(name, str) or not isinstance(style, Mapping):
             raise DreamkitError(f"The style {name!r} in {where} must be a name with keys below it.")
         check_name(name, "style")
-    styles = {name: {"name": name, **style} for name, style in rows["styles"].items()}
-    try:
-        return StyleTable.model_validate({**rows, "styles": styles, "scenes": rows.get("scenes") or {}})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        known = [*Style.model_fields, *Scene.model_fields]
-        close = nearest(str(first["loc"][-1]), known) if first["type"] == "extra_forbidden" else None
-        hint = f"Did you mean {close!r}?" if close else "See dreamkit/styles/styles.yaml for every key."
-        raise DreamkitError(f"The style table {where} is wrong at {place}: {first['msg']}.", hint) from None
+    if stray := [str(key) for key in rows if key not in ("styles", "scenes")]:
+        raise _wrong(where, stray[0], "there is no such key", nearest(stray[0], ["styles", "scenes"]))
+    scenes = rows.get("scenes") or {}
+    if not isinstance(scenes, Mapping):
+        raise _wrong(where, "scenes", "it must hold scenes by name")
+    table = StyleTable(
+        {name: _read(Style, {"name": name, **row}, where, f"styles.{name}") for name, row in rows["styles"].items()},
+        {str(name): _read(Scene, row, where, f"scenes.{name}") for name, row in scenes.items()},
+    )
+    for name, scene in table.scenes.items():
+        if not scene.details:
+            raise _wrong(where, f"scenes.{name}.details", "it must hold at least one set of sentences")
+    return table
+
+
+def _read(kind: type, row: Any, where: str, place: str) -> Any:
+    """A Style or a Scene from its YAML keys."""
+    if not isinstance(row, Mapping):
+        raise _wrong(where, place, "it must be keys and values")
+    forms = {each.name: str(each.type) for each in fields(kind)}
+    values = {}
+    for key, value in row.items():
+        if key not in forms:
+            raise _wrong(where, f"{place}.{key}", "there is no such key", nearest(str(key), forms))
+        says, fits = _FORMS[forms[key]]
+        if not fits(value):
+            raise _wrong(where, f"{place}.{key}", f"it must be {says}")
+        values[key] = _frozen(value)
+    return kind(**values)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+_FORMS = {
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "dict[str, str]": (
+        "texts by name",
+        lambda value: isinstance(value, dict) and _is_texts([*value, *value.values()]),
+    ),
+    "tuple[str, ...]": ("a list of texts", _is_texts),
+    "tuple[tuple[str, ...], ...]": (
+        "a list of lists of texts",
+        lambda value: isinstance(value, list) and all(map(_is_texts, value)),
+    ),
+}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _wrong(where: str, place: str, fault: str, close: str | None = None) -> DreamkitError:
+    hint = f"Did you mean {close!r}?" if close else "See dreamkit/styles/styles.yaml for every key."
+    return DreamkitError(f"The style table {where} is wrong at {place}: {fault}.", hint)
 
 
 def _refuse_incomplete(style: Style, table: StyleTable, where: str) -> None:
