@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import dreamkit
-from dreamkit import guardrail, specs, video
+from dreamkit import guardrail, live, specs, video
 from dreamkit.errors import DreamkitError
 from dreamkit.files import write_json
 from dreamkit.inputs import Job
@@ -122,7 +122,7 @@ def _make_all(
     pipe = load_pipeline(plan, ws)
     pipe.encode_prompts(_texts(plan, todo))
     log.info("model ready after %.1f s", time.monotonic() - began)
-    watch, seconds = Watch(len(todo)), {}
+    watch, seconds = Watch(len(todo), live.LiveStill(plan.rig) if live.wanted() else None), {}
     for job in todo:
         name = ws.name(job.chunk, job.style)
         with _excused(plan, job, faults), no_partials_left(ws, plan, job), watch.video(name):

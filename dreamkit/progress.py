@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,11 @@ def wants_bar() -> bool:
     """A person watches: a notebook's kernel or a terminal, unless MODE says otherwise."""
     if mode := os.environ.get(MODE):
         return mode == "bar"
-    return _in_kernel() or sys.stderr.isatty()
+    return in_kernel() or sys.stderr.isatty()
 
 
-def _in_kernel() -> bool:
+def in_kernel() -> bool:
+    """Whether this is a notebook's kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
@@ -97,10 +98,12 @@ class Watch:
 
     Args:
         videos: how many videos the run makes.
+        look: called with the video's name and every report, after the log and the bar.
     """
 
-    def __init__(self, videos: int) -> None:
+    def __init__(self, videos: int, look: Callable[[str, Progress], None] | None = None) -> None:
         self.videos = videos
+        self.look = look
         self.finished = 0
         self.label = ""
         self._video_seconds: list[float] = []
@@ -156,6 +159,9 @@ class Watch:
             extra={"step": True},
         )
         self._advance(total, run_left)
+        if self.look is not None:
+            self.look(self.label, progress)
+            self._last = time.monotonic()  # the next step's pace is the model's own
 
     def _advance(self, total: int, run_left: float) -> None:
         if not wants_bar():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Report:
     window: int = 0
     windows: int = 1
     seconds: float = 0.0
+    still: Callable[[], np.ndarray | None] | None = None
 
 
 def picture(frames=5, height=32, width=56, shade=80):

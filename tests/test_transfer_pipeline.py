@@ -100,6 +100,44 @@ def test_progress_names_stages_and_steps(single):
     assert all(a.seconds <= b.seconds for a, b in pairwise(seen))
 
 
+def test_a_still_is_the_first_frame_and_looking_changes_nothing(single):
+    stills = []
+
+    def look(progress):
+        if progress.stage == "denoise" and progress.step:
+            stills.append(progress.still())
+
+    video = {"hdmap": condition(17)}
+    looked = single("a car", video, steps=STEPS, progress=look)
+    assert [still.shape for still in stills] == [(1, 32, 48, 3)] * (STEPS + 1)
+    assert np.abs(stills[-1][0].astype(int) - looked[0]).max() <= 1
+    assert not np.array_equal(stills[0], stills[-1])
+    assert np.array_equal(looked, single("a car", video, steps=STEPS))
+
+
+def test_stills_of_views_skip_what_was_given(multi):
+    stills = {}
+
+    def look(progress):
+        if progress.stage == "denoise" and progress.step == progress.steps:
+            stills[progress.window] = progress.still()
+
+    front, video = condition(25), condition(25, views=(6,))
+    out = multi(["a car"] * 6, front, {"hdmap": video}, steps=STEPS, num_input_frames=1, progress=look)
+    assert [still.shape for still in stills.values()] == [(6, 32, 48, 3)] * 2
+    first = np.abs(stills[0].astype(int) - out[:, 0]).max((1, 2, 3))
+    later = np.abs(stills[1].astype(int) - out[:, 8 + 8]).max((1, 2, 3))
+    assert first.max() <= 1 and later.max() <= 1
+
+
+def test_a_gpu_too_full_for_a_still_goes_on(single, monkeypatch):
+    def full(_):
+        raise torch.cuda.OutOfMemoryError("Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(single, "decode_latent", full)
+    assert single.still(torch.zeros(1, 16, 3, 4, 6)) is None
+
+
 def test_an_interrupt_passes_through(single):
     def stop(progress):
         if progress.stage == "denoise" and progress.step == 1:

@@ -19,7 +19,7 @@ from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, check_frames, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
-from dreamkit.transfer.windows import cut_window, multi_view_starts
+from dreamkit.transfer.windows import cut_window, latents_of, multi_view_starts
 
 
 class MultiViewPipeline(Pipeline):
@@ -112,7 +112,7 @@ class MultiViewPipeline(Pipeline):
             seed: of the first window; window i adds i.
             fps: of the output.
             num_input_frames: frames that an extension window is given of every view, 9 or 1.
-            progress: called at every stage and step.
+            progress: called at every stage and step; it may ask for a still after a step.
 
         Returns:
             uint8 [V, T, H, W, 3] at the model's size. Without the `v2w` files T is at most one window.
@@ -152,9 +152,8 @@ class MultiViewPipeline(Pipeline):
                 if self.offload:
                     networks.to(self.setup.device)
                 report("denoise", 0, steps + 1)
-                latent = denoise_window(
-                    networks, self.config, window, lambda step, _: report("denoise", step, steps + 1)
-                )
+                given_latents = latents_of(given_frames)
+                latent = denoise_window(networks, self.config, window, self.listen(report, steps, given_latents))
                 if self.offload:
                     networks.to(torch.device("cpu"))
                 end = min(frames, start + window_frames)
@@ -196,8 +195,7 @@ class MultiViewPipeline(Pipeline):
                 latents.append(self.encode_frames(previous))
             else:
                 latents.append(torch.zeros_like(latents[0]))
-        given_latents = 0 if given_frames == 0 else 1 + (given_frames - 1) // 8
-        mask = condition_mask(config.views, latent_frames, given_latents, self.setup.device)
+        mask = condition_mask(config.views, latent_frames, latents_of(given_frames), self.setup.device)
         return mask, torch.cat(latents, dim=2)
 
 

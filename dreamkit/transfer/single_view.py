@@ -110,7 +110,7 @@ class SingleViewPipeline(Pipeline):
             fps: of the output, which the model takes into account.
             windows: `first` makes one window; `all` the whole length, the scene jumping between windows because this
                 model takes no previous frames.
-            progress: called at every stage and step.
+            progress: called at every stage and step; it may ask for a still after a step.
 
         Returns:
             uint8 [T, H, W, 3] at the model's size; T is the input's length, at most one window with `first`.
@@ -148,9 +148,7 @@ class SingleViewPipeline(Pipeline):
                 if self.offload:
                     self.networks.to(self.setup.device)
                 report("denoise", 0, steps + 1)
-                latent = denoise_window(
-                    self.networks, self.config, window, lambda step, _: report("denoise", step, steps + 1)
-                )
+                latent = denoise_window(self.networks, self.config, window, self.listen(report, steps))
                 if self.offload:
                     self.networks.to(torch.device("cpu"))
                 report("decode", 0, 1)

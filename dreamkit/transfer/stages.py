@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,9 @@ log = logging.getLogger("dreamkit")
 
 Weights = Mapping[str, "float | torch.Tensor | None"]
 
+Still = Callable[[], "np.ndarray | None"]
+"""Decodes one frame per view of what a step estimates, uint8 [V, H, W, 3]; None where memory is too short for it."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -38,6 +42,7 @@ class Progress:
     window: int
     windows: int
     seconds: float  # since the call began
+    still: Still | None = None  # after a step of denoising
 
 
 Listener = Callable[[Progress], None]
@@ -98,6 +103,38 @@ class Pipeline:
         """The other way."""
         return self.tokenizer.decode(latent_BCTHW / self.config.sigma_data)
 
+    def listen(
+        self, report: Reporter, steps: int, given_latents: int = 0
+    ) -> Callable[[int, torch.Tensor], None] | None:
+        """What `denoise_window` is to call after each step; None where nobody listens."""
+        if report.listener is None:
+            return None
+
+        def on_step(step: int, x0: torch.Tensor) -> None:
+            if self.setup.device.type == "cuda":
+                torch.cuda.synchronize(self.setup.device)  # else the step would be told before it is done
+            report("denoise", step, steps + 1, functools.partial(self.still, x0, given_latents))
+
+        return on_step
+
+    @torch.inference_mode()
+    def still(self, latent_BCTHW: torch.Tensor, given_latents: int = 0) -> np.ndarray | None:
+        """One frame per view, uint8 [V, H, W, 3], decoded from a window's latent, [1, C, V x T, H, W] times sigma_data.
+
+        It is the last frame of the first latent frame that was not given: only those up to it are decoded. With the
+        released tokenizer's design that is a twentieth of the arithmetic of a single view's whole decoding, and about a
+        tenth of six views'. None where the GPU's memory is too short even in tiles.
+        """
+        latents = 1 + given_latents
+        parts = latent_BCTHW.chunk(self.config.views, dim=2)
+        try:
+            # TorchScript optimises itself for the shapes that it meets; looking must not change what is made.
+            with torch.jit.optimized_execution(False):
+                return np.stack([self.decode_latent(part[:, :, :latents])[-1] for part in parts])
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return None
+
     def check_controls(
         self,
         controls: Mapping[str, np.ndarray],
@@ -141,11 +178,17 @@ class Reporter:
     def __init__(self, listener: Listener | None, windows: int) -> None:
         self.listener, self.windows, self.window, self.began = listener, windows, 0, time.perf_counter()
 
-    def __call__(self, stage: Literal["text", "encode", "denoise", "decode"], step: int, steps: int) -> None:
+    def __call__(
+        self,
+        stage: Literal["text", "encode", "denoise", "decode"],
+        step: int,
+        steps: int,
+        still: Still | None = None,
+    ) -> None:
         """Report."""
         if self.listener is not None:
             seconds = time.perf_counter() - self.began
-            self.listener(Progress(stage, step, steps, self.window, self.windows, seconds))
+            self.listener(Progress(stage, step, steps, self.window, self.windows, seconds, still))
 
 
 def reset_peak(device: torch.device) -> None:

@@ -61,8 +61,12 @@ class Tokenizer:
 
     @torch.inference_mode()
     def decode(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
-        """A normalised latent [1, C, t, h, w] to one chunk of frames, uint8 [T, H, W, 3]; values are truncated."""
-        latent = latent_BCTHW * self.std + self.mean
+        """A normalised latent [1, C, t, h, w] to frames, uint8 [T, H, W, 3]; values are truncated.
+
+        It is that of one chunk or of a chunk's first latent frames.
+        """
+        frames = latent_BCTHW.shape[2]
+        latent = latent_BCTHW * self.std[:, :, :frames] + self.mean[:, :, :frames]
         decoded = self._tiled(lambda part: self.decoder(part.to(self.dtype)).float(), latent, 1, SPATIAL, SPATIAL)
         pixels = ((decoded.clamp(-1, 1) + 1) / 2 * 255).to(torch.uint8)
         return pixels[0].permute(1, 2, 3, 0).cpu().numpy()

@@ -20,6 +20,11 @@ def multi_view_starts(frames: int, window: int, given: int) -> list[int]:
     return [*range(0, last, window - given), last]
 
 
+def latents_of(frames: int) -> int:
+    """Latent frames that a window's first so many pixel frames make."""
+    return 0 if frames == 0 else 1 + (frames - 1) // 8
+
+
 def cut_window(frames_THWC: np.ndarray, start: int, window: int) -> np.ndarray:
     """Frames start .. start + window; where the video ends, its last frame stands still."""
     part = frames_THWC[start : start + window]
