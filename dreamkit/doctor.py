@@ -81,8 +81,9 @@ class Report:
     def _repr_html_(self) -> str:
         parts = []
         for head, *rows in self._tables():
-            top = "".join(f'<th style="text-align:left">{html.escape(cell)}</th>' for cell in head)
-            styles = ["overflow-wrap:anywhere", "white-space:nowrap", *["overflow-wrap:anywhere"] * 2]
+            top = "".join(f'<th style="text-align:left;white-space:nowrap">{html.escape(cell)}</th>' for cell in head)
+            broken = "overflow-wrap:anywhere;word-break:keep-all"  # a Chinese word is not torn apart, a long path is
+            styles = [broken, "white-space:nowrap", broken, broken]
             body = "".join(
                 "<tr>"
                 + "".join(

@@ -116,7 +116,8 @@ class DownloadPlan:
     def _repr_html_(self) -> str:
         if not self.access:
             return f"<p>{html.escape(str(self))}</p>"
-        head = "".join(f"<th>{name}</th>" for name in ("repository", "access", "licence", "files here", "to fetch"))
+        names = ("repository", "access", "licence", "files here", "to fetch")
+        head = "".join(f'<th style="text-align:left">{name}</th>' for name in names)
         body = ""
         for access, row in zip(self.access, self.rows(), strict=True):
             link = f'<a href="{html.escape(access.page)}" target="_blank">{html.escape(row[0])}</a>'

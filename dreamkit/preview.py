@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,4 +32,7 @@ def preview(path: Path, width: int = 640) -> HTML:
 def _player(data: str, path: Path, info: VideoInfo, width: int) -> str:
     attributes: dict[str, Any] = {"src": f"data:video/mp4;base64,{data}", "width": width}
     filled = " ".join(f'{name}="{value}"' for name, value in attributes.items())
-    return f"<figure><video controls loop muted {filled}></video><figcaption>{path}: {info}</figcaption></figure>"
+    return (
+        f'<figure style="margin:0"><video controls loop muted {filled} style="max-width:100%"></video>'
+        f"<figcaption>{html.escape(str(path))}: {info}</figcaption></figure>"
+    )

@@ -19,6 +19,48 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 REPO = Path(__file__).resolve().parents[2]
 TOKEN = "review-test"
+IDLE = "document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')"
+DONE = f"{IDLE} && ![...document.querySelectorAll('.jp-InputPrompt')].some((node) => node.textContent.includes('*'))"
+BOXES = (
+    ".jp-OutputArea-output, .jp-OutputArea-output .widget-box, .jp-RenderedMarkdown, .cm-scroller, "
+    ".jp-WindowedPanel-outer"
+)
+SPILT = (
+    f"[...document.querySelectorAll('{BOXES}')].filter((node) => getComputedStyle(node).overflowX !== 'visible' && "
+    "node.scrollWidth > node.clientWidth + 2).map((node) => node.textContent.slice(0, 80))"
+)
+# Error outputs have had both names.
+ERRORS = (
+    "[...document.querySelectorAll('.jp-RenderedText')].filter((node) => "
+    "/(stderr|error)$/.test(node.dataset.mimeType)).map((node) => node.textContent)"
+)
+# Texts of outputs and explanations whose contrast with what lies behind them is below WCAG's 4.5 to 1.
+FAINT = """
+const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
+const linear = (v) => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+const light = (rgb) => rgb.slice(0, 3).reduce((sum, v, k) => sum + linear(v) * [0.2126, 0.7152, 0.0722][k], 0);
+const over = (top, below) => top.slice(0, 3).map((v, k) => v * (top[3] ?? 1) + below[k] * (1 - (top[3] ?? 1)));
+const behind = (node) => {
+  const layers = [];
+  for (; node; node = node.parentElement) layers.push(numbers(getComputedStyle(node).backgroundColor));
+  return layers.reduceRight((below, top) => over(top, below), [255, 255, 255]);
+};
+const found = [];
+for (const root of document.querySelectorAll('.jp-OutputArea-output, .jp-RenderedMarkdown')) {
+  const walk = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const [node, text] = [walk.currentNode.parentElement, walk.currentNode.textContent.trim()];
+    const box = node.getBoundingClientRect();
+    if (!text || !box.width || !box.height || node.closest('style, script, video')) continue;
+    if (getComputedStyle(node).visibility === 'hidden') continue;
+    const back = behind(node);
+    const [a, b] = [light(over(numbers(getComputedStyle(node).color), back)), light(back)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(ratio.toFixed(1) + ' ' + text.slice(0, 60));
+  }
+}
+return found;
+"""
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -92,6 +134,8 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     )
+    # JupyterLab follows the focus to know which notebook is meant; a page without a window may have none.
+    page.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     try:
         yield page
     except BaseException:
@@ -106,9 +150,22 @@ def wait(page: webdriver.Chrome, condition: str, seconds: float = 60) -> None:
     WebDriverWait(page, seconds, 0.1).until(lambda page: page.execute_script(f"return Boolean({condition})"), condition)
 
 
+def run_all(page: webdriver.Chrome, url: str, name: str) -> None:
+    """Open a notebook and run all its cells by the menu; returns when the kernel has the run before it."""
+    page.get(f"{url}/lab/tree/notebooks/{name}.ipynb?token={TOKEN}&reset")
+    wait(page, f"document.querySelector('.jp-Notebook .jp-Cell') && {IDLE}", 90)
+    wait(page, "document.querySelector('#jp-main-statusbar').textContent.includes('| Idle')")
+    menu(page, "Run", "Run All Cells")  # before the kernel is idle this would be lost
+
+
 def menu(page: webdriver.Chrome, name: str, entry: str) -> None:
     """Click an entry of the menu bar."""
     page.find_element(By.XPATH, f"//li[contains(@class,'lm-MenuBar-item')][normalize-space()='{name}']").click()
+    menu_entry(page, entry)
+
+
+def menu_entry(page: webdriver.Chrome, entry: str) -> None:
+    """Click an entry of the menu that is open."""
     xpath = f"//li[contains(@class,'lm-Menu-item')]//div[starts-with(normalize-space(),'{entry}')]"
     WebDriverWait(page, 10, 0.1).until(lambda page: page.find_elements(By.XPATH, xpath))[0].click()
 
@@ -120,3 +177,36 @@ def set_theme(root: Path, name: str) -> None:
     (folder / "themes.jupyterlab-settings").write_text(f'{{"theme": "{name}"}}')
     news = folder / "notification.jupyterlab-settings"
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+
+
+def show_every_cell(root: Path) -> None:
+    """Keep cells that are out of sight in the page; else they are not there to be looked at."""
+    folder = root / ".settings" / "@jupyterlab" / "notebook-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+
+
+def assert_readable(page: webdriver.Chrome) -> None:
+    """Nothing is wider than its place, and no text is fainter than it may be."""
+    assert page.execute_script(f"return {SPILT}") == []
+    assert page.execute_script(FAINT) == []
+
+
+def shot(page: webdriver.Chrome, name: str, root: Path) -> None:
+    """A picture of the whole notebook, kept in the folder DREAMKIT_SCREENSHOTS where that is set."""
+    folder = Path(os.environ.get("DREAMKIT_SCREENSHOTS", root))
+    page.execute_script("document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollTop = 0")
+    tall = page.execute_script("return document.querySelector('.jp-Notebook .jp-WindowedPanel-inner').scrollHeight")
+    for height in (tall + 160, 800):
+        metrics = {"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        if height > 800:
+            time.sleep(0.5)
+            page.save_screenshot(str(folder / f"{name}.png"))
+
+
+def switch_theme(page: webdriver.Chrome, name: str) -> None:
+    """By the menu, in the page as it stands."""
+    menu(page, "Settings", "Theme")
+    menu_entry(page, name)
+    wait(page, f"document.body.dataset.jpThemeName === '{name}'")

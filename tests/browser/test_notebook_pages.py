@@ -10,21 +10,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lab import REPO, TOKEN, chromium, jupyter, menu, set_theme, wait
+from lab import DONE, ERRORS, REPO, assert_readable, chromium, jupyter, run_all, set_theme, show_every_cell, wait
 from selenium.webdriver.common.by import By
 
 from dreamkit import captions
 from dreamkit.tinyworld.samples import CURVE, write_condition_clip
 from dreamkit.workspace import Workspace
 
-IDLE = "document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')"
-DONE = f"{IDLE} && ![...document.querySelectorAll('.jp-InputPrompt')].some((node) => node.textContent.includes('*'))"
-BOXES = ".jp-OutputArea-output, .jp-OutputArea-output .widget-box"
-SPILT = (
-    f"[...document.querySelectorAll('{BOXES}')].filter((node) => getComputedStyle(node).overflowX !== 'visible' && "
-    "node.scrollWidth > node.clientWidth + 2).map((node) => node.textContent.slice(0, 80))"
-)
-ERRORS = "[...document.querySelectorAll('.jp-RenderedText[data-mime-type=\"application/vnd.jupyter.stderr\"]')].length"
 EDITOR = ".jp-OutputArea-output .widget-textarea textarea"
 
 
@@ -39,25 +31,19 @@ def lab(request, tmp_path_factory):
     for name in ("02_captions", "03_styles"):
         shutil.copy(REPO / "notebooks" / f"{name}.ipynb", root / "notebooks")
     set_theme(root, request.param)
-    whole = root / ".settings" / "@jupyterlab" / "notebook-extension"
-    whole.mkdir(parents=True)
-    # Else cells out of sight are not in the page at all.
-    (whole / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    show_every_cell(root)
     with jupyter(root) as url, chromium(root / "profile") as page:
         yield root, url, page, request.param.split()[-1].lower()
 
 
-def run_all(lab, name: str):
-    """Open a notebook and run it by the menu; then it shows no error and nothing spills out of the page."""
+def run(lab, name: str):
+    """Open a notebook and run it by the menu; then it shows no error and can be read."""
     root, url, page, theme = lab
-    page.get(f"{url}/lab/tree/notebooks/{name}.ipynb?token={TOKEN}&reset")
-    wait(page, f"document.querySelector('.jp-Notebook .jp-Cell') && {IDLE}", 90)
-    wait(page, "document.querySelector('#jp-main-statusbar').textContent.includes('| Idle')")
-    menu(page, "Run", "Run All Cells")  # before the kernel is idle this would be lost
+    run_all(page, url, name)
     wait(page, f"document.querySelector('{EDITOR}')", 90)
     wait(page, DONE, 90)
-    assert page.execute_script(f"return {ERRORS}") == 0
-    assert page.execute_script(f"return {SPILT}") == []
+    assert page.execute_script(f"return {ERRORS}") == []
+    assert_readable(page)
     page.execute_script(f"document.querySelector('{EDITOR}').scrollIntoView({{block: 'center'}})")
     if folder := os.environ.get("DREAMKIT_SCREENSHOTS"):
         page.save_screenshot(str(Path(folder) / f"{name}_{theme}.png"))
@@ -65,7 +51,7 @@ def run_all(lab, name: str):
 
 
 def test_a_caption_is_typed_checked_and_saved(lab):
-    page, ws = run_all(lab, "02_captions")
+    page, ws = run(lab, "02_captions")
     before = captions.read(ws.captions, CURVE)["Original"]
     text = page.find_element(By.CSS_SELECTOR, EDITOR)
     text.send_keys(" Snow falls.")
@@ -79,7 +65,7 @@ def test_a_caption_is_typed_checked_and_saved(lab):
 
 
 def test_eight_styles_stand_side_by_side(lab):
-    page, ws = run_all(lab, "03_styles")
+    page, ws = run(lab, "03_styles")
     assert list(captions.read(ws.captions, CURVE)) == list(captions.STYLES)
     assert page.execute_script("return document.querySelectorAll('.jp-OutputArea-output ins').length") > 7
     tops = page.execute_script(
