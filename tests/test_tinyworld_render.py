@@ -16,6 +16,7 @@ from dreamkit.review.style_agreement import light_of
 from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld import show
 from dreamkit.tinyworld.looks import STYLES, look_of
+from dreamkit.tinyworld.overlap import colour_difference, shared_pixels
 from dreamkit.tinyworld.render import DRAWN, conditions, rays, render
 from dreamkit.tinyworld.scene import make_scene, write_clip
 from dreamkit.tinyworld.stage import build_stage
@@ -129,22 +130,24 @@ def test_front_and_cross_cameras_see_the_same_colours(scenes):
     names, differences = ("front_wide_120fov", "cross_left_120fov", "cross_right_120fov"), []
     for scene, stage in scenes:
         seen = render(scene, "Sunny", names, SMALL, [0], stage=stage)
-        colour, distance = seen.colour[:, 0].float().numpy(), seen.distance[:, 0].numpy()
-        ray = rays(scene, names, SMALL, 2)[0, 1::2, 1::2]
-        still = seen.still[0, 0].numpy() & (distance[0] < 40)
+        colour, distance, still = (values[:, 0].numpy() for values in (seen.colour, seen.distance, seen.still))
         for other in (1, 2):
-            move = np.linalg.inv(scene.camera_poses(names[other])[0]) @ scene.camera_poses(names[0])[0]
-            points = (ray * distance[0][..., None])[still] @ move[:3, :3].T + move[:3, 3]
-            away = np.linalg.norm(points, axis=1)
-            pixels = scene.lenses[names[other]].scaled_to(*DRAWN).project(points)
-            column, row = ((pixels + 0.5) * np.array(SMALL[::-1]) / DRAWN - 0.5).round().astype(int).T
-            ok = (points[:, 2] > 0.4 * away) & (row >= 0) & (row < SMALL[0]) & (column >= 0) & (column < SMALL[1])
-            row, column, away, mine = row[ok], column[ok], away[ok], colour[0][still][ok]
-            open_view = np.abs(distance[other][row, column] - away) < 0.05 * away
-            theirs = colour[other][row, column]
-            assert open_view.sum() > 200
-            differences.append(np.abs(mine - theirs)[open_view].mean() / mine[open_view].mean())
+            distances = (distance[0], distance[other])
+            pairs = shared_pixels(scene, (names[0], names[other]), SMALL, 0, still[0], distances)
+            assert len(pairs.mine) > 200
+            differences.append(colour_difference(colour[0], colour[other], pairs))
+            flipped = colour_difference(colour[0], colour[other][::-1], pairs)
+            assert flipped > 2 * differences[-1]
     assert np.mean(differences) < 0.08, differences
+
+
+def test_cameras_that_share_nothing_have_no_difference(scenes):
+    scene, stage = scenes[0]
+    names = ("front_wide_120fov", "rear_tele_30fov")
+    seen = render(scene, "Sunny", names, SMALL, [0], stage=stage)
+    colour, distance = seen.colour[:, 0].numpy(), seen.distance[:, 0].numpy()
+    pairs = shared_pixels(scene, names, SMALL, 0, seen.still[0, 0].numpy(), (distance[0], distance[1]))
+    assert len(pairs.mine) == 0 and np.isnan(colour_difference(colour[0], colour[1], pairs))
 
 
 @pytest.mark.parametrize("style", ["Night", "Rainy", "Snowy", "Sunny"])
