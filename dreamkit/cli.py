@@ -145,7 +145,7 @@ def check(
         raise typer.Exit(1)
 
 
-bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
+bench = typer.Typer(no_args_is_help=True, help="Measure speed, and the tiny bundle, on this machine.")
 app.add_typer(bench, name="bench")
 
 
@@ -169,6 +169,14 @@ def bench_render(
 def bench_transfer(context: typer.Context) -> None:
     """Time the world model with random weights: forward, block, write, load. `-- --help` lists the options."""
     from dreamkit.transfer.bench import main as run_bench
+
+    run_bench(context.args)
+
+
+@bench.command("tiny", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench_tiny(context: typer.Context) -> None:
+    """Measure the tiny bundle: does it follow map and caption, do views agree, how long. `-- --help` lists options."""
+    from dreamkit.tinyworld.figures_command import main as run_bench
 
     run_bench(context.args)
 

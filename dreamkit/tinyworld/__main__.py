@@ -5,6 +5,7 @@ python -m dreamkit.tinyworld clip FOLDER SEED    the scene of a seed as an RDS-H
 python -m dreamkit.tinyworld samples FOLDER      the two sample clips, as they stand in dreamkit/tiny/clips
 python -m dreamkit.tinyworld sheet FILE.png SEED the eight styles of a scene in six views
 python -m dreamkit.tinyworld speed               frames a second on this machine
+python -m dreamkit.tinyworld figures ...         what the bundle is judged by; --help lists the options
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ def main(arguments: list[str]) -> int:
             from dreamkit.tinyworld.show import speed
 
             speed()
+        case ["figures", *options]:
+            from dreamkit.tinyworld.figures_command import main as measure
+
+            return measure(options)
         case _:
             print(__doc__)
             return 2
