@@ -49,6 +49,9 @@ class Painter:
     def fingerprint(self):
         return self._fingerprint
 
+    def encode(self, captions):
+        pass
+
     def front(self, caption, condition, seed, weight=None):
         self.calls.append(("front", seed, weight))
         made = true(_number(condition[None], False), "Night" if " night" in caption else "Sunny", False)[0]

@@ -161,6 +161,7 @@ def measure(
                 drawn.ask(scene_seed(plan.seed, near), six)
         mine = [(style, kind) for of, style, kind in todo if of == number]
         scene = HeldOut(scene_seed(plan.seed, number), sizes, plan.every, models.device)
+        models.encode({style: scene.captions[style] for style in dict.fromkeys(style for style, _ in mine)})
         for style in dict.fromkeys(style for style, _ in mine):
             kinds = [kind for of, kind in mine if of == style]
             following = scene_seed(plan.seed, number + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.files import sha256
 from dreamkit.tinyworld.heldout import Sizes
 from dreamkit.transfer import folders
-from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 
 _DEMO = Path(__file__).parents[2] / "params" / "demo"
 _FILES = (("", "04_single_view.yaml"), ("six_", "05_multi_view.yaml"))
@@ -114,6 +114,13 @@ class Models:
         names = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".txt")
         told = "".join(f"{path.relative_to(self.folder).as_posix()} {sha256(path)}\n" for path in names)
         return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    def encode(self, captions: Mapping[str, str]) -> None:
+        """Encode the prompts of captions by style now, in one load of each text encoder, as a run does."""
+        self.single.encode_prompts([*captions.values(), self.settings.negative_prompt or NEGATIVE_PROMPT])
+        self.multi.encode_prompts(
+            [prompt for style, caption in captions.items() for prompt in self._prompts(caption, style)]
+        )
 
     def front(
         self, caption: str, condition: np.ndarray, seed: int, weight: float | None = None
