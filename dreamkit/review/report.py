@@ -61,9 +61,14 @@ def chosen(workspace: Workspace, params: ReviewParams) -> list[Video]:
     """The videos that the parameters ask for.
 
     Raises:
-        DreamkitError: a clip or style that no video has.
+        DreamkitError: no video at all, or a clip or style that no video has.
     """
     found = find_videos(workspace)
+    if not found:
+        raise DreamkitError(
+            f"There is no video to review under {workspace.root}: single_view/ and multi_view/ hold none.",
+            "Make some with notebooks 04 and 05, or put your own there under the same names.",
+        )
     for asked, have, what in (
         (params.clips, {video.chunk.clip for video in found}, "clip"),
         (params.styles, {video.style for video in found}, "style"),
