@@ -1,8 +1,8 @@
 """Every repository and file that the kit's uses really need: where it is, its licence, its published MD5 sum.
 
 Sizes and sha256 sums are the hub's to say, when something is downloaded; none stands here.
-MD5 sums: nvidia-cosmos/cosmos-transfer1, scripts/download_checkpoints.py. Licences: that repository's README and the
-model cards; a data set's is on its page.
+MD5 sums: scripts/download_checkpoints.py of nvidia-cosmos/cosmos-transfer1, and of nvidia-cosmos/cosmos-predict2 for
+the guardrail's. Licences: the first one's README and the model cards; a data set's is on its page.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ ON_PAGE = "see its page"
 STYLES_MODEL = "Qwen/Qwen3-14B"
 RDS_HQ = "nvidia/PhysicalAI-Autonomous-Vehicle-Cosmos-Drive-Dreams"
 EXAMPLE = "nvidia/Cosmos-Transfer1-7B-Sample-AV-Data-Example"
+GUARDRAIL = "nvidia/Cosmos-Guardrail1"
+LLAMA_GUARD = "meta-llama/Llama-Guard-3-8B"
+_SIGLIP = "video_content_safety_filter/models--google--siglip-so400m-patch14-384"
 
 MODEL_USES = {
     "single_view": "the front video (notebook 04)",
     "multi_view": "the six views (notebook 05)",
     "styles": "captions into styles by a language model (notebook 03); the built-in rules need no file",
+    "guardrail": "NVIDIA's guardrail, for the original scripts: dreamkit does not run it",
 }
 DATA_USES = {
     "hdmap": "labels of RDS-HQ clips, to draw HDMap conditions from",
@@ -62,6 +66,15 @@ _MD5 = {
     f"{folders.TOKENIZER}/encoder.jit": "f5834d03645c379bc0f8ad14b9bc0299",
     f"{folders.TOKENIZER}/decoder.jit": "ff21a63ed817ffdbe4b6841111ec79a8",
     f"{folders.TEXT_ENCODER}/pytorch_model.bin": "f890878d8a162e0045a25196e27089a3",
+    f"{GUARDRAIL}/face_blur_filter/Resnet50_Final.pth": "bce939bc22d8cec91229716dd932e56e",
+    f"{GUARDRAIL}/video_content_safety_filter/safety_filter.pt": "b46dc2ad821fc3b0d946549d7ade19cf",
+    f"{GUARDRAIL}/{_SIGLIP}/snapshots/9fdffc58afc957d1a03a25b10dba0329ab15c2a3/model.safetensors": (
+        "f4c887e55e159f96453e18a1d6ca984f"
+    ),
+    f"{LLAMA_GUARD}/model-00001-of-00004.safetensors": "5748060ae47b335dc19263060c921a54",
+    f"{LLAMA_GUARD}/model-00002-of-00004.safetensors": "89e7dce10959cab81c0d09468a873f33",
+    f"{LLAMA_GUARD}/model-00003-of-00004.safetensors": "e7e5f50ecdb02a946d071373a52c01b8",
+    f"{LLAMA_GUARD}/model-00004-of-00004.safetensors": "a94c830cafe5e1d8d54ea2f83378b234",
 }
 
 
@@ -127,4 +140,22 @@ def repositories(uses: Sequence[str], controls: Sequence[str], long_videos: bool
         needed = ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors")
         welcome = ("generation_config.json", "*.index.json", "vocab.json", "merges.txt")
         wanted.append(Repository(STYLES_MODEL, needed, welcome, "Apache-2.0"))
+    if "guardrail" in uses:
+        wanted += _guardrail()
     return wanted
+
+
+def _guardrail() -> list[Repository]:
+    """What cosmos_transfer1/auxiliary/guardrail reads: word lists, a language model for prompts, two picture models.
+
+    The word lists and the picture encoder lie in folders, which are taken whole.
+    """
+    pictures = ("face_blur_filter/Resnet50_Final.pth", "video_content_safety_filter/safety_filter.pt")
+    lists = tuple(f"blocklist/{name}/*" for name in ("custom", "exact_match", "whitelist", "nltk_data"))
+    shards = tuple(f"model-{number:05}-of-00004.safetensors" for number in range(1, 5))
+    needed = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", *shards)
+    welcome = ("generation_config.json", "special_tokens_map.json")
+    return [
+        Repository(GUARDRAIL, (*pictures, *lists, f"{_SIGLIP}/*"), ("README.md",), NVIDIA),
+        Repository(LLAMA_GUARD, needed, welcome, "Meta Llama Community License"),
+    ]

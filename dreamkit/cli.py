@@ -86,7 +86,7 @@ def doctor(
 
 @app.command()
 def download(
-    models: list[str] = typer.Argument(None, metavar="[MODEL]...", help="single_view multi_view styles."),
+    models: list[str] = typer.Argument(None, metavar="[MODEL]...", help="single_view multi_view styles guardrail."),
     file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters, as for notebook 01_download."),
     parameter: list[str] = typer.Option([], "--parameter", "-p", help="KEY=VALUE, over the file's; repeat at will."),
     list_only: bool = typer.Option(False, "--list", help="Show what would be fetched, who may have it, and stop."),

@@ -109,7 +109,9 @@ def examine(p: SetupParams) -> Report:
         Verdict("tiny", YES if by_name["PyTorch"].state == "ok" else NO, "CPU or GPU, no download"),
         *(stage_verdict(stage, p, gpu) for stage in checkpoints.FOLDERS),
         styles_verdict(by_name["vLLM"]),
-        Verdict("guardrail", NO, "this version has none: look at prompts and videos yourself"),
+        Verdict(
+            "guardrail", NO, "this version runs none, whatever files are here: look at prompts and videos yourself"
+        ),
     ]
     return Report(tuple(checks), tuple(verdicts), settings(verdicts, by_name["Transformer Engine"]))
 

@@ -111,7 +111,7 @@ class DownloadPlan:
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
         lines = ["  ".join(f"{cell:<{widths[k]}}" for k, cell in enumerate(row)).rstrip() for row in rows]
         notes = [f"{item.state}: {item.name}" + (f" {item.note}" if item.note else "") for item in self._told()]
-        return "\n".join([f"Into {self.root}:", *lines, *notes])
+        return "\n".join([f"Into {self.root}:", *lines, *notes, *self._guardrail()])
 
     def _repr_html_(self) -> str:
         if not self.access:
@@ -124,11 +124,16 @@ class DownloadPlan:
             cells = "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row[1:])
             body += f'<tr><td style="text-align:left;overflow-wrap:anywhere">{link}</td>{cells}</tr>'
         notes = [f"{item.state}: {item.name} {item.note}" for item in self._told()]
-        rest = "".join(f"<li>{html.escape(line)}</li>" for line in (*notes, *self.refusals()))
+        rest = "".join(f"<li>{html.escape(line)}</li>" for line in (*notes, *self.refusals(), *self._guardrail()))
         return f"<p>Into {html.escape(str(self.root))}:</p><table><tr>{head}</tr>{body}</table><ul>{rest}</ul>"
 
     def _told(self) -> list[Item]:
         return [item for item in self.items if item.state in (WRONG, ELSEWHERE) or (item.state == HERE and item.note)]
+
+    def _guardrail(self) -> list[str]:
+        """That fetching the guardrail's files does not make it run."""
+        asked = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
+        return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if asked else []
 
     def refusals(self) -> list[str]:
         """One line for each repository that files are wanted from and that cannot be had."""

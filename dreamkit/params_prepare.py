@@ -51,7 +51,7 @@ class DownloadParams(NotebookParams):
     needs_workspace: ClassVar[bool] = False
 
     checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
-    models: list[str] = Field(["single_view", "multi_view"], description="single_view, multi_view, styles")
+    models: list[str] = Field(["single_view", "multi_view"], description="single_view, multi_view, styles, guardrail")
     controls: list[Literal["hdmap", "lidar"]] = Field(["hdmap"], min_length=1, description="hdmap, lidar or both")
     long_videos: bool = Field(True, description="also the files for six views of more than 57 frames")
     data: list[str] = Field([], description="hdmap, lidar, synthetic (of RDS-HQ), example")

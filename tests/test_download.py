@@ -303,6 +303,27 @@ def test_every_repository_is_wanted_once_and_autoencoder_never():
     assert amount(0) == "0 bytes"
 
 
+def test_guardrail_files_can_be_had_and_are_not_said_to_run(dreamkit, hub, tmp_path):
+    words = [f"blocklist/{name}/words" for name in ("custom", "exact_match", "whitelist", "nltk_data/corpora")]
+    encoder = "video_content_safety_filter/models--google--siglip-so400m-patch14-384/snapshots/1/config.json"
+    filters = ["face_blur_filter/Resnet50_Final.pth", "video_content_safety_filter/safety_filter.pt"]
+    own, llama = catalogue.repositories(["guardrail"], ["hdmap"], True)
+    assert own.choose([*words, encoder, *filters, "aegis/adapter.bin"]) == sorted([*words, encoder, *filters])
+    assert own.lacking([*words, encoder]) == filters
+    assert all(own.md5(file) for file in filters)
+    assert len([file for file in llama.needed if llama.md5(file)]) == 4
+    assert llama.choose(["original/consolidated.00.pth", "config.json"]) == ["config.json"]
+
+    for one, files in ((own, [*words, encoder, *filters]), (llama, llama.needed)):
+        hub.repositories[one.name] = {file: made_up(one.name + file, 4000) for file in files}
+    hub.gated = {own.name, llama.name}
+    code, out, err = dreamkit("download", "guardrail", "--list", HF_TOKEN="hf_known")
+    assert code == 0, err
+    assert "Meta Llama Community License" in out and "NVIDIA Open Model License" in out
+    assert out.count("licence to accept") == 2
+    assert "dreamkit does not run it" in out
+
+
 def test_the_notebook_fetches_the_same_and_keeps_no_token(dreamkit, hub, tmp_path):
     hub.gated, hub.accepted = {SINGLE}, {"hf_known"}
     pairs = ("-p", "models=[single_view]", "-p", "again=true")
