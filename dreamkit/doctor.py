@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dreamkit import catalogue, checkpoints, hub, machine
+from dreamkit import catalogue, checkpoints, gpu_memory, hub, machine
 from dreamkit.errors import DreamkitError
 from dreamkit.hub import Access
 from dreamkit.machine import GIB, Check
 from dreamkit.meter import amount
 from dreamkit.params_prepare import SetupParams
-from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE
 from dreamkit.workspace import from_home
 
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -162,7 +161,7 @@ def login_checks(access: Sequence[Access]) -> list[Check]:
 
 
 def stage_verdict(stage: str, p: SetupParams, gpu: Check) -> Verdict:
-    """Whether the 7B model of a stage runs here: GPU, bf16, room for the weights, files."""
+    """Whether the 7B model of a stage runs here: GPU, bf16, memory against what was measured, files."""
     if gpu.state != "ok":
         return Verdict(stage, NO, f"needs an NVIDIA GPU: {gpu.value}")
     import torch
@@ -170,28 +169,19 @@ def stage_verdict(stage: str, p: SetupParams, gpu: Check) -> Verdict:
     props = torch.cuda.get_device_properties(0)
     if (props.major, props.minor) < BF16_FROM:
         return Verdict(stage, NO, f"needs bf16, compute capability 8.0; this GPU has {props.major}.{props.minor}")
-    weights = weight_bytes(stage, len(p.controls))
-    told = f"weights {weights / GIB:.1f} GiB of {props.total_memory / GIB:.0f}, and room for the pictures"
-    if weights > props.total_memory:
+    need, here = gpu_memory.need(stage, len(p.controls)), props.total_memory
+    told = (
+        f"{need.forward / GIB:.1f} GiB at the peak of a forward, as measured on an H200; this GPU has {here / GIB:.1f}"
+    )
+    if here < need.forward:
         return Verdict(stage, NO, told)
     try:
         checkpoints.needed(stage, checkpoints.folder(p.checkpoints), p.controls, {})
     except DreamkitError as error:
         return Verdict(stage, NO, f"{error.message} Notebook 01 fetches them.")
+    if here < need.run:
+        return Verdict(stage, PARTLY, f"{told}, less than the {need.run / GIB:.1f} in which whole videos were made")
     return Verdict(stage, YES, told)
-
-
-def weight_bytes(stage: str, controls: int) -> int:
-    """Bytes of a stage's 7B denoiser and control branches in bf16, counted from their shapes."""
-    import torch
-
-    from dreamkit.transfer.control import ControlBranch
-    from dreamkit.transfer.dit import Denoiser
-
-    config = (COSMOS_7B_SINGLE if stage == "single_view" else COSMOS_7B_MULTI).denoiser
-    with torch.device("meta"):
-        base, branch = Denoiser(config), ControlBranch(config)
-    return 2 * sum(parameter.numel() for network in (base, *[branch] * controls) for parameter in network.parameters())
 
 
 def styles_verdict(vllm: Check) -> Verdict:
@@ -205,8 +195,10 @@ def styles_verdict(vllm: Check) -> Verdict:
 
 def settings(verdicts: Sequence[Verdict], engine: Check) -> dict[str, Any]:
     """The parameters that this machine should use."""
-    if any(one.capability in checkpoints.FOLDERS and one.verdict == YES for one in verdicts):
-        return {"preset": "exact", "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
+    stages = [one.verdict for one in verdicts if one.capability in checkpoints.FOLDERS and one.verdict != NO]
+    if stages:
+        told = {"preset": "exact", "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
+        return told | ({"offload": True} if PARTLY in stages else {})
     return {"preset": "exact", "checkpoints": checkpoints.TINY, "params": "params/demo"}
 
 

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from dreamkit import captions, checkpoints
+from dreamkit import captions, checkpoints, gpu_memory
 from dreamkit.errors import DreamkitError
 from dreamkit.machine import GIB
 from dreamkit.params_generate import Params
@@ -23,7 +23,7 @@ class Estimate:
         evaluations: of the model per window of a video.
         seconds: for all videos, or None where nothing tells.
         from_runs: how many earlier results it was read from.
-        peak_bytes: the largest GPU memory of those, or 0.
+        peak_bytes: the largest GPU memory of those; without any, what was measured for a forward of a 7B model; or 0.
         device: GPU's name, or cpu.
         free_bytes: free GPU memory now, or 0.
     """
@@ -43,7 +43,8 @@ class Estimate:
         else:
             lines.append(f"  time: about {clock(self.seconds)}, as {self.from_runs} earlier results here took")
         if self.free_bytes:
-            told = f"{self.peak_bytes / GIB:.1f} GiB at the peak of those" if self.peak_bytes else "need not known yet"
+            whose = "at the peak of those" if self.from_runs else "measured on an H200 for a forward"
+            told = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
             lines.append(f"  GPU memory: {told}, {self.free_bytes / GIB:.1f} GiB free now")
             if self.peak_bytes > self.free_bytes:
                 lines.append("  that is more than is free: set offload to true, or end what else uses the GPU")
@@ -58,6 +59,8 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     videos, evaluations = _videos(ws, p), p.num_steps + 1
     seconds = videos * evaluations * statistics.median(paces) if paces else None
     peak = max((record["pipeline"].get("peak_gpu_bytes", 0) for record in records), default=0)
+    if not records and free and p.checkpoints != checkpoints.TINY:
+        peak = round(gpu_memory.need(p.stage, len(p.controls)).forward)
     return Estimate(videos, evaluations, seconds, len(records), peak, device, free)
 
 

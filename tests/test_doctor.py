@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import put_checkpoints
 from test_download import dreamkit, hub  # noqa: F401 - fixtures
 
-from dreamkit import catalogue, doctor, machine
+from dreamkit import catalogue, doctor, gpu_memory, machine
 from dreamkit import hub as hubs
 from dreamkit.hub import Access, Remote
 from dreamkit.machine import Check
@@ -84,17 +85,35 @@ def test_stages_need_a_gpu_bf16_memory_and_files(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
     gpu = Check("GPU", "ok", "one")
     assert "needs bf16" in doctor.stage_verdict("single_view", p, gpu).why
-    Props.major, Props.minor, Props.total_memory = 9, 0, 8 * 2**30
+    Props.major, Props.minor, Props.total_memory = 9, 0, 16 * 2**30  # more than the weights, less than a forward
     assert doctor.stage_verdict("single_view", p, gpu).verdict == "no"
-    assert "of 8" in doctor.stage_verdict("single_view", p, gpu).why
+    assert "20.7 GiB at the peak of a forward" in doctor.stage_verdict("single_view", p, gpu).why
+    assert "this GPU has 16.0" in doctor.stage_verdict("single_view", p, gpu).why
     Props.total_memory = 80 * 2**30
     assert "Notebook 01 fetches them" in doctor.stage_verdict("single_view", p, gpu).why
 
 
-def test_weights_are_counted_from_the_shapes():
-    one, two = (doctor.weight_bytes("single_view", controls) for controls in (1, 2))
-    assert 14e9 < one < 20e9
-    assert one < two < 1.2 * one
+@pytest.mark.parametrize(
+    ("gib", "single", "multi"), [(16, "no", "no"), (23.5, "partly", "no"), (24, "yes", "no"), (40, "yes", "yes")]
+)
+def test_memory_is_held_against_what_was_measured(monkeypatch, tmp_path, gib, single, multi):
+    class Props:
+        major, minor, total_memory = 9, 0, gib * 2**30
+
+    monkeypatch.chdir(tmp_path)
+    put_checkpoints(tmp_path / "checkpoints")
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
+    gpu, engine = Check("GPU", "ok", "one"), Check("Transformer Engine", "ok", "2")
+    verdicts = [doctor.stage_verdict(stage, SetupParams(), gpu) for stage in ("single_view", "multi_view")]
+    assert [one.verdict for one in verdicts] == [single, multi]
+    assert doctor.settings(verdicts, engine).get("offload", False) == (single == "partly")
+    assert (doctor.settings(verdicts, engine)["params"] == "params/demo") == (single == "no")
+
+
+def test_a_second_control_needs_its_branch_on_top():
+    one, two = (gpu_memory.need("multi_view", controls) for controls in (1, 2))
+    assert two.forward - one.forward == two.run - one.run == gpu_memory.branch_bytes("multi_view")
+    assert 1e9 < gpu_memory.branch_bytes("multi_view") < 3e9
 
 
 @pytest.mark.parametrize(
