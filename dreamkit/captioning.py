@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
 import logging
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dreamkit import captions, video
+from dreamkit import captions, drafter, video
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest, read_text
+from dreamkit.jpeg import data_url, jpeg
 from dreamkit.params_prepare import CaptionParams
 from dreamkit.progress import logging_to
-from dreamkit.review.previews import jpeg
 from dreamkit.styles.checks import T5_TOKENS, estimated_tokens, language_problem, token_counter
 from dreamkit.styles.words import contradictions, read_state
 from dreamkit.transfer.folders import CONTROLS
@@ -30,13 +26,6 @@ from dreamkit.workspace import Chunk, Workspace, from_home, listed_clips
 log = logging.getLogger(__name__)
 Counter = Callable[[str], int]
 PICTURE_WIDTH = 240
-DRAFT_FRAMES, DRAFT_WIDTH, DRAFT_SECONDS = 6, 640, 300.0
-QUESTION = (
-    "These pictures are moments of one driving video, in order of time, seen by the front camera of a car. Describe it "
-    "in four to eight plain English sentences: the road and its lanes, what the car does, the other road users with "
-    "number, kind, colour and movement, buildings, trees and signs, weather, light and time of day. Begin with "
-    '"The video". No lists, no guesses about what cannot be seen.'
-)
 
 
 def problems(caption: str, count: Counter = estimated_tokens) -> list[str]:
@@ -147,11 +136,6 @@ def thumbnail(ws: Workspace, clip: str, width: int = PICTURE_WIDTH * 2) -> bytes
     return None
 
 
-def data_url(picture: bytes) -> str:
-    """A JPEG inside the page."""
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
-
-
 def save(ws: Workspace, clip: str, text: str) -> str:
     """Write `<clip>.txt`; returns what to tell the user.
 
@@ -242,7 +226,7 @@ def draft(ws: Workspace, p: CaptionParams) -> list[str]:
     written, faults = [], []
     for clip in asked:
         try:
-            text = ask(p.drafter, p.drafter_model, sheets(found[clip]))
+            text = drafter.ask(p.drafter, p.drafter_model, drafter.pictures(found[clip]))
             if found_faults := problems(text):
                 raise DreamkitError(f"The model's answer for {clip} cannot be used: {found_faults[0]}")
             log.info("%s: %s", clip, save(ws, clip, text))
@@ -258,49 +242,3 @@ def draft(ws: Workspace, p: CaptionParams) -> list[str]:
             "Write those yourself.",
         )
     return written
-
-
-def sheets(path: Path) -> list[bytes]:
-    """Pictures of a video, evenly spread, as JPEG."""
-    frames = video.read_video(path)
-    chosen = frames[np.linspace(0, len(frames) - 1, DRAFT_FRAMES).round().astype(int)]
-    height = round(frames.shape[1] * DRAFT_WIDTH / frames.shape[2] / 2) * 2
-    return [jpeg(frame) for frame in video.resize(chosen, height, DRAFT_WIDTH)]
-
-
-def ask(url: str, model: str, pictures: Sequence[bytes]) -> str:
-    """One description by a server's model; the server's first model where none is named.
-
-    Raises:
-        DreamkitError: the server cannot be reached, refuses, or answers nothing.
-    """
-    import httpx
-
-    base = url.rstrip("/")
-    key = os.environ.get("DREAMKIT_SERVER_KEY", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data_url(one)}} for one in pictures]
-    try:
-        with httpx.Client(headers=headers, timeout=DRAFT_SECONDS) as client:
-            name = model or client.get(f"{base}/models").raise_for_status().json()["data"][0]["id"]
-            body = {
-                "model": name,
-                "messages": [{"role": "user", "content": [*content, {"type": "text", "text": QUESTION}]}],
-                "temperature": 0.2,
-                "max_tokens": 400,
-            }
-            answer = client.post(f"{base}/chat/completions", json=body).raise_for_status().json()
-            text = answer["choices"][0]["message"]["content"]
-    except httpx.HTTPStatusError as error:
-        raise DreamkitError(
-            f"The drafting server {url} refused: {error.response.status_code} {error.response.text[:200]}",
-            "Check drafter_model, and DREAMKIT_SERVER_KEY where the server wants a key.",
-        ) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DreamkitError(
-            f"The drafting server {url} does not answer ({type(error).__name__}).",
-            "Start it (vllm serve <a vision-language model>), correct drafter, or leave it empty.",
-        ) from None
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise DreamkitError(f"The drafting server {url} answered something that is no chat completion.") from None
-    return " ".join(str(text).split())

@@ -6,144 +6,19 @@ when size and checksum are right.
 
 from __future__ import annotations
 
-import contextlib
-import html
-import json
-import logging
-import multiprocessing
-import os
 import shutil
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from dreamkit import catalogue, checkpoints, hub
-from dreamkit.catalogue import Repository
-from dreamkit.checksums import Finding, Verified
+from dreamkit import incoming
+from dreamkit.download_plan import ELSEWHERE, DownloadPlan, Item, plan
 from dreamkit.errors import DreamkitError
-from dreamkit.files import read_text
-from dreamkit.hub import Access, Remote
-from dreamkit.meter import Meter, amount
+from dreamkit.meter import amount
 from dreamkit.params_prepare import DownloadParams
 from dreamkit.progress import logging_to
-from dreamkit.workspace import Workspace, from_home
+from dreamkit.workspace import Workspace
 
-log = logging.getLogger(__name__)
-INCOMING = ".incoming"
-HERE, ELSEWHERE, WRONG, MISSING = "here", "found elsewhere", "wrong", "to fetch"
-TRIES = 2
-ADVICE = {
-    hub.TO_ACCEPT: "accept the licence on its page, logged in as the owner of your token",
-    hub.NO_TOKEN: "make a token with read permission at {endpoint}/settings/tokens, then run `hf auth login` or set"
-    " HF_TOKEN",
-    hub.BAD_TOKEN: "the hub does not know this token any more; run `hf auth login` again",
-    hub.NOT_FOUND: "it is private, or the mirror in HF_ENDPOINT does not have it",
-    hub.NO_ANSWER: "check the network and proxy; where {endpoint} cannot be reached, set HF_ENDPOINT to a mirror",
-    hub.OFFLINE: "unset HF_HUB_OFFLINE to fetch",
-}
-
-
-@dataclass(frozen=True)
-class Item:
-    """One file of a repository: where it belongs, what the hub says of it, and how it stands."""
-
-    repository: Repository
-    file: str
-    path: Path
-    remote: Remote | None
-    state: str
-    found: Path | None = None
-    note: str = ""
-
-    @property
-    def name(self) -> str:
-        """`owner/repository/file`."""
-        return f"{self.repository.name}/{self.file}"
-
-
-@dataclass(frozen=True)
-class DownloadPlan:
-    """What is there, what is to be fetched, and who may have it."""
-
-    root: Path
-    access: tuple[Access, ...]
-    items: tuple[Item, ...]
-    verified: Verified = field(repr=False)
-
-    @property
-    def todo(self) -> list[Item]:
-        """Files that are not right and in place."""
-        return [item for item in self.items if item.state != HERE]
-
-    @property
-    def to_fetch(self) -> list[Item]:
-        """Files that must come over the network."""
-        return [item for item in self.items if item.state in (MISSING, WRONG)]
-
-    def bytes(self, items: Sequence[Item]) -> int:
-        """How much they are, as far as the hub said."""
-        return sum(item.remote.size for item in items if item.remote)
-
-    def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Repository, access, licence, files in place, still to fetch: a row each."""
-        rows = []
-        for access in self.access:
-            mine = [item for item in self.items if item.repository == access.repository]
-            missing = [item for item in mine if item.state in (MISSING, WRONG)]
-            size = amount(self.bytes(missing)) if any(item.remote for item in missing) else "size unknown"
-            rows.append(
-                (
-                    access.repository.name,
-                    access.state + (f" ({access.detail})" if access.detail else ""),
-                    access.repository.licence,
-                    f"{len(mine) - len(missing)} of {len(mine)}",
-                    f"{len(missing)} files, {size}" if missing else "",
-                )
-            )
-        return rows
-
-    def __str__(self) -> str:
-        if not self.access:
-            return f"{self.root} has every file: nothing to download."
-        rows = [("repository", "access", "licence", "files here", "to fetch"), *self.rows()]
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        lines = ["  ".join(f"{cell:<{widths[k]}}" for k, cell in enumerate(row)).rstrip() for row in rows]
-        notes = [f"{item.state}: {item.name}" + (f" {item.note}" if item.note else "") for item in self._told()]
-        return "\n".join([f"Into {self.root}:", *lines, *notes, *self._guardrail()])
-
-    def _repr_html_(self) -> str:
-        if not self.access:
-            return f"<p>{html.escape(str(self))}</p>"
-        names = ("repository", "access", "licence", "files here", "to fetch")
-        head = "".join(f'<th style="text-align:left">{name}</th>' for name in names)
-        body = ""
-        for access, row in zip(self.access, self.rows(), strict=True):
-            link = f'<a href="{html.escape(access.page)}" target="_blank">{html.escape(row[0])}</a>'
-            cells = "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row[1:])
-            body += f'<tr><td style="text-align:left;overflow-wrap:anywhere">{link}</td>{cells}</tr>'
-        notes = [f"{item.state}: {item.name} {item.note}" for item in self._told()]
-        rest = "".join(f"<li>{html.escape(line)}</li>" for line in (*notes, *self.refusals(), *self._guardrail()))
-        return f"<p>Into {html.escape(str(self.root))}:</p><table><tr>{head}</tr>{body}</table><ul>{rest}</ul>"
-
-    def _told(self) -> list[Item]:
-        return [item for item in self.items if item.state in (WRONG, ELSEWHERE) or (item.state == HERE and item.note)]
-
-    def _guardrail(self) -> list[str]:
-        """That fetching the guardrail's files does not make it run."""
-        asked = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
-        return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if asked else []
-
-    def refusals(self) -> list[str]:
-        """One line for each repository that files are wanted from and that cannot be had."""
-        wanted = {item.repository.name for item in self.to_fetch}
-        lines = []
-        for access in self.access:
-            if not access.granted and (access.repository.name in wanted or not access.repository.needed):
-                advice = ADVICE[access.state].format(endpoint=hub.endpoint())
-                lines.append(f"{access.state}: {access.page} - {advice}")
-        return lines
+__all__ = ["DownloadPlan", "Outcome", "fetch", "plan"]
 
 
 @dataclass(frozen=True)
@@ -162,108 +37,6 @@ class Outcome:
         lines = [f"{len(self.fetched)} files fetched and checked ({size}), {self.kept} were there, in {self.root}."]
         lines += [f"  taken from {item.found}: {item.name}" for item in self.linked]
         return "\n".join(lines)
-
-
-def plan(p: DownloadParams) -> DownloadPlan:
-    """Ask the hub, look at the disk; fetches nothing.
-
-    Raises:
-        DreamkitError: a clip list that cannot be read, a clip or file that the hub does not have.
-    """
-    data_root = from_home(p.datasets)
-    if p.checkpoints == checkpoints.TINY:  # the kit brings it along
-        root, repositories = checkpoints.folder(checkpoints.TINY), []
-        for stage in set(p.models) & set(checkpoints.FOLDERS):
-            checkpoints.needed(stage, root, p.controls, {})
-    else:
-        root = from_home(p.checkpoints)
-        repositories = catalogue.repositories(p.models, p.controls, p.long_videos)
-    if set(p.data) - {"example"}:
-        repositories.append(Repository(catalogue.RDS_HQ, (), ("*",), catalogue.ON_PAGE, "dataset"))
-    if "example" in p.data:
-        repositories.append(Repository(catalogue.EXAMPLE, (), ("*",), catalogue.ON_PAGE, "dataset"))
-    parts = [part for part in p.data if part != "example"]
-    access = hub.look_all(repositories, read_clips(p.clips), parts)
-    verified = Verified(root, p.again)
-    items: list[Item] = []
-    with Meter("checking", 0) as meter:
-        for one in access:
-            items += _items(one, root, data_root, verified, meter)
-    verified.save()
-    return DownloadPlan(root, tuple(access), tuple(items), verified)
-
-
-def read_clips(clips: Sequence[str]) -> list[str]:
-    """Clip names; one that ends in .txt or .json is a file of them, a line each or a list.
-
-    Raises:
-        DreamkitError: a file that cannot be read, or holds something else.
-    """
-    names: list[str] = []
-    for clip in clips:
-        if not clip.endswith((".txt", ".json")):
-            names.append(clip)
-            continue
-        path = from_home(clip)
-        text = read_text(path, "clip list")
-        try:
-            listed = json.loads(text) if clip.endswith(".json") else text.split()
-        except json.JSONDecodeError as error:
-            raise DreamkitError(f"The clip list {path} is not valid JSON (line {error.lineno}).", "") from None
-        if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-            raise DreamkitError(f"The clip list {path} is no list of names.", 'Write ["clip", "clip"].')
-        names += listed
-    return list(dict.fromkeys(names))
-
-
-def _place(repository: Repository, root: Path, data_root: Path) -> Path:
-    if repository.kind == "model":
-        return root / repository.name
-    return data_root / ("rds_hq" if repository.name == catalogue.RDS_HQ else "example")
-
-
-def _items(access: Access, root: Path, data_root: Path, verified: Verified, meter: Meter) -> Iterator[Item]:
-    repository = access.repository
-    if access.granted:
-        files = repository.choose(list(access.files))
-        if lacking := repository.lacking(list(access.files)):
-            raise DreamkitError(
-                f"{access.page} has no {', '.join(lacking)}.",
-                "The repository changed, or the mirror in HF_ENDPOINT is not complete.",
-            )
-    else:  # what is here already may still be all that is needed
-        files = [file for file in repository.needed if "*" not in file]
-    folder = _place(repository, root, data_root)
-    for file in files:
-        remote = access.files.get(file)
-        yield _look(repository, file, folder / file, remote, root, verified, meter)
-
-
-def _look(
-    repository: Repository,
-    file: str,
-    path: Path,
-    remote: Remote | None,
-    root: Path,
-    verified: Verified,
-    meter: Meter,
-) -> Item:
-    def check(at: Path) -> Finding:
-        meter.grow(at.stat().st_size)
-        return verified.check(at, remote, repository.md5(file), meter.add)
-
-    wrong = ""
-    if path.is_file():
-        finding = check(path)
-        if not finding.problem:
-            return Item(repository, file, path, remote, HERE, note=finding.note)
-        wrong = finding.problem
-    if repository.kind == "model":
-        others = [from_home(checkpoints.UPSTREAM_FOLDER) / repository.name / file, hub.in_cache(repository, file)]
-        for other in others:
-            if other is not None and other.is_file() and other != path and not check(other).problem:
-                return Item(repository, file, path, remote, ELSEWHERE, other, f"at {other}")
-    return Item(repository, file, path, remote, WRONG if wrong else MISSING, note=wrong)
 
 
 def fetch(ws: Workspace, p: DownloadParams, todo: DownloadPlan) -> Outcome:
@@ -288,8 +61,8 @@ def _fetch(todo: DownloadPlan, workers: int) -> Outcome:
     _refuse_small_disk(todo)
     linked = [item for item in todo.todo if item.state == ELSEWHERE]
     for item in linked:
-        _take(item)
-    fetched, failed = _fetch_all(todo, todo.to_fetch, workers)
+        incoming.take(item)
+    fetched, failed = incoming.fetch_all(todo, todo.to_fetch, workers)
     todo.verified.save()
     if failed:
         lines = "\n  ".join(f"{item.name}: {why}" for item, why in failed)
@@ -303,135 +76,9 @@ def _fetch(todo: DownloadPlan, workers: int) -> Outcome:
 def _refuse_small_disk(todo: DownloadPlan) -> None:
     needed = todo.bytes(todo.to_fetch)
     place = next(folder for folder in (todo.root, *todo.root.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free + _incoming({_staging(item) for item in todo.to_fetch})
+    free = shutil.disk_usage(place).free + incoming.incoming_bytes({incoming.staging(item) for item in todo.to_fetch})
     if needed > free:
         raise DreamkitError(
             f"The disk of {todo.root} has {amount(free)} free; {amount(needed)} are to be fetched.",
             "Set checkpoints to a folder on a larger disk, or leave out what you do not need.",
         )
-
-
-def _take(item: Item) -> None:
-    """Put a file that lies elsewhere on this machine in place without a second copy, where the disk allows."""
-    assert item.found is not None
-    real = item.found.resolve()
-    partial = _staging(item) / item.file
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(real, partial)
-    except OSError:  # another disk, or one without hard links
-        partial.symlink_to(real)
-    item.path.parent.mkdir(parents=True, exist_ok=True)
-    partial.replace(item.path)
-
-
-def _staging(item: Item) -> Path:
-    """Where a repository's files come in; on the disk of the result, so that the last step is a rename."""
-    above = len(Path(item.file).parts) - 1
-    folder = item.path.parents[above]
-    return folder.parent / INCOMING / folder.name
-
-
-def _incoming(stagings: Iterable[Path]) -> int:
-    """Bytes of incomplete and unchecked files."""
-    total = 0
-    for folder in stagings:
-        for path in folder.rglob("*"):
-            with contextlib.suppress(OSError):  # it may be moved away just now
-                if path.is_file():
-                    total += path.stat().st_size
-    return total
-
-
-def _settle(item: Item, path: Path, verified: Verified) -> None:
-    """A checked file gets its final name; a wrong one that stood there goes only now."""
-    item.path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    path.replace(item.path)
-    verified.moved(path, item.path)
-
-
-@contextlib.contextmanager
-def _watched(stagings: set[Path], fetched: list[Item], meter: Meter) -> Iterator[None]:
-    """Tell the meter what has come, twice a second."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            meter.to(sum(item.remote.size for item in list(fetched) if item.remote) + _incoming(stagings))
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-@contextlib.contextmanager
-def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that fetch; unlike threads they end at once when the user interrupts."""
-    before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(number, mp_context=context, initializer=hub.quiet_worker)
-    try:
-        yield pool
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list[Item], list[tuple[Item, str]]]:
-    if not items:
-        return [], []
-    stagings = {_staging(item) for item in items}
-    fetched: list[Item] = []
-    failed: list[tuple[Item, str]] = []
-    revisions = {access.repository.name: access.revision for access in todo.access}
-    meter = Meter("fetching", todo.bytes(items))
-    with meter, _watched(stagings, fetched, meter), _workers(min(workers, len(items))) as pool:
-        waiting: dict[Future[tuple[str, str]], tuple[Item, int]] = {}
-
-        def ask(item: Item, attempt: int) -> None:
-            folder = _staging(item)
-            folder.mkdir(parents=True, exist_ok=True)
-            repository = item.repository
-            args = (repository.name, repository.kind, item.file, revisions[repository.name], str(folder), item.remote)
-            waiting[pool.submit(hub.fetch, *args)] = (item, attempt)
-
-        for item in items:
-            if item.state == WRONG:
-                log.warning("%s is wrong (%s) and is fetched again", item.path, item.note)
-            ask(item, 1)
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                item, attempt = waiting.pop(future)
-                path, problem = future.result()
-                if path:
-                    problem = todo.verified.check(Path(path), item.remote, item.repository.md5(item.file)).problem
-                if not problem:
-                    _settle(item, Path(path), todo.verified)
-                    fetched.append(item)
-                    todo.verified.save()
-                    log.info("%s: fetched and checked", item.name)
-                    continue
-                if path:
-                    Path(path).unlink()
-                log.warning("%s: %s%s", item.name, problem, "; once more" if attempt < TRIES else "")
-                if attempt < TRIES:
-                    ask(item, attempt + 1)
-                else:
-                    failed.append((item, problem))
-    if not failed:
-        for folder in stagings:
-            shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                folder.parent.rmdir()  # the last repository takes the empty folder along
-    return fetched, failed

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import time
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from dreamkit import progress
 from dreamkit.cameras import Rig
+from dreamkit.jpeg import data_url, jpeg
 from dreamkit.video import grid, resize
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 SHARE = 0.02
 """The most of a run's time that looking may take."""
 WIDTH = 720  # pixels of the picture, all columns together
-QUALITY = 80  # of the JPEG: some ten kB
 
 
 def wanted() -> bool:
@@ -56,10 +54,9 @@ class LiveStill:
     def _show(self, picture_hwc: np.ndarray, text: str) -> None:
         from IPython.display import HTML, display
 
-        data = base64.b64encode(jpeg(picture_hwc)).decode()
         height, width = picture_hwc.shape[:2]
         page = HTML(
-            f'<figure style="margin:0"><img src="data:image/jpeg;base64,{data}" width="{width}" height="{height}"'
+            f'<figure style="margin:0"><img src="{data_url(jpeg(picture_hwc))}" width="{width}" height="{height}"'
             f' alt="" style="max-width:100%;height:auto"><figcaption>{html.escape(text)}</figcaption></figure>'
         )
         if self._place is None:
@@ -80,8 +77,3 @@ def caption(label: str, told: Progress) -> str:
     """Which video, and how far it is."""
     window = f", window {told.window + 1} of {told.windows}" if told.windows > 1 else ""
     return f"{label} as it stands after step {told.step} of {told.steps}{window} · 实时预览"
-
-
-def jpeg(picture_hwc: np.ndarray) -> bytes:
-    """The bytes of a JPEG file of a picture, uint8 [H, W, 3]."""
-    return cv2.imencode(".jpg", picture_hwc[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fakes import put_clip
 
-from dreamkit import caption_page, captioning, captions, video
+from dreamkit import caption_page, captioning, captions, drafter, video
 from dreamkit.errors import DreamkitError
 from dreamkit.params_prepare import CaptionParams
 from dreamkit.workspace import Workspace
@@ -160,7 +160,7 @@ def test_drafts_from_real_videos(ws, server, tmp_path, monkeypatch):
     assert [entry.state for entry in table.entries] == ["good", "good"]
     (asked,) = server.asked
     assert asked["model"] == "seer"
-    assert len(asked["messages"][0]["content"]) == captioning.DRAFT_FRAMES + 1
+    assert len(asked["messages"][0]["content"]) == drafter.FRAMES + 1
     assert server.keys == ["Bearer secret-key"]
     assert "secret-key" not in (ws.root / "logs/captions.log").read_text()
     captioning.prepare(ws, p)

@@ -14,6 +14,7 @@ from stand_in_hub import Hub
 
 from dreamkit import catalogue, download
 from dreamkit.checksums import Verified
+from dreamkit.download_plan import DownloadPlan, Item, read_clips
 from dreamkit.errors import DreamkitError
 from dreamkit.hub import Remote
 from dreamkit.meter import amount
@@ -238,8 +239,8 @@ def test_clips_of_the_data_set(dreamkit, hub, tmp_path):
 
 def test_a_small_disk_is_said_before_the_first_byte(tmp_path, monkeypatch):
     repository = catalogue.repositories(["single_view"], ["hdmap"], True)[0]
-    item = download.Item(repository, "base_model.pt", tmp_path / "a/b/base_model.pt", Remote(10**15, None), "to fetch")
-    todo = download.DownloadPlan(tmp_path / "a", (), (item,), Verified(tmp_path))
+    item = Item(repository, "base_model.pt", tmp_path / "a/b/base_model.pt", Remote(10**15, None), "to fetch")
+    todo = DownloadPlan(tmp_path / "a", (), (item,), Verified(tmp_path))
     with pytest.raises(DreamkitError, match=r"1000000\.0 GB are to be fetched"):
         download._fetch(todo, 1)
     assert list(tmp_path.iterdir()) == []
@@ -255,13 +256,13 @@ def test_the_tiny_bundle_needs_no_download(tmp_path, monkeypatch):
 def test_clip_lists(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.json").write_text(json.dumps(["x", "y"]))
-    assert download.read_clips(["x", "a.json", "z"]) == ["x", "y", "z"]
+    assert read_clips(["x", "a.json", "z"]) == ["x", "y", "z"]
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(DreamkitError, match="not valid JSON"):
-        download.read_clips(["a.json"])
+        read_clips(["a.json"])
     (tmp_path / "a.json").write_text("{}")
     with pytest.raises(DreamkitError, match="no list of names"):
-        download.read_clips(["a.json"])
+        read_clips(["a.json"])
 
 
 def test_offline_the_published_md5_decides(tmp_path):

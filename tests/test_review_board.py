@@ -17,8 +17,8 @@ from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.params import ReviewParams
 from dreamkit.review import previews, report, verdicts
-from dreamkit.review.board import Review
 from dreamkit.review.library import find_videos
+from dreamkit.review.session import Review
 from dreamkit.workspace import Workspace
 
 SUNNY, NIGHT = "multi_view/drawn_0_Sunny", "multi_view/drawn_0_Night"

@@ -9,8 +9,8 @@ from review_workspace import make
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.files import write_json
-from dreamkit.review.board import Review
 from dreamkit.review.export import MARK, export
+from dreamkit.review.session import Review
 from dreamkit.workspace import Workspace
 
 KEY = "multi_view/drawn_0_Sunny"

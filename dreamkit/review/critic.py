@@ -7,7 +7,6 @@ nothing: verdicts stay with people, and how far it agrees with them is reported.
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import urllib.error
@@ -23,10 +22,11 @@ from tqdm.auto import tqdm
 
 from dreamkit.errors import DreamkitError
 from dreamkit.files import read_json, write_json
+from dreamkit.jpeg import data_url, jpeg
 from dreamkit.review.adherence import sample_frames
 from dreamkit.review.frames import read_small
 from dreamkit.review.library import Video
-from dreamkit.review.previews import contact_sheet, jpeg
+from dreamkit.review.previews import contact_sheet
 from dreamkit.review.verdicts import Verdict
 
 VERSION = 1  # raise it when the questions change: kept answers are then asked anew
@@ -91,8 +91,7 @@ def request_of(pictures: Sequence[bytes], prompt: str, model: str, votes: int) -
         "- realism: from 1 (clearly not a real recording) to 5 (could be one)."
     )
     content: list[dict[str, Any]] = [
-        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"}}
-        for picture in pictures
+        {"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in pictures
     ]
     schema = {"name": "answer", "strict": True, "schema": Answer.model_json_schema()}
     return {

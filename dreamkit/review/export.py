@@ -16,7 +16,7 @@ from dreamkit.review.measures import MEASURES
 from dreamkit.workspace import from_home
 
 if TYPE_CHECKING:
-    from dreamkit.review.board import Review
+    from dreamkit.review.session import Review
 
 MARK = "dreamkit_export.json"  # only a folder with it is ever replaced
 LICENCES = {

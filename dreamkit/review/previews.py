@@ -19,9 +19,9 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.files import replacing
+from dreamkit.jpeg import QUALITY, jpeg
 from dreamkit.review.frames import read_small, still
 
-QUALITY = 75
 THUMBNAIL_WIDTH = 192
 
 
@@ -33,14 +33,6 @@ class Stream:
     data: bytes
     fps: float
     problem: str = ""
-
-
-def jpeg(picture_hwc: np.ndarray, quality: int = QUALITY) -> bytes:
-    """Uint8 [H, W, 3] RGB as JPEG."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture_hwc, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise ValueError("OpenCV could not encode the picture")
-    return data.tobytes()
 
 
 def _cached(cache: Path, path: Path, what: str) -> Path:
