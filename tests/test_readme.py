@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from dreamkit import gpu_memory
 from dreamkit.cli import app
+from dreamkit.machine import GIB
 from dreamkit.params import ALIASES, MODELS
 
 REPO = Path(__file__).resolve().parents[1]
@@ -41,3 +43,19 @@ def test_both_languages_have_the_same_first_lines():
     first, tests = (re.findall(r"`(python3 -m venv [^`]*)`", text) for text in TEXTS.values())
     assert first == tests
     assert len(first) == 2
+
+
+def test_both_languages_have_the_same_tables_and_figures():
+    tables = [re.findall(r"(?:^\|.*\n)+", text, re.M) for text in TEXTS.values()]
+    assert [len(table.splitlines()) for table in tables[0]] == [len(table.splitlines()) for table in tables[1]]
+    for english, chinese in zip(*tables, strict=True):
+        options, theirs = (set(re.findall(r"`(-[^`]*|[a-z_]+: [^`]*)`", table)) for table in (english, chinese))
+        assert options == theirs
+        if "GiB" in english:
+            assert re.findall(r"\d+\.\d+", english) == re.findall(r"\d+\.\d+", chinese)
+
+
+def test_doctor_knows_the_measured_peaks():
+    for need in gpu_memory.MEASURED.values():
+        assert f"{need.forward / GIB:.1f} GiB a forward" in TEXTS["README.md"]
+        assert f"{need.run / GIB:g} GiB" in TEXTS["README.md"]
