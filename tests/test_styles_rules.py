@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,33 @@ def test_denied_words_contradict_only_where_the_style_asserts_them() -> None:
 def test_names_in_quotation_marks_stay() -> None:
     caption = 'A blue van waits under a sign that says "Sunny Day Foods". The sky is clear.'
     assert '"Sunny Day Foods"' in RULES.rewrite(caption, TABLE.style("Night"))
+
+
+@pytest.mark.parametrize(
+    ("caption", "kept"),
+    [
+        ("The video shows a street in a town that curves to the right on a clear day.", "curves to the right"),
+        ("The video shows a street in a town that curves to the left on a clear day.", "curves to the left"),
+        ("The car turns right at dusk. Two cars wait.", "turns right"),
+        ("A truck bears slightly right just before sunset, and a bus follows.", "bears slightly right"),
+        ("Cars make a hard right in the pouring rain.", "make a hard right"),
+        ("Roads lead off left and right in the thick fog.", "left and right"),
+        ("A van is parked on the right near the wet, dark road.", "on the right"),
+    ],
+)
+def test_directions_stay_when_the_time_or_weather_behind_them_goes(caption: str, kept: str) -> None:
+    for style in TABLE.choose():
+        for seed in range(4):
+            text = RULES.rewrite(caption, style, seed)
+            assert kept in text and check_rewrite(caption, text, style).passed, (style.name, text)
+
+
+def test_right_goes_with_the_hour_where_it_is_no_direction() -> None:
+    for caption in ("A bus stops right at sunset near a bridge.", "Right at sunset, a bus stops near a bridge."):
+        for style in TABLE.choose(["Night", "Sunny"]):
+            text = RULES.rewrite(caption, style)
+            assert "right" not in re.sub(r"(?i)bright", "", text.lower()) and "sunset" not in text, text
+            assert "bus stops" in text and "near a bridge" in text
 
 
 def test_what_weather_hid_is_told_when_its_sentence_goes() -> None:

@@ -23,7 +23,8 @@ def _of(name: str) -> str:
 def grammar() -> SimpleNamespace:
     """All patterns by name; every one of them ignores letter case.
 
-    prepositional   "under a clear sky", "in the middle of the night"; groups comma, prep
+    prepositional   "under a clear sky", "in the middle of the night"; groups comma, right, prep
+    direction       ends before a "right" that is a direction: "curves to the", "turns sharply"
     participial     "covered with snow", "are lit by lamps"; groups comma, be
     gear            "with umbrellas", "with their headlights on"
     attribute       "sunny, wet " before a noun; group and
@@ -52,8 +53,9 @@ def grammar() -> SimpleNamespace:
     noun_follows = rf"(?!(?:{functions}|makes?|gives?|casts?|falls?)\b)(?=[\w\"“'’-])"
     effects = _of("effects")
     patterns = {
-        "prepositional": rf"(?P<comma>,?\s*)(?<![\w-])(?:(?:just|shortly|late|early|right|only|sometime) )?"
+        "prepositional": rf"(?P<comma>,?\s*)(?<![\w-])(?:(?:just|shortly|late|early|(?P<right>right)|only|sometime) )?"
         rf"(?P<prep>{prepositions})\s+{phrase}{tail}",
+        "direction": rf"\b(?:{_of('before_right')})\s+$",
         "participial": r"(?P<comma>,?\s*)\b(?P<be>(?:is|are|was|were|appears?|remains?|stands?|lies?)\s+)?"
         rf"(?:(?:\w+ly|half|all|still)\s+)?(?:{_of('participles')})(?:\s+(?:up|over|out))?"
         rf"\s+(?:only\s+)?(?:in|by|with|from|under|against)\s+{phrase}{tail}",

@@ -177,15 +177,22 @@ class Cutter:
             if match["prep"].lower() in ("of", "to") and not match["comma"].strip():
                 # "a layer of snow", "changes to rain" hang on a word that would stay behind
                 return None
+            if match["right"] and grammar().direction.search(text[: match.start("right")]):
+                return match["comma"] + match["right"] + self._slot(match)
             comma = ", " if match["comma"].startswith(",") and text[match.end() : match.end() + 1] != "," else ""
             if match["comma"].startswith(",") and re.match(r"\s*[.;!?]", text[match.end() :]):
                 comma = ""
             if not text[: match.start()].strip(" ," + CUT):
                 return SLOT + (CUT if text[match.end() : match.end() + 1] in (",", "") else "")
-            of_state = grammar().time_or_weather.search(match.group()) and (comma or match["prep"].lower() in _STATE_IN)
-            return comma + (SLOT if of_state else CUT) + (" " if comma else "")
+            return comma + self._slot(match, bool(comma)) + (" " if comma else "")
 
         return self._replace(grammar().prepositional, text, mark)
+
+    @staticmethod
+    def _slot(match: re.Match[str], apart: bool = False) -> str:
+        """The mark for a phrase that goes: a style's words can follow only where it told the state of the scene."""
+        told = grammar().time_or_weather.search(match.group()) and (apart or match["prep"].lower() in _STATE_IN)
+        return SLOT if told else CUT
 
     def _attributes(self, text: str) -> str:
         first = True
