@@ -154,6 +154,65 @@ def test_points_of_a_car_that_is_gone_are_dropped(clip):
     assert [a - b >= 3000 for a, b in zip(*sizes, strict=True)] == [True, True, False, False, False]
 
 
+class Scattered:
+    """Sweeps of random points in memory."""
+
+    def __init__(self, rng, numbers):
+        self.frames = tuple(numbers)
+        self.made = {n: LidarFrame(rng.uniform(-30, 30, (4000, 3)).astype(np.float32), car_pose(n)) for n in numbers}
+
+    def load(self, frame):
+        return self.made[frame]
+
+
+def scattered_boxes(rng, frames):
+    """Big boxes in any attitude that overlap, come and go and stand still now and then; none in frames 12 to 14."""
+    rows = [(frame, str(track)) for frame in range(frames) for track in range(12) if not 12 <= frame < 15]
+    rows = [row for row, seen in zip(rows, rng.random(len(rows)) < 0.8, strict=True) if seen]
+    pose = np.tile(np.eye(4), (len(rows), 1, 1))
+    pose[:, :3, :3] = np.linalg.qr(rng.normal(size=(len(rows), 3, 3)))[0]
+    pose[:, :3, 3] = rng.uniform(-25, 25, (len(rows), 3)) + car_pose(0)[:3, 3]
+    size, moving = rng.uniform(2, 30, (len(rows), 3)), rng.random(len(rows)) < 0.8
+    number, track = zip(*rows, strict=True)
+    return Boxes(np.array(number), track, pose, size, moving, ("Car",) * len(rows))
+
+
+def carried_box_by_box(points, boxes, sweep, frame):
+    """The rule: boxes in row order, each acting on the points that lay in it before any was moved."""
+    now = {boxes.track[row]: row for row in np.flatnonzero(boxes.frame == frame)}
+    moved, kept, boxes_of = points.copy(), np.ones(len(points), bool), np.zeros(len(points), int)
+    for row in np.flatnonzero((boxes.frame == sweep) & boxes.moving) if sweep != frame else ():
+        to_box = np.linalg.inv(boxes.pose[row])
+        inside = (np.abs(points @ to_box[:3, :3].T + to_box[:3, 3]) <= boxes.size[row] * 0.6).all(1)
+        boxes_of += inside
+        if (target := now.get(boxes.track[row])) is None:
+            kept &= ~inside
+        else:
+            carry = boxes.pose[target] @ to_box
+            moved[inside] = moved[inside] @ carry[:3, :3].T + carry[:3, 3]
+    return moved[kept], boxes_of
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_points_are_carried_as_box_by_box(seed):
+    rng = np.random.default_rng(seed)
+    scattered, boxes = Scattered(rng, range(0, FRAMES, 3)), scattered_boxes(rng, FRAMES)
+    sweeps = lidar.Sweeps(scattered, boxes, FRAMES)
+    most = 0
+    for frame in range(6, FRAMES - 7):
+        around = np.clip(3 * np.round((frame + 3 * np.arange(-2, 3)) / 3).astype(int), 0, FRAMES - 1)
+        parts = sweeps.around(frame)
+        assert len(parts) == len(around)
+        for (found, _), number in zip(parts, around, strict=True):
+            sweep = scattered.load(number)
+            xyz = sweep.xyz[np.linalg.norm(sweep.xyz, axis=1) >= lidar.NEAREST_RETURN].astype(float)
+            world = xyz @ sweep.to_world[:3, :3].T + sweep.to_world[:3, 3]
+            expected, boxes_of = carried_box_by_box(world, boxes, number, frame)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-9)
+            most = max(most, boxes_of.max())
+    assert most >= 3
+
+
 def test_near_returns_are_dropped_and_the_ends_count_again(clip):
     sweeps = sweeps_of(clip)
     (points, count), *rest_of = sweeps.around(0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +31,21 @@ _REACH = 2
 _NEAR_PREFERENCE = 50.0
 
 
+@dataclass(frozen=True)
+class _Sweep:
+    """A decoded sweep, and which of its points lie in which moving boxes.
+
+    points: world points float64 [N, 3]; rows: those rows of the clip's boxes that hold points, [B]; to_box: world to
+    each of these boxes, float64 [B, 4, 4]; rounds: (points, boxes) as int64 indices into `points` and `rows`, [M] each:
+    every held point with its first box, then those that lie in a second one, too, and so on.
+    """
+
+    points: torch.Tensor
+    rows: np.ndarray
+    to_box: np.ndarray
+    rounds: tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+
 class Sweeps:
     """The world points seen around each frame of a clip; neighbouring frames share the decoded sweeps.
 
@@ -45,7 +61,7 @@ class Sweeps:
         self._frames = np.array([frame for frame in lidar.frames if frame < frame_count])
         if not len(self._frames):
             raise DreamkitError(f"{lidar.tar.path} has no sweep within the clip's {frame_count} frames")
-        self._world: OrderedDict[int, torch.Tensor] = OrderedDict()
+        self._decoded: OrderedDict[int, _Sweep] = OrderedDict()
 
     def around(self, frame: int) -> list[tuple[torch.Tensor, int]]:
         """World points float64 [N, 3] of each sweep used for a frame, and how often that sweep counts.
@@ -59,40 +75,65 @@ class Sweeps:
         used = Counter(int(self._frames[np.abs(self._frames - number).argmin()]) for number in wanted)
         return [(self._carried(sweep, frame), count) for sweep, count in used.items()]
 
-    def _points(self, sweep: int) -> torch.Tensor:
-        if sweep not in self._world:
-            loaded = self.lidar.load(sweep)
+    def _sweep(self, number: int) -> _Sweep:
+        if number not in self._decoded:
+            loaded = self.lidar.load(number)
             xyz = torch.from_numpy(loaded.xyz).to(self.device)
             xyz = xyz[torch.linalg.vector_norm(xyz, dim=1) >= NEAREST_RETURN].double()
             pose = torch.from_numpy(loaded.to_world).to(self.device)
-            self._world[sweep] = xyz @ pose[:3, :3].T + pose[:3, 3]
-            while len(self._world) > 2 * SWEEPS_EITHER_SIDE + 2:
-                self._world.popitem(last=False)
-        self._world.move_to_end(sweep)
-        return self._world[sweep]
+            rows = self._rows(number)
+            self._decoded[number] = _held(xyz @ pose[:3, :3].T + pose[:3, 3], self.boxes, rows[self.boxes.moving[rows]])
+            while len(self._decoded) > 2 * SWEEPS_EITHER_SIDE + 2:
+                self._decoded.popitem(last=False)
+        self._decoded.move_to_end(number)
+        return self._decoded[number]
 
-    def _rows(self, frame: int) -> range:
-        return range(*np.searchsorted(self.boxes.frame, [frame, frame + 1]))
+    def _rows(self, frame: int) -> np.ndarray:
+        return np.arange(*np.searchsorted(self.boxes.frame, [frame, frame + 1]))
 
-    def _carried(self, sweep: int, frame: int) -> torch.Tensor:
-        points = self._points(sweep)
-        if sweep == frame:
-            return points
+    def _carried(self, number: int, frame: int) -> torch.Tensor:
+        sweep = self._sweep(number)
+        if number == frame or not len(sweep.rows):
+            return sweep.points
         now = {self.boxes.track[row]: row for row in self._rows(frame)}
-        moved, kept = points.clone(), torch.ones(len(points), dtype=torch.bool, device=self.device)
-        for row in self._rows(sweep):
-            if not self.boxes.moving[row]:
-                continue
-            to_box = torch.from_numpy(np.linalg.inv(self.boxes.pose[row])).to(self.device)
-            half = torch.from_numpy(self.boxes.size[row] / 2 * BOX_SCALE).to(self.device)
-            inside = ((points @ to_box[:3, :3].T + to_box[:3, 3]).abs() <= half + 1e-6).all(1)
-            target = now.get(self.boxes.track[row])
-            if target is None:
-                kept &= ~inside
-            else:
-                carry = torch.from_numpy(self.boxes.pose[target]).to(self.device) @ to_box
-                moved[inside] = moved[inside] @ carry[:3, :3].T + carry[:3, 3]
+        # -1 where the box is gone; what it held moves to some place and is dropped below.
+        targets = np.array([now.get(self.boxes.track[row], -1) for row in sweep.rows])
+        carry = torch.from_numpy(self.boxes.pose[targets] @ sweep.to_box).to(self.device)
+        moved = sweep.points.clone()
+        for points, boxes in sweep.rounds:
+            by = carry[boxes]
+            moved[points] = (by[:, :3, :3] @ moved[points, :, None])[..., 0] + by[:, :3, 3]
+        if (targets >= 0).all():
+            return moved
+        gone, kept = torch.from_numpy(targets < 0).to(self.device), torch.ones_like(moved[:, 0], dtype=torch.bool)
+        for points, boxes in sweep.rounds:
+            kept[points] &= ~gone[boxes]
         return moved[kept]
+
+
+def _held(world: torch.Tensor, boxes: Boxes, rows: np.ndarray) -> _Sweep:
+    """Find the points [N, 3] in the enlarged boxes of some rows, each point's boxes in the order of the rows."""
+    pose, half = boxes.pose[rows], boxes.size[rows] / 2 * BOX_SCALE + 1e-6
+    to_box = np.linalg.inv(pose)
+    # What the box takes along x and y, with room for rounding, leaves few points for the test along its own axes.
+    reach = (np.abs(pose[:, :3, :3]) @ half[:, :, None])[..., 0] + 1e-3
+    low, high = (torch.from_numpy(pose[:, :2, 3] + side * reach[:, :2]).to(world.device) for side in (-1, 1))
+    x, y = world[:, :2].T.contiguous()
+    near = (x >= low[:, :1]) & (x <= high[:, :1]) & (y >= low[:, 1:]) & (y <= high[:, 1:])
+    box, point = near.nonzero().T
+    there, limit = (torch.from_numpy(part).to(world.device) for part in (to_box, half))
+    local = (there[box, :3, :3] @ world[point, :, None])[..., 0] + there[box, :3, 3]
+    inside = (local.abs() <= limit[box]).all(1)
+    point, order = point[inside].sort(stable=True)
+    held, box = box[inside][order].unique(return_inverse=True)
+    # How many boxes a point was found in before: 0 for its first one.
+    first = torch.searchsorted(point, point)
+    before = torch.arange(len(point), device=point.device) - first
+    rounds = tuple(
+        (point[before == turn], box[before == turn]) for turn in range(int(before.max()) + 1 if len(point) else 0)
+    )
+    chosen = held.cpu().numpy()
+    return _Sweep(world, rows[chosen], to_box[chosen], rounds)
 
 
 def splat(points: torch.Tensor, weight: torch.Tensor, camera: Camera, pose: np.ndarray) -> torch.Tensor:
