@@ -1,13 +1,12 @@
-"""A random tiny bundle in the released layout: every file of the 7B models, a few MB, weights that mean nothing.
+"""Checkpoint files in the released form, and a whole bundle of them with random weights, whose videos are noise.
 
-Its videos are noise. It exists so that the whole chain can be run, and loading be tested, before trained weights are at
-hand. The files carry the same names, wrappers and leftovers as the released ones.
+The random bundle has every file of the 7B models, at any size: loading and running are tested on it. Its files, like
+those of the trained tiny bundle, carry the names, wrappers and leftovers of the released ones.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 import math
 import shutil
 from pathlib import Path
@@ -17,17 +16,15 @@ import torch
 from torch import nn
 
 from dreamkit.errors import DreamkitError
+from dreamkit.tinyworld.vocabulary import write_vocabulary
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.names import released_name
-from dreamkit.transfer.torchscript import cache_folder, is_trusted, trust
+from dreamkit.transfer.torchscript import trust
 
-log = logging.getLogger("dreamkit")
-
-RANDOM_FOLDER = "tiny_random_2"  # the number goes up when the bundle's form changes
-NOTICE = "The tiny bundle has RANDOM weights for now: its videos are noise, whatever the caption and the map say."
+NOTICE = "This bundle has RANDOM weights: its videos are noise, whatever the caption and the map say."
 MARKER = "RANDOM_TINY_BUNDLE.txt"
 JIT_FILES = ("encoder.jit", "decoder.jit")
 WORDS = (
@@ -36,15 +33,6 @@ WORDS = (
     "buildings barrier sky clear blue sun sunny golden hour morning night rainy rain wet snowy snow foggy fog "
     "headlights reflections shadows camera is mounted on facing front rear side backwards to and with of in at its"
 )
-
-
-def tiny_bundle() -> Path:
-    """The checkpoint folder of the tiny bundle; written to the user's cache folder at first use, with a loud notice."""
-    folder = cache_folder() / RANDOM_FOLDER
-    if not (folder / MARKER).is_file() or not all(is_trusted(folder / folders.TOKENIZER / f) for f in JIT_FILES):
-        write_random_bundle(folder)
-    log.warning(NOTICE)
-    return folder
 
 
 def write_random_bundle(
@@ -107,25 +95,12 @@ def _save_network(kind: type[nn.Module], config: DenoiserConfig, path: Path, gen
 
 def save_text_encoder(folder: Path, width: int, seed: int) -> None:
     """A T5 of two layers with a small byte-pair vocabulary of driving words."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+    from transformers import T5Config, T5EncoderModel
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=1000,
-        special_tokens=["<pad>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([f"{WORDS} {WORDS.title()}"] * 4, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
-    fast.save_pretrained(folder)
+    words = write_vocabulary([f"{WORDS} {WORDS.title()}"] * 4, folder, 1000)
     torch.manual_seed(seed)
     config = T5Config(
-        vocab_size=len(fast), d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4, pad_token_id=0
+        vocab_size=words, d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4, pad_token_id=0
     )
     T5EncoderModel(config).save_pretrained(folder)
 

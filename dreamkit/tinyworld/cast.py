@@ -6,6 +6,8 @@ all tiles are tried together, and as tiles are sorted by the length of their lis
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +72,12 @@ def pick(stage: Stage, meets: torch.Tensor, distance: torch.Tensor) -> Picks:
     return Picks(tuple(solids), tuple(lengths))
 
 
+@functools.cache
+def has_triton() -> bool:
+    """Whether the kernel language that comes with PyTorch for CUDA is there."""
+    return importlib.util.find_spec("triton") is not None
+
+
 def trace(
     stage: Stage,
     frame: torch.Tensor,
@@ -91,6 +99,11 @@ def trace(
     Returns:
         Distances float32 [M, p], infinite where nothing is met, and solids int64 [M, p].
     """
+    if ray.is_cuda and has_triton():
+        from dreamkit.tinyworld import cast_kernel
+
+        shapes = (stage.centre, stage.turn, stage.half, stage.lean)
+        return cast_kernel.trace(frame, picks.solids, shapes, origin, ray, nearest)
     count = max(origin.shape[1], ray.shape[1])
     best = torch.full((len(frame), count), torch.inf, device=ray.device)
     found = torch.full((len(frame), count), stage.centre.shape[1] - 1, device=ray.device)

@@ -129,8 +129,11 @@ def render(
 
 
 def _rays_at_once(device: torch.device) -> int:
-    # A ray takes about 400 bytes of intermediates; on a CPU small batches stay in its cache.
-    return 6_000_000 if device.type == "cuda" else 150_000
+    # A ray takes about 400 bytes of intermediates. Only large batches keep a GPU busy; on a CPU small ones stay in its
+    # cache.
+    if device.type != "cuda":
+        return 150_000
+    return int(min(24e6, torch.cuda.get_device_properties(device).total_memory / 2500))
 
 
 def _join(samples_of: picture.Samples, shape: tuple[int, int], samples: int, look: Look) -> tuple[torch.Tensor, ...]:

@@ -40,6 +40,7 @@ class DenoiserConfig:
     condition_mask: bool = False  # an input channel that marks given latents
     view_table: int = 0  # rows of the view embedding; 0 for a single-view model
     view_width: int = 0
+    hint_widths: tuple[int, ...] = (16, 16, 32, 32, 96, 96, 256)  # of the linears that read a control's picture
 
     @property
     def head_dim(self) -> int:
@@ -85,16 +86,17 @@ COSMOS_7B_SINGLE = ModelConfig(DenoiserConfig(), height=704, width=1280, window_
 COSMOS_7B_MULTI = ModelConfig(_MULTI, height=576, width=1024, window_frames=57, views=6)
 
 _TINY = {
-    "width": 96,
+    "width": 128,
     "heads": 4,
     "blocks": 4,
-    "control_blocks": 2,
-    "lora": 16,
+    "control_blocks": 3,
+    "lora": 8,
     "text_width": 64,
     "text_tokens": 512,
     "table_h": 24,
     "table_w": 40,
     "table_t": 32,
+    "hint_widths": (64, 64, 64, 64, 96, 96, 128),
 }
 TINY_SINGLE = ModelConfig(DenoiserConfig(**_TINY), height=160, width=288, window_frames=121)
 TINY_MULTI = ModelConfig(replace(_MULTI, **_TINY), height=96, width=160, window_frames=57, views=6)
@@ -125,7 +127,10 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
                 f"{path} names unknown numbers: {', '.join(unknown)}",
                 "The bundle was written by another version of dreamkit; update dreamkit or fetch the bundle again.",
             )
-        return ModelConfig(**{**data, "denoiser": DenoiserConfig(**data["denoiser"])})
+        numbers = dict(data["denoiser"])
+        if "hint_widths" in numbers:
+            numbers["hint_widths"] = tuple(numbers["hint_widths"])  # JSON has no tuples
+        return ModelConfig(**{**data, "denoiser": DenoiserConfig(**numbers)})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise DreamkitError(
             f"{path} cannot be read as a model's numbers: {error}",

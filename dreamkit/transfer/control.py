@@ -19,7 +19,6 @@ from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.patches import patchify
 
-HINT_WIDTHS = (16, 16, 32, 32, 96, 96, 256)
 DEFAULT_WEIGHT = 0.5
 
 Weight = float | torch.Tensor
@@ -31,7 +30,7 @@ class PreparedControl:
     """What a branch computes once for a window: its trunk's part, the hint's features, and the weight."""
 
     trunk: Prepared
-    hint_BLC: torch.Tensor  # features before the last linear, 256 wide
+    hint_BLC: torch.Tensor  # features before the last linear
     weight: Weight
 
 
@@ -44,9 +43,9 @@ class ControlBranch(nn.Module):
         width = config.width
         self.trunk = Trunk(config, config.control_blocks)
         self.hint_patch = nn.Linear((config.latent_channels + 1) * config.patch**2, width, bias=False)
-        widths = (width, *HINT_WIDTHS)
+        widths = (width, *config.hint_widths)
         self.hint = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.hint_out = nn.Linear(HINT_WIDTHS[-1], width)
+        self.hint_out = nn.Linear(config.hint_widths[-1], width)
         self.out = nn.ModuleList(nn.Linear(width, width) for _ in range(config.control_blocks))
 
     def prepare(self, trunk: Prepared, hint_BCTHW: torch.Tensor, weight: Weight) -> PreparedControl:

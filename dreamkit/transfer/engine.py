@@ -145,16 +145,18 @@ def denoise_window(
     text, negative = (t.to(like.device, like.dtype) for t in (window.text_VMC, window.negative_VMC))
     positive_base = base.trunk.prepare(text, shape, **options)
     passes = [(positive_base, []), (replace(positive_base, text=base.trunk.text_kv(negative)), [])]
+    if window.guidance == 0:
+        passes.pop()  # cond + 0 (cond - uncond): the second half of the work would count for nothing
     for name in wanted:
         branch, weight = networks.branches[name], weights[name]
         weight = weight.to(like) if isinstance(weight, torch.Tensor) else weight
         control = branch.prepare(branch.trunk.prepare(text, shape, **options), window.hints[name], weight)
         other = replace(control.trunk, text=branch.trunk.text_kv(negative))
-        passes[0][1].append((branch, control))
-        passes[1][1].append((branch, replace(control, trunk=other)))
+        for (_, controls), trunk in zip(passes, (control.trunk, other), strict=False):
+            controls.append((branch, replace(control, trunk=trunk)))
 
     def x0_of(x: torch.Tensor, sigma: float) -> torch.Tensor:
-        conditional, unconditional = (
+        estimates = [
             denoise(
                 lambda scaled, c_noise, p=prepared, c=controls: base(scaled, c_noise, p, c),
                 x,
@@ -164,7 +166,7 @@ def denoise_window(
                 window.given,
             )
             for prepared, controls in passes
-        )
-        return guide(conditional, unconditional, window.guidance)
+        ]
+        return estimates[0] if len(estimates) == 1 else guide(*estimates, window.guidance)
 
     return sample(x0_of, window.noise.to(like.device), window.steps, on_step=on_step)

@@ -21,6 +21,13 @@ KNOWN_MD5 = {
 }
 
 
+# The tokenizer of the tiny bundle that ships with the kit, by SHA-256.
+KNOWN_SHA256 = (
+    "ae31dd4f587325893d83371f43bdd7c03484a2f5cf863ce333a37c66c4e8dc08",  # encoder.jit
+    "4946085b04332a599bbf901ff71fb67dc35797f2dba7aa94dd6e831dcf39e872",  # decoder.jit
+)
+
+
 def cache_folder() -> Path:
     """Where the kit keeps small things between runs: $DREAMKIT_CACHE, or the user's cache folder."""
     chosen = os.environ.get("DREAMKIT_CACHE")
@@ -37,7 +44,9 @@ def trust(path: Path) -> None:
 
 def is_trusted(path: Path) -> bool:
     """Whether the file's checksum is a published one, or one that this user trusts."""
-    return hashlib.md5(path.read_bytes()).hexdigest() in KNOWN_MD5 or sha256(path) in _trusted()
+    if hashlib.md5(path.read_bytes()).hexdigest() in KNOWN_MD5:
+        return True
+    return sha256(path) in {*KNOWN_SHA256, *_trusted()}
 
 
 def load_torchscript(path: Path, device: torch.device, trusted: Collection[Path] = ()) -> torch.jit.ScriptModule:

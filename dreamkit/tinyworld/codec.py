@@ -1,0 +1,108 @@
+"""The tiny bundle's tokenizer: 8x8x8 patches causal in time, 16 channels, small enough for a laptop's CPU.
+
+Pixels are folded into channels in two steps (by 2 in time and 4 in space, then by 4 and 2), so that almost all work is
+done on small grids. Only the layers at the latent's own rate look back in time; nothing looks ahead of its eight
+frames, and the first frame stands alone, as in Cosmos-Tokenize1-CV8x8x8.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+CHANNELS = 16
+_FINE, _WIDTH = 48, 128
+
+
+class _Spatial(nn.Module):
+    """x + conv(SiLU(conv(x))) over [N, C, H, W]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class _Causal(nn.Module):
+    """x + a conv over space and one over this latent frame and the two before, [B, T, C, H, W]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.space = nn.Conv2d(width, width, 3, padding=1)
+        self.time = nn.Linear(3 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, t, c, h, w = x.shape
+        y = F.silu(self.space(F.silu(x).flatten(0, 1))).reshape(b, t, c, h, w)
+        before = torch.cat([y[:, :1], y[:, :1], y], dim=1)
+        stacked = torch.cat([before[:, :-2], before[:, 1:-1], y], dim=2)
+        return x + self.time(stacked.permute(0, 1, 3, 4, 2)).permute(0, 1, 4, 2, 3)
+
+
+def _fold(x: torch.Tensor, time: int, space: int) -> torch.Tensor:
+    """[B, T, C, H, W] to [B, T / time, C time space space, H / space, W / space]."""
+    b, t, c, h, w = x.shape
+    x = x.reshape(b, t // time, time, c, h // space, space, w // space, space)
+    x = x.permute(0, 1, 2, 3, 5, 7, 4, 6)
+    return x.reshape(b, t // time, time * c * space * space, h // space, w // space)
+
+
+def _unfold(x: torch.Tensor, time: int, space: int) -> torch.Tensor:
+    """The other way."""
+    b, t, c, h, w = x.shape
+    left = c // (time * space * space)
+    x = x.reshape(b, t, time, left, space, space, h, w).permute(0, 1, 2, 3, 6, 4, 7, 5)
+    return x.reshape(b, t * time, left, h * space, w * space)
+
+
+class Encoder(nn.Module):
+    """Frames [B, 3, 1 + 8 n, H, W] in -1..1 to latents [B, 16, 1 + n, H / 8, W / 8]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Conv2d(3 * 2 * 16, _FINE, 3, padding=1)
+        self.fine = _Spatial(_FINE)
+        self.down = nn.Conv2d(_FINE * 4 * 4, _WIDTH, 1)
+        self.blocks = nn.Sequential(_Causal(_WIDTH), _Causal(_WIDTH))
+        self.out = nn.Conv2d(_WIDTH, CHANNELS, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Encode; the first frame stands for the seven before it."""
+        b, c, _, h, w = x.shape
+        x = torch.cat([x[:, :, :1].expand(b, c, 7, h, w), x], dim=2).transpose(1, 2)
+        x = _fold(x, 2, 4)
+        t = x.shape[1]
+        y = self.fine(self.into(x.flatten(0, 1)))
+        y = _fold(y.reshape(b, t, y.shape[1], y.shape[2], y.shape[3]), 4, 2)
+        t = y.shape[1]
+        y = self.down(y.flatten(0, 1))
+        y = self.blocks(y.reshape(b, t, y.shape[1], y.shape[2], y.shape[3]))
+        z = self.out(y.flatten(0, 1))
+        return z.reshape(b, t, z.shape[1], z.shape[2], z.shape[3]).transpose(1, 2)
+
+
+class Decoder(nn.Module):
+    """Latents [B, 16, 1 + n, h, w] to frames [B, 3, 1 + 8 n, 8 h, 8 w]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Conv2d(CHANNELS, _WIDTH, 3, padding=1)
+        self.blocks = nn.Sequential(_Causal(_WIDTH), _Causal(_WIDTH))
+        self.up = nn.Conv2d(_WIDTH, _FINE * 4 * 4, 1)
+        self.fine = nn.Sequential(_Spatial(_FINE), _Spatial(_FINE))
+        self.out = nn.Conv2d(_FINE, 3 * 2 * 16, 3, padding=1)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Decode; of the first eight frames only the last is real."""
+        b, _, t, h, w = z.shape
+        y = self.into(z.transpose(1, 2).flatten(0, 1))
+        y = self.blocks(y.reshape(b, t, y.shape[1], h, w))
+        y = _unfold(self.up(y.flatten(0, 1)).reshape(b, t, -1, h, w), 4, 2)
+        t = y.shape[1]
+        y = self.out(self.fine(y.flatten(0, 1)))
+        y = _unfold(y.reshape(b, t, y.shape[1], y.shape[2], y.shape[3]), 2, 4)
+        return y.transpose(1, 2)[:, :, 7:]

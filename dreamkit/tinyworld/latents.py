@@ -1,0 +1,165 @@
+"""Footage as latents on the training device, and batches drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dreamkit.captions import ORIGINAL
+from dreamkit.styles import load_styles, side_prompts
+from dreamkit.tinyworld.footage import Footage
+from dreamkit.tinyworld.objective import Batch
+from dreamkit.transfer.config import ModelConfig
+from dreamkit.transfer.single_view import NEGATIVE_PROMPT
+from dreamkit.transfer.text import TextEncoder
+from dreamkit.transfer.tokenizer import Tokenizer
+from dreamkit.transfer.views import condition_mask
+
+HELD_OUT = 8  # the last scenes of the footage are looked at, never trained on
+# Share of examples without text, and of those told only what to stay away from, which then means nothing.
+_NO_TEXT, _NEGATIVE = 0.1, 0.05
+# Given latents come from a model's own videos when the bundle is used; a little noise makes up for their faults.
+_GIVEN_NOISE = 0.12
+
+
+@dataclass(frozen=True)
+class Latents:
+    """N videos of one model on one device.
+
+    latent: bf16 [N, C, V x T, H, W], times sigma_data; hint: the same of the M scenes' conditions; scene: int64 [N],
+    the hint of each video. text: bf16 [texts, M, C]; prompt: int64 [N, P, V], P ways to say a video's prompts. nothing:
+    the row of text that is zero; negative: the row of the negative prompt.
+    """
+
+    latent: torch.Tensor
+    hint: torch.Tensor
+    scene: torch.Tensor
+    text: torch.Tensor
+    prompt: torch.Tensor
+    nothing: int
+    negative: int
+
+
+@torch.no_grad()
+def encode_videos(tokenizer: Tokenizer, videos_NVTHWC: np.ndarray, sigma_data: float) -> torch.Tensor:
+    """uint8 videos to bf16 latents [N, C, V x T, H, W], times sigma_data."""
+    found = []
+    for video_VTHWC in videos_NVTHWC:
+        pixels = torch.from_numpy(np.ascontiguousarray(video_VTHWC)).to(tokenizer.device)
+        x = (pixels.permute(0, 4, 1, 2, 3).to(tokenizer.dtype) / 127.5 - 1).contiguous()
+        latent = (tokenizer.encoder(x).float() - tokenizer.mean) / tokenizer.std * sigma_data
+        found.append(latent.transpose(0, 1).flatten(1, 2).bfloat16())
+    return torch.stack(found)
+
+
+def make_latents(
+    footage: Footage, config: ModelConfig, tokenizer: Tokenizer, encoder: TextEncoder, cache: Path,
+    hint: np.ndarray | None = None,
+) -> Latents:  # fmt: skip
+    """Encode footage and its captions; `hint` [M, V, T, H, W, 3] stands for the HDMap videos, of the first M scenes.
+
+    What is encoded is kept in files whose names begin with `cache`, so that the next stage only reads it.
+    """
+    pictures = footage.hdmap if hint is None else hint
+    scenes, styles = len(pictures), footage.colour.shape[1]
+    device = tokenizer.device
+    prompts = [
+        _prompts(footage.captions[index][style], footage.styles[index][style], config.views)
+        for index in range(scenes)
+        for style in range(styles)
+    ]
+    texts = list(dict.fromkeys([NEGATIVE_PROMPT, *(text for ways in prompts for way in ways for text in way)]))
+    row_of = {text: row for row, text in enumerate(texts)}
+    embedded = encoder.encode(texts)
+    embedded = torch.cat([embedded, torch.zeros_like(embedded[:1])])
+    rows = [[[row_of[text] for text in way] for way in ways] for ways in prompts]
+    return Latents(
+        latent=_cached(cache.with_name(f"{cache.name}_colour.pt"), tokenizer, footage.colour, config)[: len(prompts)],
+        hint=_cached(
+            cache.with_name(f"{cache.name}_{'hdmap' if hint is None else 'hint'}.pt"), tokenizer, pictures, config
+        ),
+        scene=torch.arange(scenes, device=device).repeat_interleave(styles),
+        text=embedded.to(device, torch.bfloat16),
+        prompt=torch.tensor(rows, device=device),
+        nothing=len(texts),
+        negative=0,
+    )
+
+
+def _cached(path: Path, tokenizer: Tokenizer, videos: np.ndarray, config: ModelConfig) -> torch.Tensor:
+    if path.is_file():
+        return torch.load(path, map_location=tokenizer.device, weights_only=True)
+    flat = videos.reshape(-1, *videos.shape[-5:])
+    latents = encode_videos(tokenizer, flat, config.sigma_data)
+    torch.save(latents, path)
+    return latents
+
+
+def _prompts(caption: str, style: str, views: int) -> list[Sequence[str]]:
+    """The ways to prompt a video: with one view its caption; with six, side views without and with weather."""
+    if views == 1:
+        return [[caption], [caption]]
+    table = load_styles()
+    chosen = None if style == ORIGINAL else table.choose([style])[0]
+    return [side_prompts(caption, chosen, table, weather=weather) for weather in (False, True)]
+
+
+def draw_batch(
+    data: Latents,
+    config: ModelConfig,
+    count: int,
+    generator: torch.Generator,
+    with_hint: bool,
+    given: Sequence[int] = (0,),
+) -> Batch:
+    """A batch at random, without the scenes held out.
+
+    Args:
+        data: to draw from.
+        config: of the model.
+        count: examples.
+        generator: on the data's device.
+        with_hint: whether a condition goes along.
+        given: for six views, how many latent frames of every view may be given beside the whole front view; drawn
+            evenly from these.
+    """
+    device = data.latent.device
+    usable = int((data.scene < len(data.hint) - HELD_OUT).sum())
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    video = (uniform(count) * usable).long()
+    way = (uniform(count) * data.prompt.shape[1]).long()
+    rows_BV = data.prompt[video, way]
+    chance = uniform(count)[:, None]
+    if config.views == 1:
+        rows_BV = torch.where(chance < _NO_TEXT + _NEGATIVE, data.negative, rows_BV)
+    rows_BV = torch.where(chance < _NO_TEXT, data.nothing, rows_BV)
+    latent = data.latent[video].float()
+    hint = data.hint[data.scene[video]] if with_hint else None
+    if config.views == 1:
+        return Batch(latent, data.text[rows_BV.flatten()], hint)
+    choice = (uniform(count) * len(given)).long()
+    masks = torch.cat([condition_mask(config.views, config.latent_frames, n, device) for n in given])
+    noise = torch.randn(latent.shape, generator=generator, device=device)
+    dirty = latent + noise * (_GIVEN_NOISE * uniform(count).view(-1, 1, 1, 1, 1))
+    return Batch(latent, data.text[rows_BV.flatten()], hint, (masks[choice], dirty))
+
+
+def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:
+    """One video of every scene held out, the first style of some and the last of others."""
+    scenes = len(data.hint)
+    styles = len(data.scene) // scenes
+    video = torch.tensor([s * styles + s % styles for s in range(scenes - HELD_OUT, scenes)], device=data.latent.device)
+    latent = data.latent[video].float()
+    hint = data.hint[data.scene[video]] if with_hint else None
+    text = data.text[data.prompt[video, 0].flatten()]
+    if config.views == 1:
+        return Batch(latent, text, hint)
+    mask = condition_mask(config.views, config.latent_frames, given, latent.device).expand(len(video), -1, -1, -1, -1)
+    return Batch(latent, text, hint, (mask, latent))

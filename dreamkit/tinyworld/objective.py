@@ -1,0 +1,150 @@
+"""What a denoiser and a control branch are trained on: EDM's loss over latents, text left out now and then.
+
+Loss and preconditioning: Karras et al. 2022 (arXiv 2206.00364), eq. 7 and 8 with weight (sigma^2 + sigma_data^2) /
+(sigma sigma_data)^2, which makes it the plain squared error of the network's raw output.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dreamkit.transfer.config import ModelConfig
+from dreamkit.transfer.control import ControlBranch
+from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.patches import timestep_features
+from dreamkit.transfer.sampling import SIGMA_MAX
+
+FPS = 24.0
+# ln sigma: half normal around the levels where a picture takes shape, half evenly up to the first level of sampling.
+_MEAN, _SPREAD = 0.5, 1.5
+_EVEN_SHARE, _EVEN_FROM = 0.5, 0.03
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples of one step.
+
+    latent: float32 [B, C, V x T, H, W], times sigma_data. text [B x V, M, C]. hint: of the condition, shaped as the
+    latent. given: (mask [B, 1, V x T, 1, 1], latent with what is given), for six-view models.
+    """
+
+    latent: torch.Tensor
+    text: torch.Tensor
+    hint: torch.Tensor | None = None
+    given: tuple[torch.Tensor, torch.Tensor] | None = None
+
+
+class Objective(nn.Module):
+    """A base and, once it is frozen, a branch."""
+
+    def __init__(self, config: ModelConfig, base: Denoiser, branch: ControlBranch | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.base = base
+        self.branch = branch
+
+    def evaluate(self, x: torch.Tensor, sigma_B: torch.Tensor, batch: Batch, weight: float = 1.0) -> torch.Tensor:
+        """The raw output F for noisy latents at their noise levels, in the network's dtype."""
+        dtype = self.base.trunk.patch.weight.dtype
+        level = sigma_B.view(-1, 1, 1, 1, 1)
+        data = self.config.sigma_data
+        scaled = x / (level.square() + data**2).sqrt()
+        mask = None
+        if batch.given is not None:
+            mask, given = batch.given
+            scaled = torch.where(mask > 0, given / data, scaled)
+        c_noise = (0.25 * sigma_B.log()).to(dtype)
+        options = {"fps": FPS, "view_ids": tuple(range(self.config.views)), "condition_mask": mask}
+        text, shape = batch.text.to(dtype), x.shape
+        prepared = self.base.trunk.prepare(text, shape, **options)
+        controls = []
+        if self.branch is not None and batch.hint is not None:
+            own = self.branch.trunk.prepare(text, shape, **options)
+            controls.append((self.branch, self.branch.prepare(own, batch.hint, weight)))
+        return self.base(scaled.to(dtype), c_noise, prepared, controls)
+
+    def loss(self, batch: Batch, generator: torch.Generator, weight: float = 1.0) -> torch.Tensor:
+        """Mean squared error of F over what is not given."""
+        sigma_B = draw_sigma(len(batch.latent), generator, batch.latent.device)
+        level, data = sigma_B.view(-1, 1, 1, 1, 1), self.config.sigma_data
+        noise = torch.randn(batch.latent.shape, generator=generator, device=batch.latent.device)
+        x = batch.latent + level * noise
+        total = level.square() + data**2
+        target = (batch.latent - x * data**2 / total) * total.sqrt() / (level * data)
+        error = (self.evaluate(x, sigma_B, batch, weight).float() - target).square()
+        if batch.given is None:
+            return error.mean()
+        open_ = (1 - batch.given[0]).expand_as(error)
+        return (error * open_).sum() / open_.sum()
+
+    @torch.no_grad()
+    def x0(self, x: torch.Tensor, sigma: float, batch: Batch) -> torch.Tensor:
+        """The clean latent as the network sees it, for a look while training."""
+        data = self.config.sigma_data
+        sigma_B = torch.full((len(x),), sigma, device=x.device)
+        total = sigma**2 + data**2
+        raw = self.evaluate(x, sigma_B, batch).float()
+        clean = x * data**2 / total + raw * sigma * data / math.sqrt(total)
+        return clean if batch.given is None else torch.where(batch.given[0] > 0, batch.given[1], clean)
+
+
+def draw_sigma(count: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Noise levels, float32 [count]."""
+    normal = _MEAN + _SPREAD * torch.randn(count, generator=generator, device=device)
+    low, high = math.log(_EVEN_FROM), math.log(SIGMA_MAX)
+    even = low + (high - low) * torch.rand(count, generator=generator, device=device)
+    pick = torch.rand(count, generator=generator, device=device) < _EVEN_SHARE
+    return torch.where(pick, even, normal).clamp(max=high).exp()
+
+
+@torch.no_grad()
+def start_base(base: Denoiser, seed: int) -> Denoiser:
+    """Weights to begin with: Xavier for linears, norms of one, gates half open at every noise level.
+
+    The blocks' own modulation begins at zero; the part of the timestep embedding that all blocks share gives the gates,
+    for there are no biases that could.
+    """
+    torch.manual_seed(seed)
+    for name, parameter in base.named_parameters():
+        leaf = name.rsplit(".", 1)[-1]
+        if leaf in ("q_norm", "k_norm", "time_norm"):
+            nn.init.ones_(parameter)
+        elif "modulation.up" in name or leaf == "bias":
+            nn.init.zeros_(parameter)
+        elif name.startswith("final."):
+            nn.init.xavier_uniform_(parameter, gain=0.3)
+        elif "pos_emb" in name or "views.table" in name:
+            nn.init.normal_(parameter, std=0.3)
+        else:
+            nn.init.xavier_uniform_(parameter)
+    trunk, width = base.trunk, base.config.width
+    features = timestep_features(torch.zeros(1, device=trunk.time1.weight.device), width)
+    hidden = F.silu(trunk.time1(features))[0]
+    trunk.time2.weight.zero_()
+    trunk.time2.weight[2 * width :] = 0.5 * hidden / hidden.square().sum()
+    return base
+
+
+def by_muon(name: str) -> bool:
+    """Whether Muon moves the matrix of this name: those inside the network, not what reads or writes latents."""
+    return not any(part in name for part in ("patch", "final.", "pos_emb", "views.", "time1", "time2"))
+
+
+@torch.no_grad()
+def start_branch(branch: ControlBranch, base: Denoiser, seed: int) -> ControlBranch:
+    """A copy of the base's first blocks, a fresh reader of the picture, and outputs that begin at zero."""
+    torch.manual_seed(seed)
+    theirs = dict(base.named_parameters())
+    for name, parameter in branch.named_parameters():
+        if name.startswith("trunk."):
+            parameter.copy_(theirs[name])
+        elif name.startswith("out.") or name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.xavier_uniform_(parameter, gain=1.3)  # SiLU takes some of the spread, and the reader is deep
+    return branch

@@ -1,0 +1,144 @@
+"""Training the tiny bundle's tokenizer on colour and on condition pictures, and its three files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dreamkit.tinyworld import footage
+from dreamkit.tinyworld.codec import CHANNELS, Decoder, Encoder
+from dreamkit.tinyworld.fit import Fit, Schedule
+
+log = logging.getLogger("dreamkit")
+
+_FRAMES = 25  # of an example: four latent frames, so that looking back is learnt
+_EXAMPLES = {"front": 12, "six": 40}
+_VIDEOS = 160  # of each kind of picture, kept on the device
+_NOISE = 0.15  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
+_STATISTICS = 64  # videos that mean_std.pt is measured on
+
+
+class Codec(nn.Module):
+    """Encoder and decoder together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = Encoder(), Decoder()
+
+
+def train_tokenizer(
+    folder: Path, state: Path, data: Path, steps: int, seed: int, device: torch.device, minutes: float | None = None,
+    seconds: float | None = None,
+) -> bool:  # fmt: skip
+    """Train on the footage in `data` and write encoder.jit, decoder.jit and mean_std.pt into `folder`.
+
+    Returns:
+        Whether the schedule was finished; the files are written only then.
+    """
+    videos = _videos(data, device)
+    torch.manual_seed(seed)
+    codec = Codec().to(device).to(memory_format=torch.channels_last)
+    fit = Fit(codec, Schedule(steps, rate=2e-3, warmup=100, decay=0.0), state, seed)
+    half = device.type == "cuda"
+
+    def loss_of(generator: torch.Generator) -> torch.Tensor:
+        kind = list(videos)[fit.step % len(videos)]
+        pixels = _examples(videos[kind], _EXAMPLES[kind.split("_")[0]], generator)
+        x = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            z = codec.encoder(x)
+            noise = torch.randn(z.shape, generator=generator, device=device)
+            y = codec.decoder(z + _NOISE * noise)
+        return _difference(y.float(), x) + 0.02 * _unit(z.float())
+
+    finished = fit.run(loss_of, minutes, seconds)
+    if finished:
+        codec = fit.use_average().to("cpu", memory_format=torch.contiguous_format)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, part in (("encoder", codec.encoder), ("decoder", codec.decoder)):
+            torch.jit.script(part.half()).save(str(folder / f"{name}.jit"))
+        encoder = codec.encoder.float().to(device)
+        torch.save(_statistics(encoder, data, device), folder / "mean_std.pt")
+        _report(encoder, codec.decoder.float().to(device), data, device)
+    return finished
+
+
+def _difference(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Squared and absolute error, of pixels and of their differences across, down and in time, which keep edges."""
+    error = y - x
+    steps = [error.diff(dim=dim).abs().mean() for dim in (2, 3, 4)]
+    return 4 * error.square().mean() + 0.5 * error.abs().mean() + 0.25 * sum(steps)
+
+
+def _unit(z: torch.Tensor) -> torch.Tensor:
+    """How far latents are from mean 0 and spread 1 in each channel."""
+    by_channel = z.transpose(0, 1).flatten(1)
+    return by_channel.mean(1).square().mean() + (by_channel.std(1) - 1).square().mean()
+
+
+def _videos(data: Path, device: torch.device) -> dict[str, torch.Tensor]:
+    """uint8 [videos, T, H, W, 3] on the device, by kind of picture."""
+    found = {}
+    for kind in (footage.FRONT, footage.SIX):
+        drawn = footage.read_footage(data, kind)
+        views = len(kind.cameras)
+        scenes = max(1, _VIDEOS // views)
+        for name, array in (("colour", drawn.colour), ("hdmap", drawn.hdmap)):
+            if name == "hdmap" and views > 1:
+                continue
+            part = np.ascontiguousarray(array[: scenes if name == "colour" else scenes // 2 or 1])
+            found[f"{kind.name}_{name}"] = torch.from_numpy(part.reshape(-1, *part.shape[-4:])).to(device)
+    lidar = data / "front_lidar.npy"
+    if lidar.is_file():
+        part = np.ascontiguousarray(np.load(lidar, mmap_mode="r")[:40])
+        hdmap = found["front_hdmap"]
+        # The two kinds of condition share one turn, the coloured one coming twice as often.
+        found["front_hdmap"] = torch.cat([hdmap, torch.from_numpy(part.reshape(-1, *part.shape[-4:])).to(device)])
+    return found
+
+
+def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Stretches of videos at random, uint8 [count, _FRAMES, H, W, 3]."""
+    device = videos_NTHWC.device
+    number, frames = videos_NTHWC.shape[:2]
+    video = torch.randint(number, (count, 1), generator=generator, device=device)
+    start = torch.randint(max(1, frames - _FRAMES + 1), (count, 1), generator=generator, device=device)
+    return videos_NTHWC[video, start + torch.arange(min(_FRAMES, frames), device=device)]
+
+
+@torch.inference_mode()
+def _statistics(encoder: nn.Module, data: Path, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and spread of latents, float32 [16, T] each: the first frame by itself, all later ones alike."""
+    drawn = footage.read_footage(data, footage.FRONT)
+    latents = []
+    for video in drawn.colour[: max(1, _STATISTICS // drawn.colour.shape[1])]:
+        pixels = torch.from_numpy(np.ascontiguousarray(video[:, 0])).to(device)
+        latents.append(encoder(pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).transpose(0, 1).flatten(3))
+    first, later = (torch.cat([z[:, :, part].flatten(1) for z in latents], 1) for part in (slice(0, 1), slice(1, None)))
+    frames = latents[0].shape[2]
+    mean, std = torch.empty(2, CHANNELS, frames)
+    for values, part in ((first, slice(0, 1)), (later, slice(1, None))):
+        mean[:, part] = values.mean(1, keepdim=True).cpu()
+        std[:, part] = values.std(1, keepdim=True).cpu()
+    return mean.contiguous(), std.contiguous()
+
+
+@torch.inference_mode()
+def _report(encoder: nn.Module, decoder: nn.Module, data: Path, device: torch.device) -> None:
+    """Log how well footage held out survives the round trip, in dB."""
+    for kind in (footage.FRONT, footage.SIX):
+        drawn = footage.read_footage(data, kind)
+        for name, array in (("colour", drawn.colour[-4:, 0]), ("hdmap", drawn.hdmap[-4:])):
+            errors = []
+            for video in array.reshape(-1, *array.shape[-4:])[:8]:
+                pixels = torch.from_numpy(np.ascontiguousarray(video)).to(device)
+                x = pixels.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+                y = decoder(encoder(x)).clamp(-1, 1)
+                errors.append(F.mse_loss(y, x) / 4)
+            psnr = -10 * torch.stack(errors).mean().log10()
+            log.info("tokenizer, %s %s held out: %.1f dB", kind.name, name, psnr.item())
