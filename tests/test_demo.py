@@ -54,13 +54,13 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
         assert json.loads(ws.prompts(Chunk(CURVE), style).read_text())
     record = ws.read_sidecar("multi_view", Chunk(CURVE), "Night")
     assert record["pipeline"]["device"] == "cpu"
-    assert "RANDOM weights" in ws.log_file("multi_view").read_text()
     for stage in ("04_single_view", "05_multi_view"):
         assert "video/mp4" in ws.executed(stage).read_text()
     assert "data:image/jpeg" in ws.executed("02_captions").read_text()
     assert "<ins" in ws.executed("03_styles").read_text()
     assert (ws.root / "review" / "report.html").is_file()
     printed = capfd.readouterr().out
+    assert demo.TINY_NOTE in printed
     assert "step 2/2, window 1/1" in printed
     assert "All 7 notebooks ran in" in printed
 

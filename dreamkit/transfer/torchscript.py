@@ -23,8 +23,8 @@ KNOWN_MD5 = {
 
 # The tokenizer of the tiny bundle that ships with the kit, by SHA-256.
 KNOWN_SHA256 = (
-    "ae31dd4f587325893d83371f43bdd7c03484a2f5cf863ce333a37c66c4e8dc08",  # encoder.jit
-    "4946085b04332a599bbf901ff71fb67dc35797f2dba7aa94dd6e831dcf39e872",  # decoder.jit
+    "sha256:ae31dd4f587325893d83371f43bdd7c03484a2f5cf863ce333a37c66c4e8dc08",  # encoder.jit
+    "sha256:4946085b04332a599bbf901ff71fb67dc35797f2dba7aa94dd6e831dcf39e872",  # decoder.jit
 )
 
 
