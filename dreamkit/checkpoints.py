@@ -15,8 +15,6 @@ from dreamkit.workspace import from_home
 log = logging.getLogger(__name__)
 
 TINY = "tiny"
-TINY_FOLDER = Path(__file__).parent / "tiny"
-"""The trained tiny bundle, in the layout of the released models."""
 FOLDERS = {"single_view": folders.SINGLE_VIEW, "multi_view": folders.MULTI_VIEW}
 TEXT_SUFFIXES = (".json", ".model", ".bin", ".safetensors")  # the folder also holds other frameworks' weights
 # Where users of upstream's own guide have them.
@@ -30,7 +28,7 @@ def folder(asked: str) -> Path:
         DreamkitError: the folder does not exist.
     """
     if asked == TINY:
-        return TINY_FOLDER
+        return folders.TINY_FOLDER
     path = from_home(asked)
     if path.is_dir():
         return path

@@ -85,10 +85,7 @@ class Models:
     """
 
     def __init__(self, folder: Path | None, device: str, settings: Settings, trust: bool = False) -> None:
-        if folder is None:
-            from dreamkit.tinyworld.bundle import tiny_bundle
-
-            folder = tiny_bundle()
+        folder = folder or folders.TINY_FOLDER
         self.folder, self.device, self.settings = folder, torch.device(device), settings
         files = [folder / folders.TOKENIZER / name for name in ("encoder.jit", "decoder.jit")]
         self._options = {"device": self.device, "trust_jit": files if trust else []}
