@@ -17,8 +17,8 @@ from dreamkit.tinyworld.samples import CURVE, write_condition_clip
 from dreamkit.workspace import STAGES, Chunk, Workspace
 
 TINY_NOTE = (
-    "The tiny model has a five-thousandth of the 7B models' weights and learnt a made-up world: its rough pictures follow\n"
-    "map and caption, and show that every step runs on this machine, not what the 7B models make."
+    "The tiny model has a few thousandths of the 7B models' weights and learnt a made-up world. Its rough pictures\n"
+    "follow map and caption; they show that every step runs on this machine, not what the 7B models make."
 )
 FIRST = "00_setup"
 
@@ -70,7 +70,8 @@ def run(root: Path) -> list[Path]:
         executed.append(notebooks.run(name, params))
     made = sorted([*ws.root.glob("single_view/*.mp4"), *ws.root.glob("multi_view/*/*.mp4")])
     report = ws.root / "review" / "report.html"
-    print(f"\n{TINY_NOTE}\n\nAll {len(executed)} notebooks ran in {clock(time.monotonic() - began)}. Made in {ws.root}:")
+    print(f"\n{TINY_NOTE}\n")
+    print(f"All {len(executed)} notebooks ran in {clock(time.monotonic() - began)}. Made in {ws.root}:")
     for path in [*made, *filter(Path.is_file, [report]), *executed]:
         print(f"  {path.relative_to(ws.root)}")
     print("Open a video in any player, the report in a browser, the notebooks in JupyterLab: dreamkit lab")
