@@ -22,6 +22,17 @@ def real_data() -> Path:
     return REAL_DATA
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Small tensors are sooner done by one thread, and far sooner where others keep the cores busy."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def micro_checkpoints(tmp_path_factory):
     """A random bundle of the micro size, trusted by a cache folder of its own."""

@@ -17,6 +17,7 @@ from dreamkit.tinyworld.figures_run import KINDS, Plan, append, measure, read_ro
 from dreamkit.tinyworld.heldout import Conditions, HeldOut, Sizes, draw, scene_seed
 from dreamkit.tinyworld.models import Settings, demo_settings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = Sizes((32, 48), 2, (32, 48), 2)
 SETTINGS = Settings(1, 1.0, 1.0, 1, 1.0, 1.0)
 
