@@ -158,7 +158,7 @@ def test_a_training_machine_needs_torch_numpy_opencv_and_yaml_only():
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}.split(",")))
-from dreamkit.tinyworld import bundle, figures_command, render, samples, scene, sheets, show, words
+from dreamkit.tinyworld import bundle, figures_command, render, samples, scene, sheets, show, train, words
 from dreamkit.transfer import pipeline
 made = scene.make_scene(1, 2)
 assert len(words.style_captions(made)) == 8

@@ -6,6 +6,7 @@ python -m dreamkit.tinyworld samples FOLDER      the two sample clips, as they s
 python -m dreamkit.tinyworld sheet FILE.png SEED the eight styles of a scene in six views
 python -m dreamkit.tinyworld speed               frames a second on this machine
 python -m dreamkit.tinyworld figures ...         what the bundle is judged by; --help lists the options
+python -m dreamkit.tinyworld.train STAGE ...     trains the tiny bundle, a stage at a time; --help lists them
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class _Causal(nn.Module):
 
 
 def _fold(x: torch.Tensor, time: int, space: int) -> torch.Tensor:
-    """[B, T, C, H, W] to [B, T / time, C time space space, H / space, W / space]."""
+    """[B, T, C, H, W] to [B, T / time, time C space space, H / space, W / space]."""
     b, t, c, h, w = x.shape
     x = x.reshape(b, t // time, time, c, h // space, space, w // space, space)
     x = x.permute(0, 1, 2, 3, 5, 7, 4, 6)

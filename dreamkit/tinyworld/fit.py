@@ -57,6 +57,10 @@ class Fit:
         path: file of the resumable state.
         seed: of the stage; step i draws its batch from a generator seeded with (seed, i).
         by_muon: whether the matrix of that name is Muon's.
+        step: steps made so far.
+        seconds: spent on them, in all pieces together.
+        masters: float32 weights by name.
+        averages: of the masters, by name.
     """
 
     network: nn.Module
@@ -100,6 +104,8 @@ class Fit:
         device = next(iter(self.masters.values())).device
         generator = torch.Generator(device)
         begun, before = time.perf_counter(), self.seconds
+        # A schedule found out once goes on with the state; until then a piece measures its own first steps.
+        pace_from = self.step + _PACE_FROM if seconds is not None and self.step < _PACE_TO else None
         losses: list[torch.Tensor] = []
         self.network.train()
         while self.step < self.schedule.steps:
@@ -108,15 +114,15 @@ class Fit:
             loss.backward()
             self._move()
             losses.append(loss.detach())
-            if seconds is not None and self.step == _PACE_FROM:
-                torch.stack(losses).sum().item()  # wait for the GPU
+            if self.step == pace_from:
+                loss.item()  # wait for the GPU
                 paced_from = time.perf_counter()
-            if seconds is not None and self.step == _PACE_TO:
-                torch.stack(losses).sum().item()
+            if pace_from is not None and self.step == pace_from + _PACE_TO - _PACE_FROM:
+                loss.item()
                 now = time.perf_counter()
                 pace = (now - paced_from) / (_PACE_TO - _PACE_FROM)
                 left = seconds - (before + now - begun)
-                self.schedule = replace(self.schedule, steps=_PACE_TO + max(1, int(left / pace)))
+                self.schedule = replace(self.schedule, steps=self.step + max(1, int(left / pace)))
                 log.info("%s: %.1f ms a step, %d steps", self.path.stem, 1000 * pace, self.schedule.steps)
             if self.step % _LOG_EVERY == 0 or self.step == self.schedule.steps:
                 mean = torch.stack(losses).float().mean().item()  # also waits for the GPU

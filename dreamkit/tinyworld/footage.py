@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from dreamkit.cameras import SIX_VIEWS
+from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
@@ -30,6 +32,7 @@ from dreamkit.tinyworld.scene import Scene, make_scene
 from dreamkit.tinyworld.stage import Stage, build_stage
 from dreamkit.tinyworld.sweeps import cast_sweeps
 from dreamkit.tinyworld.words import style_captions
+from dreamkit.transfer.config import ModelConfig
 
 log = logging.getLogger("dreamkit")
 
@@ -39,7 +42,7 @@ _AHEAD = 3  # scenes under way for each process of the pool
 
 @dataclass(frozen=True)
 class Kind:
-    """What is drawn of every scene: by which cameras, of which size, how many frames at 30 Hz."""
+    """What is drawn of every scene: by which cameras, of which size (height, width), how many frames at 30 Hz."""
 
     name: str
     cameras: tuple[str, ...]
@@ -47,9 +50,10 @@ class Kind:
     frames: int
 
 
-FRONT = Kind("front", SIX_VIEWS.names[:1], (160, 288), 121)
-SIX = Kind("six", SIX_VIEWS.names, (96, 160), 57)
-KINDS = {kind.name: kind for kind in (FRONT, SIX)}
+def kind_of(config: ModelConfig) -> Kind:
+    """The footage that a model is trained on: `front` for one view, `six` for all."""
+    name = "front" if config.views == 1 else "six"
+    return Kind(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def draw_footage(
 
     Args:
         folder: where `<kind>_colour.npy`, `<kind>_hdmap.npy` and `<kind>.json` lie.
-        kind: FRONT or SIX.
+        kind: what is drawn of each; sides of pictures are multiples of 16.
         scenes: how many; scene i has the seed FIRST_SEED + 100000 * seed + i.
         styles: styles of each scene; they go round, so that all come equally often.
         seed: of the recipe.
@@ -89,7 +93,13 @@ def draw_footage(
 
 
 def read_footage(folder: Path, kind: Kind) -> Footage:
-    """Footage drawn before."""
+    """Footage drawn before.
+
+    Raises:
+        DreamkitError: there is none of this kind, or not all of it.
+    """
+    if not (folder / f"{kind.name}.json").is_file():
+        raise DreamkitError(f"There is no footage {kind.name} in {folder}.", f"Run the stage draw-{kind.name} first.")
     colour, hdmap = (np.load(folder / f"{kind.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
     facts = json.loads((folder / f"{kind.name}.json").read_text())
     return Footage(colour, hdmap, facts["styles"], facts["captions"])
@@ -104,6 +114,7 @@ def _draw(
     folder: Path, kind: Kind, scenes: int, styles: int, seed: int, device: torch.device, samples: int, asked: list[int]
 ) -> None:
     begun = time.perf_counter()
+    (folder / f"{kind.name}.json").unlink(missing_ok=True)  # of other footage, whose arrays are written over
     picture = (len(kind.cameras), kind.frames, *kind.size, 3)
     colour = np.lib.format.open_memmap(folder / f"{kind.name}_colour.npy", "w+", np.uint8, (scenes, styles, *picture))
     hdmap = np.lib.format.open_memmap(folder / f"{kind.name}_hdmap.npy", "w+", np.uint8, (scenes, *picture))
@@ -160,32 +171,43 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def draw_lidar(folder: Path, scenes: int, seed: int) -> np.ndarray:
-    """LiDAR condition pictures of the first `scenes` front scenes, uint8 [N, 1, T, H, W, 3], drawn or read."""
-    path = folder / "front_lidar.npy"
-    if path.is_file() and len(found := np.load(path, mmap_mode="r")) == scenes:
-        return found
+def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
+    """LiDAR condition pictures of the first `scenes` front scenes, uint8 [N, 1, T, H, W, 3], drawn or read.
+
+    Args:
+        folder: where `front_lidar.npy` and `front_lidar.json` lie.
+        kind: of the front footage.
+        scenes: how many, at most as many as the footage has.
+        seed: of the recipe.
+    """
+    path, facts = folder / "front_lidar.npy", folder / "front_lidar.json"
+    asked = {"asked": [scenes, seed, kind.frames, *kind.size]}
+    if facts.is_file() and json.loads(facts.read_text()) == asked:
+        return np.load(path, mmap_mode="r")
     begun = time.perf_counter()
-    pictures = np.empty((scenes, 1, FRONT.frames, *FRONT.size, 3), np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    facts.unlink(missing_ok=True)
+    pictures = np.empty((scenes, 1, kind.frames, *kind.size, 3), np.uint8)
     # Many small operations, which a pool of processes does sooner than a GPU.
     with _pool(_workers()) as pool:
         seeds = [scene_seed(seed, index) for index in range(scenes)]
-        for index, video in enumerate(pool.map(_lidar_video, seeds)):
+        for index, video in enumerate(pool.map(partial(_lidar_video, kind), seeds)):
             pictures[index, 0] = video
             if index % 10 == 9:
                 log.info("lidar: drew %d of %d scenes, %.0f s", index + 1, scenes, time.perf_counter() - begun)
     np.save(path, pictures)
+    facts.write_text(json.dumps(asked))
     return pictures
 
 
-def _lidar_video(seed: int) -> np.ndarray:
-    scene = make_scene(seed, FRONT.frames)
-    return lidar_pictures(scene, build_stage(scene), FRONT.size)
+def _lidar_video(kind: Kind, seed: int) -> np.ndarray:
+    scene = make_scene(seed, kind.frames)
+    return lidar_pictures(scene, build_stage(scene), kind.size)
 
 
 def lidar_pictures(scene: Scene, stage: Stage, size: tuple[int, int]) -> np.ndarray:
     """LiDAR condition pictures of the front camera, uint8 [T, H, W, 3], drawn and resized as `dreamkit render` does."""
-    camera = FRONT.cameras[0]
+    camera = SIX_VIEWS.names[0]
     boxes = every_frame(rest(scene.objects), scene.frames)
     sweeps = lidar.Sweeps(cast_sweeps(scene, stage), boxes, scene.frames, stage.device)  # type: ignore[arg-type]
     lens, fit = scene.lenses[camera].scaled_to(*DRAWN), resizer(DRAWN, VIDEO)

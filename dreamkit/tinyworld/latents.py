@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dreamkit.captions import ORIGINAL
+from dreamkit.errors import DreamkitError
 from dreamkit.styles import load_styles, side_prompts
 from dreamkit.tinyworld.footage import Footage
 from dreamkit.tinyworld.objective import Batch
@@ -62,9 +63,18 @@ def make_latents(
 ) -> Latents:  # fmt: skip
     """Encode footage and its captions; `hint` [M, V, T, H, W, 3] stands for the HDMap videos, of the first M scenes.
 
-    What is encoded is kept in files whose names begin with `cache`, so that the next stage only reads it.
+    Latents of the footage are kept in files whose names begin with `cache`, so that the next stage only reads them.
+
+    Raises:
+        DreamkitError: too few scenes to hold some out, or more LiDAR pictures than scenes.
     """
     pictures = footage.hdmap if hint is None else hint
+    if not HELD_OUT < len(pictures) <= len(footage.colour):
+        raise DreamkitError(
+            f"There are conditions of {len(pictures)} scenes, and footage of {len(footage.colour)}; {HELD_OUT} scenes "
+            "are held out and never trained on.",
+            f"Draw more than {HELD_OUT} scenes, and LiDAR pictures of at most as many.",
+        )
     scenes, styles = len(pictures), footage.colour.shape[1]
     device = tokenizer.device
     prompts = [
@@ -74,14 +84,15 @@ def make_latents(
     ]
     texts = list(dict.fromkeys([NEGATIVE_PROMPT, *(text for ways in prompts for way in ways for text in way)]))
     row_of = {text: row for row, text in enumerate(texts)}
+    colour = footage.colour.reshape(-1, *footage.colour.shape[2:])
     embedded = encoder.encode(texts)
     embedded = torch.cat([embedded, torch.zeros_like(embedded[:1])])
     rows = [[[row_of[text] for text in way] for way in ways] for ways in prompts]
     return Latents(
-        latent=_cached(cache.with_name(f"{cache.name}_colour.pt"), tokenizer, footage.colour, config)[: len(prompts)],
-        hint=_cached(
-            cache.with_name(f"{cache.name}_{'hdmap' if hint is None else 'hint'}.pt"), tokenizer, pictures, config
-        ),
+        latent=_cached(cache.with_name(f"{cache.name}_colour.pt"), tokenizer, colour, config)[: len(prompts)],
+        hint=_cached(cache.with_name(f"{cache.name}_hdmap.pt"), tokenizer, pictures, config)
+        if hint is None
+        else encode_videos(tokenizer, hint, config.sigma_data),
         scene=torch.arange(scenes, device=device).repeat_interleave(styles),
         text=embedded.to(device, torch.bfloat16),
         prompt=torch.tensor(rows, device=device),
@@ -93,8 +104,7 @@ def make_latents(
 def _cached(path: Path, tokenizer: Tokenizer, videos: np.ndarray, config: ModelConfig) -> torch.Tensor:
     if path.is_file():
         return torch.load(path, map_location=tokenizer.device, weights_only=True)
-    flat = videos.reshape(-1, *videos.shape[-5:])
-    latents = encode_videos(tokenizer, flat, config.sigma_data)
+    latents = encode_videos(tokenizer, videos, config.sigma_data)
     torch.save(latents, path)
     return latents
 

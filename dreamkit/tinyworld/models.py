@@ -108,7 +108,8 @@ class Models:
 
     def fingerprint(self) -> str:
         """Twelve characters that change with any file of the bundle."""
-        names = sorted(path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".txt")
+        parts = (folders.TEXT_ENCODER, folders.SINGLE_VIEW, folders.MULTI_VIEW, folders.TOKENIZER)
+        names = sorted(path for part in parts for path in (self.folder / part).rglob("*") if path.is_file())
         told = "".join(f"{path.relative_to(self.folder).as_posix()} {sha256(path)}\n" for path in names)
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 

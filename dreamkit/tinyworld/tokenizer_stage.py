@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dreamkit.tinyworld import footage
 from dreamkit.tinyworld.codec import CHANNELS, Decoder, Encoder
 from dreamkit.tinyworld.fit import Fit, Schedule
+from dreamkit.tinyworld.footage import Footage, Kind, read_footage
 
 log = logging.getLogger("dreamkit")
 
 _FRAMES = 25  # of an example: four latent frames, so that looking back is learnt
 _EXAMPLES = {"front": 12, "six": 40}
-_VIDEOS = 160  # of each kind of picture, kept on the device
+_VIDEOS = 160  # of each kind of picture and style, kept on the device
 _NOISE = 0.15  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
 _STATISTICS = 64  # videos that mean_std.pt is measured on
 
@@ -32,15 +32,29 @@ class Codec(nn.Module):
 
 
 def train_tokenizer(
-    folder: Path, state: Path, data: Path, steps: int, seed: int, device: torch.device, minutes: float | None = None,
-    seconds: float | None = None,
+    folder: Path, state: Path, data: Path, kinds: tuple[Kind, Kind], steps: int, seed: int, device: torch.device,
+    minutes: float | None = None, seconds: float | None = None,
 ) -> bool:  # fmt: skip
     """Train on the footage in `data` and write encoder.jit, decoder.jit and mean_std.pt into `folder`.
 
+    Args:
+        folder: of the three files.
+        state: file of the resumable state.
+        data: where the footage lies; LiDAR pictures are used if they are there, too.
+        kinds: of the footage with one view and with six; mean_std.pt is of the one view's.
+        steps: of the schedule.
+        seed: of the stage.
+        device: where to train.
+        minutes: stop after so long.
+        seconds: as many steps as fit into so long, instead of `steps`.
+
     Returns:
         Whether the schedule was finished; the files are written only then.
+
+    Raises:
+        DreamkitError: footage is missing.
     """
-    videos = _videos(data, device)
+    videos = _videos(data, kinds, device)
     torch.manual_seed(seed)
     codec = Codec().to(device).to(memory_format=torch.channels_last)
     fit = Fit(codec, Schedule(steps, rate=2e-3, warmup=100, decay=0.0), state, seed)
@@ -63,8 +77,8 @@ def train_tokenizer(
         for name, part in (("encoder", codec.encoder), ("decoder", codec.decoder)):
             torch.jit.script(part.half()).save(str(folder / f"{name}.jit"))
         encoder = codec.encoder.float().to(device)
-        torch.save(_statistics(encoder, data, device), folder / "mean_std.pt")
-        _report(encoder, codec.decoder.float().to(device), data, device)
+        torch.save(_statistics(encoder, read_footage(data, kinds[0]), device), folder / "mean_std.pt")
+        _report(encoder, codec.decoder.float().to(device), data, kinds, device)
     return finished
 
 
@@ -81,24 +95,22 @@ def _unit(z: torch.Tensor) -> torch.Tensor:
     return by_channel.mean(1).square().mean() + (by_channel.std(1) - 1).square().mean()
 
 
-def _videos(data: Path, device: torch.device) -> dict[str, torch.Tensor]:
+def _videos(data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> dict[str, torch.Tensor]:
     """uint8 [videos, T, H, W, 3] on the device, by kind of picture."""
-    found = {}
-    for kind in (footage.FRONT, footage.SIX):
-        drawn = footage.read_footage(data, kind)
-        views = len(kind.cameras)
-        scenes = max(1, _VIDEOS // views)
-        for name, array in (("colour", drawn.colour), ("hdmap", drawn.hdmap)):
-            if name == "hdmap" and views > 1:
-                continue
-            part = np.ascontiguousarray(array[: scenes if name == "colour" else scenes // 2 or 1])
-            found[f"{kind.name}_{name}"] = torch.from_numpy(part.reshape(-1, *part.shape[-4:])).to(device)
+
+    def flat(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-4:])).to(device)
+
+    front, six = (read_footage(data, kind) for kind in kinds)
+    found = {
+        "front_colour": flat(front.colour[:_VIDEOS]),
+        "front_hdmap": flat(front.hdmap[: _VIDEOS // 2]),
+        "six_colour": flat(six.colour[: _VIDEOS // len(kinds[1].cameras)]),
+    }
     lidar = data / "front_lidar.npy"
     if lidar.is_file():
-        part = np.ascontiguousarray(np.load(lidar, mmap_mode="r")[:40])
-        hdmap = found["front_hdmap"]
         # The two kinds of condition share one turn, the coloured one coming twice as often.
-        found["front_hdmap"] = torch.cat([hdmap, torch.from_numpy(part.reshape(-1, *part.shape[-4:])).to(device)])
+        found["front_hdmap"] = torch.cat([found["front_hdmap"], flat(np.load(lidar, mmap_mode="r")[: _VIDEOS // 4])])
     return found
 
 
@@ -112,9 +124,8 @@ def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator
 
 
 @torch.inference_mode()
-def _statistics(encoder: nn.Module, data: Path, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _statistics(encoder: nn.Module, drawn: Footage, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and spread of latents, float32 [16, T] each: the first frame by itself, all later ones alike."""
-    drawn = footage.read_footage(data, footage.FRONT)
     latents = []
     for video in drawn.colour[: max(1, _STATISTICS // drawn.colour.shape[1])]:
         pixels = torch.from_numpy(np.ascontiguousarray(video[:, 0])).to(device)
@@ -129,10 +140,10 @@ def _statistics(encoder: nn.Module, data: Path, device: torch.device) -> tuple[t
 
 
 @torch.inference_mode()
-def _report(encoder: nn.Module, decoder: nn.Module, data: Path, device: torch.device) -> None:
-    """Log how well footage held out survives the round trip, in dB."""
-    for kind in (footage.FRONT, footage.SIX):
-        drawn = footage.read_footage(data, kind)
+def _report(encoder: nn.Module, decoder: nn.Module, data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> None:
+    """Log how well the footage's last scenes survive the round trip, in dB; of few scenes all were trained on."""
+    for kind in kinds:
+        drawn = read_footage(data, kind)
         for name, array in (("colour", drawn.colour[-4:, 0]), ("hdmap", drawn.hdmap[-4:])):
             errors = []
             for video in array.reshape(-1, *array.shape[-4:])[:8]:
@@ -141,4 +152,4 @@ def _report(encoder: nn.Module, decoder: nn.Module, data: Path, device: torch.de
                 y = decoder(encoder(x)).clamp(-1, 1)
                 errors.append(F.mse_loss(y, x) / 4)
             psnr = -10 * torch.stack(errors).mean().log10()
-            log.info("tokenizer, %s %s held out: %.1f dB", kind.name, name, psnr.item())
+            log.info("tokenizer, %s %s of the last scenes: %.1f dB", kind.name, name, psnr.item())

@@ -10,18 +10,21 @@ they ship, and a state to go on from in --out/states. `--minutes` ends a piece e
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from dreamkit.errors import DreamkitError
 from dreamkit.files import sha256
-from dreamkit.tinyworld import footage
 from dreamkit.tinyworld.bundle import released_tensors
 from dreamkit.tinyworld.fit import Fit, Schedule
+from dreamkit.tinyworld.footage import draw_footage, draw_lidar, kind_of, read_footage, scene_seed
 from dreamkit.tinyworld.latents import HELD_OUT, Latents, draw_batch, held_out_batch, make_latents
 from dreamkit.tinyworld.look import write_look
 from dreamkit.tinyworld.objective import Objective, by_muon, start_base, start_branch
@@ -33,28 +36,60 @@ from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.load import load_network
 from dreamkit.transfer.text import TextEncoder
-from dreamkit.transfer.tokenizer import load_tokenizer
+from dreamkit.transfer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger("dreamkit")
 
-# stage -> (model, released file, file of the base it needs, steps, examples a step, latent frames given)
+
+@dataclass(frozen=True)
+class Network:
+    """How one base or branch is trained.
+
+    folder: of its file; file: its released name; base: file of the base that a branch needs, None for a base itself;
+    steps; batch: examples a step; given: for six views, the numbers of given latent frames to draw from; begins_with:
+    file of another stage, whose weights this one goes on from.
+    """
+
+    folder: str
+    file: str
+    base: str | None
+    steps: int
+    batch: int = 16
+    given: tuple[int, ...] = ()
+    begins_with: str | None = None
+
+
+_FIRST, _LATER = (0,), (1, 2, 2)
 NETWORKS = {
-    "base": ("single", "base_model.pt", None, 2000, 16, ()),
-    "hdmap": ("single", "hdmap_control.pt", "base_model.pt", 3500, 16, ()),
-    "lidar": ("single", "lidar_control.pt", "base_model.pt", 1000, 16, ()),
-    "t2w": ("multi", "t2w_base_model.pt", None, 2000, 16, (0,)),
-    "t2w-hdmap": ("multi", "t2w_hdmap_control.pt", "t2w_base_model.pt", 2500, 16, (0,)),
-    "v2w": ("multi", "v2w_base_model.pt", None, 600, 16, (1, 2, 2)),
-    "v2w-hdmap": ("multi", "v2w_hdmap_control.pt", "v2w_base_model.pt", 1000, 16, (1, 2, 2)),
-}
-# A stage that goes on from another one's weights.
-BEGINS_WITH = {"v2w": "t2w_base_model.pt", "v2w-hdmap": "t2w_hdmap_control.pt", "lidar": "hdmap_control.pt"}
+    "base": Network(folders.SINGLE_VIEW, "base_model.pt", None, 2000),
+    "hdmap": Network(folders.SINGLE_VIEW, "hdmap_control.pt", "base_model.pt", 3500),
+    "lidar": Network(folders.SINGLE_VIEW, "lidar_control.pt", "base_model.pt", 1000, begins_with="hdmap_control.pt"),
+    "t2w": Network(folders.MULTI_VIEW, "t2w_base_model.pt", None, 2000, given=_FIRST),
+    "t2w-hdmap": Network(folders.MULTI_VIEW, "t2w_hdmap_control.pt", "t2w_base_model.pt", 2500, given=_FIRST),
+    "v2w": Network(folders.MULTI_VIEW, "v2w_base_model.pt", None, 600, given=_LATER, begins_with="t2w_base_model.pt"),
+    "v2w-hdmap": Network(
+        folders.MULTI_VIEW, "v2w_hdmap_control.pt", "v2w_base_model.pt", 1000, given=_LATER,
+        begins_with="t2w_hdmap_control.pt",
+    ),
+}  # fmt: skip
 STAGES = ("draw-front", "draw-six", "lidar-footage", "text", "tokenizer", *NETWORKS)
 _WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)  # control weights in turn: mostly the demo's, now and then a lower one
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one stage; returns the exit code."""
+def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: ModelConfig = TINY_MULTI) -> int:
+    """Run one stage.
+
+    Args:
+        arguments: of the command line.
+        single: the model of one view; footage is drawn in its size and length.
+        multi: that of six views.
+
+    Returns:
+        0 when the stage was finished, 3 when it was stopped and the same command goes on.
+
+    Raises:
+        DreamkitError: what an earlier stage makes is missing, or there are too few scenes.
+    """
     parser = argparse.ArgumentParser(prog="python -m dreamkit.tinyworld.train", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("stage", choices=STAGES)
@@ -77,112 +112,114 @@ def main(arguments: Sequence[str]) -> int:
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     begun = time.perf_counter()
-    finished = _run(asked, device)
+    finished = _run(asked, single, multi, device)
     log.info("%s: %s after %.0f s", asked.stage, "done" if finished else "stopped early", time.perf_counter() - begun)
     return 0 if finished else 3
 
 
-def _run(asked: argparse.Namespace, device: torch.device) -> bool:
-    states = asked.out / "states"
+def _run(asked: argparse.Namespace, single: ModelConfig, multi: ModelConfig, device: torch.device) -> bool:
+    states, front, six = asked.out / "states", kind_of(single), kind_of(multi)
     match asked.stage:
         case "draw-front" | "draw-six":
-            kind = footage.KINDS[asked.stage.removeprefix("draw-")]
-            footage.draw_footage(asked.data, kind, asked.scenes, asked.styles, asked.seed, device, asked.samples)
+            kind = front if asked.stage == "draw-front" else six
+            draw_footage(asked.data, kind, asked.scenes, asked.styles, asked.seed, device, asked.samples)
             return True
         case "lidar-footage":
-            footage.draw_lidar(asked.data, asked.lidar_scenes, asked.seed)
+            draw_lidar(asked.data, front, asked.lidar_scenes, asked.seed)
             return True
         case "text":
             return train_text(
-                asked.out / folders.TEXT_ENCODER, states / "text.pt", TINY_SINGLE.denoiser.text_width, 1000,
-                asked.scenes, footage.scene_seed(asked.seed, 0), asked.steps or 800, asked.seed, device, asked.minutes,
-                asked.seconds,
+                asked.out / folders.TEXT_ENCODER, states / "text.pt", single.denoiser.text_width, 1000, asked.scenes,
+                scene_seed(asked.seed, 0), asked.steps or 800, asked.seed, device, asked.minutes, asked.seconds,
             )  # fmt: skip
         case "tokenizer":
             return train_tokenizer(
-                asked.out / folders.TOKENIZER, states / "tokenizer.pt", asked.data, asked.steps or 3000, asked.seed,
-                device, asked.minutes, asked.seconds,
+                asked.out / folders.TOKENIZER, states / "tokenizer.pt", asked.data, (front, six), asked.steps or 3000,
+                asked.seed, device, asked.minutes, asked.seconds,
             )  # fmt: skip
-    return train_network(asked, device)
+    return train_network(asked, single if NETWORKS[asked.stage].folder == folders.SINGLE_VIEW else multi, device)
 
 
-def train_network(asked: argparse.Namespace, device: torch.device) -> bool:
-    """Train one base or branch; True when it was finished, and its file written as it ships."""
-    model, file, base_file, steps, batch, given = NETWORKS[asked.stage]
-    config, folder = _model(model, asked.out)
+def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.device) -> bool:
+    """Train one base or branch; True when it was finished, and its file written as it ships.
+
+    Args:
+        asked: the options of `main`.
+        config: the stage's model.
+        device: where to train.
+
+    Raises:
+        DreamkitError: what an earlier stage makes is missing, or there are too few scenes.
+    """
+    network = NETWORKS[asked.stage]
+    folder = asked.out / network.folder
+    data = _latents(asked, config, device)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    data = _latents(asked, config, device, dtype)
-    count = asked.batch or batch
+    with_hint = network.base is not None
     torch.manual_seed(asked.seed)
-    if base_file is None:
-        base = start_base(Denoiser(config.denoiser), asked.seed).to(device, dtype)
-        _begin_with(asked.stage, base, folder)
-        objective, trained = Objective(config, base), base
+    if network.base is None:
+        base = trained = start_base(Denoiser(config.denoiser), asked.seed).to(device, dtype)
+        objective = Objective(config, base)
     else:
-        base, _ = load_network(Denoiser, config.denoiser, folder / base_file, device, dtype)
-        branch = ControlBranch(config.denoiser).to(device, dtype)
-        start_branch(branch, base, asked.seed)
-        _begin_with(asked.stage, branch, folder)
-        objective, trained = Objective(config, base, branch), branch
+        base, _ = load_network(Denoiser, config.denoiser, folder / network.base, device, dtype)
+        trained = start_branch(ControlBranch(config.denoiser).to(device, dtype), base, asked.seed)
+        objective = Objective(config, base, trained)
+    if network.begins_with:
+        _copy_weights(folder / network.begins_with, trained)
     if device.type == "cuda" and not asked.no_compile:
-        for block in (b for network in (base, trained) for b in network.trunk.blocks):
+        for block in (b for part in (base, trained) for b in part.trunk.blocks):
             block.compile()
-    fit = Fit(trained, Schedule(asked.steps or steps), asked.out / "states" / f"{asked.stage}.pt", asked.seed, by_muon)
+    state, schedule = asked.out / "states" / f"{asked.stage}.pt", Schedule(asked.steps or network.steps)
+    fit = Fit(trained, schedule, state, asked.seed, by_muon)
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
-        examples = draw_batch(data, config, count, generator, base_file is not None, given)
+        examples = draw_batch(data, config, asked.batch or network.batch, generator, with_hint, network.given)
         return objective.loss(examples, generator, _WEIGHTS[fit.step % len(_WEIGHTS)])
 
     finished = fit.run(loss_of, asked.minutes, asked.seconds)
     fit.use_average()
     if finished:
-        torch.save(released_tensors(trained), folder / file)
-    look = held_out_batch(data, config, base_file is not None, max(given, default=0))
+        torch.save(released_tensors(trained), folder / network.file)
+    look = held_out_batch(data, config, with_hint, max(network.given, default=0))
     with torch.compiler.set_stance("force_eager"):  # sampling would compile everything once more
-        write_look(asked.out / "states" / f"{asked.stage}.png", objective, look, _tokenizer(asked.out, config, device))
+        write_look(state.with_suffix(".png"), objective, look, _tokenizer(asked.out, config, device))
     return finished
 
 
-def _model(name: str, out: Path) -> tuple[ModelConfig, Path]:
-    if name == "single":
-        return TINY_SINGLE, out / folders.SINGLE_VIEW
-    return TINY_MULTI, out / folders.MULTI_VIEW
-
-
-def _tokenizer(out: Path, config: ModelConfig, device: torch.device):  # noqa: ANN202
+def _tokenizer(out: Path, config: ModelConfig, device: torch.device) -> Tokenizer:
     folder = out / folders.TOKENIZER
     own = [folder / name for name in folders.TOKENIZER_FILES]
     return load_tokenizer(folder, device, torch.float32, config.window_frames, own)
 
 
-def _latents(asked: argparse.Namespace, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Latents:
-    kind = footage.FRONT if config.views == 1 else footage.SIX
-    drawn = footage.read_footage(asked.data, kind)
-    hint = footage.draw_lidar(asked.data, asked.lidar_scenes, asked.seed) if asked.stage == "lidar" else None
+def _latents(asked: argparse.Namespace, config: ModelConfig, device: torch.device) -> Latents:
+    kind = kind_of(config)
+    drawn = read_footage(asked.data, kind)
+    hint = draw_lidar(asked.data, kind, asked.lidar_scenes, asked.seed) if asked.stage == "lidar" else None
     encoder = TextEncoder(asked.out / folders.TEXT_ENCODER, device, config.denoiser.text_tokens)
     begun = time.perf_counter()
     tokenizer = _tokenizer(asked.out, config, device)
-    cache = asked.data / f"{kind.name}_{sha256(asked.out / folders.TOKENIZER / 'encoder.jit')[:12]}"
-    data = make_latents(drawn, config, tokenizer, encoder, cache, hint)
+    # Other footage or another tokenizer makes other latents.
+    of = (asked.data / f"{kind.name}.json", asked.out / folders.TOKENIZER / "encoder.jit")
+    digest = hashlib.sha256("".join(map(sha256, of)).encode()).hexdigest()[:12]
+    data = make_latents(drawn, config, tokenizer, encoder, asked.data / f"{kind.name}_{digest}", hint)
     log.info("%s: encoded %d videos of %d scenes (%d held out) and %d texts, %.0f s", asked.stage, len(data.latent),
              len(data.hint), HELD_OUT, len(data.text) - 1, time.perf_counter() - begun)  # fmt: skip
     return data
 
 
-def _begin_with(stage: str, network: Denoiser | ControlBranch, folder: Path) -> None:
-    """Take another stage's weights to begin with, where this stage does so."""
-    if stage not in BEGINS_WITH:
-        return
+@torch.no_grad()
+def _copy_weights(path: Path, network: Denoiser | ControlBranch) -> None:
     like = next(network.parameters())
-    base = folder / ("v2w_base_model.pt" if stage == "v2w-hdmap" else "base_model.pt")
-    other, _ = load_network(type(network), network.config, folder / BEGINS_WITH[stage], like.device, like.dtype,
-                            base if isinstance(network, ControlBranch) else None)  # fmt: skip
-    with torch.no_grad():
-        for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
-            mine.copy_(theirs)
+    other, _ = load_network(type(network), network.config, path, like.device, like.dtype)
+    for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        mine.copy_(theirs)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except DreamkitError as error:
+        raise SystemExit(str(error)) from None
