@@ -1,3 +1,4 @@
+import sys
 from dataclasses import fields
 
 import cv2
@@ -14,23 +15,16 @@ from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 from dreamkit.review.style_agreement import light_of
 from dreamkit.tinyworld import __main__ as command
-from dreamkit.tinyworld import show
+from dreamkit.tinyworld import cast, show
 from dreamkit.tinyworld.looks import STYLES, look_of
 from dreamkit.tinyworld.overlap import colour_difference, shared_pixels
 from dreamkit.tinyworld.render import DRAWN, conditions, rays, render
 from dreamkit.tinyworld.scene import make_scene, write_clip
 from dreamkit.tinyworld.stage import build_stage
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FRONT = ("front_wide_120fov",)
 SMALL = (96, 160)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +158,21 @@ def test_pictures_are_made_on_the_stages_device(style, scenes):
 def test_the_other_device_refuses_tensors_of_the_cpu():
     with other_device() as device, pytest.raises(RuntimeError, match="a tensor of the CPU"):
         torch.zeros(3, device=device) + torch.ones(3)
+
+
+def test_without_a_gpu_rays_are_cast_by_torch(monkeypatch, scenes):
+    monkeypatch.setattr(cast, "has_triton", lambda: True)  # the kernel's module would not even import
+    monkeypatch.setitem(sys.modules, "dreamkit.tinyworld.cast_kernel", None)
+    scene, stage = scenes[0]
+    assert render(scene, "Sunny", FRONT, (16, 32), [0], samples=1, stage=stage).colour.any()
+
+
+def test_triton_is_looked_for(monkeypatch):
+    for found in (None, object()):
+        cast.has_triton.cache_clear()
+        monkeypatch.setattr("importlib.util.find_spec", lambda name, found=found: found)
+        assert cast.has_triton() is (found is not None)
+    cast.has_triton.cache_clear()
 
 
 def test_an_unknown_style_is_refused():

@@ -13,11 +13,13 @@ import torch
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer import engine, folders
 from dreamkit.transfer.config import save_config
+from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.video import resize
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 STEPS = 2
 
 
@@ -52,6 +54,25 @@ def test_single_view_is_seeded_and_follows_prompt_map_and_weight(single):
         {"fps": 10},
     ):
         assert not np.array_equal(first, make(**other)), other
+
+
+def test_without_guidance_one_pass_gives_what_two_give(single, multi, monkeypatch):
+    """The two-pass formula is cond + g (cond - uncond); a g that no float32 sum shows takes both passes."""
+    calls = []
+    forward = Denoiser.forward
+    monkeypatch.setattr(Denoiser, "forward", lambda self, *given: calls.append(self) or forward(self, *given))
+    front, views = condition(17), condition(17, views=(6,))
+
+    def made(guidance):
+        calls.clear()
+        one = single("a car", {"hdmap": front, "lidar": views[1]}, steps=STEPS, guidance=guidance)
+        six = multi(["a car"] * 6, front, {"hdmap": views}, steps=STEPS, guidance=guidance)
+        return one, six, len(calls)
+
+    one, six, count = made(0)
+    both_one, both_six, both = made(1e-30)
+    assert np.array_equal(one, both_one) and np.array_equal(six, both_six)
+    assert count == 2 * (STEPS + 1) and both == 2 * count
 
 
 def test_a_control_of_weight_zero_changes_nothing(single):
