@@ -13,7 +13,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.config import DenoiserConfig, ModelConfig
 from dreamkit.transfer.control import ControlBranch, normalize_weights
-from dreamkit.transfer.dit import Denoiser, Trunk
+from dreamkit.transfer.dit import Denoiser, Prepared, Trunk
 from dreamkit.transfer.load import LoadReport, load_network
 from dreamkit.transfer.pointwise import choose_pointwise
 from dreamkit.transfer.sampling import denoise, guide, sample
@@ -143,16 +143,18 @@ def denoise_window(
         "condition_mask": None if window.given is None else window.given[0],
     }
     text, negative = (t.to(like.device, like.dtype) for t in (window.text_VMC, window.negative_VMC))
-    positive_base = base.trunk.prepare(text, shape, **options)
-    passes = [(positive_base, []), (replace(positive_base, text=base.trunk.text_kv(negative)), [])]
-    if window.guidance == 0:
-        passes.pop()  # cond + 0 (cond - uncond): the second half of the work would count for nothing
+    # cond + 0 (cond - uncond): without guidance the second half of the work would count for nothing.
+    negatives = [] if window.guidance == 0 else [negative]
+
+    def with_negatives(trunk: Trunk, prepared: Prepared) -> list[Prepared]:
+        return [prepared, *(replace(prepared, text=trunk.text_kv(other)) for other in negatives)]
+
+    passes = [(prepared, []) for prepared in with_negatives(base.trunk, base.trunk.prepare(text, shape, **options))]
     for name in wanted:
         branch, weight = networks.branches[name], weights[name]
         weight = weight.to(like) if isinstance(weight, torch.Tensor) else weight
         control = branch.prepare(branch.trunk.prepare(text, shape, **options), window.hints[name], weight)
-        other = replace(control.trunk, text=branch.trunk.text_kv(negative))
-        for (_, controls), trunk in zip(passes, (control.trunk, other), strict=False):
+        for (_, controls), trunk in zip(passes, with_negatives(branch.trunk, control.trunk), strict=True):
             controls.append((branch, replace(control, trunk=trunk)))
 
     def x0_of(x: torch.Tensor, sigma: float) -> torch.Tensor:
