@@ -112,7 +112,7 @@ def _cached(path: Path, tokenizer: Tokenizer, videos: np.ndarray, config: ModelC
 def _prompts(caption: str, style: str, views: int) -> list[Sequence[str]]:
     """The ways to prompt a video: with one view its caption; with six, side views without and with weather."""
     if views == 1:
-        return [[caption], [caption]]
+        return [[caption]]
     table = load_styles()
     chosen = None if style == ORIGINAL else table.choose([style])[0]
     return [side_prompts(caption, chosen, table, weather=weather) for weather in (False, True)]
