@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -19,7 +20,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld import footage, text_stage, train
 from dreamkit.tinyworld.codec import Decoder, Encoder
-from dreamkit.tinyworld.footage import Kind, draw_footage, draw_lidar, kind_of, read_footage, scene_seed
+from dreamkit.tinyworld.footage import Kind, draw_footage, draw_lidar, kind_of, read_footage, scene_seed, short_of
 from dreamkit.tinyworld.latents import HELD_OUT, Latents, draw_batch, held_out_batch
 from dreamkit.tinyworld.looks import STYLES
 from dreamkit.tinyworld.render import conditions
@@ -45,6 +46,10 @@ class Here(Executor):
         return done
 
 
+def here(workers, preload):
+    return Here()
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, one_thread):
     """Folders of footage and bundle after all stages, and what they logged.
@@ -60,7 +65,7 @@ def recipe(tmp_path_factory, one_thread):
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(footage, "_pool", lambda workers: Here())
+        patch.setattr(footage, "draw_pool", here)
         patch.setattr(footage, "conditions", partial(conditions, reduced=4))
         patch.setattr(footage, "lidar_pictures", noise)
         for stage in train.STAGES:
@@ -88,6 +93,41 @@ def test_footage_is_of_the_models_size():
     assert kind_of(TINY_MULTI) == Kind("six", SIX_VIEWS.names, (96, 160), 57)
 
 
+def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(footage, "draw_pool", here)
+    monkeypatch.setattr(footage, "_prepare", lambda folder, kind, index, seed: drawn.append(seed) or prepared(seed))
+    assert short_of(kind_of(TINY_SINGLE)) == Kind("front_short", SIX_VIEWS.names[:1], (160, 288), 25, 50_000)
+    assert short_of(kind_of(TINY_MULTI)).frames == 17 and short_of(FRONT).frames == FRONT.frames
+    draw_footage(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
+    draw_footage(tmp_path, short_of(FRONT), 2, 1, 0, CPU, samples=1)
+    assert drawn == [scene_seed(0, 0), scene_seed(0, 50_000), scene_seed(0, 50_001)]
+    assert len(read_footage(tmp_path, FRONT).colour) == 1 and len(read_footage(tmp_path, short_of(FRONT)).colour) == 2
+
+
+def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_path):
+    data, out, _ = recipe
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    for name in ("google-t5", folders.TOKENIZER):
+        (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "out" / name).symlink_to(out / name)
+    short = replace(kind_of(micro.SINGLE), name="front_short", frames=9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(footage, "draw_pool", here)
+        patch.setattr(footage, "conditions", partial(conditions, reduced=4))
+        draw_footage(tmp_path / "data", short, SCENES, 1, 0, CPU, samples=1)
+        patch.setattr(train, "short_of", lambda kind: short)
+        seen = []
+        draw = train.draw_batch
+        patch.setattr(train, "draw_batch", lambda *given: seen.append(batch := draw(*given)) or batch)
+        assert run("base", tmp_path) == 0
+    frames = [tuple(batch.latent.shape[:3:2]) for batch in seen]
+    latents_of_17 = micro.SINGLE.latent_frames
+    assert [f[1] for f in frames] == [2, 2, 2, latents_of_17]
+    assert [f[0] for f in frames] == [2 * latents_of_17 // 2] * 3 + [2]
+
+
 def test_a_pool_of_processes_draws_the_same_scenes(tmp_path, monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "1")  # set for the pool's processes; restored afterwards
@@ -104,7 +144,7 @@ def test_a_pool_of_processes_draws_the_same_scenes(tmp_path, monkeypatch):
 
 def test_footage_is_drawn_once_and_again_when_something_else_is_asked(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(footage, "_pool", lambda workers: Here())
+    monkeypatch.setattr(footage, "draw_pool", here)
     monkeypatch.setattr(footage, "_prepare", lambda folder, kind, index, seed: drawn.append(seed) or prepared(seed))
     monkeypatch.setattr(
         footage, "_lidar_video", lambda kind, seed: drawn.append(seed) or noise(prepared(seed)[0], None, kind.size)
@@ -124,7 +164,7 @@ def test_footage_that_was_not_finished_is_none(tmp_path, monkeypatch):
     with pytest.raises(DreamkitError, match=r"no footage front in .*") as caught:
         read_footage(tmp_path, FRONT)
     assert "draw-front" in caught.value.hint
-    monkeypatch.setattr(footage, "_pool", lambda workers: Here())
+    monkeypatch.setattr(footage, "draw_pool", here)
     monkeypatch.setattr(footage, "_prepare", lambda folder, kind, index, seed: prepared(seed))
     draw_footage(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
 
@@ -316,7 +356,7 @@ def test_what_an_earlier_stage_makes_is_asked_for(recipe, tmp_path):
 
 def test_too_few_scenes_are_refused(recipe, tmp_path, monkeypatch):
     data, out, _ = recipe
-    monkeypatch.setattr(footage, "_pool", lambda workers: Here())
+    monkeypatch.setattr(footage, "draw_pool", here)
     monkeypatch.setattr(footage, "lidar_pictures", noise)
     (tmp_path / "out").symlink_to(out)
     (tmp_path / "data").mkdir()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -135,9 +135,15 @@ def _draw_into(pictures: np.ndarray, first: int, frames: Sequence[int], scene: h
 
 
 @contextlib.contextmanager
-def draw_pool(workers: int) -> Iterator[Executor]:
-    """Processes that draw, started afresh so that they inherit neither threads nor a GPU; one core each."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+def draw_pool(workers: int, preload: Sequence[str] = ()) -> Iterator[Executor]:
+    """Processes that draw, started afresh so that they inherit neither threads nor a GPU; one core each.
+
+    `preload`: modules that are slow to import; one process imports them and the others are forked from it.
+    """
+    context = get_context("forkserver" if preload and "forkserver" in get_all_start_methods() else "spawn")
+    if preload:
+        context.set_forkserver_preload(list(preload))
+    pool = ProcessPoolExecutor(workers, mp_context=context)
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     try:
         # The matrix library reads these when a process starts, so all processes are started here. The short sleep

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +22,7 @@ import torch
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
+from dreamkit.rds.drawing import draw_pool
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
 from dreamkit.tinyworld.looks import STYLES
@@ -38,22 +37,31 @@ log = logging.getLogger("dreamkit")
 
 FIRST_SEED = 1_000_000
 _AHEAD = 3  # scenes under way for each process of the pool
+_SHORT = {"front": 25, "six": 17}  # frames of short clips: four and three latent frames
+_SHORT_FIRST = 50_000
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is drawn of every scene: by which cameras, of which size (height, width), how many frames at 30 Hz."""
+    """What is drawn of every scene: by which cameras, of which size (height, width), how many frames at 30 Hz; `first`:
+    the number of the first scene."""
 
     name: str
     cameras: tuple[str, ...]
     size: tuple[int, int]
     frames: int
+    first: int = 0
 
 
 def kind_of(config: ModelConfig) -> Kind:
     """The footage that a model is trained on: `front` for one view, `six` for all."""
     name = "front" if config.views == 1 else "six"
     return Kind(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
+
+
+def short_of(kind: Kind) -> Kind:
+    """The same in short clips of other scenes: what lies where is learnt from many places, not from long drives."""
+    return replace(kind, name=f"{kind.name}_short", frames=min(kind.frames, _SHORT[kind.name]), first=_SHORT_FIRST)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def draw_footage(
     Args:
         folder: where `<kind>_colour.npy`, `<kind>_hdmap.npy` and `<kind>.json` lie.
         kind: what is drawn of each; sides of pictures are multiples of 16.
-        scenes: how many; scene i has the seed FIRST_SEED + 100000 * seed + i.
+        scenes: how many; scene i has the seed FIRST_SEED + 100000 * seed + kind.first + i.
         styles: styles of each scene; they go round, so that all come equally often.
         seed: of the recipe.
         device: where colours are drawn.
@@ -86,10 +94,15 @@ def draw_footage(
     """
     facts = folder / f"{kind.name}.json"
     asked = [scenes, styles, seed, samples]
-    if not (facts.is_file() and json.loads(facts.read_text())["asked"] == asked):
+    if not (is_drawn(folder, kind) and json.loads(facts.read_text())["asked"] == asked):
         folder.mkdir(parents=True, exist_ok=True)
         _draw(folder, kind, scenes, styles, seed, device, samples, asked)
     return read_footage(folder, kind)
+
+
+def is_drawn(folder: Path, kind: Kind) -> bool:
+    """Whether there is footage of this kind, all of it."""
+    return (folder / f"{kind.name}.json").is_file()
 
 
 def read_footage(folder: Path, kind: Kind) -> Footage:
@@ -98,7 +111,7 @@ def read_footage(folder: Path, kind: Kind) -> Footage:
     Raises:
         DreamkitError: there is none of this kind, or not all of it.
     """
-    if not (folder / f"{kind.name}.json").is_file():
+    if not is_drawn(folder, kind):
         raise DreamkitError(f"There is no footage {kind.name} in {folder}.", f"Run the stage draw-{kind.name} first.")
     colour, hdmap = (np.load(folder / f"{kind.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
     facts = json.loads((folder / f"{kind.name}.json").read_text())
@@ -119,7 +132,7 @@ def _draw(
     colour = np.lib.format.open_memmap(folder / f"{kind.name}_colour.npy", "w+", np.uint8, (scenes, styles, *picture))
     hdmap = np.lib.format.open_memmap(folder / f"{kind.name}_hdmap.npy", "w+", np.uint8, (scenes, *picture))
     chosen = [[STYLES[(index * styles + style) % len(STYLES)] for style in range(styles)] for index in range(scenes)]
-    seeds = [scene_seed(seed, index) for index in range(scenes)]
+    seeds = [scene_seed(seed, kind.first + index) for index in range(scenes)]
     captions: list[list[str]] = []
     for index, (scene, texts) in enumerate(_prepared(folder, kind, seeds)):
         stage = build_stage(scene, device)
@@ -137,7 +150,7 @@ def _draw(
 def _prepared(folder: Path, kind: Kind, seeds: list[int]) -> Iterator[tuple[Scene, dict[str, str]]]:
     """Scenes with their captions in order; their condition pictures are in the folder's array by then."""
     workers = _workers()
-    with _pool(workers) as pool:
+    with draw_pool(workers, [__name__]) as pool:
         ahead = _AHEAD * workers
         waiting = [pool.submit(_prepare, folder, kind, i, s) for i, s in enumerate(seeds[:ahead])]
         for index in range(len(seeds)):
@@ -149,6 +162,7 @@ def _prepared(folder: Path, kind: Kind, seeds: list[int]) -> Iterator[tuple[Scen
 
 
 def _prepare(folder: Path, kind: Kind, index: int, seed: int) -> tuple[Scene, dict[str, str]]:
+    cv2.setNumThreads(1)
     scene = make_scene(seed, kind.frames)
     hdmap = np.load(folder / f"{kind.name}_hdmap.npy", mmap_mode="r+")
     hdmap[index] = conditions(scene, kind.cameras, kind.size)
@@ -159,28 +173,16 @@ def _workers() -> int:
     return max(1, (os.cpu_count() or 2) - 1)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # The processes fill the cores by themselves; NumPy reads these variables when it is imported there.
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    context = multiprocessing.get_context("spawn")  # a process with a GPU must not be forked
-    return ProcessPoolExecutor(workers, context, initializer=_one_thread)
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
 def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
-    """LiDAR condition pictures of the first `scenes` front scenes, uint8 [N, 1, T, H, W, 3], drawn or read.
+    """LiDAR condition pictures of the first `scenes` scenes of a kind, uint8 [N, 1, T, H, W, 3], drawn or read.
 
     Args:
-        folder: where `front_lidar.npy` and `front_lidar.json` lie.
+        folder: where `<kind>_lidar.npy` and `<kind>_lidar.json` lie.
         kind: of the front footage.
         scenes: how many, at most as many as the footage has.
         seed: of the recipe.
     """
-    path, facts = folder / "front_lidar.npy", folder / "front_lidar.json"
+    path, facts = folder / f"{kind.name}_lidar.npy", folder / f"{kind.name}_lidar.json"
     asked = {"asked": [scenes, seed, kind.frames, *kind.size]}
     if facts.is_file() and json.loads(facts.read_text()) == asked:
         return np.load(path, mmap_mode="r")
@@ -189,8 +191,8 @@ def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
     facts.unlink(missing_ok=True)
     pictures = np.empty((scenes, 1, kind.frames, *kind.size, 3), np.uint8)
     # Many small operations, which a pool of processes does sooner than a GPU.
-    with _pool(_workers()) as pool:
-        seeds = [scene_seed(seed, index) for index in range(scenes)]
+    with draw_pool(_workers(), [__name__]) as pool:
+        seeds = [scene_seed(seed, kind.first + index) for index in range(scenes)]
         for index, video in enumerate(pool.map(partial(_lidar_video, kind), seeds)):
             pictures[index, 0] = video
             if index % 10 == 9:
@@ -201,6 +203,7 @@ def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
 
 
 def _lidar_video(kind: Kind, seed: int) -> np.ndarray:
+    cv2.setNumThreads(1)
     scene = make_scene(seed, kind.frames)
     return lidar_pictures(scene, build_stage(scene), kind.size)
 

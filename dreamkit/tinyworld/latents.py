@@ -138,7 +138,7 @@ def draw_batch(
             evenly from these.
     """
     device = data.latent.device
-    usable = int((data.scene < len(data.hint) - HELD_OUT).sum())
+    usable = len(data.scene) // len(data.hint) * (len(data.hint) - HELD_OUT)
 
     def uniform(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, generator=generator, device=device)

@@ -12,13 +12,13 @@ from torch import nn
 
 from dreamkit.tinyworld.codec import CHANNELS, Decoder, Encoder
 from dreamkit.tinyworld.fit import Fit, Schedule
-from dreamkit.tinyworld.footage import Footage, Kind, read_footage
+from dreamkit.tinyworld.footage import Footage, Kind, is_drawn, read_footage, short_of
 
 log = logging.getLogger("dreamkit")
 
 _FRAMES = 25  # of an example: four latent frames, so that looking back is learnt
 _EXAMPLES = {"front": 12, "six": 40}
-_VIDEOS = 160  # of each kind of picture and style, kept on the device
+_KEPT = 20_000  # frames of each kind of picture and style, kept on the device
 _NOISE = 0.15  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
 _STATISTICS = 64  # videos that mean_std.pt is measured on
 
@@ -101,16 +101,19 @@ def _videos(data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> dict[
     def flat(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-4:])).to(device)
 
-    front, six = (read_footage(data, kind) for kind in kinds)
+    # Short clips show more places.
+    kind = short_of(kinds[0]) if is_drawn(data, short_of(kinds[0])) else kinds[0]
+    front, six = read_footage(data, kind), read_footage(data, kinds[1])
+    scenes = max(1, _KEPT // kind.frames)
     found = {
-        "front_colour": flat(front.colour[:_VIDEOS]),
-        "front_hdmap": flat(front.hdmap[: _VIDEOS // 2]),
-        "six_colour": flat(six.colour[: _VIDEOS // len(kinds[1].cameras)]),
+        "front_colour": flat(front.colour[:scenes]),
+        "front_hdmap": flat(front.hdmap[: scenes // 2]),
+        "six_colour": flat(six.colour[: _KEPT // (len(kinds[1].cameras) * kinds[1].frames)]),
     }
-    lidar = data / "front_lidar.npy"
+    lidar = data / f"{kind.name}_lidar.npy"
     if lidar.is_file():
         # The two kinds of condition share one turn, the coloured one coming twice as often.
-        found["front_hdmap"] = torch.cat([found["front_hdmap"], flat(np.load(lidar, mmap_mode="r")[: _VIDEOS // 4])])
+        found["front_hdmap"] = torch.cat([found["front_hdmap"], flat(np.load(lidar, mmap_mode="r")[: scenes // 4])])
     return found
 
 

@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,16 @@ from dreamkit.errors import DreamkitError
 from dreamkit.files import sha256
 from dreamkit.tinyworld.bundle import released_tensors
 from dreamkit.tinyworld.fit import Fit, Schedule
-from dreamkit.tinyworld.footage import draw_footage, draw_lidar, kind_of, read_footage, scene_seed
+from dreamkit.tinyworld.footage import (
+    Kind,
+    draw_footage,
+    draw_lidar,
+    is_drawn,
+    kind_of,
+    read_footage,
+    scene_seed,
+    short_of,
+)
 from dreamkit.tinyworld.latents import HELD_OUT, Latents, draw_batch, held_out_batch, make_latents
 from dreamkit.tinyworld.look import write_look
 from dreamkit.tinyworld.objective import Objective, by_muon, start_base, start_branch
@@ -73,6 +82,8 @@ NETWORKS = {
     ),
 }  # fmt: skip
 STAGES = ("draw-front", "draw-six", "lidar-footage", "text", "tokenizer", *NETWORKS)
+_LONG_EVERY = 4  # of so many steps one looks at long videos, the others at short ones, if there are any
+_SHORT_LIDAR = 4  # short LiDAR videos for each long one
 _WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)  # control weights in turn: mostly the demo's, now and then a lower one
 
 
@@ -96,6 +107,7 @@ def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: Mod
     parser.add_argument("--data", type=Path, required=True, help="footage, some 40 GB")
     parser.add_argument("--out", type=Path, required=True, help="the bundle in NVIDIA's layout, and states/")
     parser.add_argument("--scenes", type=int, default=400, help="scenes of each kind of footage")
+    parser.add_argument("--short-scenes", type=int, default=0, help="scenes of each kind drawn as short clips, besides")
     parser.add_argument("--styles", type=int, default=2, help="styles of each scene")
     parser.add_argument("--lidar-scenes", type=int, default=80)
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
@@ -123,9 +135,14 @@ def _run(asked: argparse.Namespace, single: ModelConfig, multi: ModelConfig, dev
         case "draw-front" | "draw-six":
             kind = front if asked.stage == "draw-front" else six
             draw_footage(asked.data, kind, asked.scenes, asked.styles, asked.seed, device, asked.samples)
+            if asked.short_scenes:
+                short = short_of(kind)
+                draw_footage(asked.data, short, asked.short_scenes, asked.styles, asked.seed, device, asked.samples)
             return True
         case "lidar-footage":
             draw_lidar(asked.data, front, asked.lidar_scenes, asked.seed)
+            if asked.short_scenes:
+                draw_lidar(asked.data, short_of(front), _SHORT_LIDAR * asked.lidar_scenes, asked.seed)
             return True
         case "text":
             return train_text(
@@ -153,7 +170,7 @@ def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.
     """
     network = NETWORKS[asked.stage]
     folder = asked.out / network.folder
-    data = _latents(asked, config, device)
+    sources = _sources(asked, network.batch if asked.batch is None else asked.batch, config, device)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -170,19 +187,20 @@ def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.
         _copy_weights(folder / network.begins_with, trained)
     if device.type == "cuda" and not asked.no_compile:
         for block in (b for part in (base, trained) for b in part.trunk.blocks):
-            block.compile()
+            block.compile(dynamic=False)
     state, schedule = asked.out / "states" / f"{asked.stage}.pt", Schedule(asked.steps or network.steps)
     fit = Fit(trained, schedule, state, asked.seed, by_muon)
 
     def loss_of(generator: torch.Generator) -> torch.Tensor:
-        examples = draw_batch(data, config, asked.batch or network.batch, generator, with_hint, network.given)
+        data, size, count = sources[fit.step % len(sources)]
+        examples = draw_batch(data, size, count, generator, with_hint, network.given)
         return objective.loss(examples, generator, _WEIGHTS[fit.step % len(_WEIGHTS)])
 
     finished = fit.run(loss_of, asked.minutes, asked.seconds)
     fit.use_average()
     if finished:
         torch.save(released_tensors(trained), folder / network.file)
-    look = held_out_batch(data, config, with_hint, max(network.given, default=0))
+    look = held_out_batch(sources[-1][0], config, with_hint, max(network.given, default=0))
     with torch.compiler.set_stance("force_eager"):  # sampling would compile everything once more
         write_look(state.with_suffix(".png"), objective, look, _tokenizer(asked.out, config, device))
     return finished
@@ -194,10 +212,24 @@ def _tokenizer(out: Path, config: ModelConfig, device: torch.device) -> Tokenize
     return load_tokenizer(folder, device, torch.float32, config.window_frames, own)
 
 
-def _latents(asked: argparse.Namespace, config: ModelConfig, device: torch.device) -> Latents:
+def _sources(
+    asked: argparse.Namespace, batch: int, config: ModelConfig, device: torch.device
+) -> list[tuple[Latents, ModelConfig, int]]:
+    """What the steps draw from in turn: latents, the model at their length, and examples a step; long videos last."""
     kind = kind_of(config)
+    found = [(_latents(asked, kind, asked.lidar_scenes, config, device), config, batch)]
+    if is_drawn(asked.data, short_of(kind)):
+        size = replace(config, window_frames=short_of(kind).frames)
+        short = _latents(asked, short_of(kind), _SHORT_LIDAR * asked.lidar_scenes, size, device)
+        found = [(short, size, batch * config.latent_frames // size.latent_frames)] * (_LONG_EVERY - 1) + found
+    return found
+
+
+def _latents(
+    asked: argparse.Namespace, kind: Kind, lidar_scenes: int, config: ModelConfig, device: torch.device
+) -> Latents:
     drawn = read_footage(asked.data, kind)
-    hint = draw_lidar(asked.data, kind, asked.lidar_scenes, asked.seed) if asked.stage == "lidar" else None
+    hint = draw_lidar(asked.data, kind, lidar_scenes, asked.seed) if asked.stage == "lidar" else None
     encoder = TextEncoder(asked.out / folders.TEXT_ENCODER, device, config.denoiser.text_tokens)
     begun = time.perf_counter()
     tokenizer = _tokenizer(asked.out, config, device)
