@@ -122,10 +122,9 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
         draw = train.draw_batch
         patch.setattr(train, "draw_batch", lambda *given: seen.append(batch := draw(*given)) or batch)
         assert run("base", tmp_path) == 0
-    frames = [tuple(batch.latent.shape[:3:2]) for batch in seen]
-    latents_of_17 = micro.SINGLE.latent_frames
-    assert [f[1] for f in frames] == [2, 2, 2, latents_of_17]
-    assert [f[0] for f in frames] == [2 * latents_of_17 // 2] * 3 + [2]
+    long = micro.SINGLE.latent_frames
+    # Examples and latent frames of each step: as many latent frames in all, in short clips as in long ones.
+    assert [tuple(batch.latent.shape[:3:2]) for batch in seen] == 3 * [(2 * long // 2, 2)] + [(2, long)]
 
 
 def test_a_pool_of_processes_draws_the_same_scenes(tmp_path, monkeypatch):

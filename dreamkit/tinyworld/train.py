@@ -170,7 +170,7 @@ def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.
     """
     network = NETWORKS[asked.stage]
     folder = asked.out / network.folder
-    sources = _sources(asked, network.batch if asked.batch is None else asked.batch, config, device)
+    sources = _sources(asked, asked.batch or network.batch, config, device)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -217,20 +217,21 @@ def _sources(
 ) -> list[tuple[Latents, ModelConfig, int]]:
     """What the steps draw from in turn: latents, the model at their length, and examples a step; long videos last."""
     kind = kind_of(config)
-    found = [(_latents(asked, kind, asked.lidar_scenes, config, device), config, batch)]
+    encoder = TextEncoder(asked.out / folders.TEXT_ENCODER, device, config.denoiser.text_tokens)
+    found = [(_latents(asked, kind, asked.lidar_scenes, config, encoder, device), config, batch)]
     if is_drawn(asked.data, short_of(kind)):
         size = replace(config, window_frames=short_of(kind).frames)
-        short = _latents(asked, short_of(kind), _SHORT_LIDAR * asked.lidar_scenes, size, device)
+        short = _latents(asked, short_of(kind), _SHORT_LIDAR * asked.lidar_scenes, size, encoder, device)
         found = [(short, size, batch * config.latent_frames // size.latent_frames)] * (_LONG_EVERY - 1) + found
     return found
 
 
 def _latents(
-    asked: argparse.Namespace, kind: Kind, lidar_scenes: int, config: ModelConfig, device: torch.device
-) -> Latents:
+    asked: argparse.Namespace, kind: Kind, lidar_scenes: int, config: ModelConfig, encoder: TextEncoder,
+    device: torch.device,
+) -> Latents:  # fmt: skip
     drawn = read_footage(asked.data, kind)
     hint = draw_lidar(asked.data, kind, lidar_scenes, asked.seed) if asked.stage == "lidar" else None
-    encoder = TextEncoder(asked.out / folders.TEXT_ENCODER, device, config.denoiser.text_tokens)
     begun = time.perf_counter()
     tokenizer = _tokenizer(asked.out, config, device)
     # Other footage or another tokenizer makes other latents.
