@@ -32,6 +32,9 @@ Without it x264 adds up on AVX-512 processors how much later blocks depend on ea
 the width is no multiple of 128 pixels the last eight reach past the end of the frame's arrays, into memory that nobody
 has filled: the same frames become other bytes in another process.
 """
+ENCODER_THREADS = 4
+"""x264's threads, each with a frame of its own. Left to themselves encoders take one for each core that they may use,
+or cut every frame into as many slices, and then the bytes depend on the machine; slices cost size besides."""
 UNREADABLE_HINT = "Play it in a video player; if it stops there too, render or copy it again."
 
 
@@ -243,6 +246,7 @@ def _write_av(path: Path, pictures: Iterable[np.ndarray], size: tuple[int, int],
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "x264-params": X264_PARAMS})
         stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "FRAME", ENCODER_THREADS
         # The conversion from RGB below is BT.601's; say so, or players take BT.709 for large pictures.
         stream.codec_context.colorspace = SMPTE170M
         for picture in pictures:
@@ -262,7 +266,7 @@ def _write_imageio(path: Path, pictures: Iterable[np.ndarray], size: tuple[int, 
         macro_block_size=1,
         output_params=[
             *("-crf", str(crf), "-x264-params", X264_PARAMS, "-pix_fmt", "yuv420p"),
-            *("-movflags", "faststart", "-colorspace", "smpte170m"),
+            *("-movflags", "faststart", "-colorspace", "smpte170m", "-threads", str(ENCODER_THREADS)),
         ],
     )
     writer.send(None)
