@@ -134,12 +134,20 @@ def _draw_into(pictures: np.ndarray, first: int, frames: Sequence[int], scene: h
         pictures[index] = fit(picture)
 
 
+def spare_cores() -> int:
+    """All cores but the one that waits for the others; at least one."""
+    return max(1, (os.cpu_count() or 2) - 1)
+
+
 @contextlib.contextmanager
-def draw_pool(workers: int, preload: Sequence[str] = ()) -> Iterator[Executor]:
+def draw_pool(workers: int | None = None, preload: Sequence[str] = ()) -> Iterator[Executor]:
     """Processes that draw, started afresh so that they inherit neither threads nor a GPU; one core each.
 
-    `preload`: modules that are slow to import; one process imports them and the others are forked from it.
+    Args:
+        workers: how many; all cores but one when None.
+        preload: modules that are slow to import; one process imports them and the others are forked from it.
     """
+    workers = workers or spare_cores()
     context = get_context("forkserver" if preload and "forkserver" in get_all_start_methods() else "spawn")
     if preload:
         context.set_forkserver_preload(list(preload))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 from pathlib import Path
 
 import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.files import nearest
-from dreamkit.tinyworld import figures_report
+from dreamkit.rds.drawing import draw_pool
+from dreamkit.tinyworld import figures_report, heldout
 from dreamkit.tinyworld.figures_run import KINDS, USUAL, Plan, measure, read_rows
 from dreamkit.tinyworld.looks import STYLES
 from dreamkit.tinyworld.models import Models, demo_settings
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     add("--every", type=int, default=5, help="measure every so many frames")
     add("--device", help="cuda, cpu; the GPU where there is one if left out")
     add("--threads", type=int, help="CPU threads")
+    add("--workers", type=int, help="processes that draw conditions beside a GPU; all cores but one if left out")
     add("--minutes", type=float, help="begin no video after these")
     add("--join", type=Path, nargs="*", default=[], help="more files of results, not made again")
     for name in _SETTINGS:
@@ -71,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.scenes:
         plan = Plan(asked.scenes, styles, kinds, asked.seed, asked.frames, asked.every)
         with contextlib.ExitStack() as stack:
-            pool = stack.enter_context(_draw_pool()) if device.startswith("cuda") else None
+            pool = None
+            if device.startswith("cuda"):
+                pool = stack.enter_context(draw_pool(asked.workers, [heldout.__name__]))
             rows = measure(
                 models, plan, asked.rows, asked.join, asked.minutes, pool, lambda said: print(said, flush=True)
             )
@@ -98,9 +101,3 @@ def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
             hint = f"Did you mean {close!r}?" if close else f"There are {', '.join(known)}."
             raise DreamkitError(f"There is no {what} {name!r}.", hint)
     return names
-
-
-def _draw_pool():  # noqa: ANN202
-    from dreamkit.rds.drawing import draw_pool
-
-    return draw_pool(max(1, (os.cpu_count() or 1) - 1))
