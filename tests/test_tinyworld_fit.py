@@ -27,10 +27,15 @@ class Task:
         self.fit = Fit(self.network, schedule, path, seed, by_muon)
         self.asked = 0
 
-    def loss(self, generator):
+    def draw(self, generator):
         self.asked += 1
-        x = torch.randn(64, 16, generator=generator)
+        return torch.randn(64, 16, generator=generator)
+
+    def loss(self, x):
         return (self.network(x) - x @ self.truth).square().mean()
+
+    def run(self, **options):
+        return self.fit.run(self.draw, self.loss, **options)
 
     def weights(self):
         return {name: p.detach().clone() for name, p in self.network.named_parameters()}
@@ -46,13 +51,13 @@ class Clock:
 
     def __init__(self, monkeypatch, task, seconds):
         self.now = 100.0
-        loss = task.loss
+        draw = task.draw
 
         def slow(generator):
             self.now += seconds
-            return loss(generator)
+            return draw(generator)
 
-        task.loss = slow
+        task.draw = slow
         monkeypatch.setattr("dreamkit.tinyworld.fit.time.perf_counter", lambda: self.now)
 
 
@@ -65,25 +70,25 @@ def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
 
 def test_a_stage_learns_and_is_not_run_again(path):
     task = Task(path, replace(SCHEDULE, steps=200))
-    before = float(task.loss(torch.Generator().manual_seed(0)).detach())
-    assert task.fit.run(task.loss) and task.asked == 201
+    before = float(task.loss(task.draw(torch.Generator().manual_seed(0))).detach())
+    assert task.run() and task.asked == 201
     task.fit.use_average()
-    assert float(task.loss(torch.Generator().manual_seed(0)).detach()) < 0.2 * before
+    assert float(task.loss(task.draw(torch.Generator().manual_seed(0))).detach()) < 0.2 * before
     again = Task(path, replace(SCHEDULE, steps=200))
-    assert again.fit.run(again.loss) and again.asked == 0
+    assert again.run() and again.asked == 0
     for name, weight in again.fit.use_average().named_parameters():
         assert torch.equal(weight, dict(task.network.named_parameters())[name]), name
 
 
 def test_in_two_pieces_as_in_one(path, tmp_path, monkeypatch):
     whole, first = Task(tmp_path / "whole.pt"), Task(path)
-    assert whole.fit.run(whole.loss)
+    assert whole.run()
     with monkeypatch.context() as patch:
         Clock(patch, first, 7.0)
-        assert not first.fit.run(first.loss, minutes=0.5)  # stops in the fifth step
+        assert not first.run(minutes=0.5)  # stops in the fifth step
     assert first.fit.step == 5 and first.fit.seconds == 35.0
     second = Task(path)
-    assert second.fit.run(second.loss, minutes=0.5)
+    assert second.run(minutes=0.5)
     assert second.asked == 7 and second.fit.step == 12
     for name in whole.fit.masters:
         moved = (whole.fit.masters[name] - Task(tmp_path / "none.pt").fit.masters[name]).norm()
@@ -95,19 +100,17 @@ def test_in_two_pieces_as_in_one(path, tmp_path, monkeypatch):
 
 def test_other_examples_with_another_seed(path, tmp_path):
     one, other = Task(path), Task(tmp_path / "other.pt", seed=6)
-    one.fit.run(one.loss)
-    other.fit.run(other.loss)
+    one.run()
+    other.run()
     assert not torch.allclose(one.fit.masters["0.weight"], other.fit.masters["0.weight"], atol=1e-3)
 
 
 def test_what_is_delivered_is_an_average_of_the_masters(path):
     task, seen = Task(path, replace(SCHEDULE, average=0.6)), []
 
-    def loss(generator):
-        seen.append(task.weights())
-        return task.loss(generator)
-
-    task.fit.run(loss)
+    draw = task.draw
+    task.draw = lambda generator: seen.append(task.weights()) or draw(generator)
+    task.run()
     seen.append(task.weights())
     expected = seen[0]
     for step, weights in enumerate(seen[1:], 1):
@@ -121,7 +124,7 @@ def test_seconds_decide_the_number_of_steps(path, monkeypatch, caplog):
     task = Task(path, replace(SCHEDULE, steps=1000))
     Clock(monkeypatch, task, 2.0)
     with caplog.at_level(logging.INFO, "dreamkit"):
-        assert task.fit.run(task.loss, seconds=400.0)
+        assert task.run(seconds=400.0)
     assert task.fit.step == task.asked == 200
     assert task.fit.seconds == 400.0
     assert "2000.0 ms a step, 200 steps" in caplog.text
@@ -133,11 +136,11 @@ def test_seconds_count_over_all_pieces(path, monkeypatch, stopped):
     with monkeypatch.context() as patch:
         first = Task(path, schedule)
         Clock(patch, first, 2.0)
-        assert not first.fit.run(first.loss, minutes=stopped, seconds=400.0)  # after 28, 43 or 121 steps
+        assert not first.run(minutes=stopped, seconds=400.0)  # after 28, 43 or 121 steps
         pieces += first.asked
     second = Task(path, schedule)
     Clock(monkeypatch, second, 2.0)
-    assert second.fit.run(second.loss, seconds=400.0)
+    assert second.run(seconds=400.0)
     assert pieces + second.asked == second.fit.step == 200
 
 
@@ -146,7 +149,7 @@ def test_frozen_parameters_stay(path):
     task.network[0].requires_grad_(False)
     task.fit = Fit(task.network, SCHEDULE, path)
     before = task.weights()
-    task.fit.run(task.loss)
+    task.run()
     assert torch.equal(task.network[0].weight, before["0.weight"])
     assert not torch.equal(task.network[2].weight, before["2.weight"])
 
@@ -169,7 +172,7 @@ def test_muon_moves_only_what_it_is_given(path):
     task = Task(path)
     assert list(task.fit.momentum) == ["1.weight"]
     before = task.weights()
-    task.fit.run(task.loss)
+    task.run()
     # Twelve steps of orthogonal matrices at a rate of at most 0.03 cannot go farther.
     moved = torch.linalg.svdvals(task.fit.masters["1.weight"] - before["1.weight"]).max()
     assert 0.03 < moved < 12 * 0.03 * 1.2

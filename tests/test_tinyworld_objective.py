@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from dreamkit.tinyworld.bundle import fill_random
-from dreamkit.tinyworld.objective import FPS, Batch, Objective, by_muon, draw_sigma, start_base, start_branch
+from dreamkit.tinyworld.objective import (
+    FPS,
+    Batch,
+    Objective,
+    add_noise,
+    by_muon,
+    draw_sigma,
+    start_base,
+    start_branch,
+)
 from dreamkit.transfer.config import TINY_MULTI
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.dit import Denoiser
@@ -57,16 +66,16 @@ def perfect(objective, batch):
 def test_a_perfect_network_has_no_loss(config, monkeypatch):
     objective, batch = Objective(config, random(Denoiser, config)), batch_of(config)
     monkeypatch.setattr(objective, "evaluate", perfect(objective, batch))
-    assert float(objective.loss(batch, generator())) < 1e-6
+    assert float(objective.loss(add_noise(batch, generator()))) < 1e-6
     monkeypatch.setattr(objective, "evaluate", lambda *a: perfect(objective, batch)(*a) + 2.0)
-    assert float(objective.loss(batch, generator())) == pytest.approx(4.0, rel=1e-4)
+    assert float(objective.loss(add_noise(batch, generator()))) == pytest.approx(4.0, rel=1e-4)
 
 
 @MODELS
 def test_an_untrained_network_costs_about_one(config):
     objective, batch = Objective(config, start_base(Denoiser(config.denoiser), 0)), batch_of(config, 8)
     with torch.no_grad():
-        assert 0.7 < float(objective.loss(batch, generator())) < 2.5
+        assert 0.7 < float(objective.loss(add_noise(batch, generator()))) < 2.5
 
 
 def test_given_latents_do_not_count(monkeypatch):
@@ -74,9 +83,9 @@ def test_given_latents_do_not_count(monkeypatch):
     mask = batch.given[0]
     assert 0 < mask.mean() < 1
     monkeypatch.setattr(objective, "evaluate", lambda *a: perfect(objective, batch)(*a) + 100 * mask)
-    assert float(objective.loss(batch, generator())) < 1e-6
+    assert float(objective.loss(add_noise(batch, generator()))) < 1e-6
     monkeypatch.setattr(objective, "evaluate", lambda *a: perfect(objective, batch)(*a) + 3 * (1 - mask))
-    assert float(objective.loss(batch, generator())) == pytest.approx(9.0, rel=1e-4)
+    assert float(objective.loss(add_noise(batch, generator()))) == pytest.approx(9.0, rel=1e-4)
 
 
 @pytest.mark.parametrize("with_hint", [False, True])
@@ -141,7 +150,7 @@ def test_a_branch_begins_as_the_base_s_first_blocks_and_adds_nothing(config):
         together = Objective(config, base, branch).evaluate(x, torch.tensor([0.3, 5.0]), batch)
     assert torch.equal(alone, together)
     # And yet it learns from the first step on.
-    Objective(config, base, branch).loss(batch, generator()).backward()
+    Objective(config, base, branch).loss(add_noise(batch, generator())).backward()
     assert all(out.weight.grad.abs().max() > 0 for out in branch.out)
 
 

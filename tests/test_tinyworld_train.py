@@ -66,7 +66,7 @@ def recipe(tmp_path_factory, one_thread):
     log.setLevel(logging.INFO)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(footage, "draw_pool", here)
-        patch.setattr(footage, "conditions", partial(conditions, reduced=4))
+        patch.setattr(footage, "conditions", quarter)
         patch.setattr(footage, "lidar_pictures", noise)
         for stage in train.STAGES:
             assert run(stage, root) == 0, stage
@@ -79,6 +79,10 @@ def run(stage, root, *more):
     options = ["--scenes", SCENES, "--styles", 1, "--lidar-scenes", SCENES, "--steps", 4, "--batch", 2, "--samples", 1]
     asked = [stage, "--data", root / "data", "--out", root / "out", *options, "--device", "cpu", *more]
     return train.main(list(map(str, asked)), micro.SINGLE, micro.MULTI)
+
+
+def quarter(scene, cameras, size, reduced=1):
+    return conditions(scene, cameras, size, reduced=4)
 
 
 def noise(scene, stage, size):
@@ -96,9 +100,10 @@ def test_footage_is_of_the_models_size():
 def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(footage, "draw_pool", here)
-    monkeypatch.setattr(footage, "_prepare", lambda folder, kind, index, seed: drawn.append(seed) or prepared(seed))
-    assert short_of(kind_of(TINY_SINGLE)) == Kind("front_short", SIX_VIEWS.names[:1], (160, 288), 25, 50_000)
-    assert short_of(kind_of(TINY_MULTI)).frames == 17 and short_of(FRONT).frames == FRONT.frames
+    monkeypatch.setattr(footage, "make_scene", lambda seed, frames: drawn.append(seed) or make_scene(seed, frames))
+    assert short_of(kind_of(TINY_SINGLE)) == Kind("front_short", SIX_VIEWS.names[:1], (160, 288), 17, 50_000)
+    six = short_of(kind_of(TINY_MULTI))
+    assert (six.frames, six.reduced) == (17, 2) and short_of(FRONT).frames == FRONT.frames
     draw_footage(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
     draw_footage(tmp_path, short_of(FRONT), 2, 1, 0, CPU, samples=1)
     assert drawn == [scene_seed(0, 0), scene_seed(0, 50_000), scene_seed(0, 50_001)]
@@ -115,7 +120,7 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
     short = replace(kind_of(micro.SINGLE), name="front_short", frames=9)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(footage, "draw_pool", here)
-        patch.setattr(footage, "conditions", partial(conditions, reduced=4))
+        patch.setattr(footage, "conditions", quarter)
         draw_footage(tmp_path / "data", short, SCENES, 1, 0, CPU, samples=1)
         patch.setattr(train, "short_of", lambda kind: short)
         seen = []
@@ -144,9 +149,9 @@ def test_a_pool_of_processes_draws_the_same_scenes(tmp_path, monkeypatch):
 def test_footage_is_drawn_once_and_again_when_something_else_is_asked(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(footage, "draw_pool", here)
-    monkeypatch.setattr(footage, "_prepare", lambda folder, kind, index, seed: drawn.append(seed) or prepared(seed))
+    monkeypatch.setattr(footage, "make_scene", lambda seed, frames: drawn.append(seed) or make_scene(seed, frames))
     monkeypatch.setattr(
-        footage, "_lidar_video", lambda kind, seed: drawn.append(seed) or noise(prepared(seed)[0], None, kind.size)
+        footage, "_lidar_video", lambda kind, seed: drawn.append(seed) or noise(make_scene(seed, 2), None, kind.size)
     )
     for scenes, seed, expected in ((1, 0, 1), (1, 0, 0), (2, 0, 2), (2, 1, 2), (2, 1, 0)):
         for draw in (partial(draw_footage, styles=1, device=CPU, samples=1), draw_lidar):
@@ -155,8 +160,15 @@ def test_footage_is_drawn_once_and_again_when_something_else_is_asked(tmp_path, 
             assert drawn == [scene_seed(seed, index) for index in range(expected)], (draw, scenes, seed)
 
 
-def prepared(seed):
-    return make_scene(seed, 2), dict.fromkeys(STYLES, "a road")
+def test_when_the_time_is_over_there_are_as_many_scenes_as_were_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(footage, "draw_pool", here)
+    options = {"styles": 2, "seed": 0, "device": CPU, "samples": 1}
+    for footage_of in (draw_footage(tmp_path, FRONT, 3, until=0.0, **options), read_footage(tmp_path, FRONT)):
+        assert len(footage_of.colour) == len(footage_of.hdmap) == 1
+        assert footage_of.styles == [list(STYLES[:2])] and len(footage_of.captions[0]) == 2
+        assert footage_of.colour[0].std() > 10
+    assert len(draw_footage(tmp_path, FRONT, 3, **options).colour) == 1  # it is not drawn again
+    assert len(draw_footage(tmp_path, FRONT, 2, **options).colour) == 2
 
 
 def test_footage_that_was_not_finished_is_none(tmp_path, monkeypatch):
@@ -164,7 +176,6 @@ def test_footage_that_was_not_finished_is_none(tmp_path, monkeypatch):
         read_footage(tmp_path, FRONT)
     assert "draw-front" in caught.value.hint
     monkeypatch.setattr(footage, "draw_pool", here)
-    monkeypatch.setattr(footage, "_prepare", lambda folder, kind, index, seed: prepared(seed))
     draw_footage(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
 
     def stop(*_, **__):

@@ -95,14 +95,21 @@ def _save_network(kind: type[nn.Module], config: DenoiserConfig, path: Path, gen
 
 def save_text_encoder(folder: Path, width: int, seed: int) -> None:
     """A T5 of two layers with a small byte-pair vocabulary of driving words."""
-    from transformers import T5Config, T5EncoderModel
-
     words = write_vocabulary([f"{WORDS} {WORDS.title()}"] * 4, folder, 1000)
     torch.manual_seed(seed)
-    config = T5Config(
-        vocab_size=words, d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4, pad_token_id=0
-    )
-    T5EncoderModel(config).save_pretrained(folder)
+    small_t5(words, width).save_pretrained(folder)
+
+
+def small_t5(vocabulary: int, width: int):  # noqa: ANN201
+    """A T5 encoder of two layers with random weights, `width` channels and so many tokens to know."""
+    from transformers import T5Config, T5EncoderModel
+
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=vocabulary, d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4,
+            pad_token_id=0, dropout_rate=0.0,
+        )
+    )  # fmt: skip
 
 
 class _Patches(nn.Module):

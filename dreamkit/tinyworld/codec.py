@@ -15,6 +15,11 @@ CHANNELS = 16
 _FINE, _WIDTH = 48, 128
 
 
+def to_signal(pixels_BTHWC: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Pixels 0..255 to what the encoder reads: [B, C, T, H, W] in -1..1."""
+    return (pixels_BTHWC.permute(0, 4, 1, 2, 3).to(dtype) / 127.5 - 1).contiguous()
+
+
 class _Spatial(nn.Module):
     """x + conv(SiLU(conv(x))) over [N, C, H, W]."""
 

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from dreamkit.files import replacing
+from dreamkit.tinyworld.replay import Replay
 
 log = logging.getLogger("dreamkit")
 
+Examples = TypeVar("Examples")
 _LOG_EVERY = 100
 _PACE_FROM, _PACE_TO = 30, 90  # the steps that tell how long one takes; the first ones compile
 
@@ -84,25 +87,51 @@ class Fit:
         matrices = [p for n, p in self.masters.items() if p.ndim > 1 and n not in self.momentum]
         vectors = [p for p in self.masters.values() if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": self.schedule.decay}, {"params": vectors, "weight_decay": 0.0}]
-        device = next(iter(self.masters.values())).device
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), fused=device.type == "cuda")
+        self.device = next(iter(self.masters.values())).device
+        # Numbers that change with the step lie on the device, so that a recorded step reads those of its turn.
+        self.share, self.fresh, rate = torch.zeros(3, device=self.device).unbind()
+        cuda = self.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=rate if cuda else 0.0, betas=(0.9, 0.98), fused=cuda, capturable=cuda
+        )
 
     def run(
         self,
-        loss_of: Callable[[torch.Generator], torch.Tensor],
+        draw: Callable[[torch.Generator], Examples],
+        loss_of: Callable[[Examples], torch.Tensor],
         minutes: float | None = None,
         seconds: float | None = None,
+        record: bool = True,
     ) -> bool:
         """Train until the schedule's end or for so many minutes; returns whether the end was reached.
 
         Args:
-            loss_of: a loss from a generator on the network's device, for everything that is drawn at random.
+            draw: examples from a generator on the network's device, and all else that is drawn at random.
+            loss_of: their loss; what `Replay` says of a step holds for it.
             minutes: stop after so long; the state is saved either way.
             seconds: shorten or lengthen the schedule to what fits into so long, found out in the first steps.
+            record: whether steps may be replayed on a GPU.
         """
+
+        def step(examples: Examples) -> torch.Tensor:
+            loss = loss_of(examples)
+            loss.backward()
+            self._move()
+            return loss
+
         self.load()
-        device = next(iter(self.masters.values())).device
-        generator = torch.Generator(device)
+        replay = Replay(step, self.device if record else torch.device("cpu"))
+        with replay.alone():
+            return self._run(draw, replay, minutes, seconds)
+
+    def _run(
+        self,
+        draw: Callable[[torch.Generator], Examples],
+        step: Callable[[Examples], torch.Tensor],
+        minutes: float | None,
+        seconds: float | None,
+    ) -> bool:
+        generator = torch.Generator(self.device)
         begun, before = time.perf_counter(), self.seconds
         # A schedule found out once goes on with the state; until then a piece measures its own first steps.
         pace_from = self.step + _PACE_FROM if seconds is not None and self.step < _PACE_TO else None
@@ -110,10 +139,11 @@ class Fit:
         self.network.train()
         while self.step < self.schedule.steps:
             generator.manual_seed(self.seed * 1_000_003 + self.step)
-            loss = loss_of(generator)
-            loss.backward()
-            self._move()
-            losses.append(loss.detach())
+            examples = draw(generator)
+            self._set_rates()
+            loss = step(examples)
+            self.step += 1
+            losses.append(loss)
             if self.step == pace_from:
                 loss.item()  # wait for the GPU
                 paced_from = time.perf_counter()
@@ -136,6 +166,16 @@ class Fit:
         self.save()
         return self.step >= self.schedule.steps
 
+    def _set_rates(self) -> None:
+        share = self.schedule.share_at(self.step)
+        self.share.fill_(share)
+        self.fresh.fill_(1 - min(self.schedule.average, (2 + self.step) / (11 + self.step)))
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(self.schedule.rate * share)
+            else:
+                group["lr"] = self.schedule.rate * share
+
     @torch.no_grad()
     def _move(self) -> None:
         """One step of the optimizer on the masters, then on to the network and the average."""
@@ -143,15 +183,12 @@ class Fit:
         torch._foreach_copy_(self.grads, grads)
         self.network.zero_grad(set_to_none=True)
         torch.nn.utils.clip_grad_norm_(self.masters.values(), 1.0)
-        share = self.schedule.share_at(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate * share
         self.optimizer.step()
-        turn(self.masters, self.momentum, self.schedule.turn * share)
-        self.step += 1
-        keep = min(self.schedule.average, (1 + self.step) / (10 + self.step))
+        turn(self.masters, self.momentum, self.schedule.turn * self.share)
         masters, averages = list(self.masters.values()), list(self.averages.values())
-        torch._foreach_lerp_(averages, masters, 1 - keep)
+        moved = torch._foreach_sub(masters, averages)
+        torch._foreach_mul_(moved, self.fresh)
+        torch._foreach_add_(averages, moved)
         torch._foreach_copy_(list(self.trained.values()), masters)
 
     @torch.no_grad()
@@ -182,8 +219,7 @@ class Fit:
         """Go on from the state on disk, where there is one."""
         if not self.path.is_file():
             return
-        device = next(iter(self.masters.values())).device
-        state = torch.load(self.path, map_location=device, weights_only=True)
+        state = torch.load(self.path, map_location=self.device, weights_only=True)
         self.step, self.seconds = state["step"], state["seconds"]
         self.schedule = replace(self.schedule, steps=state["steps"])
         for name, master in self.masters.items():
@@ -195,12 +231,12 @@ class Fit:
             if name in state["moments"]:
                 found = state["moments"][name]
                 # The count of steps is a float32 scalar; fused kernels want it on the device.
-                self.optimizer.state[master] = {key: value.float().to(device) for key, value in found.items()}
+                self.optimizer.state[master] = {key: value.float().to(self.device) for key, value in found.items()}
         log.info("%s goes on at step %d", self.path.stem, self.step)
 
 
 @torch.no_grad()
-def turn(weights: dict[str, torch.Tensor], momentum: dict[str, torch.Tensor], rate: float) -> None:
+def turn(weights: dict[str, torch.Tensor], momentum: dict[str, torch.Tensor], rate: float | torch.Tensor) -> None:
     """One step of Muon on the weights that have a momentum; their gradients are taken from `.grad`.
 
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks": Nesterov momentum 0.95, made

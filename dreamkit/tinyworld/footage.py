@@ -1,6 +1,6 @@
 """Footage to train on: made-up scenes drawn in colour and as conditions, kept in a folder of plain arrays.
 
-Scenes, conditions and captions are made by a pool of processes, colours on the GPU meanwhile. Training scenes have
+Each scene is made whole by one of a pool of processes, which share the GPU where there is one. Training scenes have
 seeds from FIRST_SEED on; whatever judges the bundle must use others.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
-from dreamkit.rds.drawing import draw_pool
+from dreamkit.rds.drawing import draw_pool, spare_cores
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
 from dreamkit.tinyworld.looks import STYLES
@@ -36,21 +35,23 @@ from dreamkit.transfer.config import ModelConfig
 log = logging.getLogger("dreamkit")
 
 FIRST_SEED = 1_000_000
-_AHEAD = 3  # scenes under way for each process of the pool
-_SHORT = {"front": 25, "six": 17}  # frames of short clips: four and three latent frames
+_PAINTER_RAYS = 5_000_000  # followed together on a GPU by each of the processes that share it
+_PAINTER_MEMORY = 6e9  # bytes of the GPU for each of them, context included
+_SHORT = 17  # frames of short clips: three latent frames
 _SHORT_FIRST = 50_000
 
 
 @dataclass(frozen=True)
 class Kind:
     """What is drawn of every scene: by which cameras, of which size (height, width), how many frames at 30 Hz; `first`:
-    the number of the first scene."""
+    the number of the first scene; `reduced`: conditions are drawn at that fraction of their size, see `conditions`."""
 
     name: str
     cameras: tuple[str, ...]
     size: tuple[int, int]
     frames: int
     first: int = 0
+    reduced: int = 1
 
 
 def kind_of(config: ModelConfig) -> Kind:
@@ -61,7 +62,10 @@ def kind_of(config: ModelConfig) -> Kind:
 
 def short_of(kind: Kind) -> Kind:
     """The same in short clips of other scenes: what lies where is learnt from many places, not from long drives."""
-    return replace(kind, name=f"{kind.name}_short", frames=min(kind.frames, _SHORT[kind.name]), first=_SHORT_FIRST)
+    frames = min(kind.frames, _SHORT)
+    # Six views' conditions at full size would take most of the time.
+    reduced = 1 if len(kind.cameras) == 1 else 2
+    return replace(kind, name=f"{kind.name}_short", frames=frames, first=_SHORT_FIRST, reduced=reduced)
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,9 @@ class Footage:
 
 
 def draw_footage(
-    folder: Path, kind: Kind, scenes: int, styles: int, seed: int, device: torch.device, samples: int = 2
-) -> Footage:
+    folder: Path, kind: Kind, scenes: int, styles: int, seed: int, device: torch.device, samples: int = 2,
+    until: float = math.inf,
+) -> Footage:  # fmt: skip
     """Draw `scenes` scenes in `styles` styles each, or read them where the folder has them already.
 
     Args:
@@ -91,12 +96,13 @@ def draw_footage(
         seed: of the recipe.
         device: where colours are drawn.
         samples: rays along each side of a pixel.
+        until: time of `time.perf_counter` after which no scene is begun; those drawn by then are all there are.
     """
     facts = folder / f"{kind.name}.json"
     asked = [scenes, styles, seed, samples]
     if not (is_drawn(folder, kind) and json.loads(facts.read_text())["asked"] == asked):
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(folder, kind, scenes, styles, seed, device, samples, asked)
+        _draw(_Order(folder, kind, styles, seed, device, samples), scenes, asked, until)
     return read_footage(folder, kind)
 
 
@@ -115,7 +121,8 @@ def read_footage(folder: Path, kind: Kind) -> Footage:
         raise DreamkitError(f"There is no footage {kind.name} in {folder}.", f"Run the stage draw-{kind.name} first.")
     colour, hdmap = (np.load(folder / f"{kind.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
     facts = json.loads((folder / f"{kind.name}.json").read_text())
-    return Footage(colour, hdmap, facts["styles"], facts["captions"])
+    drawn = len(facts["captions"])  # fewer than the arrays have room for when the time was over
+    return Footage(colour[:drawn], hdmap[:drawn], facts["styles"], facts["captions"])
 
 
 def scene_seed(seed: int, index: int) -> int:
@@ -123,54 +130,69 @@ def scene_seed(seed: int, index: int) -> int:
     return FIRST_SEED + 100_000 * seed + index
 
 
-def _draw(
-    folder: Path, kind: Kind, scenes: int, styles: int, seed: int, device: torch.device, samples: int, asked: list[int]
-) -> None:
-    begun = time.perf_counter()
-    (folder / f"{kind.name}.json").unlink(missing_ok=True)  # of other footage, whose arrays are written over
+@dataclass(frozen=True)
+class _Order:
+    """What every process of the pool must know to draw a scene."""
+
+    folder: Path
+    kind: Kind
+    styles: int
+    seed: int
+    device: torch.device
+    samples: int
+
+    def chosen(self, index: int) -> list[str]:
+        """The styles of a scene; they go round."""
+        return [STYLES[(index * self.styles + style) % len(STYLES)] for style in range(self.styles)]
+
+    def file(self, what: str) -> Path:
+        """The array of colours or conditions."""
+        return self.folder / f"{self.kind.name}_{what}.npy"
+
+
+def _draw(order: _Order, scenes: int, asked: list[int], until: float) -> None:
+    begun, kind = time.perf_counter(), order.kind
+    facts = order.folder / f"{kind.name}.json"
+    facts.unlink(missing_ok=True)  # of other footage, whose arrays are written over
     picture = (len(kind.cameras), kind.frames, *kind.size, 3)
-    colour = np.lib.format.open_memmap(folder / f"{kind.name}_colour.npy", "w+", np.uint8, (scenes, styles, *picture))
-    hdmap = np.lib.format.open_memmap(folder / f"{kind.name}_hdmap.npy", "w+", np.uint8, (scenes, *picture))
-    chosen = [[STYLES[(index * styles + style) % len(STYLES)] for style in range(styles)] for index in range(scenes)]
-    seeds = [scene_seed(seed, kind.first + index) for index in range(scenes)]
+    for what, shape in (("colour", (scenes, order.styles, *picture)), ("hdmap", (scenes, *picture))):
+        np.lib.format.open_memmap(order.file(what), "w+", np.uint8, shape).flush()
     captions: list[list[str]] = []
-    for index, (scene, texts) in enumerate(_prepared(folder, kind, seeds)):
-        stage = build_stage(scene, device)
-        for style, name in enumerate(chosen[index]):
-            rendered = render(scene, name, kind.cameras, kind.size, None, samples, device, stage)
-            colour[index, style] = rendered.colour.cpu().numpy()
-        captions.append([texts[name] for name in chosen[index]])
-        if index % 10 == 9:
-            log.info("%s: drew %d of %d scenes, %.0f s", kind.name, index + 1, scenes, time.perf_counter() - begun)
-    del colour, hdmap
-    facts = {"asked": asked, "styles": chosen, "captions": captions}
-    (folder / f"{kind.name}.json").write_text(json.dumps(facts))
+    with draw_pool(_painters(order.device), [__name__]) as pool:
+        for told in pool.map(partial(_draw_scene, order), range(scenes)):
+            captions.append(told)
+            if len(captions) % 50 == 0:
+                log.info("%s: drew %d of %d scenes, %.0f s", kind.name, len(captions), scenes,
+                         time.perf_counter() - begun)  # fmt: skip
+            if time.perf_counter() > until:
+                log.info("%s: the time is over after %d scenes", kind.name, len(captions))
+                break
+    styles = [order.chosen(index) for index in range(len(captions))]
+    facts.write_text(json.dumps({"asked": asked, "styles": styles, "captions": captions}))
 
 
-def _prepared(folder: Path, kind: Kind, seeds: list[int]) -> Iterator[tuple[Scene, dict[str, str]]]:
-    """Scenes with their captions in order; their condition pictures are in the folder's array by then."""
-    workers = _workers()
-    with draw_pool(workers, [__name__]) as pool:
-        ahead = _AHEAD * workers
-        waiting = [pool.submit(_prepare, folder, kind, i, s) for i, s in enumerate(seeds[:ahead])]
-        for index in range(len(seeds)):
-            done = waiting[index].result()
-            waiting[index] = None  # type: ignore[call-overload]
-            if index + ahead < len(seeds):
-                waiting.append(pool.submit(_prepare, folder, kind, index + ahead, seeds[index + ahead]))
-            yield done
-
-
-def _prepare(folder: Path, kind: Kind, index: int, seed: int) -> tuple[Scene, dict[str, str]]:
+def _draw_scene(order: _Order, index: int) -> list[str]:
+    """Write one scene's pictures into the arrays; returns its captions."""
     cv2.setNumThreads(1)
+    kind, seed = order.kind, scene_seed(order.seed, order.kind.first + index)
     scene = make_scene(seed, kind.frames)
-    hdmap = np.load(folder / f"{kind.name}_hdmap.npy", mmap_mode="r+")
-    hdmap[index] = conditions(scene, kind.cameras, kind.size)
-    return scene, style_captions(scene, seed)
+    colour, hdmap = (np.load(order.file(what), mmap_mode="r+") for what in ("colour", "hdmap"))
+    hdmap[index] = conditions(scene, kind.cameras, kind.size, reduced=kind.reduced)
+    stage = build_stage(scene, order.device)
+    at_once = _PAINTER_RAYS if order.device.type == "cuda" else None
+    for row, style in enumerate(order.chosen(index)):
+        drawn = render(scene, style, kind.cameras, kind.size, None, order.samples, stage=stage, rays_at_once=at_once)
+        colour[index, row] = drawn.colour.cpu().numpy()
+    texts = style_captions(scene, seed)
+    return [texts[name] for name in order.chosen(index)]
 
 
-def _workers() -> int:
-    return max(1, (os.cpu_count() or 2) - 1)
+def _painters(device: torch.device) -> int:
+    """Processes that draw at the same time; they share a GPU, which one of them could not keep busy."""
+    if device.type != "cuda":
+        return spare_cores()
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(1, min(spare_cores(), int(memory / _PAINTER_MEMORY)))
 
 
 def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
@@ -191,7 +213,7 @@ def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
     facts.unlink(missing_ok=True)
     pictures = np.empty((scenes, 1, kind.frames, *kind.size, 3), np.uint8)
     # Many small operations, which a pool of processes does sooner than a GPU.
-    with draw_pool(_workers(), [__name__]) as pool:
+    with draw_pool(None, [__name__]) as pool:
         seeds = [scene_seed(seed, kind.first + index) for index in range(scenes)]
         for index, video in enumerate(pool.map(partial(_lidar_video, kind), seeds)):
             pictures[index, 0] = video

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from dreamkit.captions import ORIGINAL
 from dreamkit.errors import DreamkitError
 from dreamkit.styles import load_styles, side_prompts
+from dreamkit.tinyworld.codec import to_signal
 from dreamkit.tinyworld.footage import Footage
 from dreamkit.tinyworld.objective import Batch
 from dreamkit.transfer.config import ModelConfig
@@ -23,6 +24,7 @@ from dreamkit.transfer.views import condition_mask
 HELD_OUT = 8  # the last scenes of the footage are looked at, never trained on
 # Share of examples without text, and of those told only what to stay away from, which then means nothing.
 _NO_TEXT, _NEGATIVE = 0.1, 0.05
+_FRAMES_TOGETHER = 400  # encoded at a time
 # Given latents come from a model's own videos when the bundle is used; a little noise makes up for their faults.
 _GIVEN_NOISE = 0.12
 
@@ -48,13 +50,16 @@ class Latents:
 @torch.no_grad()
 def encode_videos(tokenizer: Tokenizer, videos_NVTHWC: np.ndarray, sigma_data: float) -> torch.Tensor:
     """uint8 videos to bf16 latents [N, C, V x T, H, W], times sigma_data."""
+    views, frames = videos_NVTHWC.shape[1:3]
+    together = max(1, _FRAMES_TOGETHER // (views * frames))
     found = []
-    for video_VTHWC in videos_NVTHWC:
-        pixels = torch.from_numpy(np.ascontiguousarray(video_VTHWC)).to(tokenizer.device)
-        x = (pixels.permute(0, 4, 1, 2, 3).to(tokenizer.dtype) / 127.5 - 1).contiguous()
-        latent = (tokenizer.encoder(x).float() - tokenizer.mean) / tokenizer.std * sigma_data
-        found.append(latent.transpose(0, 1).flatten(1, 2).bfloat16())
-    return torch.stack(found)
+    for first in range(0, len(videos_NVTHWC), together):
+        part_NVTHWC = np.ascontiguousarray(videos_NVTHWC[first : first + together])
+        pixels = torch.from_numpy(part_NVTHWC).flatten(0, 1).to(tokenizer.device)
+        encoded = tokenizer.encoder(to_signal(pixels, tokenizer.dtype)).float()
+        latent = (encoded - tokenizer.mean) / tokenizer.std * sigma_data
+        found.append(latent.unflatten(0, (-1, views)).transpose(1, 2).flatten(2, 3).bfloat16())
+    return torch.cat(found)
 
 
 def make_latents(
@@ -63,7 +68,8 @@ def make_latents(
 ) -> Latents:  # fmt: skip
     """Encode footage and its captions; `hint` [M, V, T, H, W, 3] stands for the HDMap videos, of the first M scenes.
 
-    Latents of the footage are kept in files whose names begin with `cache`, so that the next stage only reads them.
+    Latents and encoded captions of the footage are kept in files whose names begin with `cache`, so that the next stage
+    only reads them.
 
     Raises:
         DreamkitError: too few scenes to hold some out, or more LiDAR pictures than scenes.
@@ -85,28 +91,36 @@ def make_latents(
     texts = list(dict.fromkeys([NEGATIVE_PROMPT, *(text for ways in prompts for way in ways for text in way)]))
     row_of = {text: row for row, text in enumerate(texts)}
     colour = footage.colour.reshape(-1, *footage.colour.shape[2:])
-    embedded = encoder.encode(texts)
-    embedded = torch.cat([embedded, torch.zeros_like(embedded[:1])])
+    embedded = _cached(cache.with_name(f"{cache.name}_text_{len(texts)}.pt"), device, lambda: _embedded(encoder, texts))
     rows = [[[row_of[text] for text in way] for way in ways] for ways in prompts]
+
+    def encoded(what: str, videos: np.ndarray) -> torch.Tensor:
+        path = cache.with_name(f"{cache.name}_{what}.pt")
+        return _cached(path, device, lambda: encode_videos(tokenizer, videos, config.sigma_data))
+
     return Latents(
-        latent=_cached(cache.with_name(f"{cache.name}_colour.pt"), tokenizer, colour, config)[: len(prompts)],
-        hint=_cached(cache.with_name(f"{cache.name}_hdmap.pt"), tokenizer, pictures, config)
-        if hint is None
-        else encode_videos(tokenizer, hint, config.sigma_data),
+        latent=encoded("colour", colour)[: len(prompts)],
+        hint=encoded("hdmap", pictures) if hint is None else encode_videos(tokenizer, hint, config.sigma_data),
         scene=torch.arange(scenes, device=device).repeat_interleave(styles),
-        text=embedded.to(device, torch.bfloat16),
+        text=embedded,
         prompt=torch.tensor(rows, device=device),
         nothing=len(texts),
         negative=0,
     )
 
 
-def _cached(path: Path, tokenizer: Tokenizer, videos: np.ndarray, config: ModelConfig) -> torch.Tensor:
+def _cached(path: Path, device: torch.device, make: Callable[[], torch.Tensor]) -> torch.Tensor:
     if path.is_file():
-        return torch.load(path, map_location=tokenizer.device, weights_only=True)
-    latents = encode_videos(tokenizer, videos, config.sigma_data)
-    torch.save(latents, path)
-    return latents
+        return torch.load(path, map_location=device, weights_only=True)
+    made = make()
+    torch.save(made, path)
+    return made
+
+
+def _embedded(encoder: TextEncoder, texts: list[str]) -> torch.Tensor:
+    """bf16 [texts + 1, M, C] on the encoder's device; the last row is zero."""
+    found = encoder.encode(texts).to(encoder.device, torch.bfloat16)
+    return torch.cat([found, torch.zeros_like(found[:1])])
 
 
 def _prompts(caption: str, style: str, views: int) -> list[Sequence[str]]:

@@ -7,7 +7,7 @@ Loss and preconditioning: Karras et al. 2022 (arXiv 2206.00364), eq. 7 and 8 wit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +15,10 @@ from torch import nn
 
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.dit import Denoiser, Prepared, Trunk
 from dreamkit.transfer.patches import timestep_features
 from dreamkit.transfer.sampling import SIGMA_MAX
+from dreamkit.transfer.views import VIEW_IDS
 
 FPS = 24.0
 # ln sigma: half normal around the levels where a picture takes shape, half evenly up to the first level of sampling.
@@ -39,6 +40,24 @@ class Batch:
     given: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
+@dataclass(frozen=True)
+class Noised:
+    """Examples with the noise they get: levels float32 [B], noise shaped as the latent, and the branch's weight []."""
+
+    batch: Batch
+    sigma: torch.Tensor
+    noise: torch.Tensor
+    weight: torch.Tensor
+
+
+def add_noise(batch: Batch, generator: torch.Generator, weight: float = 1.0) -> Noised:
+    """Draw noise levels and noise for a batch; `weight` is the branch's for this step."""
+    device = batch.latent.device
+    sigma = draw_sigma(len(batch.latent), generator, device)
+    noise = torch.randn(batch.latent.shape, generator=generator, device=device)
+    return Noised(batch, sigma, noise, torch.full((), weight, device=device))
+
+
 class Objective(nn.Module):
     """A base and, once it is frozen, a branch."""
 
@@ -48,7 +67,9 @@ class Objective(nn.Module):
         self.base = base
         self.branch = branch
 
-    def evaluate(self, x: torch.Tensor, sigma_B: torch.Tensor, batch: Batch, weight: float = 1.0) -> torch.Tensor:
+    def evaluate(
+        self, x: torch.Tensor, sigma_B: torch.Tensor, batch: Batch, weight: float | torch.Tensor = 1.0
+    ) -> torch.Tensor:
         """The raw output F for noisy latents at their noise levels, in the network's dtype."""
         dtype = self.base.trunk.patch.weight.dtype
         level = sigma_B.view(-1, 1, 1, 1, 1)
@@ -59,21 +80,27 @@ class Objective(nn.Module):
             mask, given = batch.given
             scaled = torch.where(mask > 0, given / data, scaled)
         c_noise = (0.25 * sigma_B.log()).to(dtype)
-        options = {"fps": FPS, "view_ids": tuple(range(self.config.views)), "condition_mask": mask}
         text, shape = batch.text.to(dtype), x.shape
-        prepared = self.base.trunk.prepare(text, shape, **options)
+        prepared = self._prepare(self.base.trunk, text, shape, mask)
         controls = []
         if self.branch is not None and batch.hint is not None:
-            own = self.branch.trunk.prepare(text, shape, **options)
+            if isinstance(weight, torch.Tensor):
+                weight = weight.to(dtype)
+            own = self._prepare(self.branch.trunk, text, shape, mask)
             controls.append((self.branch, self.branch.prepare(own, batch.hint, weight)))
         return self.base(scaled.to(dtype), c_noise, prepared, controls)
 
-    def loss(self, batch: Batch, generator: torch.Generator, weight: float = 1.0) -> torch.Tensor:
+    def _prepare(self, trunk: Trunk, text: torch.Tensor, shape: torch.Size, mask: torch.Tensor | None) -> Prepared:
+        nothing = torch.zeros(1)  # of the CPU, where a look at whether it is zero waits for nobody
+        views = VIEW_IDS.get(self.config.views, (0,))
+        prepared = trunk.prepare(nothing, shape, fps=FPS, view_ids=views, condition_mask=mask)
+        return replace(prepared, text=trunk.any_text_kv(text))
+
+    def loss(self, noised: Noised) -> torch.Tensor:
         """Mean squared error of F over what is not given."""
-        sigma_B = draw_sigma(len(batch.latent), generator, batch.latent.device)
+        batch, sigma_B, weight = noised.batch, noised.sigma, noised.weight
         level, data = sigma_B.view(-1, 1, 1, 1, 1), self.config.sigma_data
-        noise = torch.randn(batch.latent.shape, generator=generator, device=batch.latent.device)
-        x = batch.latent + level * noise
+        x = batch.latent + level * noised.noise
         total = level.square() + data**2
         target = (batch.latent - x * data**2 / total) * total.sqrt() / (level * data)
         error = (self.evaluate(x, sigma_B, batch, weight).float() - target).square()

@@ -92,6 +92,7 @@ def render(
     samples: int = 2,
     device: torch.device | str = "cpu",
     stage: Stage | None = None,
+    rays_at_once: int | None = None,
 ) -> Rendered:
     """Render a scene in one style.
 
@@ -104,6 +105,7 @@ def render(
         samples: rays along each side of a pixel; 1 is four times as fast and jagged.
         device: where to work.
         stage: the scene's stage when it is at hand (several styles of one scene share it).
+        rays_at_once: how many to follow together, some 400 bytes each; what suits the device when None.
     """
     look = look_of(style) if isinstance(style, str) else style
     with torch.no_grad():
@@ -115,7 +117,7 @@ def render(
         view = torch.arange(len(cameras), device=stage.device).repeat_interleave(len(numbers))
         frame = torch.as_tensor(numbers, device=stage.device).repeat(len(cameras))
         each = size[0] * size[1] * samples**2
-        batch = max(1, _rays_at_once(stage.device) // each)
+        batch = max(1, (rays_at_once or _rays_at_once(stage.device)) // each)
         parts = []
         for start in range(0, len(view), batch):
             chosen = slice(start, start + batch)
@@ -129,7 +131,7 @@ def render(
 
 
 def _rays_at_once(device: torch.device) -> int:
-    # A ray takes about 400 bytes of intermediates. Only large batches keep a GPU busy; on a CPU small ones stay in its
+    # Only large batches keep a GPU busy; on a CPU small ones stay in its
     # cache.
     if device.type != "cuda":
         return 150_000

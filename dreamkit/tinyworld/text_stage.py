@@ -15,6 +15,7 @@ from torch import nn
 
 from dreamkit.captions import ORIGINAL
 from dreamkit.styles import load_styles, side_prompts
+from dreamkit.tinyworld.bundle import small_t5
 from dreamkit.tinyworld.fit import Fit, Schedule
 from dreamkit.tinyworld.looks import STYLES
 from dreamkit.tinyworld.scene import SETTINGS, SHAPES, make_scene
@@ -48,15 +49,8 @@ class _Reader(nn.Module):
     """A T5 encoder and, for training only, what its tokens are asked."""
 
     def __init__(self, vocabulary: int, width: int) -> None:
-        from transformers import T5Config, T5EncoderModel
-
         super().__init__()
-        self.encoder = T5EncoderModel(
-            T5Config(
-                vocab_size=vocabulary, d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4,
-                pad_token_id=0, dropout_rate=0.0,
-            )
-        )  # fmt: skip
+        self.encoder = small_t5(vocabulary, width)
         self.asked = nn.ModuleList(nn.Linear(width, len(of)) for of in (STYLES, SETTINGS, SHAPES, _MODES))
 
     def forward(self, tokens: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
@@ -64,9 +58,10 @@ class _Reader(nn.Module):
         hidden = self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
         total = hidden.new_zeros(())
         for column, ask in enumerate(self.asked):
-            labels = torch.where(mask.bool(), facts[:, column : column + 1], -100)
-            if bool((labels >= 0).any()):
-                total = total + F.cross_entropy(ask(hidden).float().flatten(0, 1), labels.flatten(), ignore_index=-100)
+            labels = torch.where(mask.bool(), facts[:, column : column + 1], -100).flatten()
+            asked = ask(hidden).float().flatten(0, 1)
+            summed = F.cross_entropy(asked, labels, ignore_index=-100, reduction="sum")
+            total = total + summed / (labels >= 0).sum().clamp(min=1)  # there may be none
         return total
 
 
@@ -90,11 +85,11 @@ def train_text(
     reader = _Reader(len(tokenizer), width).to(device)
     fit = Fit(reader, Schedule(steps, rate=2e-3, warmup=50, average=0.98), state, seed)
 
-    def loss_of(generator: torch.Generator) -> torch.Tensor:
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         pick = torch.randint(len(tokens), (64,), generator=generator, device=device)
-        return reader(tokens[pick], labels[pick])
+        return tokens[pick], labels[pick]
 
-    finished = fit.run(loss_of, minutes, seconds)
+    finished = fit.run(draw, lambda examples: reader(*examples), minutes, seconds, record=False)
     if finished:
         fit.use_average().encoder.save_pretrained(folder)
     return finished

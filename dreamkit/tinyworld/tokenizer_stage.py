@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dreamkit.tinyworld.codec import CHANNELS, Decoder, Encoder
+from dreamkit.tinyworld.codec import CHANNELS, Decoder, Encoder, to_signal
 from dreamkit.tinyworld.fit import Fit, Schedule
 from dreamkit.tinyworld.footage import Footage, Kind, is_drawn, read_footage, short_of
 
 log = logging.getLogger("dreamkit")
 
-_FRAMES = 25  # of an example: four latent frames, so that looking back is learnt
-_EXAMPLES = {"front": 12, "six": 40}
-_KEPT = 20_000  # frames of each kind of picture and style, kept on the device
-_NOISE = 0.15  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
+_FRAMES = 25  # of an example at most: four latent frames, so that looking back is learnt
+_EXAMPLES = {"front": 12, "front_short": 18, "six": 40, "six_short": 56}
+_KEPT = 30_000  # frames of each kind of picture and style, kept on the device
+_NOISE = 0.7  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
 _STATISTICS = 64  # videos that mean_std.pt is measured on
 
 
@@ -55,22 +55,28 @@ def train_tokenizer(
         DreamkitError: footage is missing.
     """
     videos = _videos(data, kinds, device)
+    turns = [name for name in videos for _ in range(2 if name.endswith("colour") else 1)]
     torch.manual_seed(seed)
     codec = Codec().to(device).to(memory_format=torch.channels_last)
     fit = Fit(codec, Schedule(steps, rate=2e-3, warmup=100, decay=0.0), state, seed)
     half = device.type == "cuda"
 
-    def loss_of(generator: torch.Generator) -> torch.Tensor:
-        kind = list(videos)[fit.step % len(videos)]
-        pixels = _examples(videos[kind], _EXAMPLES[kind.split("_")[0]], generator)
-        x = pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        kind = turns[fit.step % len(turns)]
+        pixels = _examples(videos[kind], _EXAMPLES[kind.rsplit("_", 1)[0]], generator)
+        count, frames, height, width, _ = pixels.shape
+        latent = (count, CHANNELS, 1 + (frames - 1) // 8, height // 8, width // 8)
+        return pixels, torch.randn(latent, generator=generator, device=device)
+
+    def loss_of(examples: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        pixels, noise = examples
+        x = to_signal(pixels)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             z = codec.encoder(x)
-            noise = torch.randn(z.shape, generator=generator, device=device)
             y = codec.decoder(z + _NOISE * noise)
         return _difference(y.float(), x) + 0.02 * _unit(z.float())
 
-    finished = fit.run(loss_of, minutes, seconds)
+    finished = fit.run(draw, loss_of, minutes, seconds)
     if finished:
         codec = fit.use_average().to("cpu", memory_format=torch.contiguous_format)
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,19 +107,18 @@ def _videos(data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> dict[
     def flat(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-4:])).to(device)
 
-    # Short clips show more places.
-    kind = short_of(kinds[0]) if is_drawn(data, short_of(kinds[0])) else kinds[0]
-    front, six = read_footage(data, kind), read_footage(data, kinds[1])
-    scenes = max(1, _KEPT // kind.frames)
-    found = {
-        "front_colour": flat(front.colour[:scenes]),
-        "front_hdmap": flat(front.hdmap[: scenes // 2]),
-        "six_colour": flat(six.colour[: _KEPT // (len(kinds[1].cameras) * kinds[1].frames)]),
-    }
-    lidar = data / f"{kind.name}_lidar.npy"
-    if lidar.is_file():
-        # The two kinds of condition share one turn, the coloured one coming twice as often.
-        found["front_hdmap"] = torch.cat([found["front_hdmap"], flat(np.load(lidar, mmap_mode="r")[: scenes // 4])])
+    found = {}
+    # Short clips show more places, long ones let the codec look farther back.
+    for kind in (*kinds, *(short for short in map(short_of, kinds) if is_drawn(data, short))):
+        drawn = read_footage(data, kind)
+        scenes = max(1, _KEPT // (len(kind.cameras) * kind.frames))
+        found[f"{kind.name}_colour"] = flat(drawn.colour[:scenes])
+        conditions = flat(drawn.hdmap[: scenes // 2])
+        lidar = data / f"{kind.name}_lidar.npy"
+        if lidar.is_file():
+            # The two kinds of condition share one turn, the coloured one coming twice as often.
+            conditions = torch.cat([conditions, flat(np.load(lidar, mmap_mode="r")[: scenes // 4])])
+        found[f"{kind.name}_hdmap"] = conditions
     return found
 
 
@@ -132,7 +137,7 @@ def _statistics(encoder: nn.Module, drawn: Footage, device: torch.device) -> tup
     latents = []
     for video in drawn.colour[: max(1, _STATISTICS // drawn.colour.shape[1])]:
         pixels = torch.from_numpy(np.ascontiguousarray(video[:, 0])).to(device)
-        latents.append(encoder(pixels.permute(0, 4, 1, 2, 3).float() / 127.5 - 1).transpose(0, 1).flatten(3))
+        latents.append(encoder(to_signal(pixels)).transpose(0, 1).flatten(3))
     first, later = (torch.cat([z[:, :, part].flatten(1) for z in latents], 1) for part in (slice(0, 1), slice(1, None)))
     frames = latents[0].shape[2]
     mean, std = torch.empty(2, CHANNELS, frames)
@@ -151,7 +156,7 @@ def _report(encoder: nn.Module, decoder: nn.Module, data: Path, kinds: tuple[Kin
             errors = []
             for video in array.reshape(-1, *array.shape[-4:])[:8]:
                 pixels = torch.from_numpy(np.ascontiguousarray(video)).to(device)
-                x = pixels.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+                x = to_signal(pixels[None])
                 y = decoder(encoder(x)).clamp(-1, 1)
                 errors.append(F.mse_loss(y, x) / 4)
             psnr = -10 * torch.stack(errors).mean().log10()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from dreamkit.files import sha256
 from dreamkit.tinyworld.bundle import released_tensors
 from dreamkit.tinyworld.fit import Fit, Schedule
 from dreamkit.tinyworld.footage import (
+    Footage,
     Kind,
     draw_footage,
     draw_lidar,
@@ -36,7 +38,7 @@ from dreamkit.tinyworld.footage import (
 )
 from dreamkit.tinyworld.latents import HELD_OUT, Latents, draw_batch, held_out_batch, make_latents
 from dreamkit.tinyworld.look import write_look
-from dreamkit.tinyworld.objective import Objective, by_muon, start_base, start_branch
+from dreamkit.tinyworld.objective import Noised, Objective, add_noise, by_muon, start_base, start_branch
 from dreamkit.tinyworld.text_stage import train_text
 from dreamkit.tinyworld.tokenizer_stage import train_tokenizer
 from dreamkit.transfer import folders
@@ -111,7 +113,7 @@ def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: Mod
     parser.add_argument("--styles", type=int, default=2, help="styles of each scene")
     parser.add_argument("--lidar-scenes", type=int, default=80)
     parser.add_argument("--steps", type=int, help="instead of the stage's own number")
-    parser.add_argument("--seconds", type=float, help="as many steps as fit into so long, instead of a number")
+    parser.add_argument("--seconds", type=float, help="as many steps, or short scenes, as fit into so long")
     parser.add_argument("--batch", type=int, help="examples a step")
     parser.add_argument("--minutes", type=float, help="stop after so long and keep the state")
     parser.add_argument("--seed", type=int, default=0)
@@ -130,19 +132,22 @@ def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: Mod
 
 
 def _run(asked: argparse.Namespace, single: ModelConfig, multi: ModelConfig, device: torch.device) -> bool:
-    states, front, six = asked.out / "states", kind_of(single), kind_of(multi)
+    begun, states, front, six = time.perf_counter(), asked.out / "states", kind_of(single), kind_of(multi)
     match asked.stage:
         case "draw-front" | "draw-six":
             kind = front if asked.stage == "draw-front" else six
             draw_footage(asked.data, kind, asked.scenes, asked.styles, asked.seed, device, asked.samples)
             if asked.short_scenes:
-                short = short_of(kind)
-                draw_footage(asked.data, short, asked.short_scenes, asked.styles, asked.seed, device, asked.samples)
+                until = math.inf if asked.seconds is None else begun + asked.seconds
+                draw_footage(
+                    asked.data, short_of(kind), asked.short_scenes, asked.styles, asked.seed, device, asked.samples,
+                    until,
+                )  # fmt: skip
             return True
         case "lidar-footage":
             draw_lidar(asked.data, front, asked.lidar_scenes, asked.seed)
             if asked.short_scenes:
-                draw_lidar(asked.data, short_of(front), _SHORT_LIDAR * asked.lidar_scenes, asked.seed)
+                draw_lidar(asked.data, short_of(front), _short_lidar(asked, asked.short_scenes), asked.seed)
             return True
         case "text":
             return train_text(
@@ -191,12 +196,12 @@ def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.
     state, schedule = asked.out / "states" / f"{asked.stage}.pt", Schedule(asked.steps or network.steps)
     fit = Fit(trained, schedule, state, asked.seed, by_muon)
 
-    def loss_of(generator: torch.Generator) -> torch.Tensor:
+    def draw(generator: torch.Generator) -> Noised:
         data, size, count = sources[fit.step % len(sources)]
         examples = draw_batch(data, size, count, generator, with_hint, network.given)
-        return objective.loss(examples, generator, _WEIGHTS[fit.step % len(_WEIGHTS)])
+        return add_noise(examples, generator, _WEIGHTS[fit.step % len(_WEIGHTS)])
 
-    finished = fit.run(loss_of, asked.minutes, asked.seconds)
+    finished = fit.run(draw, objective.loss, asked.minutes, asked.seconds)
     fit.use_average()
     if finished:
         torch.save(released_tensors(trained), folder / network.file)
@@ -218,24 +223,31 @@ def _sources(
     """What the steps draw from in turn: latents, the model at their length, and examples a step; long videos last."""
     kind = kind_of(config)
     encoder = TextEncoder(asked.out / folders.TEXT_ENCODER, device, config.denoiser.text_tokens)
-    found = [(_latents(asked, kind, asked.lidar_scenes, config, encoder, device), config, batch)]
+    long = read_footage(asked.data, kind)
+    found = [(_latents(asked, kind, long, asked.lidar_scenes, config, encoder, device), config, batch)]
     if is_drawn(asked.data, short_of(kind)):
-        size = replace(config, window_frames=short_of(kind).frames)
-        short = _latents(asked, short_of(kind), _SHORT_LIDAR * asked.lidar_scenes, size, encoder, device)
+        size, drawn = replace(config, window_frames=short_of(kind).frames), read_footage(asked.data, short_of(kind))
+        lidar_scenes = _short_lidar(asked, len(drawn.colour))
+        short = _latents(asked, short_of(kind), drawn, lidar_scenes, size, encoder, device)
         found = [(short, size, batch * config.latent_frames // size.latent_frames)] * (_LONG_EVERY - 1) + found
     return found
 
 
+def _short_lidar(asked: argparse.Namespace, short_scenes: int) -> int:
+    """Short LiDAR videos, where so many scenes are drawn as short clips."""
+    return min(_SHORT_LIDAR * asked.lidar_scenes, short_scenes)
+
+
 def _latents(
-    asked: argparse.Namespace, kind: Kind, lidar_scenes: int, config: ModelConfig, encoder: TextEncoder,
-    device: torch.device,
+    asked: argparse.Namespace, kind: Kind, drawn: Footage, lidar_scenes: int, config: ModelConfig,
+    encoder: TextEncoder, device: torch.device,
 ) -> Latents:  # fmt: skip
-    drawn = read_footage(asked.data, kind)
     hint = draw_lidar(asked.data, kind, lidar_scenes, asked.seed) if asked.stage == "lidar" else None
     begun = time.perf_counter()
     tokenizer = _tokenizer(asked.out, config, device)
-    # Other footage or another tokenizer makes other latents.
-    of = (asked.data / f"{kind.name}.json", asked.out / folders.TOKENIZER / "encoder.jit")
+    # Other footage, another tokenizer or another text encoder makes other latents.
+    text = sorted((asked.out / folders.TEXT_ENCODER).glob("*.safetensors"))
+    of = (asked.data / f"{kind.name}.json", asked.out / folders.TOKENIZER / "encoder.jit", *text)
     digest = hashlib.sha256("".join(map(sha256, of)).encode()).hexdigest()[:12]
     data = make_latents(drawn, config, tokenizer, encoder, asked.data / f"{kind.name}_{digest}", hint)
     log.info("%s: encoded %d videos of %d scenes (%d held out) and %d texts, %.0f s", asked.stage, len(data.latent),

@@ -222,8 +222,10 @@ class Trunk(nn.Module):
 
         Without biases zeros have zero keys and values, so cross-attention to them returns exactly zero.
         """
-        if not bool(text_VMC.any()):
-            return None
+        return self.any_text_kv(text_VMC) if bool(text_VMC.any()) else None
+
+    def any_text_kv(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...]:
+        """The same without a look at the text, which would wait for the device."""
         return tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in self.blocks)
 
     def embed(self, latent_BCTHW: torch.Tensor, prepared: Prepared) -> torch.Tensor:

@@ -29,7 +29,8 @@ class ViewEmbedding(nn.Module):
         `frame_repeat` [B, V] is 0 for ordinary videos; its linear's bias still counts, as upstream.
         """
         batch, _, frames, height, width = latent_shape
-        rows_BVC = self.table[torch.tensor(view_ids, device=self.table.device)].expand(batch, -1, -1)
+        # Row by row: an index tensor would be a copy to the device that everything waits for.
+        rows_BVC = torch.stack([self.table[row] for row in view_ids]).expand(batch, -1, -1)
         if frame_repeat is None:
             frame_repeat = self.table.new_zeros(batch, len(view_ids))
         rows_BVC = rows_BVC + self.repeat(frame_repeat.to(self.table.dtype)[..., None])
