@@ -59,7 +59,8 @@ MEASURES = (
         0,
         8,
         "low",
-        "by how many frames a view trails its map or, without a map, the front view",
+        "by how many frames a view trails the rhythm in which all views change; where they have none in common, by how "
+        "many it trails its map or, without a map, the front view",
     ),
     Measure(
         "adherence",

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from dreamkit.errors import DreamkitError
 from dreamkit.files import replacing
-from dreamkit.review import adherence, picture, sampson
+from dreamkit.review import adherence, picture, rhythm, sampson
 from dreamkit.review.frames import read_small
 from dreamkit.review.library import Video
 from dreamkit.review.matches import WIDTH, Features, features
@@ -26,7 +26,7 @@ from dreamkit.review.measures import MEASURES
 from dreamkit.review.rig import NOMINAL, PAIRS
 from dreamkit.review.style_agreement import agreement, light_of
 
-VERSION = 1  # raise it when a measure changes its meaning: kept rows are then computed anew
+VERSION = 2  # raise it when a measure changes its meaning: kept rows are then computed anew
 SAVE_SECONDS = 20.0
 PARTS = ("picture", "map", "temporal", "cross")
 
@@ -81,6 +81,7 @@ def measure_views(
         for name in videos.keys() & conditions.keys():
             values[f"adherence.{name}"] = adherence.adherence(videos[name], conditions[name])
             values[f"view_lag.{name}"] = abs(adherence.lag(videos[name], conditions[name]))
+        values |= _out_of_step(videos)
         lap("map")
     kept = _Kept(videos)
     if "temporal" in parts:
@@ -88,12 +89,19 @@ def measure_views(
         lap("temporal")
     if "cross" in parts:
         values |= _cross(kept, timed_by_map=bool(conditions))
+        if not conditions:
+            values |= _out_of_step(videos)
         lap("cross")
     for measure in MEASURES:
         if measure.key not in values:
             views = [value for name, value in values.items() if name.startswith(f"{measure.key}.")]
             values[measure.key] = worst(views, measure.good)
     return values, traces, seconds
+
+
+def _out_of_step(videos: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """View lags where the views have a common rhythm, which tells more surely than the map or the front view."""
+    return {f"view_lag.{name}": abs(lag) for name, lag in rhythm.lags(videos).items() if np.isfinite(lag)}
 
 
 def _mean_trace(traces: Sequence[np.ndarray]) -> list[float]:
