@@ -18,7 +18,7 @@ import torch
 from dreamkit.cameras import SIX_VIEWS
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld import __main__ as command
-from dreamkit.tinyworld import footage, text_stage, train
+from dreamkit.tinyworld import footage, text_stage, train, wordings
 from dreamkit.tinyworld.codec import Decoder, Encoder
 from dreamkit.tinyworld.footage import Kind, draw_footage, draw_lidar, kind_of, read_footage, scene_seed, short_of
 from dreamkit.tinyworld.latents import HELD_OUT, Latents, draw_batch, held_out_batch
@@ -255,6 +255,17 @@ def test_captions_are_labelled_with_what_they_say():
         assert style >= 0 or set(place) == {-100}
 
 
+def test_other_wordings_name_their_style():
+    texts, styles = wordings.word_captions(160, 3)
+    assert len(set(texts)) > 150 and [styles.count(style) for style in range(len(STYLES))] == [20] * len(STYLES)
+    assert texts == wordings.word_captions(160, 3)[0] != wordings.word_captions(160, 4)[0]
+    said = wordings.read_wordings()
+    assert set(said["styles"]) == set(STYLES)
+    for text, style in zip(texts, styles, strict=True):
+        own = said["styles"][STYLES[style]]
+        assert any(part in text for part in (*own["clauses"], *own["sentences"])), (text, STYLES[style])
+
+
 # ---- all stages
 
 
@@ -262,7 +273,7 @@ def test_every_stage_leaves_its_files(recipe):
     data, out, said = recipe
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     shipped = {str(path.relative_to(folders.TINY_FOLDER)) for path in folders.TINY_FOLDER.rglob("*") if path.is_file()}
-    states = {f"states/{stage}.pt" for stage in ("text", "tokenizer", *train.NETWORKS)}
+    states = {f"states/{stage}.pt" for stage in ("text", "text-words", "tokenizer", *train.NETWORKS)}
     looks = {f"states/{stage}.png" for stage in train.NETWORKS}
     models = {name for name in shipped if name.startswith(("nvidia/", "google-t5/"))}
     assert files == models | states | looks

@@ -7,7 +7,9 @@ knows these.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +67,15 @@ class _Reader(nn.Module):
         return total
 
 
+def padded(tokenizer: Callable[..., Any], texts: Sequence[str]) -> torch.Tensor:
+    """Numbers of the texts' tokens, int64 [texts, longest], zeros after each one's end."""
+    rows = tokenizer(list(texts), truncation=True, max_length=_LONGEST)["input_ids"]
+    tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    for row, ids in zip(tokens, rows, strict=True):
+        row[: len(ids)] = torch.tensor(ids)
+    return tokens
+
+
 def train_text(
     folder: Path, state: Path, width: int, vocabulary: int, scenes: int, first_seed: int, steps: int, seed: int,
     device: torch.device, minutes: float | None = None, seconds: float | None = None,
@@ -75,12 +86,7 @@ def train_text(
     texts, facts = corpus(scenes, first_seed)
     write_vocabulary(texts, folder, vocabulary)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    rows = tokenizer(texts, truncation=True, max_length=_LONGEST)["input_ids"]
-    longest = max(map(len, rows))
-    tokens = torch.zeros(len(rows), longest, dtype=torch.long)
-    for row, ids in zip(tokens, rows, strict=True):
-        row[: len(ids)] = torch.tensor(ids)
-    tokens, labels = tokens.to(device), torch.tensor(facts, device=device)
+    tokens, labels = padded(tokenizer, texts).to(device), torch.tensor(facts, device=device)
     torch.manual_seed(seed)
     reader = _Reader(len(tokenizer), width).to(device)
     fit = Fit(reader, Schedule(steps, rate=2e-3, warmup=50, average=0.98), state, seed)

@@ -2,9 +2,10 @@
 
 python -m dreamkit.tinyworld.train STAGE --data FOLDER --out FOLDER [--steps N] [--minutes M] [--seed S] [--device D]
 
-Stages, in the order in which they need each other: draw-front and draw-six (footage), lidar-footage, text, tokenizer;
-then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w, v2w-hdmap (six views). Each leaves its files in --out as
-they ship, and a state to go on from in --out/states. `--minutes` ends a piece early; the same command goes on with it.
+Stages, in the order in which they need each other: draw-front and draw-six (footage), lidar-footage, text, text-words,
+tokenizer; then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w, v2w-hdmap (six views). Each leaves its files
+in --out as they ship, and a state to go on from in --out/states. `--minutes` ends a piece early; the same command goes
+on with it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from dreamkit.tinyworld.look import write_look
 from dreamkit.tinyworld.objective import Noised, Objective, add_noise, by_muon, start_base, start_branch
 from dreamkit.tinyworld.text_stage import train_text
 from dreamkit.tinyworld.tokenizer_stage import train_tokenizer
+from dreamkit.tinyworld.wordings import train_wordings
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
@@ -83,7 +85,7 @@ NETWORKS = {
         begins_with="t2w_hdmap_control.pt",
     ),
 }  # fmt: skip
-STAGES = ("draw-front", "draw-six", "lidar-footage", "text", "tokenizer", *NETWORKS)
+STAGES = ("draw-front", "draw-six", "lidar-footage", "text", "text-words", "tokenizer", *NETWORKS)
 _LONG_EVERY = 4  # of so many steps one looks at long videos, the others at short ones, if there are any
 _SHORT_LIDAR = 4  # short LiDAR videos for each long one
 _WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)  # control weights in turn: mostly the demo's, now and then a lower one
@@ -153,6 +155,11 @@ def _run(asked: argparse.Namespace, single: ModelConfig, multi: ModelConfig, dev
             return train_text(
                 asked.out / folders.TEXT_ENCODER, states / "text.pt", single.denoiser.text_width, 1000, asked.scenes,
                 scene_seed(asked.seed, 0), asked.steps or 800, asked.seed, device, asked.minutes, asked.seconds,
+            )  # fmt: skip
+        case "text-words":
+            return train_wordings(
+                asked.out / folders.TEXT_ENCODER, states / "text-words.pt", asked.scenes, scene_seed(asked.seed, 0),
+                asked.steps or 1500, asked.seed, device, asked.minutes, asked.seconds,
             )  # fmt: skip
         case "tokenizer":
             return train_tokenizer(
