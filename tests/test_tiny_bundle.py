@@ -11,6 +11,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.files import sha256
 from dreamkit.tinyworld.render import render
 from dreamkit.tinyworld.scene import make_scene
+from dreamkit.tinyworld.words import style_captions
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_SINGLE, TINY_MULTI, TINY_SINGLE, read_config
 from dreamkit.transfer.control import ControlBranch
@@ -18,6 +19,7 @@ from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.engine import load_networks
 from dreamkit.transfer.load import load_network, read_checkpoint
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import load_tokenizer
 from dreamkit.transfer.torchscript import KNOWN_SHA256
 
@@ -151,3 +153,31 @@ def test_the_tokenizer_gives_a_made_up_scene_back():
     assert latent.shape == (1, 16, 2, 12, 20) and 0.5 < latent.std() < 2
     error = (tokenizer.decode(latent).astype(float) - true) ** 2
     assert 10 * np.log10(255**2 / error.mean()) > 22
+
+
+# Nobody's training captions: every token must come nearer to the style meant than to any other, for most tokens.
+OTHER_WORDS = {
+    "Golden hour": "Cars head west on a boulevard while the evening sun glows orange between the houses at sunset.",
+    "Morning": "Commuters fill an avenue at sunrise; the early morning is bright and cool, and day has just begun.",
+    "Night": "A taxi waits at a junction at night. Only lamps and headlights shine in the darkness of the street.",
+    "Rainy": "Heavy rain pours on an expressway, and trucks throw up spray from the wet, shiny asphalt.",
+    "Snowy": "Fresh snow covers the fields and the road, and more snowflakes fall from a white winter sky.",
+    "Sunny": "A convertible cruises along the coast under a cloudless blue sky in bright midday sunshine.",
+    "Foggy": "The fog is so dense that the bridge ahead vanishes in the mist after a few meters.",
+}
+
+
+def test_captions_in_other_words_are_understood():
+    encoder = TextEncoder(TINY / folders.TEXT_ENCODER, CPU, TINY_SINGLE.denoiser.text_tokens)
+
+    def tokens(texts):
+        return [rows[rows.any(-1)] for rows in encoder.encode(texts)]
+
+    known = [style_captions(make_scene(seed, 2), seed) for seed in range(600_000, 600_006)]
+    styles = list(known[0])
+    means = torch.stack([torch.cat(tokens([texts[style] for texts in known])).mean(0) for style in styles])
+    middle = means.mean(0)
+    for style, rows in zip(OTHER_WORDS, tokens(list(OTHER_WORDS.values())), strict=True):
+        likeness = torch.cosine_similarity((rows - middle)[:, None], (means - middle)[None], dim=-1)
+        share = (likeness.argmax(1) == styles.index(style)).float().mean()
+        assert share > 0.5, (style, float(share))

@@ -96,7 +96,7 @@ _TINY = {
     "table_h": 24,
     "table_w": 40,
     "table_t": 32,
-    "hint_widths": (64, 64, 64, 64, 96, 96, 128),
+    "hint_widths": (128, 128),
 }
 TINY_SINGLE = ModelConfig(DenoiserConfig(**_TINY), height=160, width=288, window_frames=121)
 TINY_MULTI = ModelConfig(replace(_MULTI, **_TINY), height=96, width=160, window_frames=57, views=6)

@@ -23,8 +23,8 @@ KNOWN_MD5 = {
 
 # The tokenizer of the tiny bundle that ships with the kit, by SHA-256.
 KNOWN_SHA256 = (
-    "sha256:ae31dd4f587325893d83371f43bdd7c03484a2f5cf863ce333a37c66c4e8dc08",  # encoder.jit
-    "sha256:4946085b04332a599bbf901ff71fb67dc35797f2dba7aa94dd6e831dcf39e872",  # decoder.jit
+    "sha256:ec1fdda7dcb2b15b22034778dbc2b6adf979e9d6e771d88ce13cbde147772b35",  # encoder.jit
+    "sha256:143db5c56de10c3909ca41fc814e0aa392fc1c0cb42478f2d1b19de742c5be74",  # decoder.jit
 )
 
 
