@@ -25,6 +25,7 @@ from dreamkit.plan import Plan, make_plan
 from dreamkit.progress import Watch, clock, logging_to
 from dreamkit.publish import no_partials_left, partial, publish, state
 from dreamkit.results import FAILED, MADE, Result, Results
+from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 from dreamkit.weight_maps import read_weight_map, weights_of_frames
 from dreamkit.workspace import Workspace, from_home
@@ -117,6 +118,12 @@ def _make_all(
     ws: Workspace, plan: Plan, todo: list[Job], asked: guardrail.GuardrailRecord, faults: dict[int, DreamkitError]
 ) -> dict[int, float]:
     """Seconds that each job took; what went wrong with `skip_bad` is put into `faults`."""
+    if plan.root == folders.TINY_FOLDER and plan.params.guidance:
+        log.warning(
+            "the tiny bundle was trained to run without guidance; with %g its colours are glaring. "
+            "Set guidance to 0, as params/demo does",
+            plan.params.guidance,
+        )
     log.info("%d to make; loading the model from %s", len(todo), plan.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)

@@ -55,6 +55,13 @@ def files(root):
     )
 
 
+@pytest.mark.parametrize(("where", "guidance", "told"), [("tiny", 5, 1), ("tiny", 0, 0), ("checkpoints", 5, 0)])
+def test_guidance_is_advised_against_with_the_tiny_bundle(ws, pipes, caplog, where, guidance, told):
+    put_clip(ws)
+    single(ws, checkpoints=where, guidance=guidance, styles=["Night"])
+    assert caplog.text.count("was trained to run without guidance") == told
+
+
 def test_front_video_then_six_views(ws, pipes):
     put_clip(ws)
     made = single(ws)

@@ -36,8 +36,8 @@ LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 CHANGES = {
     "00_setup": {},
     "01_download": {"models": ["single_view"]},
-    "04_single_view": {"checkpoints": "tiny", "styles": ["Night"], "num_steps": 3},
-    "05_multi_view": {"checkpoints": "tiny", "styles": ["Rainy"], "num_steps": 3},
+    "04_single_view": {"checkpoints": "tiny", "styles": ["Night"], "num_steps": 3, "guidance": 0.0},
+    "05_multi_view": {"checkpoints": "tiny", "styles": ["Rainy"], "num_steps": 3, "guidance": 0.0},
 }
 
 
