@@ -82,6 +82,21 @@ def test_a_lag_is_read_from_the_map_and_from_the_views():
     assert values["view_lag"] == pytest.approx(4, abs=1)
 
 
+def test_view_order_is_of_a_camera_s_neighbours_together():
+    videos, _ = draw_clip(21, 9, 108, 192)
+    left, right = "cross_left_120fov", "cross_right_120fov"
+    front = {name: videos[name] for name in (FRONT, left, right)}
+    values, _, _ = metrics.measure_views(front, {}, "Original", ("cross",))
+    shares = sorted(values[f"view_order.{name}"] for name in (left, right))
+    assert 0.5 < shares[0] <= values["view_order"] <= shares[1]
+    swapped, _, _ = metrics.measure_views(
+        front | {left: videos[right], right: videos[left]}, {}, "Original", ("cross",)
+    )
+    assert swapped["view_order"] < 0.2
+    grey = {name: np.full((9, 108, 192, 3), 128, np.uint8) for name in front}
+    assert np.isnan(metrics.measure_views(grey, {}, "Original", ("cross",))[0]["view_order"])
+
+
 def test_style_rules():
     def light(**changes: float) -> style_agreement.Light:
         return style_agreement.Light(**({"luminance": 120.0, "ground": 100.0, "far_contrast": 0.3, "saturation": 0.3,

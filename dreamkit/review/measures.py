@@ -50,7 +50,7 @@ MEASURES = (
         0,
         1,
         "high",
-        "matches between neighbours that lie where the rig's cameras look; low when views are swapped",
+        "matches between a camera and its neighbours that lie where the rig's cameras look; low when views are swapped",
     ),
     Measure(
         "view_lag",

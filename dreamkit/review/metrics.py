@@ -26,7 +26,7 @@ from dreamkit.review.measures import MEASURES
 from dreamkit.review.rig import NOMINAL, PAIRS
 from dreamkit.review.style_agreement import agreement, light_of
 
-VERSION = 2  # raise it when a measure changes its meaning: kept rows are then computed anew
+VERSION = 3  # raise it when a measure changes its meaning: kept rows are then computed anew
 SAVE_SECONDS = 20.0
 PARTS = ("picture", "map", "temporal", "cross")
 
@@ -140,12 +140,15 @@ def _temporal(kept: _Kept, traces: dict[str, list[float]]) -> dict[str, float]:
 
 def _cross(kept: _Kept, timed_by_map: bool) -> dict[str, float]:
     values: dict[str, float] = {}
+    shares: dict[str, list[tuple[int, float]]] = {}
     first = next(iter(kept.videos))
     for a, b in PAIRS:
         if a not in kept.videos or b not in kept.videos or not kept.sampled:
             continue
         left, right = list(kept.at(a, kept.sampled).values()), list(kept.at(b, kept.sampled).values())
-        _, values[f"view_order.{b}"] = sampson.order(left, right, NOMINAL[a], NOMINAL[b])
+        matches, share = sampson.order(left, right, NOMINAL[a], NOMINAL[b])
+        values[f"view_order.{b}"] = share
+        shares.setdefault(a, []).append((matches, share))
         if a != first:
             continue  # the telephoto pairs match too few points to fit a matrix to, or to time
         values[f"cross_view_sampson.{b}"] = _median(sampson.cross_view(left, right, NOMINAL[a], NOMINAL[b]))
@@ -154,7 +157,12 @@ def _cross(kept: _Kept, timed_by_map: bool) -> dict[str, float]:
             others = sorted({at + lag for at in chosen for lag in sampson.LAGS if 0 <= at + lag < kept.length})
             lag, _ = sampson.lag(kept.at(a, chosen), kept.at(b, others), NOMINAL[a], NOMINAL[b])
             values[f"view_lag.{b}"] = abs(lag)
-    return values
+    # One pair of a poor picture has some thirty matches, whose share is mostly chance: neighbours of a camera together.
+    together = []
+    for found in shares.values():
+        if total := sum(matches for matches, _ in found):
+            together.append(sum(matches * share for matches, share in found if matches) / total)
+    return values | {"view_order": worst(together, "high")}
 
 
 def _median(values: np.ndarray) -> float:
