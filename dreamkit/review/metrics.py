@@ -7,7 +7,7 @@ weights. Values of a clip are the worst view's; `<measure>.<camera>` columns hav
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -77,20 +77,22 @@ def measure_views(
         values["style_agreement"] = agreement(light, style)
         values |= {f"light_{name}": value for name, value in asdict(light).items()}
         lap("picture")
+    timed_by = "map" if conditions else "cross"
+    if timed_by in parts:
+        values |= _out_of_step(videos)
     if "map" in parts:
         for name in videos.keys() & conditions.keys():
             values[f"adherence.{name}"] = adherence.adherence(videos[name], conditions[name])
-            values[f"view_lag.{name}"] = abs(adherence.lag(videos[name], conditions[name]))
-        values |= _out_of_step(videos)
+            if f"view_lag.{name}" not in values:
+                values[f"view_lag.{name}"] = abs(adherence.lag(videos[name], conditions[name]))
         lap("map")
     kept = _Kept(videos)
     if "temporal" in parts:
         values |= _temporal(kept, traces)
         lap("temporal")
     if "cross" in parts:
-        values |= _cross(kept, timed_by_map=bool(conditions))
-        if not conditions:
-            values |= _out_of_step(videos)
+        untimed = {name for name in videos if timed_by == "cross" and f"view_lag.{name}" not in values}
+        values |= _cross(kept, untimed)
         lap("cross")
     for measure in MEASURES:
         if measure.key not in values:
@@ -138,7 +140,7 @@ def _temporal(kept: _Kept, traces: dict[str, list[float]]) -> dict[str, float]:
     return {f"temporal_sampson.{name}": _median(error) for name, error in errors.items()}
 
 
-def _cross(kept: _Kept, timed_by_map: bool) -> dict[str, float]:
+def _cross(kept: _Kept, untimed: Collection[str]) -> dict[str, float]:
     values: dict[str, float] = {}
     shares: dict[str, list[tuple[int, float]]] = {}
     first = next(iter(kept.videos))
@@ -152,7 +154,7 @@ def _cross(kept: _Kept, timed_by_map: bool) -> dict[str, float]:
         if a != first:
             continue  # the telephoto pairs match too few points to fit a matrix to, or to time
         values[f"cross_view_sampson.{b}"] = _median(sampson.cross_view(left, right, NOMINAL[a], NOMINAL[b]))
-        if not timed_by_map:
+        if b in untimed:
             chosen = adherence.sample_frames(kept.length, 2, margin=max(sampson.LAGS))
             others = sorted({at + lag for at in chosen for lag in sampson.LAGS if 0 <= at + lag < kept.length})
             lag, _ = sampson.lag(kept.at(a, chosen), kept.at(b, others), NOMINAL[a], NOMINAL[b])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
+
+from dreamkit.review.matches import grey
 
 LAGS = tuple(range(-8, 9))
 CLEAR = 0.75  # the correlation with the other views that the best lag must have, or there is no common rhythm
 _SURE = 0.03  # another lag must correlate better than none by so much
-_SIZE = (64, 36)  # width and height that pictures are compared at
+_WIDTH = 64  # that pictures are compared at
 _SMOOTH = 9  # frames over which the slow course of change is averaged and taken away
 _QUIET = 0.05  # grey levels a frame, added so that a standing picture has a logarithm
 _FEWEST_VIEWS, _FEWEST_FRAMES = 3, 3 * max(LAGS)
@@ -22,10 +23,7 @@ _FEWEST_VIEWS, _FEWEST_FRAMES = 3, 3 * max(LAGS)
 
 def rhythm(video_thwc: np.ndarray) -> np.ndarray:
     """How much each frame differs from the one before, as a logarithm less its slow course, float64 [T - 1]."""
-    small = np.stack(
-        [cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), _SIZE, interpolation=cv2.INTER_AREA)
-         for picture in video_thwc]
-    ).astype(np.float64)  # fmt: skip
+    small = np.stack([grey(picture, _WIDTH) for picture in video_thwc]).astype(np.float64)
     change = np.log(np.abs(np.diff(small, axis=0)).mean((1, 2)) + _QUIET)
     padded = np.pad(change, _SMOOTH // 2, mode="edge")
     return change - np.convolve(padded, np.full(_SMOOTH, 1 / _SMOOTH), "valid")
