@@ -38,7 +38,7 @@ def micro_checkpoints(tmp_path_factory):
     """A random bundle of the micro size, trusted by a cache folder of its own."""
     import micro
 
-    from dreamkit.tinyworld.bundle import write_random_bundle
+    from dreamkit.tinyworld.train.bundle import write_random_bundle
 
     folder = tmp_path_factory.mktemp("micro")
     with pytest.MonkeyPatch.context() as patch:

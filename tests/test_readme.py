@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from dreamkit import gpu_memory
-from dreamkit.cli import app
-from dreamkit.machine import GIB
-from dreamkit.params import ALIASES, MODELS
+from dreamkit.cli.app import app
+from dreamkit.notebook.params import ALIASES, MODELS
+from dreamkit.setup.machine import GIB
+from dreamkit.transfer import memory_needs
 
 REPO = Path(__file__).resolve().parents[1]
 TEXTS = {name: (REPO / name).read_text() for name in ("README.md", "README.zh.md")}
@@ -56,6 +56,6 @@ def test_both_languages_have_the_same_tables_and_figures():
 
 
 def test_doctor_knows_the_measured_peaks():
-    for need in gpu_memory.MEASURED.values():
+    for need in memory_needs.MEASURED.values():
         assert f"{need.forward / GIB:.1f} GiB a forward" in TEXTS["README.md"]
         assert f"{need.run / GIB:g} GiB" in TEXTS["README.md"]

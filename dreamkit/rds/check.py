@@ -140,7 +140,7 @@ def picture(clip: Clip, camera: str, frame: int, beside: Path | None = None, wid
     drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
     if beside is None:
         return drawn
-    from dreamkit.video import read_video
+    from dreamkit.workspace.video import read_video
 
     seen = read_video(beside, max_frames=frame + 1, size=(size[1], size[0]))
     if len(seen) <= frame:
@@ -162,7 +162,7 @@ def write_pictures(
             itself is looked through when this is left out.
         frame: which frame; the middle one when left out.
     """
-    from dreamkit.files import replacing
+    from dreamkit.workspace.files import replacing
 
     read = read_clip(root, clip, options)
     written = []

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import fingerprint, nearest, read_json
 from dreamkit.rds.ftheta import Camera
 from dreamkit.rds.labels import LAYERS, layer_path, list_clips
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 from dreamkit.rds.strokes import Rules
+from dreamkit.workspace.files import fingerprint, nearest, read_json
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def choose_clips(root: Path, options: Options) -> list[str]:
 
 def choose_cameras(root: Path, clip: str, options: Options) -> dict[str, Camera]:
     """The cameras to render, with their models scaled to the drawn size."""
-    from dreamkit.cameras import SIX_VIEWS
+    from dreamkit.workspace.cameras import SIX_VIEWS
 
     present = read_camera_poses(root, clip, folder=options.pose_folder).keys()
     if options.cameras:
@@ -141,8 +141,8 @@ def choose_conditions(root: Path, clip: str, options: Options) -> tuple[str, ...
 
 def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[str, int]) -> list[Video]:
     """Every video of a clip; `frames` is the number of poses of each camera."""
-    from dreamkit import cameras as views
-    from dreamkit.workspace import Chunk, Workspace, check_name
+    from dreamkit.workspace import cameras as views
+    from dreamkit.workspace.workspace import Chunk, Workspace, check_name
 
     check_name(clip, "clip")
     space = Workspace(out, {name: f"{options.model}_{name}" for name in frames})

@@ -18,12 +18,12 @@ import cv2
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import write_json
 from dreamkit.rds.drawing import Clip, draw_pool, drawn_hdmap, read_clip
 from dreamkit.rds.labels import read_lidar
 from dreamkit.rds.plan import Options, Video, choose_cameras, choose_clips, is_done, plan_clip
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
+from dreamkit.workspace.files import write_json
 
 # Videos that may wait for a free thread: their clips' labels are in memory.
 _QUEUED = 32
@@ -186,7 +186,7 @@ def _make_lidar(root: Path, name: str, clip: Clip, videos: list[Video], options:
 def _finish(video: Video, pictures: np.ndarray, options: Options, begun: float, device: str) -> Path:
     """Write video and sidecar so that no stop in between can pass for a finished video or for the user's own."""
     from dreamkit import __version__
-    from dreamkit.video import write_video
+    from dreamkit.workspace.video import write_video
 
     if video.sidecar.is_file():
         video.path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import replacing
+from dreamkit.workspace.files import replacing
 
 _BLOCK = 512
 

@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm.auto import tqdm
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import read_json, write_json
-from dreamkit.jpeg import data_url, jpeg
-from dreamkit.review.adherence import sample_frames
-from dreamkit.review.frames import read_small
 from dreamkit.review.library import Video
-from dreamkit.review.previews import contact_sheet
+from dreamkit.review.measures.adherence import sample_frames
+from dreamkit.review.measures.frames import read_small
 from dreamkit.review.verdicts import Verdict
+from dreamkit.review.widgets.previews import contact_sheet
+from dreamkit.workspace.files import read_json, write_json
+from dreamkit.workspace.images import data_url, jpeg
 
 VERSION = 1  # raise it when the questions change: kept answers are then asked anew
 SECONDS = 300

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import PARTIAL_PREFIX, write_json, write_text
 from dreamkit.review.library import Video
-from dreamkit.review.measures import MEASURES
-from dreamkit.workspace import from_home
+from dreamkit.review.measures.definitions import MEASURES
+from dreamkit.workspace.files import PARTIAL_PREFIX, write_json, write_text
+from dreamkit.workspace.workspace import from_home
 
 if TYPE_CHECKING:
     from dreamkit.review.session import Review

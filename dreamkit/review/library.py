@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dreamkit.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
-from dreamkit.captions import ORIGINAL, STYLES
+from dreamkit.captions.files import ORIGINAL, STYLES
 from dreamkit.errors import DreamkitError
-from dreamkit.files import read_json
 from dreamkit.transfer.folders import CONTROLS
-from dreamkit.workspace import STAGES, Chunk, Workspace
+from dreamkit.workspace.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
+from dreamkit.workspace.files import read_json
+from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,17 @@ from typing import Any
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import replacing, write_text
-from dreamkit.params import ReviewParams
-from dreamkit.review import critic, plots
+from dreamkit.notebook.params import ReviewParams
+from dreamkit.review import critic
 from dreamkit.review.export import export
-from dreamkit.review.frames import read_small
 from dreamkit.review.library import Video, find_videos
-from dreamkit.review.measures import MEASURES, PUBLISHED_REAL
-from dreamkit.review.metrics import PARTS, measure_all
+from dreamkit.review.measures.definitions import MEASURES, PUBLISHED_REAL
+from dreamkit.review.measures.frames import read_small
+from dreamkit.review.measures.metrics import PARTS, measure_all
 from dreamkit.review.session import Review
-from dreamkit.workspace import Workspace
+from dreamkit.review.widgets import plots
+from dreamkit.workspace.files import replacing, write_text
+from dreamkit.workspace.workspace import Workspace
 
 STYLE = """body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1100px;padding:0 1em}
 :root{color-scheme:light dark}

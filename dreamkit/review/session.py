@@ -13,12 +13,14 @@ from typing import Any
 import ipywidgets
 
 from dreamkit.errors import DreamkitError
-from dreamkit.jpeg import data_url
-from dreamkit.review import measures, metrics, previews, verdicts
-from dreamkit.review.board import Board
+from dreamkit.review import verdicts
 from dreamkit.review.library import Video, find_videos, review_folder
-from dreamkit.review.player import Player
-from dreamkit.workspace import Workspace
+from dreamkit.review.measures import definitions, metrics
+from dreamkit.review.widgets import previews
+from dreamkit.review.widgets.board import Board
+from dreamkit.review.widgets.player import Player
+from dreamkit.workspace.images import data_url
+from dreamkit.workspace.workspace import Workspace
 
 FIRST_SCREEN = 30  # thumbnails that come with the board; a busy kernel could not answer for them
 REFRESH_SECONDS = 3.0  # how often the board shows new measures while they are computed
@@ -102,7 +104,7 @@ class Review:
         problems = problems or list(self.videos[key].problems)
         told = [text for text in problems if not text.startswith("no sidecar")]
         said = [f"critic: {flag.replace('_', ' ')}" for flag in self.critique.get(key, {}).get("flags", [])]
-        return told + measures.failures(row, self.thresholds) + said
+        return told + definitions.failures(row, self.thresholds) + said
 
     def verdict(self, key: str) -> dict[str, Any]:
         """The verdict that holds, as the page needs it; {} without one."""
@@ -143,7 +145,7 @@ class Review:
                     "note": held.note if held else "",
                     "stale": bool(held and held.fingerprint and held.fingerprint != video.fingerprint),
                     "flags": self.flags(key),
-                    "values": {measure.key: number(row.get(measure.key)) for measure in measures.MEASURES},
+                    "values": {measure.key: number(row.get(measure.key)) for measure in definitions.MEASURES},
                 }
             )
         return found
@@ -181,10 +183,12 @@ class Review:
             {
                 "label": measure.label,
                 "value": f"{value:.3g}",
-                "failed": bool(measures.failures(row, {k: v for k, v in self.thresholds.items() if k == measure.key})),
+                "failed": bool(
+                    definitions.failures(row, {k: v for k, v in self.thresholds.items() if k == measure.key})
+                ),
                 "meaning": f"{measure.meaning} ({measure.unit})",
             }
-            for measure in measures.MEASURES
+            for measure in definitions.MEASURES
             if (value := number(row.get(measure.key))) is not None
         ]
         self.player.verdict = self.verdict(key)

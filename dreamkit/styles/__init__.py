@@ -5,12 +5,12 @@ write_styles(Workspace("outputs"), Restyler(VllmRewriter()))      by Qwen3-14B i
 write_styles(Workspace("outputs"), Restyler(ServerRewriter()))    by a server
 """
 
+from dreamkit.styles.batch import Report, side_prompts, weather_clause, write_styles
 from dreamkit.styles.checks import Verdict, check_rewrite, token_counter
-from dreamkit.styles.client import ServerRewriter
-from dreamkit.styles.job import Report, side_prompts, weather_clause, write_styles
-from dreamkit.styles.models import ChatModel, VllmRewriter
+from dreamkit.styles.model.client import ServerRewriter
+from dreamkit.styles.model.rewriters import ChatModel, VllmRewriter
 from dreamkit.styles.restyle import Restyler, Rewrite
-from dreamkit.styles.rules import RuleRewriter
+from dreamkit.styles.rules.rewriter import RuleRewriter
 from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
 
 __all__ = [

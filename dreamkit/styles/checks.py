@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamkit.captions.conditions import contradictions, read_state
 from dreamkit.errors import DreamkitError
-from dreamkit.styles.scene import is_motor, manoeuvres, road_users
+from dreamkit.styles.rules.scene import is_motor, manoeuvres, road_users
 from dreamkit.styles.table import Style
-from dreamkit.styles.words import contradictions, read_state
 
 # The text encoder reads this many tokens and drops the rest.
 T5_TOKENS = 512

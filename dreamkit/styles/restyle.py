@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dreamkit.styles.checks import T5_TOKENS, Verdict, check_rewrite, estimated_tokens, language_problem, plain_english
-from dreamkit.styles.models import ChatModel
-from dreamkit.styles.prompts import conversation, correction, translation
-from dreamkit.styles.rules import RuleRewriter, stable_seed
+from dreamkit.styles.model.prompts import conversation, correction, translation
+from dreamkit.styles.model.rewriters import ChatModel
+from dreamkit.styles.rules.rewriter import RuleRewriter, stable_seed
 from dreamkit.styles.table import Style
 
 

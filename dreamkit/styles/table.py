@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from dreamkit.captions import ORIGINAL
+from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
-from dreamkit.files import nearest, read_text
-from dreamkit.workspace import check_name
+from dreamkit.workspace.files import nearest, read_text
+from dreamkit.workspace.workspace import check_name
 
 BUILT_IN = Path(__file__).with_name("styles.yaml")
 _DAY_WORDS = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night"}

@@ -6,7 +6,7 @@ python -m dreamkit.tinyworld samples FOLDER      the two sample clips, as they s
 python -m dreamkit.tinyworld sheet FILE.png SEED the eight styles of a scene in six views
 python -m dreamkit.tinyworld speed               frames a second on this machine
 python -m dreamkit.tinyworld figures ...         what the bundle is judged by; --help lists the options
-python -m dreamkit.tinyworld.train STAGE ...     trains the tiny bundle, a stage at a time; --help lists them
+python -m dreamkit.tinyworld.train.recipe STAGE ...     trains the tiny bundle, a stage at a time; --help lists them
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ def main(arguments: list[str]) -> int:
         case ["random", folder]:
             _random(Path(folder))
         case ["clip", folder, seed] if seed.isdecimal():
-            from dreamkit.tinyworld.samples import write_captioned
-            from dreamkit.tinyworld.scene import make_scene
+            from dreamkit.tinyworld.world.samples import write_captioned
+            from dreamkit.tinyworld.world.scene import make_scene
 
             write_captioned(Path(folder), f"made_up_{int(seed):06d}", make_scene(int(seed)))
         case ["samples", folder]:
-            from dreamkit.tinyworld.samples import write_samples
+            from dreamkit.tinyworld.world.samples import write_samples
 
             write_samples(Path(folder))
         case ["sheet", file, seed] if seed.isdecimal():
-            from dreamkit.tinyworld.show import write_sheet
+            from dreamkit.tinyworld.render.contact_sheet import write_sheet
 
             write_sheet(Path(file), int(seed))
         case ["speed"]:
-            from dreamkit.tinyworld.show import speed
+            from dreamkit.tinyworld.render.contact_sheet import speed
 
             speed()
         case ["figures", *options]:
-            from dreamkit.tinyworld.figures_command import main as measure
+            from dreamkit.tinyworld.evaluate.command import main as measure
 
             return measure(options)
         case _:
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _random(folder: Path) -> None:
-    from dreamkit.tinyworld.bundle import NOTICE, write_random_bundle
-    from dreamkit.tinyworld.samples import write_condition_clip
+    from dreamkit.tinyworld.train.bundle import NOTICE, write_random_bundle
+    from dreamkit.tinyworld.world.samples import write_condition_clip
 
     write_random_bundle(folder / "checkpoints")
     write_condition_clip(folder / "outputs")

@@ -18,8 +18,8 @@ from torch import nn
 
 from dreamkit.transfer.attention import Attention
 from dreamkit.transfer.config import DenoiserConfig
+from dreamkit.transfer.fused_ops import Pointwise
 from dreamkit.transfer.patches import patchify, timestep_features, unpatchify
-from dreamkit.transfer.pointwise import Pointwise
 from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
 from dreamkit.transfer.views import ViewEmbedding
 

@@ -12,11 +12,11 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer import folders
+from dreamkit.transfer.base_pipeline import Listener, Pipeline, Reporter, Weights, build_parts, check_frames, reset_peak
 from dreamkit.transfer.config import COSMOS_7B_MULTI
 from dreamkit.transfer.engine import Networks, Window, denoise_window, load_networks
 from dreamkit.transfer.memory import explain_out_of_memory, free_memory
 from dreamkit.transfer.sampling import seeded_noise
-from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, check_frames, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
 from dreamkit.transfer.windows import cut_window, latents_of, multi_view_starts

@@ -1,7 +1,7 @@
 """The two models as calls: prompts and condition videos in, uint8 frames out. No file access after loading."""
 
+from dreamkit.transfer.base_pipeline import Progress
 from dreamkit.transfer.multi_view import MultiViewPipeline
 from dreamkit.transfer.single_view import NEGATIVE_PROMPT, SingleViewPipeline
-from dreamkit.transfer.stages import Progress
 
 __all__ = ["NEGATIVE_PROMPT", "MultiViewPipeline", "Progress", "SingleViewPipeline"]

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from dreamkit.transfer import folders
+from dreamkit.transfer.base_pipeline import Listener, Pipeline, Reporter, Weights, build_parts, reset_peak
 from dreamkit.transfer.config import COSMOS_7B_SINGLE
 from dreamkit.transfer.engine import Networks, Window, denoise_window, load_networks
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.sampling import seeded_noise
-from dreamkit.transfer.stages import Listener, Pipeline, Reporter, Weights, build_parts, reset_peak
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.windows import cut_weight, cut_window, single_view_starts
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import fingerprint, replacing
 from dreamkit.transfer.memory import free_memory
+from dreamkit.workspace.files import fingerprint, replacing
 
 log = logging.getLogger("dreamkit")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from dreamkit.errors import DreamkitError
-from dreamkit.files import sha256, write_json
+from dreamkit.workspace.files import sha256, write_json
 
 # Published by NVIDIA: cosmos-transfer1 scripts/download_checkpoints.py.
 KNOWN_MD5 = {

@@ -13,9 +13,9 @@ import pytest
 from lab import DONE, ERRORS, REPO, assert_readable, chromium, jupyter, run_all, set_theme, show_every_cell, wait
 from selenium.webdriver.common.by import By
 
-from dreamkit import captions
-from dreamkit.tinyworld.samples import CURVE, write_condition_clip
-from dreamkit.workspace import Workspace
+from dreamkit.captions import files as caption_files
+from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
+from dreamkit.workspace.workspace import Workspace
 
 EDITOR = ".jp-OutputArea-output .widget-textarea textarea"
 
@@ -52,7 +52,7 @@ def run(lab, name: str):
 
 def test_a_caption_is_typed_checked_and_saved(lab):
     page, ws = run(lab, "02_captions")
-    before = captions.read(ws.captions, CURVE)["Original"]
+    before = caption_files.read(ws.captions, CURVE)["Original"]
     text = page.find_element(By.CSS_SELECTOR, EDITOR)
     text.send_keys(" Snow falls.")
     wait(page, "document.body.textContent.includes('It speaks of')", 20)
@@ -60,13 +60,13 @@ def test_a_caption_is_typed_checked_and_saved(lab):
     wait(page, "document.body.textContent.includes('Nothing is wrong with it')", 20)
     page.find_element(By.XPATH, "//button[contains(., 'Save')]").click()
     wait(page, f"document.body.textContent.includes('saved {CURVE}.txt')", 20)
-    assert captions.read(ws.captions, CURVE)["Original"] == f"{before} A bus waits."
-    captions.write_original(ws.captions, CURVE, before)
+    assert caption_files.read(ws.captions, CURVE)["Original"] == f"{before} A bus waits."
+    caption_files.write_original(ws.captions, CURVE, before)
 
 
 def test_eight_styles_stand_side_by_side(lab):
     page, ws = run(lab, "03_styles")
-    assert list(captions.read(ws.captions, CURVE)) == list(captions.STYLES)
+    assert list(caption_files.read(ws.captions, CURVE)) == list(caption_files.STYLES)
     assert page.execute_script("return document.querySelectorAll('.jp-OutputArea-output ins').length") > 7
     tops = page.execute_script(
         "return [...document.querySelectorAll('.jp-OutputArea-output div[style*=border-radius]')].slice(0, 8)"

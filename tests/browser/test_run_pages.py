@@ -26,10 +26,11 @@ from lab import (
 )
 from stand_in_hub import Hub
 
-from dreamkit import captions, catalogue
-from dreamkit.tinyworld.samples import CURVE, write_condition_clip
+from dreamkit.captions import files as caption_files
+from dreamkit.download import catalogue
+from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
 from dreamkit.transfer import folders
-from dreamkit.workspace import Chunk, Workspace
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 # What a user would set in the parameters cell.
@@ -65,7 +66,7 @@ def lab(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     ws = Workspace(root / "outputs")
     front, *_ = write_condition_clip(ws.root, frames=9, height=176, width=320)
-    captions.write_styles(ws.captions, CURVE, {"Night": "A road at night.", "Rainy": "A road in the rain."})
+    caption_files.write_styles(ws.captions, CURVE, {"Night": "A road at night.", "Rainy": "A road in the rain."})
     own = ws.single_view(Chunk(CURVE), "Rainy")
     own.parent.mkdir(parents=True)
     shutil.copy(front, own)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from dreamkit.bench.forward import memory_cap
 from dreamkit.transfer.attention import choose_attention
-from dreamkit.transfer.bench import memory_cap
+from dreamkit.transfer.device_copy import move_tensors
+from dreamkit.transfer.fused_ops import Pointwise, choose_pointwise
 from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
-from dreamkit.transfer.pointwise import Pointwise, choose_pointwise
 from dreamkit.transfer.positions import rope_table
-from dreamkit.transfer.staging import move_tensors
 from dreamkit.transfer.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,0 +1,5 @@
+"""`python -m dreamkit.cli`."""
+
+from dreamkit.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Notebooks 04 and 05."""

@@ -1,0 +1,103 @@
+"""`dreamkit bench tiny`, and `python -m dreamkit.tinyworld figures` where the command line's packages are missing."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+
+import torch
+
+from dreamkit.errors import DreamkitError
+from dreamkit.rds.drawing import draw_pool
+from dreamkit.tinyworld.evaluate import heldout, report
+from dreamkit.tinyworld.evaluate.models import Models, demo_settings
+from dreamkit.tinyworld.evaluate.run import KINDS, USUAL, Plan, measure, read_rows
+from dreamkit.tinyworld.render.style_presets import STYLES
+from dreamkit.workspace.files import nearest
+
+_SETTINGS = ("steps", "guidance", "weight", "six_steps", "six_guidance", "six_weight", "fps")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    found = argparse.ArgumentParser(
+        prog="dreamkit bench tiny",
+        description="Measure the tiny bundle on made-up scenes that its training did not see. A run can be stopped and "
+        "started again; what is done is kept.",
+    )
+    add = found.add_argument
+    add("rows", type=Path, nargs="?", default=Path("tiny_figures.jsonl"), help="file of results; .md, .json beside it")
+    add("--checkpoints", type=Path, help="bundle folder; the kit's own if left out")
+    add("--trust", action="store_true", help="run the folder's own TorchScript files")
+    add("--scenes", type=int, default=2, help="how many; 20 for the full table, 0 for the report alone")
+    add("--styles", default=",".join(STYLES), help="separated by commas")
+    add("--kinds", default=",".join(USUAL), help=f"of {','.join(KINDS)}")
+    add("--seed", type=int, default=0, help="of scenes and noise")
+    add("--frames", type=int, help="the first so many of each video; all if left out")
+    add("--every", type=int, default=5, help="measure every so many frames")
+    add("--device", help="cuda, cpu; the GPU where there is one if left out")
+    add("--threads", type=int, help="CPU threads")
+    add("--workers", type=int, help="processes that draw conditions beside a GPU; all cores but one if left out")
+    add("--minutes", type=float, help="begin no video after these")
+    add("--join", type=Path, nargs="*", default=[], help="more files of results, not made again")
+    for name in _SETTINGS:
+        kind = float if "guidance" in name or "weight" in name else int
+        add(f"--{name.replace('_', '-')}", type=kind, help="the demo's if left out")
+    add("--sheets", type=Path, help="also write PNG sheets of a clip into this folder")
+    add("--workspace", type=Path, help="sheets of a clip of this workspace instead of a held-out one")
+    add("--clip", default="", help="which clip of the workspace; its first if left out")
+    add("--number", type=int, default=0, help="which held-out scene the sheets show")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, write the report and print it; returns 0.
+
+    Raises:
+        DreamkitError: an option that cannot be used, results of another bundle, a bundle that does not load.
+    """
+    asked = parser().parse_args(arguments)
+    styles, kinds = _chosen(asked.styles, STYLES, "style"), _chosen(asked.kinds, KINDS, "kind")
+    if asked.scenes < 0 or asked.every < 1:
+        raise DreamkitError("--scenes must be 0 or more, --every 1 or more.")
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if asked.scenes or asked.sheets:
+        settings = demo_settings(**{name: getattr(asked, name) for name in _SETTINGS})
+        print(f"{settings}, on {device}", flush=True)
+        models = Models(asked.checkpoints, device, settings, asked.trust)
+    rows = read_rows([asked.rows, *asked.join]) if not asked.scenes else []
+    if asked.scenes:
+        plan = Plan(asked.scenes, styles, kinds, asked.seed, asked.frames, asked.every)
+        with contextlib.ExitStack() as stack:
+            pool = None
+            if device.startswith("cuda"):
+                pool = stack.enter_context(draw_pool(asked.workers, [heldout.__name__]))
+            rows = measure(
+                models, plan, asked.rows, asked.join, asked.minutes, pool, lambda said: print(said, flush=True)
+            )
+    if rows:
+        written = report.write(asked.rows, rows)
+        print(f"\n{report.text(rows)}\nwritten: {', '.join(map(str, written))}")
+    if asked.sheets:
+        from dreamkit.tinyworld.evaluate import sheets
+
+        if asked.workspace:
+            clip = sheets.workspace_clip(models, asked.workspace, asked.clip)
+        else:
+            clip = sheets.held_out_clip(models, asked.seed, asked.number)
+        for path in sheets.write_sheets(asked.sheets, models, clip, styles, seed=asked.seed):
+            print(path)
+    return 0
+
+
+def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in known:
+            close = nearest(name, known)
+            hint = f"Did you mean {close!r}?" if close else f"There are {', '.join(known)}."
+            raise DreamkitError(f"There is no {what} {name!r}.", hint)
+    return names

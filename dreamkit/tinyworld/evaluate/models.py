@@ -1,0 +1,165 @@
+"""The tiny bundle's two models under the demo's settings, as measuring and sheets use them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dreamkit.errors import DreamkitError
+from dreamkit.tinyworld.evaluate.heldout import Sizes
+from dreamkit.transfer import folders
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
+from dreamkit.workspace.cameras import view_prompts
+from dreamkit.workspace.files import sha256
+
+_DEMO = Path(__file__).parents[3] / "params" / "demo"
+_FILES = (("", "04_single_view.yaml"), ("six_", "05_multi_view.yaml"))
+_KEYS = {"num_steps": "steps", "guidance": "guidance", "control_weight": "weight"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Steps, guidance and HDMap weight of the front video and of the six views; frames a second; whether the prompts
+    of the side views tell the weather; the negative prompt, empty for upstream's."""
+
+    steps: int
+    guidance: float
+    weight: float
+    six_steps: int
+    six_guidance: float
+    six_weight: float
+    fps: int = 24
+    side_weather: bool = False
+    negative_prompt: str = ""
+
+
+def demo_settings(**given: Any) -> Settings:
+    """The settings of `dreamkit demo`, those given instead of its own.
+
+    Args:
+        given: fields of Settings; None for the demo's.
+
+    Raises:
+        DreamkitError: the demo's parameter files or the YAML package are not there, and not everything is given.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    needed = {field.name for field in fields(Settings)} - {"fps", "side_weather", "negative_prompt"}
+    if needed <= set(given):
+        return Settings(**given)
+    try:
+        import yaml
+
+        read = {prefix: yaml.safe_load((_DEMO / name).read_text(encoding="utf-8")) for prefix, name in _FILES}
+    except (ImportError, OSError) as error:
+        missing = ", ".join(sorted(needed - set(given)))
+        raise DreamkitError(
+            f"The demo's parameters cannot be read from {_DEMO}: {error}.", f"Give them all: {missing} are missing."
+        ) from None
+    values: dict[str, Any] = {}
+    for prefix, row in read.items():
+        values |= {prefix + mine: row[key] for key, mine in _KEYS.items()}
+        weight = values[prefix + "weight"]
+        weight = weight.get("hdmap") if isinstance(weight, dict) else weight
+        values[prefix + "weight"] = 1.0 if weight is None else float(weight)
+    values |= {"fps": read[""]["fps"], "negative_prompt": read[""]["negative_prompt"]}
+    values["side_weather"] = read["six_"]["side_weather"]
+    return Settings(**(values | given))
+
+
+class Models:
+    """Both models of a bundle, each loaded when it is first needed.
+
+    Args:
+        folder: the checkpoint folder; the kit's tiny bundle when None.
+        device: `cpu`, `cuda`, ...
+        settings: of the demo, or others.
+        trust: run the folder's TorchScript files though their checksums are unknown.
+    """
+
+    def __init__(self, folder: Path | None, device: str, settings: Settings, trust: bool = False) -> None:
+        folder = folder or folders.TINY_FOLDER
+        self.folder, self.device, self.settings = folder, torch.device(device), settings
+        files = [folder / folders.TOKENIZER / name for name in ("encoder.jit", "decoder.jit")]
+        self._options = {"device": self.device, "trust_jit": files if trust else []}
+
+    @cached_property
+    def single(self) -> SingleViewPipeline:
+        """The single-view model."""
+        return SingleViewPipeline.from_checkpoints(self.folder, **self._options)
+
+    @cached_property
+    def multi(self) -> MultiViewPipeline:
+        """The six-view model."""
+        return MultiViewPipeline.from_checkpoints(self.folder, **self._options)
+
+    def sizes(self, frames: int | None = None) -> Sizes:
+        """What one window of each model makes, or the first `frames` of it."""
+        front, six = self.single.window_frames, self.multi.window_frames
+        frames = min(frames or front, front)
+        return Sizes(self.single.size, frames, self.multi.size, min(frames, six))
+
+    def fingerprint(self) -> str:
+        """Twelve characters that change with any file of the bundle."""
+        parts = (folders.TEXT_ENCODER, folders.SINGLE_VIEW, folders.MULTI_VIEW, folders.TOKENIZER)
+        names = sorted(path for part in parts for path in (self.folder / part).rglob("*") if path.is_file())
+        told = "".join(f"{path.relative_to(self.folder).as_posix()} {sha256(path)}\n" for path in names)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    def encode(self, captions: Mapping[str, str]) -> None:
+        """Encode the prompts of captions by style now, in one load of each text encoder, as a run does."""
+        self.single.encode_prompts([*captions.values(), self.settings.negative_prompt or NEGATIVE_PROMPT])
+        self.multi.encode_prompts(
+            [prompt for style, caption in captions.items() for prompt in self._prompts(caption, style)]
+        )
+
+    def front(
+        self, caption: str, condition: np.ndarray, seed: int, weight: float | None = None
+    ) -> tuple[np.ndarray, float]:
+        """The front video uint8 [T, H, W, 3] of a condition video uint8 [T, h, w, 3], and the seconds it took."""
+        s, model = self.settings, self.single
+        began = time.perf_counter()
+        made = model(
+            caption,
+            {"hdmap": condition},
+            weights={"hdmap": s.weight if weight is None else weight},
+            steps=s.steps,
+            guidance=s.guidance,
+            seed=seed,
+            negative_prompt=s.negative_prompt or None,
+            fps=s.fps,
+        )
+        return made, time.perf_counter() - began
+
+    def six(
+        self, caption: str, style: str, front: np.ndarray, condition: np.ndarray, seed: int, weight: float | None = None
+    ) -> tuple[np.ndarray, float]:
+        """Six views uint8 [6, T, H, W, 3] of a front video and condition videos of all views, and the seconds."""
+        s, model = self.settings, self.multi
+        began = time.perf_counter()
+        made = model(
+            self._prompts(caption, style),
+            front[: condition.shape[1]],
+            {"hdmap": condition},
+            weights={"hdmap": s.six_weight if weight is None else weight},
+            steps=s.six_steps,
+            guidance=s.six_guidance,
+            seed=seed,
+            fps=s.fps,
+        )
+        return made, time.perf_counter() - began
+
+    def _prompts(self, caption: str, style: str) -> Sequence[str]:
+        if not self.settings.side_weather:
+            return view_prompts(caption)
+        from dreamkit.styles import load_styles, side_prompts
+
+        table = load_styles()
+        return side_prompts(caption, table.styles.get(style), table, weather=True)

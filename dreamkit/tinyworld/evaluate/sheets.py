@@ -1,0 +1,153 @@
+"""Sheets of the bundle's videos for people to look at: styles down and time across, and six views beside their maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dreamkit.captions import files as captions
+from dreamkit.errors import DreamkitError
+from dreamkit.styles.rules.rewriter import stable_seed
+from dreamkit.tinyworld.evaluate.heldout import Conditions, HeldOut, scene_seed
+from dreamkit.tinyworld.evaluate.models import Models
+from dreamkit.tinyworld.render.contact_sheet import ROUND
+from dreamkit.tinyworld.render.style_presets import STYLES
+from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.files import replacing
+
+MAP = "map"
+_GAP, _TITLE, _LEFT = 4, 34, 110  # pixels between pictures, above them, and left of them for labels
+_HEAD = 20
+_INK, _PAPER = (25, 25, 28), (250, 250, 248)
+_TIMES, _SIX_TIMES = 6, 3
+_SIX_STYLES = ("Sunny", "Night", "Snowy")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What sheets are made of: name, captions by style, condition videos uint8 [T, H, W, 3] of the front camera at the
+    front video's size and [6, T, H, W, 3] of all cameras; the held-out scene behind it, if any."""
+
+    name: str
+    captions: Mapping[str, str]
+    front: np.ndarray
+    six: np.ndarray
+    scene: HeldOut | None = None
+
+
+def held_out_clip(models: Models, seed: int = 0, number: int = 0) -> Clip:
+    """A held-out made-up scene."""
+    sizes = models.sizes()
+    scene, drawn = HeldOut(scene_seed(seed, number), sizes, 5, models.device), Conditions(sizes)
+    name = f"made_up_{scene.seed:06d}"
+    return Clip(name, scene.captions, drawn.get(scene.seed, False)[0], drawn.get(scene.seed, True), scene)
+
+
+def workspace_clip(models: Models, root: Path, clip: str = "") -> Clip:
+    """A clip of a workspace with HDMap videos of six cameras and captions, as `dreamkit run` reads them.
+
+    Args:
+        models: the bundle, for its sizes.
+        root: the workspace folder.
+        clip: its name; the first one that has captions when empty.
+
+    Raises:
+        DreamkitError: no captions, or no such video.
+    """
+    from dreamkit.workspace.video import read_video
+    from dreamkit.workspace.workspace import Chunk, Workspace
+
+    ws, sizes = Workspace(root), models.sizes()
+    names = sorted(
+        {path.stem for path in ws.captions.glob("*.txt")} | {path.stem for path in ws.captions.glob("*.json")}
+    )
+    if not names:
+        raise DreamkitError(f"There are no captions in {ws.captions}.", "Name a workspace with clips.")
+    chunk = Chunk(clip or names[0])
+    paths = [ws.condition("hdmap", camera, chunk) for camera in SIX_VIEWS.cameras]
+    six = np.stack([read_video(path, sizes.six_frames, sizes.six) for path in paths])
+    front = read_video(paths[0], sizes.front_frames, sizes.front)
+    return Clip(chunk.name, captions.read(ws.captions, chunk.clip), front, six)
+
+
+def write_sheets(
+    folder: Path,
+    models: Models,
+    clip: Clip,
+    styles: Sequence[str] = STYLES,
+    six_styles: Sequence[str] = _SIX_STYLES,
+    seed: int = 0,
+) -> list[Path]:
+    """PNG files of a clip: `<clip>_front.png` with a row for each style, `<clip>_<style>_six.png` for some of them.
+
+    For a made-up scene the true pictures stand below what the bundle made.
+    """
+    styles = [style for style in styles if style in clip.captions]
+    noise = {style: stable_seed(seed, clip.name, style) % (2**31 - 2**16) for style in styles}
+    made = {style: models.front(clip.captions[style], clip.front, noise[style])[0] for style in styles}
+    times = np.linspace(0, len(clip.front) - 1, _TIMES).round().astype(int)
+    rows = {MAP: clip.front[times], **{style: made[style][times] for style in styles}}
+    title = f"{clip.name}: the front video, {len(clip.front)} frames"
+    heads = [f"{time / models.settings.fps:.1f} s" for time in times]
+    written = [_save(folder / f"{clip.name}_front.png", title, heads, rows)]
+    if clip.scene:
+        true = {f"{style}, true": clip.scene.truth(style, False, times).colour[0] for style in styles}
+        title = f"{clip.name}: true pictures of the made-up world"
+        written.append(_save(folder / f"{clip.name}_front_true.png", title, heads, {MAP: clip.front[times], **true}))
+    for style in [style for style in six_styles if style in made]:
+        written.append(_six_sheet(folder, models, clip, style, made[style], noise[style]))
+    return written
+
+
+def _six_sheet(folder: Path, models: Models, clip: Clip, style: str, front: np.ndarray, seed: int) -> Path:
+    views, _ = models.six(clip.captions[style], style, front, clip.six, seed)
+    times = np.linspace(0, views.shape[1] - 1, _SIX_TIMES).round().astype(int)
+    true = clip.scene.truth(style, True, times).colour if clip.scene else None
+    order = [SIX_VIEWS.names.index(name) for name in ROUND]
+    rows: dict[str, np.ndarray] = {}
+    for index, time in enumerate(times):
+        when = f"{time / models.settings.fps:.1f} s"
+        rows[f"{MAP}, {when}"] = clip.six[order, time]
+        rows[f"made, {when}"] = views[order, time]
+        if true is not None:
+            rows[f"true, {when}"] = true[order, index]
+    title = f"{clip.name}, {style}: six views, {views.shape[1]} frames"
+    heads = [name.rsplit("_", 1)[0].replace("_", " ") for name in ROUND]
+    return _save(folder / f"{clip.name}_{style.replace(' ', '_')}_six.png", title, heads, rows, scale=2)
+
+
+def _save(path: Path, title: str, heads: Sequence[str], rows: Mapping[str, np.ndarray], scale: int = 1) -> Path:
+    with replacing(path) as partial:
+        sheet(title, heads, rows, scale).save(partial)
+    return path
+
+
+def sheet(title: str, heads: Sequence[str], rows: Mapping[str, np.ndarray], scale: int = 1):  # noqa: ANN201
+    """A PIL picture: a title, a head over each column, and labelled rows of pictures.
+
+    Args:
+        title: above everything.
+        heads: one for each column.
+        rows: label -> uint8 [columns, H, W, 3]; all of one size.
+        scale: how many pixels a pixel becomes.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = (scale * side for side in next(iter(rows.values())).shape[1:3])
+    across, down = _LEFT + len(heads) * (width + _GAP) + _GAP, _TITLE + _HEAD + len(rows) * (height + _GAP) + _GAP
+    page = Image.new("RGB", (across, down), _PAPER)
+    pen, small, large = ImageDraw.Draw(page), ImageFont.load_default(13), ImageFont.load_default(18)
+    pen.text((_GAP * 2, 8), title, _INK, large)
+    for column, head in enumerate(heads):
+        pen.text((_LEFT + column * (width + _GAP), _TITLE), head, _INK, small)
+    for row, (label, pictures) in enumerate(rows.items()):
+        top = _TITLE + _HEAD + row * (height + _GAP)
+        pen.text((_GAP * 2, top + height / 2), label, _INK, small, anchor="lm")
+        for column, picture in enumerate(pictures):
+            tile = Image.fromarray(picture)
+            tile = tile.resize((width, height), Image.Resampling.NEAREST) if scale > 1 else tile
+            page.paste(tile, (_LEFT + column * (width + _GAP), top))
+    return page

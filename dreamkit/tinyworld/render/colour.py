@@ -1,0 +1,192 @@
+"""A made-up scene in colour through its f-theta cameras, and the condition pictures that belong to it.
+
+Ray casting in torch: for each pixel of `dreamkit.rds.hdmap`'s picture the ray that the same lens gives it, so that
+roads, lines and boxes lie exactly where the condition draws them. A call renders all frames and cameras of one
+scene in a few large batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from dreamkit.rds import hdmap
+from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.resize import resizer
+from dreamkit.rds.strokes import Rules
+from dreamkit.tinyworld.render import picture, weather
+from dreamkit.tinyworld.render.scene_tensors import Stage, build_stage
+from dreamkit.tinyworld.render.style_presets import Look, look_of
+from dreamkit.tinyworld.world.scene import Scene
+
+# The picture that condition videos are drawn as; rays are laid through its pixels.
+DRAWN = (1280, 720)
+VIDEO = (1280, 704)
+_TILE = 16
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Pictures of V cameras and T frames, tensors on the stage's device.
+
+    colour: uint8 [V, T, H, W, 3]. determined: bool [V, T, H, W], what the condition determines: road with its kerbs,
+    paint, mapped objects. marks: bool [V, T, H, W], of these only paint, kerbs and mapped objects. distance: float32
+    [V, T, H, W], metres along the ray, 0 for the sky. still: bool [V, T, H, W], a surface that does not move.
+    """
+
+    colour: torch.Tensor
+    determined: torch.Tensor
+    marks: torch.Tensor
+    distance: torch.Tensor
+    still: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Camera rays in square tiles: ray float32 [V, tiles, p, 3], unit vectors in camera axes; axis [V, tiles, 3], angle
+    [V, tiles]: the cone around each tile; spread [V]: radians between neighbouring rays; shape: tiles down, across."""
+
+    ray: torch.Tensor
+    axis: torch.Tensor
+    angle: torch.Tensor
+    spread: torch.Tensor
+    shape: tuple[int, int]
+
+
+def rays(scene: Scene, cameras: Sequence[str], size: tuple[int, int], samples: int) -> np.ndarray:
+    """Unit rays float32 [V, H samples, W samples, 3] in camera axes for pictures of `size` (H, W)."""
+    height, width = size
+    found = []
+    for camera in cameras:
+        lens = scene.lenses[camera].scaled_to(*DRAWN)
+        # Pixel centres of a resized picture, in pixels of the drawn one (whose first centre is 0).
+        u = (np.arange(width * samples) + 0.5) * DRAWN[0] / (width * samples) - 0.5
+        v = (np.arange(height * samples) + 0.5) * DRAWN[1] / (height * samples) - 0.5
+        found.append(lens.unproject(np.stack(np.meshgrid(u, v), -1)))
+    return np.stack(found).astype(np.float32)
+
+
+def tile(found: np.ndarray, device: torch.device) -> Tiles:
+    """Rays [V, H, W, 3] cut to tiles; both sides must be multiples of the tile."""
+    views, height, width, _ = found.shape
+    down, across = height // _TILE, width // _TILE
+    grid = torch.as_tensor(found, device=device).reshape(views, down, _TILE, across, _TILE, 3)
+    ray = grid.permute(0, 1, 3, 2, 4, 5).reshape(views, down * across, _TILE * _TILE, 3).contiguous()
+    axis = torch.nn.functional.normalize(ray.mean(2), dim=-1)
+    angle = torch.acos((ray * axis[:, :, None]).sum(-1).amin(-1).clamp(-1, 1))
+    middle = torch.as_tensor(found[:, height // 2, width // 2 - 1 : width // 2 + 1], device=device)
+    spread = (middle[:, 0] - middle[:, 1]).norm(dim=-1)
+    return Tiles(ray, axis, angle, spread, (down, across))
+
+
+def render(
+    scene: Scene,
+    style: str | Look,
+    cameras: Sequence[str] = ("front_wide_120fov",),
+    size: tuple[int, int] = (160, 288),
+    frames: Sequence[int] | None = None,
+    samples: int = 2,
+    device: torch.device | str = "cpu",
+    stage: Stage | None = None,
+    rays_at_once: int | None = None,
+) -> Rendered:
+    """Render a scene in one style.
+
+    Args:
+        scene: from `make_scene`.
+        style: one of `dreamkit.tinyworld.render.style_presets.STYLES`, or a look.
+        cameras: names without `camera_`.
+        size: height and width, multiples of 16.
+        frames: frame numbers; all of them when None.
+        samples: rays along each side of a pixel; 1 is four times as fast and jagged.
+        device: where to work.
+        stage: the scene's stage when it is at hand (several styles of one scene share it).
+        rays_at_once: how many to follow together, some 400 bytes each; what suits the device when None.
+    """
+    look = look_of(style) if isinstance(style, str) else style
+    with torch.no_grad():
+        stage = stage or build_stage(scene, device)
+        numbers = np.arange(scene.frames) if frames is None else np.asarray(frames)
+        tiles = tile(rays(scene, cameras, size, samples), stage.device)
+        poses = np.stack([scene.camera_poses(camera)[numbers] for camera in cameras])
+        poses = torch.as_tensor(poses, dtype=torch.float32, device=stage.device)
+        view = torch.arange(len(cameras), device=stage.device).repeat_interleave(len(numbers))
+        frame = torch.as_tensor(numbers, device=stage.device).repeat(len(cameras))
+        each = size[0] * size[1] * samples**2
+        batch = max(1, (rays_at_once or _rays_at_once(stage.device)) // each)
+        parts = []
+        for start in range(0, len(view), batch):
+            chosen = slice(start, start + batch)
+            shot = picture.Shot(tiles.ray, tiles.axis, tiles.angle, tiles.spread, view[chosen], frame[chosen],
+                                poses.flatten(0, 1)[chosen])  # fmt: skip
+            parts.append(_join(picture.shoot(stage, look, shot), tiles.shape, samples, look))
+        whole = [
+            torch.cat(part).reshape(len(cameras), len(numbers), *part[0].shape[1:]) for part in zip(*parts, strict=True)
+        ]
+    return Rendered(*whole)
+
+
+def _rays_at_once(device: torch.device) -> int:
+    # Only large batches keep a GPU busy; on a CPU small ones stay in its
+    # cache.
+    if device.type != "cuda":
+        return 150_000
+    return int(min(24e6, torch.cuda.get_device_properties(device).total_memory / 2500))
+
+
+def _join(samples_of: picture.Samples, shape: tuple[int, int], samples: int, look: Look) -> tuple[torch.Tensor, ...]:
+    """Tiles of samples to pictures: colours averaged and developed, shares averaged and compared, the rest picked."""
+    colour = _untile(samples_of.light, shape)
+    shares = _untile(torch.stack([samples_of.determined, samples_of.marks], -1), shape)
+    distance = _untile(samples_of.distance[..., None], shape)[..., 0]
+    still = _untile(samples_of.still[..., None], shape)[..., 0]
+    pick = samples // 2
+    colour = weather.develop(_average(colour, samples), look)
+    determined, marks = (_average(shares, samples) > torch.tensor((0.5, 0.25), device=shares.device)).unbind(-1)
+    return (
+        colour, determined, marks & determined,
+        distance[:, pick::samples, pick::samples], still[:, pick::samples, pick::samples],
+    )  # fmt: skip
+
+
+def _untile(values: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """[N, tiles, p, C] to [N, H, W, C]."""
+    count, channels = len(values), values.shape[-1]
+    grid = values.reshape(count, *shape, _TILE, _TILE, channels).permute(0, 1, 3, 2, 4, 5)
+    return grid.reshape(count, shape[0] * _TILE, shape[1] * _TILE, channels)
+
+
+def _average(values: torch.Tensor, samples: int) -> torch.Tensor:
+    count, height, width, channels = values.shape
+    return values.reshape(count, height // samples, samples, width // samples, samples, channels).mean((2, 4))
+
+
+def conditions(
+    scene: Scene,
+    cameras: Sequence[str] = ("front_wide_120fov",),
+    size: tuple[int, int] = (160, 288),
+    frames: Sequence[int] | None = None,
+    reduced: int = 1,
+) -> np.ndarray:
+    """HDMap condition pictures uint8 [V, T, H, W, 3] of `size` (H, W), as `dreamkit render` and the models make them.
+
+    Drawn at 1280x720, resized to the video's 1280x704 and stretched to the model's size. With `reduced` 2 or 4 they are
+    drawn at that fraction with thinner strokes, faster and nearly the same.
+    """
+    numbers = list(range(scene.frames)) if frames is None else [int(frame) for frame in frames]
+    boxes = every_frame(rest(scene.objects), scene.frames)
+    drawn = (DRAWN[0] // reduced, DRAWN[1] // reduced)
+    fit = resizer(DRAWN, VIDEO) if reduced == 1 else None
+    rules = Rules(line_width=max(1, 8 // reduced), box_width=max(1, round(5 / reduced)))
+    world = hdmap.build_scene(scene.layers, boxes, rules)
+    result = np.empty((len(cameras), len(numbers), *size, 3), np.uint8)
+    for view, camera in enumerate(cameras):
+        lens = scene.lenses[camera].scaled_to(*drawn)
+        for index, drawing in enumerate(hdmap.draw(world, lens, scene.camera_poses(camera), numbers)):
+            video = fit(drawing) if fit else drawing
+            result[view, index] = cv2.resize(video, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return result

@@ -1,0 +1,173 @@
+"""Rays against the stage's solids, in tiles: a tile is a small patch of one picture, and meets few solids.
+
+M tiles of p rays each. For every tile the solids that its cone can meet are listed nearest first; the k-th entries of
+all tiles are tried together, and as tiles are sorted by the length of their lists, only the leading ones are touched.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+
+import torch
+
+from dreamkit.tinyworld.render.scene_tensors import Stage
+from dreamkit.tinyworld.world.furniture import BALL
+
+
+@dataclass(frozen=True)
+class Picks:
+    """For each shape, the solids of each tile [M, K] and how many leading tiles have a k-th one."""
+
+    solids: tuple[torch.Tensor, ...]
+    lengths: tuple[list[int], ...]
+
+
+def cone_meets(
+    stage: Stage, frame: torch.Tensor, eye: torch.Tensor, axis: torch.Tensor, angle: torch.Tensor, smallest: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whether each tile's cone can meet each solid, bool [M, B], and the distance [M, B].
+
+    Args:
+        stage: the solids.
+        frame: int64 [M].
+        eye: float32 [M, 3], the cones' tips.
+        axis: unit [M, 3].
+        angle: half the opening angle in radians [M].
+        smallest: apparent radius (radians) under which a solid is left out.
+    """
+    to = stage.centre[frame] - eye[:, None]
+    distance = to.norm(dim=-1)
+    size = stage.radius / distance.clamp(min=1e-3)
+    cosine = (to * axis[:, None]).sum(-1) / distance.clamp(min=1e-3)
+    apart = torch.acos(cosine.clamp(-1, 1)) - torch.asin(size.clamp(max=1.0))
+    return ((apart <= angle[:, None]) | (size >= 1)) & (size > smallest), distance
+
+
+def order_tiles(meets: torch.Tensor) -> torch.Tensor:
+    """Tiles with the most solids first, int64 [M]."""
+    return meets.sum(1).argsort(descending=True)
+
+
+def pick(stage: Stage, meets: torch.Tensor, distance: torch.Tensor) -> Picks:
+    """The lists of tiles already in order, from bool [M, B] and float [M, B]."""
+    solids, lengths = [], []
+    empty = meets.shape[1] - 1
+    for first, last in stage.kinds:
+        mine = meets[:, first:last]
+        counts = mine.sum(1)
+        most = int(counts.max()) if mine.numel() else 0
+        if not most:
+            solids.append(counts.new_zeros((len(meets), 0)))
+            lengths.append([])
+            continue
+        key = torch.where(mine, distance[:, first:last], torch.inf)
+        nearest, index = key.topk(most, dim=1, largest=False)
+        solids.append(torch.where(nearest.isfinite(), index + first, empty))
+        # The last tile that has a k-th solid, plus one.
+        place = torch.arange(1, len(meets) + 1, device=meets.device)[:, None]
+        has = counts[:, None] > torch.arange(most, device=meets.device)
+        lengths.append((has * place).amax(0).tolist())
+    return Picks(tuple(solids), tuple(lengths))
+
+
+@functools.cache
+def has_triton() -> bool:
+    """Whether the kernel language that comes with PyTorch for CUDA is there."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def trace(
+    stage: Stage,
+    frame: torch.Tensor,
+    picks: Picks,
+    origin: torch.Tensor,
+    ray: torch.Tensor,
+    nearest: float | torch.Tensor = 0.01,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first solid on each ray.
+
+    Args:
+        stage: the solids.
+        frame: int64 [M].
+        picks: from `pick`.
+        origin: [M, 1 or p, 3].
+        ray: [M, 1 or p, 3].
+        nearest: hits before this distance do not count.
+
+    Returns:
+        Distances float32 [M, p], infinite where nothing is met, and solids int64 [M, p].
+    """
+    if ray.is_cuda and has_triton():
+        from dreamkit.tinyworld.render import raycast_kernel
+
+        shapes = (stage.centre, stage.turn, stage.half, stage.lean)
+        return raycast_kernel.trace(frame, picks.solids, shapes, origin, ray, nearest)
+    count = max(origin.shape[1], ray.shape[1])
+    best = torch.full((len(frame), count), torch.inf, device=ray.device)
+    found = torch.full((len(frame), count), stage.centre.shape[1] - 1, device=ray.device)
+    for kind, (solids, lengths) in enumerate(zip(picks.solids, picks.lengths, strict=True)):
+        for k, m in enumerate(lengths):
+            solid = solids[:m, k]
+            o, d = to_local(stage, frame[:m], solid, origin[:m], ray[:m])
+            meet = _ball if kind == BALL else _wedge if kind else _box
+            near = meet(o, d, stage.half[solid], stage.lean[solid])
+            limit = nearest if isinstance(nearest, float) else nearest[:m]
+            closer = (near < best[:m]) & (near > limit)
+            best[:m] = torch.where(closer, near, best[:m])
+            found[:m] = torch.where(closer, solid[:, None], found[:m])
+    return best, found
+
+
+Axes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def to_local(
+    stage: Stage, frame: torch.Tensor, solid: torch.Tensor, origin: torch.Tensor, ray: torch.Tensor
+) -> tuple[Axes, Axes]:
+    """Origins and rays in the axes of one solid a tile."""
+    centre, turn = stage.centre[frame, solid], stage.turn[frame, solid]
+    cosine, sine = turn[:, :1], turn[:, 1:]
+    x, y = origin[..., 0] - centre[:, :1], origin[..., 1] - centre[:, 1:2]
+    o = (cosine * x + sine * y, cosine * y - sine * x, origin[..., 2] - centre[:, 2:])
+    dx, dy = ray[..., 0], ray[..., 1]
+    return o, (cosine * dx + sine * dy, cosine * dy - sine * dx, ray[..., 2])
+
+
+def _box(o: Axes, d: Axes, half: torch.Tensor, _lean: torch.Tensor) -> torch.Tensor:
+    near, far = None, None
+    for axis in range(3):
+        inverse = 1 / torch.where(d[axis].abs() < 1e-7, 1e-7, d[axis])
+        middle, reach = -o[axis] * inverse, half[:, axis : axis + 1] * inverse.abs()
+        low, high = middle - reach, middle + reach
+        near = low if near is None else torch.maximum(near, low)
+        far = high if far is None else torch.minimum(far, high)
+    return torch.where((near <= far) & (far > 0), near, torch.inf)
+
+
+def _wedge(o: Axes, d: Axes, half: torch.Tensor, lean: torch.Tensor) -> torch.Tensor:
+    """Sides lean inwards: |x| + slope z <= half x - lean x / 2, alike for y; z as in a box."""
+    inverse = 1 / torch.where(d[2].abs() < 1e-7, 1e-7, d[2])
+    middle, reach = -o[2] * inverse, half[:, 2:] * inverse.abs()
+    near, far = middle - reach, middle + reach
+    for axis in range(2):
+        slope = lean[:, axis : axis + 1] / (2 * half[:, 2:])
+        limit = half[:, axis : axis + 1] - lean[:, axis : axis + 1] / 2
+        for sign in (1, -1):
+            out = sign * d[axis] + slope * d[2]
+            t = (limit - sign * o[axis] - slope * o[2]) / torch.where(out.abs() < 1e-7, 1e-7, out)
+            near = torch.where(out < 0, torch.maximum(near, t), near)
+            far = torch.where(out >= 0, torch.minimum(far, t), far)
+    return torch.where((near <= far) & (far > 0), near, torch.inf)
+
+
+def _ball(o: Axes, d: Axes, half: torch.Tensor, _lean: torch.Tensor) -> torch.Tensor:
+    scale = 1 / half
+    ox, oy, oz = (o[axis] * scale[:, axis : axis + 1] for axis in range(3))
+    dx, dy, dz = (d[axis] * scale[:, axis : axis + 1] for axis in range(3))
+    a = dx * dx + dy * dy + dz * dz
+    b = ox * dx + oy * dy + oz * dz
+    c = ox * ox + oy * oy + oz * oz - 1
+    inside = b * b - a * c
+    return torch.where(inside > 0, (-b - inside.clamp(min=0).sqrt()) / a, torch.inf)

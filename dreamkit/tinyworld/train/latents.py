@@ -1,0 +1,189 @@
+"""Footage as latents on the training device, and batches drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dreamkit.captions.files import ORIGINAL
+from dreamkit.errors import DreamkitError
+from dreamkit.styles import load_styles, side_prompts
+from dreamkit.tinyworld.train.codec import to_signal
+from dreamkit.tinyworld.train.footage import Footage
+from dreamkit.tinyworld.train.objective import Batch
+from dreamkit.transfer.config import ModelConfig
+from dreamkit.transfer.single_view import NEGATIVE_PROMPT
+from dreamkit.transfer.text import TextEncoder
+from dreamkit.transfer.tokenizer import Tokenizer
+from dreamkit.transfer.views import condition_mask
+
+HELD_OUT = 8  # the last scenes of the footage are looked at, never trained on
+# Share of examples without text, and of those told only what to stay away from, which then means nothing.
+_NO_TEXT, _NEGATIVE = 0.1, 0.05
+_FRAMES_TOGETHER = 400  # encoded at a time
+# Given latents come from a model's own videos when the bundle is used; a little noise makes up for their faults.
+_GIVEN_NOISE = 0.12
+
+
+@dataclass(frozen=True)
+class Latents:
+    """N videos of one model on one device.
+
+    latent: bf16 [N, C, V x T, H, W], times sigma_data; hint: the same of the M scenes' conditions; scene: int64 [N],
+    the hint of each video. text: bf16 [texts, M, C]; prompt: int64 [N, P, V], P ways to say a video's prompts. nothing:
+    the row of text that is zero; negative: the row of the negative prompt.
+    """
+
+    latent: torch.Tensor
+    hint: torch.Tensor
+    scene: torch.Tensor
+    text: torch.Tensor
+    prompt: torch.Tensor
+    nothing: int
+    negative: int
+
+
+@torch.no_grad()
+def encode_videos(tokenizer: Tokenizer, videos_NVTHWC: np.ndarray, sigma_data: float) -> torch.Tensor:
+    """uint8 videos to bf16 latents [N, C, V x T, H, W], times sigma_data."""
+    views, frames = videos_NVTHWC.shape[1:3]
+    together = max(1, _FRAMES_TOGETHER // (views * frames))
+    found = []
+    for first in range(0, len(videos_NVTHWC), together):
+        part_NVTHWC = np.ascontiguousarray(videos_NVTHWC[first : first + together])
+        pixels = torch.from_numpy(part_NVTHWC).flatten(0, 1).to(tokenizer.device)
+        encoded = tokenizer.encoder(to_signal(pixels, tokenizer.dtype)).float()
+        latent = (encoded - tokenizer.mean) / tokenizer.std * sigma_data
+        found.append(latent.unflatten(0, (-1, views)).transpose(1, 2).flatten(2, 3).bfloat16())
+    return torch.cat(found)
+
+
+def make_latents(
+    footage: Footage, config: ModelConfig, tokenizer: Tokenizer, encoder: TextEncoder, cache: Path,
+    hint: np.ndarray | None = None,
+) -> Latents:  # fmt: skip
+    """Encode footage and its captions; `hint` [M, V, T, H, W, 3] stands for the HDMap videos, of the first M scenes.
+
+    Latents and encoded captions of the footage are kept in files whose names begin with `cache`, so that the next stage
+    only reads them.
+
+    Raises:
+        DreamkitError: too few scenes to hold some out, or more LiDAR pictures than scenes.
+    """
+    pictures = footage.hdmap if hint is None else hint
+    if not HELD_OUT < len(pictures) <= len(footage.colour):
+        raise DreamkitError(
+            f"There are conditions of {len(pictures)} scenes, and footage of {len(footage.colour)}; {HELD_OUT} scenes "
+            "are held out and never trained on.",
+            f"Draw more than {HELD_OUT} scenes, and LiDAR pictures of at most as many.",
+        )
+    scenes, styles = len(pictures), footage.colour.shape[1]
+    device = tokenizer.device
+    prompts = [
+        _prompts(footage.captions[index][style], footage.styles[index][style], config.views)
+        for index in range(scenes)
+        for style in range(styles)
+    ]
+    texts = list(dict.fromkeys([NEGATIVE_PROMPT, *(text for ways in prompts for way in ways for text in way)]))
+    row_of = {text: row for row, text in enumerate(texts)}
+    colour = footage.colour.reshape(-1, *footage.colour.shape[2:])
+    embedded = _cached(cache.with_name(f"{cache.name}_text_{len(texts)}.pt"), device, lambda: _embedded(encoder, texts))
+    rows = [[[row_of[text] for text in way] for way in ways] for ways in prompts]
+
+    def encoded(what: str, videos: np.ndarray) -> torch.Tensor:
+        path = cache.with_name(f"{cache.name}_{what}.pt")
+        return _cached(path, device, lambda: encode_videos(tokenizer, videos, config.sigma_data))
+
+    return Latents(
+        latent=encoded("colour", colour)[: len(prompts)],
+        hint=encoded("hdmap", pictures) if hint is None else encode_videos(tokenizer, hint, config.sigma_data),
+        scene=torch.arange(scenes, device=device).repeat_interleave(styles),
+        text=embedded,
+        prompt=torch.tensor(rows, device=device),
+        nothing=len(texts),
+        negative=0,
+    )
+
+
+def _cached(path: Path, device: torch.device, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    if path.is_file():
+        return torch.load(path, map_location=device, weights_only=True)
+    made = make()
+    torch.save(made, path)
+    return made
+
+
+def _embedded(encoder: TextEncoder, texts: list[str]) -> torch.Tensor:
+    """bf16 [texts + 1, M, C] on the encoder's device; the last row is zero."""
+    found = encoder.encode(texts).to(encoder.device, torch.bfloat16)
+    return torch.cat([found, torch.zeros_like(found[:1])])
+
+
+def _prompts(caption: str, style: str, views: int) -> list[Sequence[str]]:
+    """The ways to prompt a video: with one view its caption; with six, side views without and with weather."""
+    if views == 1:
+        return [[caption]]
+    table = load_styles()
+    chosen = None if style == ORIGINAL else table.choose([style])[0]
+    return [side_prompts(caption, chosen, table, weather=weather) for weather in (False, True)]
+
+
+def draw_batch(
+    data: Latents,
+    config: ModelConfig,
+    count: int,
+    generator: torch.Generator,
+    with_hint: bool,
+    given: Sequence[int] = (0,),
+) -> Batch:
+    """A batch at random, without the scenes held out.
+
+    Args:
+        data: to draw from.
+        config: of the model.
+        count: examples.
+        generator: on the data's device.
+        with_hint: whether a condition goes along.
+        given: for six views, how many latent frames of every view may be given beside the whole front view; drawn
+            evenly from these.
+    """
+    device = data.latent.device
+    usable = len(data.scene) // len(data.hint) * (len(data.hint) - HELD_OUT)
+
+    def uniform(*shape: int) -> torch.Tensor:
+        return torch.rand(*shape, generator=generator, device=device)
+
+    video = (uniform(count) * usable).long()
+    way = (uniform(count) * data.prompt.shape[1]).long()
+    rows_BV = data.prompt[video, way]
+    chance = uniform(count)[:, None]
+    if config.views == 1:
+        rows_BV = torch.where(chance < _NO_TEXT + _NEGATIVE, data.negative, rows_BV)
+    rows_BV = torch.where(chance < _NO_TEXT, data.nothing, rows_BV)
+    latent = data.latent[video].float()
+    hint = data.hint[data.scene[video]] if with_hint else None
+    if config.views == 1:
+        return Batch(latent, data.text[rows_BV.flatten()], hint)
+    choice = (uniform(count) * len(given)).long()
+    masks = torch.cat([condition_mask(config.views, config.latent_frames, n, device) for n in given])
+    noise = torch.randn(latent.shape, generator=generator, device=device)
+    dirty = latent + noise * (_GIVEN_NOISE * uniform(count).view(-1, 1, 1, 1, 1))
+    return Batch(latent, data.text[rows_BV.flatten()], hint, (masks[choice], dirty))
+
+
+def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:
+    """One video of every scene held out, the first style of some and the last of others."""
+    scenes = len(data.hint)
+    styles = len(data.scene) // scenes
+    video = torch.tensor([s * styles + s % styles for s in range(scenes - HELD_OUT, scenes)], device=data.latent.device)
+    latent = data.latent[video].float()
+    hint = data.hint[data.scene[video]] if with_hint else None
+    text = data.text[data.prompt[video, 0].flatten()]
+    if config.views == 1:
+        return Batch(latent, text, hint)
+    mask = condition_mask(config.views, config.latent_frames, given, latent.device).expand(len(video), -1, -1, -1, -1)
+    return Batch(latent, text, hint, (mask, latent))

@@ -1,0 +1,163 @@
+"""Training the tiny bundle's tokenizer on colour and on condition pictures, and its three files."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dreamkit.tinyworld.train.codec import CHANNELS, Decoder, Encoder, to_signal
+from dreamkit.tinyworld.train.footage import Footage, Kind, is_drawn, read_footage, short_of
+from dreamkit.tinyworld.train.trainer import Fit, Schedule
+
+log = logging.getLogger("dreamkit")
+
+_FRAMES = 25  # of an example at most: four latent frames, so that looking back is learnt
+_EXAMPLES = {"front": 12, "front_short": 18, "six": 40, "six_short": 56}
+_KEPT = 30_000  # frames of each kind of picture and style, kept on the device
+_NOISE = 0.7  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
+_STATISTICS = 64  # videos that mean_std.pt is measured on
+
+
+class Codec(nn.Module):
+    """Encoder and decoder together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = Encoder(), Decoder()
+
+
+def train_tokenizer(
+    folder: Path, state: Path, data: Path, kinds: tuple[Kind, Kind], steps: int, seed: int, device: torch.device,
+    minutes: float | None = None, seconds: float | None = None,
+) -> bool:  # fmt: skip
+    """Train on the footage in `data` and write encoder.jit, decoder.jit and mean_std.pt into `folder`.
+
+    Args:
+        folder: of the three files.
+        state: file of the resumable state.
+        data: where the footage lies; LiDAR pictures are used if they are there, too.
+        kinds: of the footage with one view and with six; mean_std.pt is of the one view's.
+        steps: of the schedule.
+        seed: of the stage.
+        device: where to train.
+        minutes: stop after so long.
+        seconds: as many steps as fit into so long, instead of `steps`.
+
+    Returns:
+        Whether the schedule was finished; the files are written only then.
+
+    Raises:
+        DreamkitError: footage is missing.
+    """
+    videos = _videos(data, kinds, device)
+    turns = [name for name in videos for _ in range(2 if name.endswith("colour") else 1)]
+    torch.manual_seed(seed)
+    codec = Codec().to(device).to(memory_format=torch.channels_last)
+    fit = Fit(codec, Schedule(steps, rate=2e-3, warmup=100, decay=0.0), state, seed)
+    half = device.type == "cuda"
+
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        kind = turns[fit.step % len(turns)]
+        pixels = _examples(videos[kind], _EXAMPLES[kind.rsplit("_", 1)[0]], generator)
+        count, frames, height, width, _ = pixels.shape
+        latent = (count, CHANNELS, 1 + (frames - 1) // 8, height // 8, width // 8)
+        return pixels, torch.randn(latent, generator=generator, device=device)
+
+    def loss_of(examples: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        pixels, noise = examples
+        x = to_signal(pixels)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            z = codec.encoder(x)
+            y = codec.decoder(z + _NOISE * noise)
+        return _difference(y.float(), x) + 0.02 * _unit(z.float())
+
+    finished = fit.run(draw, loss_of, minutes, seconds)
+    if finished:
+        codec = fit.use_average().to("cpu", memory_format=torch.contiguous_format)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, part in (("encoder", codec.encoder), ("decoder", codec.decoder)):
+            torch.jit.script(part.half()).save(str(folder / f"{name}.jit"))
+        encoder = codec.encoder.float().to(device)
+        torch.save(_statistics(encoder, read_footage(data, kinds[0]), device), folder / "mean_std.pt")
+        _report(encoder, codec.decoder.float().to(device), data, kinds, device)
+    return finished
+
+
+def _difference(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Squared and absolute error, of pixels and of their differences across, down and in time, which keep edges."""
+    error = y - x
+    steps = [error.diff(dim=dim).abs().mean() for dim in (2, 3, 4)]
+    return 4 * error.square().mean() + 0.5 * error.abs().mean() + 0.25 * sum(steps)
+
+
+def _unit(z: torch.Tensor) -> torch.Tensor:
+    """How far latents are from mean 0 and spread 1 in each channel."""
+    by_channel = z.transpose(0, 1).flatten(1)
+    return by_channel.mean(1).square().mean() + (by_channel.std(1) - 1).square().mean()
+
+
+def _videos(data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> dict[str, torch.Tensor]:
+    """uint8 [videos, T, H, W, 3] on the device, by kind of picture."""
+
+    def flat(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-4:])).to(device)
+
+    found = {}
+    # Short clips show more places, long ones let the codec look farther back.
+    for kind in (*kinds, *(short for short in map(short_of, kinds) if is_drawn(data, short))):
+        drawn = read_footage(data, kind)
+        scenes = max(1, _KEPT // (len(kind.cameras) * kind.frames))
+        found[f"{kind.name}_colour"] = flat(drawn.colour[:scenes])
+        conditions = flat(drawn.hdmap[: scenes // 2])
+        lidar = data / f"{kind.name}_lidar.npy"
+        if lidar.is_file():
+            # The two kinds of condition share one turn, the coloured one coming twice as often.
+            conditions = torch.cat([conditions, flat(np.load(lidar, mmap_mode="r")[: scenes // 4])])
+        found[f"{kind.name}_hdmap"] = conditions
+    return found
+
+
+def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Stretches of videos at random, uint8 [count, _FRAMES, H, W, 3]."""
+    device = videos_NTHWC.device
+    number, frames = videos_NTHWC.shape[:2]
+    video = torch.randint(number, (count, 1), generator=generator, device=device)
+    start = torch.randint(max(1, frames - _FRAMES + 1), (count, 1), generator=generator, device=device)
+    return videos_NTHWC[video, start + torch.arange(min(_FRAMES, frames), device=device)]
+
+
+@torch.inference_mode()
+def _statistics(encoder: nn.Module, drawn: Footage, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and spread of latents, float32 [16, T] each: the first frame by itself, all later ones alike."""
+    latents = []
+    for video in drawn.colour[: max(1, _STATISTICS // drawn.colour.shape[1])]:
+        pixels = torch.from_numpy(np.ascontiguousarray(video[:, 0])).to(device)
+        latents.append(encoder(to_signal(pixels)).transpose(0, 1).flatten(3))
+    first, later = (torch.cat([z[:, :, part].flatten(1) for z in latents], 1) for part in (slice(0, 1), slice(1, None)))
+    frames = latents[0].shape[2]
+    mean, std = torch.empty(2, CHANNELS, frames)
+    for values, part in ((first, slice(0, 1)), (later, slice(1, None))):
+        mean[:, part] = values.mean(1, keepdim=True).cpu()
+        std[:, part] = values.std(1, keepdim=True).cpu()
+    return mean.contiguous(), std.contiguous()
+
+
+@torch.inference_mode()
+def _report(encoder: nn.Module, decoder: nn.Module, data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> None:
+    """Log how well the footage's last scenes survive the round trip, in dB; of few scenes all were trained on."""
+    for kind in kinds:
+        drawn = read_footage(data, kind)
+        for name, array in (("colour", drawn.colour[-4:, 0]), ("hdmap", drawn.hdmap[-4:])):
+            errors = []
+            for video in array.reshape(-1, *array.shape[-4:])[:8]:
+                pixels = torch.from_numpy(np.ascontiguousarray(video)).to(device)
+                x = to_signal(pixels[None])
+                y = decoder(encoder(x)).clamp(-1, 1)
+                errors.append(F.mse_loss(y, x) / 4)
+            psnr = -10 * torch.stack(errors).mean().log10()
+            log.info("tokenizer, %s %s of the last scenes: %.1f dB", kind.name, name, psnr.item())

@@ -1,0 +1,51 @@
+"""A look at a network in training: scenes held out, what was asked and what came out, as one picture."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from dreamkit.tinyworld.train.objective import Batch, Objective
+from dreamkit.transfer.sampling import sample
+from dreamkit.transfer.tokenizer import Tokenizer
+
+log = logging.getLogger("dreamkit")
+
+_STEPS = 12
+
+
+@torch.no_grad()
+def write_look(path: Path, objective: Objective, batch: Batch, tokenizer: Tokenizer, shown: int = 6) -> None:
+    """Sample the batch's first examples and write them as PNG; log their error against the truth in dB.
+
+    One example a row: true and made pictures in turn, then the condition. Six views show the middle frame of each, one
+    view three frames.
+    """
+    views, data = objective.config.views, objective.config.sigma_data
+    generator = torch.Generator(batch.latent.device).manual_seed(0)
+    noise = torch.randn(batch.latent.shape, generator=generator, device=batch.latent.device)
+    made = sample(lambda x, sigma: objective.x0(x, sigma, batch), noise, _STEPS)
+    rows, errors = [], []
+    for index in range(min(shown, len(made))):
+        true, out = (_decoded(tokenizer, z[index : index + 1], views, data) for z in (batch.latent, made))
+        error = (true[1 if views > 1 else 0 :].astype(np.float32) - out[1 if views > 1 else 0 :]) ** 2
+        errors.append(error.mean())
+        strips = [true, out]
+        if batch.hint is not None:
+            strips.append(_decoded(tokenizer, batch.hint[index : index + 1].float(), views, data))
+        frames = true.shape[1]
+        picks = [frames // 2] if views > 1 else [8, frames // 2, frames - 1]
+        rows += [np.concatenate([v[t] for t in picks for v in video], 1) for video in strips]
+    psnr = 10 * np.log10(255**2 / np.mean(errors))
+    log.info("%s: %.1f dB over whole pictures of scenes held out, %d steps", path.stem, psnr, _STEPS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1].tobytes())
+
+
+def _decoded(tokenizer: Tokenizer, latent: torch.Tensor, views: int, data: float) -> np.ndarray:
+    """[1, C, V x T, H, W] to uint8 [V, T, H, W, 3]."""
+    return np.stack([tokenizer.decode(part / data) for part in latent.float().chunk(views, dim=2)])

@@ -1,0 +1,272 @@
+"""What stands beside the made-up roads: poles, lamps, signs, traffic lights (mapped), buildings and trees (not mapped).
+
+Everything is a solid: a box with a heading, a box whose sides lean inwards, or a ball stretched along its axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dreamkit.rds.labels import Shapes
+from dreamkit.tinyworld.world.road import Junction, Road
+
+BOX, WEDGE, BALL = range(3)
+# What a solid is made of; the renderer shades by it.
+PLAIN, BODY, CABIN, BUILDING, LEAVES, POLE, SIGN, LIGHT, LAMP, CLOTHES = range(10)
+# Poles from this height on carry a street lamp.
+LAMP_POLE = 7.0
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A convex solid.
+
+    shape: BOX, WEDGE or BALL; material; centre (x, y, z), half sizes along its own axes, heading to the left of x;
+    colour: linear RGB 0..1; lean: how much a wedge's x and y half sizes shrink from bottom to top, metres;
+    layer: the RDS-HQ layer that has it, or None; track: the object it belongs to, its centre being the object's then.
+    """
+
+    shape: int
+    material: int
+    centre: tuple[float, float, float]
+    half: tuple[float, float, float]
+    heading: float = 0.0
+    colour: tuple[float, float, float] = (0.3, 0.3, 0.3)
+    lean: tuple[float, float] = (0.0, 0.0)
+    layer: str | None = None
+    track: int = -1
+
+
+def furnish(
+    rng: np.random.Generator, setting: str, roads: tuple[Road, ...], junction: Junction | None, green: bool
+) -> tuple[list[Solid], np.ndarray]:
+    """All furniture of a scene, and the places [L, 3] of its street lamps."""
+    solids, lamps = [], []
+    for index, road in enumerate(roads):
+        gaps = [junction.reach(roads, index)] if junction else []
+        extent = (-75.0, 185.0) if index == 0 else (-85.0, 85.0)
+        found, lit = _poles(rng, setting, road, extent, gaps)
+        solids += found
+        lamps += lit
+        if setting == "street":
+            solids += _buildings(rng, road, extent, gaps, roads[1 - index] if junction else None)
+            solids += _trees(rng, road, extent, gaps, (3.6, 4.6), 0.05)
+        else:
+            solids += _trees(rng, road, extent, gaps, (4.0, 22.0), 0.12 if setting == "highway" else 0.16)
+            solids += _buildings(rng, road, extent, gaps, None, away=30.0, chance=0.25)
+        if setting != "street" or rng.random() < 0.5:
+            solids += _signs(rng, setting, road, extent, gaps)
+    if junction:
+        solids += _traffic_lights(roads, junction, green)
+    return solids, np.array(lamps, np.float64).reshape(-1, 3)
+
+
+def _free(s: float, gaps: list[tuple[float, float]], room: float) -> bool:
+    return not any(a - room < s < b + room for a, b in gaps)
+
+
+def _poles(
+    rng: np.random.Generator, setting: str, road: Road, extent: tuple[float, float], gaps: list
+) -> tuple[list[Solid], list[tuple[float, float, float]]]:
+    solids, lamps = [], []
+    lit = setting != "rural"
+    height = float(rng.uniform(7.2, 9.0) if lit else rng.uniform(5.0, 6.5))
+    spacing, sides = float(rng.uniform(24, 38)), road.edges if rng.random() < 0.7 else road.edges[:1]
+    for edge in sides:
+        out = np.sign(edge)
+        for s in np.arange(extent[0] + rng.uniform(0, spacing), extent[1], spacing):
+            if not _free(s, gaps, 2.0):
+                continue
+            (x, y), heading = road.curve.at(s, edge + out * 0.9)
+            heading = float(heading)
+            solids.append(_pole((x, y), height, heading))
+            if lit:
+                # The arm reaches over the road; its end is the lamp.
+                arm, end = road.curve.at(s, edge - out * 0.1)[0], road.curve.at(s, edge - out * 1.0)[0]
+                solids.append(Solid(BOX, PLAIN, (*arm, height - 0.05), (0.06, 1.0, 0.06), heading, (0.12, 0.12, 0.13)))
+                solids.append(Solid(BOX, LAMP, (*end, height - 0.1), (0.16, 0.4, 0.1), heading, (0.5, 0.48, 0.42)))
+                lamps.append((float(end[0]), float(end[1]), height - 0.2))
+    return solids, lamps
+
+
+def _pole(place: tuple[float, float], height: float, heading: float) -> Solid:
+    x, y = place
+    return Solid(
+        BOX, POLE, (float(x), float(y), height / 2), (0.12, 0.12, height / 2), heading, (0.1, 0.1, 0.11), layer="poles"
+    )
+
+
+def _signs(rng: np.random.Generator, setting: str, road: Road, extent: tuple[float, float], gaps: list) -> list[Solid]:
+    """Small square signs on posts that face the traffic; beside a highway large green ones."""
+    solids = []
+    large = setting == "highway"
+    for edge in road.edges:
+        for s in np.arange(extent[0] + rng.uniform(0, 50), extent[1], rng.uniform(35, 80)):
+            if not _free(s, gaps, 3.0):
+                continue
+            side = edge + np.sign(edge) * (2.4 if large else 1.2)
+            (x, y), heading = road.curve.at(s, side)
+            half = (0.05, 1.8, 1.1) if large else (0.03, 0.42, 0.42)
+            z = 4.6 if large else 2.7
+            colour = (0.02, 0.2, 0.09) if large else ((0.55, 0.03, 0.03) if edge < 0 else (0.03, 0.1, 0.45))
+            solids.append(_pole((x, y), z - half[2], float(heading)))
+            facing = float(heading) + (np.pi if edge < 0 else 0.0)
+            solids.append(Solid(BOX, SIGN, (float(x), float(y), z), half, facing, colour, layer="traffic_signs"))
+    return solids
+
+
+def _traffic_lights(roads: tuple[Road, ...], junction: Junction, green: bool) -> list[Solid]:
+    """One light at each approach, on the far right and the near right corner."""
+    solids = []
+    for index, road in enumerate(roads):
+        low, high = junction.reach(roads, index)
+        right, left = road.edges
+        shown = green if index == 0 else not green
+        colour = (0.05, 0.9, 0.25) if shown else (0.95, 0.05, 0.03)
+        for s, side, turned in ((high - 1.0, right - 1.2, np.pi), (low - 5.4, right - 1.2, np.pi),
+                                (low + 1.0, left + 1.2, 0.0), (high + 5.4, left + 1.2, 0.0)):  # fmt: skip
+            (x, y), heading = road.curve.at(s, side)
+            solids.append(_pole((x, y), 4.2, float(heading)))
+            solids.append(
+                Solid(BOX, LIGHT, (float(x), float(y), 4.75), (0.2, 0.25, 0.55), float(heading) + turned, colour,
+                      layer="traffic_lights")
+            )  # fmt: skip
+    return solids
+
+
+_WALLS = ((0.42, 0.22, 0.15), (0.5, 0.44, 0.34), (0.33, 0.33, 0.35), (0.55, 0.52, 0.47), (0.28, 0.2, 0.16))
+
+
+def _buildings(
+    rng: np.random.Generator,
+    road: Road,
+    extent: tuple[float, float],
+    gaps: list,
+    cross: Road | None,
+    away: float = 5.0,
+    chance: float = 0.85,
+) -> list[Solid]:
+    solids = []
+    for edge in road.edges:
+        s = extent[0]
+        while s < extent[1]:
+            width, depth = rng.uniform(9, 20), rng.uniform(8, 12)
+            height = float(rng.choice([4.5, 7.5, 10.5, 13.5, 19.5], p=[0.15, 0.3, 0.25, 0.2, 0.1]))
+            side = edge + np.sign(edge) * (away + rng.uniform(0, 2.5) + depth / 2)
+            place, heading = road.curve.at(s + width / 2, side)
+            colour = tuple(np.array(_WALLS[rng.integers(len(_WALLS))]) * rng.uniform(0.8, 1.2))
+            if rng.random() < chance and _free(s + width / 2, gaps, width / 2 + 3 if cross else 0):
+                half = (width / 2, depth / 2, height / 2)
+                solids.append(
+                    Solid(BOX, BUILDING, (float(place[0]), float(place[1]), height / 2), half, float(heading), colour)
+                )
+            s += width + rng.uniform(0, 4)
+    return solids
+
+
+def _trees(
+    rng: np.random.Generator,
+    road: Road,
+    extent: tuple[float, float],
+    gaps: list,
+    away: tuple[float, float],
+    density: float,
+) -> list[Solid]:
+    """Broad-leaved trees as balls on trunks, conifers as steep wedges; `density` trees a metre and side."""
+    solids = []
+    for edge in road.edges:
+        for s in rng.uniform(*extent, rng.poisson(density * (extent[1] - extent[0]))):
+            if not _free(s, gaps, 5.0):
+                continue
+            side = edge + np.sign(edge) * rng.uniform(*away)
+            (x, y), _ = road.curve.at(s, side)
+            x, y, tall = float(x), float(y), float(rng.uniform(4.5, 9))
+            shade = float(rng.uniform(0.7, 1.2))
+            green = (0.05 * shade, 0.12 * shade, 0.03 * shade)
+            if rng.random() < 0.65:
+                wide = tall * float(rng.uniform(0.22, 0.3))
+                crown = (wide, wide, tall * 0.32)
+                solids.append(Solid(BALL, LEAVES, (x, y, tall * 0.68), crown, 0.0, green))
+                solids.append(
+                    Solid(BOX, PLAIN, (x, y, tall * 0.25), (0.13, 0.13, tall * 0.25), 0.3, (0.07, 0.05, 0.03))
+                )
+            else:
+                wide = tall * 0.25
+                turned = float(rng.uniform(0, 1.5))
+                colour = (0.03 * shade, 0.09 * shade, 0.04 * shade)
+                solids.append(
+                    Solid(WEDGE, LEAVES, (x, y, tall * 0.55), (wide, wide, tall * 0.45), turned, colour, (wide, wide))
+                )
+                solids.append(
+                    Solid(BOX, PLAIN, (x, y, tall * 0.06), (0.15, 0.15, tall * 0.06), 0.3, (0.07, 0.05, 0.03))
+                )
+    return solids
+
+
+def map_layers(solids: Iterable[Solid]) -> dict[str, Shapes]:
+    """Poles as vertical lines, signs and lights as cuboids, in world metres."""
+    layers: dict[str, list[np.ndarray]] = {"poles": [], "traffic_signs": [], "traffic_lights": []}
+    for solid in solids:
+        if solid.layer == "poles":
+            x, y, z = solid.centre
+            layers["poles"].append(np.array([[x, y, 0.0], [x, y, z + solid.half[2]]]))
+        elif solid.layer:
+            layers[solid.layer].append(_cuboid(solid))
+    return {name: Shapes.of(shapes) for name, shapes in layers.items()}
+
+
+def _cuboid(solid: Solid) -> np.ndarray:
+    """Corners [8, 3]: one face around, then the opposite one in the same order."""
+    signs = np.array([(a, b, c) for c in (1, -1) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))])
+    local = signs * np.array(solid.half)
+    cosine, sine = np.cos(solid.heading), np.sin(solid.heading)
+    turned = np.stack([cosine * local[:, 0] - sine * local[:, 1], sine * local[:, 0] + cosine * local[:, 1]], 1)
+    return np.concatenate([turned, local[:, 2:]], 1) + np.array(solid.centre)
+
+
+def vehicle_solids(model: str, size: tuple[float, float, float], colour: tuple, track: int) -> list[Solid]:
+    """The pieces of a road user inside its box; centres count from the box's centre, headings from its heading."""
+    length, width, height = size
+    low = -height / 2
+    if model == "person":
+        trousers = (0.03, 0.04, 0.07)
+        pieces = [
+            Solid(BOX, CLOTHES, (0, 0, low + 0.42), (0.13, 0.17, 0.42), colour=trousers),
+            Solid(BALL, CLOTHES, (0, 0, low + 1.14), (0.2, 0.27, 0.4), colour=colour),
+            Solid(BALL, CLOTHES, (0.02, 0, low + 1.6), (0.13, 0.12, 0.15), colour=(0.4, 0.23, 0.16)),
+        ]
+    elif model == "cyclist":
+        pieces = [
+            Solid(BOX, CLOTHES, (0, 0, low + 0.42), (0.85, 0.06, 0.38), colour=(0.03, 0.03, 0.03)),
+            Solid(BALL, CLOTHES, (-0.05, 0, low + 1.15), (0.26, 0.24, 0.4), colour=colour),
+            Solid(BALL, CLOTHES, (0.15, 0, low + 1.58), (0.13, 0.12, 0.16), colour=(0.4, 0.23, 0.16)),
+        ]
+    elif model == "truck":
+        cab = length * 0.22
+        pieces = [
+            Solid(BOX, PLAIN, (-cab / 2, 0, 0.42), ((length - cab) / 2 - 0.1, width / 2, height / 2 - 0.42),
+                  colour=colour),
+            Solid(BOX, BODY, (0, 0, low + 0.68), (length / 2, width * 0.47, 0.52), colour=(0.1, 0.1, 0.11)),
+            Solid(WEDGE, CABIN, (length / 2 - cab / 2, 0, low + 1.95), (cab / 2, width * 0.48, 0.95),
+                  colour=(0.5, 0.1, 0.03), lean=(0.15, 0.05)),
+        ]  # fmt: skip
+    elif model in ("bus", "van"):
+        body = 0.32 * height
+        pieces = [
+            Solid(BOX, BODY, (0, 0, low + 0.16 + body), (length / 2, width / 2, body), colour=colour),
+            Solid(WEDGE, CABIN, (-0.02 * length, 0, low + 0.16 + 2 * body + (height - 0.16 - 2 * body) / 2),
+                  (length * 0.48, width * 0.49, (height - 0.16 - 2 * body) / 2), colour=colour, lean=(0.15, 0.08)),
+        ]  # fmt: skip
+    else:
+        body = 0.27 * height
+        top = height - 0.16 - 2 * body
+        back = {"hatchback": -0.12, "suv": -0.12, "coupe": -0.06}.get(model, -0.04)
+        pieces = [
+            Solid(BOX, BODY, (0, 0, low + 0.16 + body), (length / 2, width / 2, body), colour=colour),
+            Solid(WEDGE, CABIN, (back * length, 0, low + 0.16 + 2 * body + top / 2),
+                  (length * 0.34, width * 0.47, top / 2), colour=colour, lean=(0.14 * length, 0.2)),
+        ]  # fmt: skip
+    return [replace(piece, track=track) for piece in pieces]

@@ -1,0 +1,43 @@
+"""How much GPU memory the 7B models need: as measured with one control, and what further controls add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dreamkit.setup.machine import GIB
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes of GPU memory of a stage.
+
+    Attributes:
+        forward: the peak of one forward; with less nothing runs.
+        run: the least in which a whole video was made.
+    """
+
+    forward: float
+    run: float
+
+
+# On an H200 with the HDMap control, one window, preset exact: the README's table "On a GPU".
+MEASURED = {"single_view": Need(20.7 * GIB, 24.0 * GIB), "multi_view": Need(25.6 * GIB, 26.1 * GIB)}
+
+
+def need(stage: str, controls: int) -> Need:
+    """What a stage takes with so many controls, at least one."""
+    more = branch_bytes(stage) * (controls - 1) if controls > 1 else 0
+    return Need(MEASURED[stage].forward + more, MEASURED[stage].run + more)
+
+
+def branch_bytes(stage: str) -> int:
+    """Bytes of a stage's 7B control branch in bf16, counted from its shapes."""
+    import torch
+
+    from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE
+    from dreamkit.transfer.control import ControlBranch
+
+    config = COSMOS_7B_SINGLE if stage == "single_view" else COSMOS_7B_MULTI
+    with torch.device("meta"):
+        branch = ControlBranch(config.denoiser)
+    return 2 * sum(parameter.numel() for parameter in branch.parameters())

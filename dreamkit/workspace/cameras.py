@@ -1,0 +1,170 @@
+"""The camera rigs: name, folder, index, prompt sentence and grid place of every view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from dreamkit.errors import DreamkitError
+from dreamkit.workspace.files import nearest, read_text
+
+FOLDER_PREFIX = "ftheta_camera_"
+
+# The sentences are inputs of the trained model and stand verbatim as in cosmos-transfer1
+# (diffusion/inference/world_generation_pipeline.py, build_mv_prompt).
+_MOUNTED = "The video is captured from a camera mounted on a car. "
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One view of a rig.
+
+    Attributes:
+        name: "front_wide_120fov" and so on.
+        index: place in the rig's order, and the number in `<index>.mp4`.
+        embedding: row of the model's view-embedding table.
+        sentence: the words that tell the model which way the camera looks.
+    """
+
+    name: str
+    index: int
+    embedding: int
+    sentence: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the camera's condition videos where no table says otherwise."""
+        return FOLDER_PREFIX + self.name
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Cameras in the model's order, and the grid of indices, row by row, that shows them together."""
+
+    cameras: tuple[Camera, ...]
+    grid: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    @property
+    def front(self) -> Camera:
+        """The camera that leads: single view makes it, the other views follow it."""
+        return self.cameras[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Camera names in the model's order."""
+        return tuple(camera.name for camera in self.cameras)
+
+    def camera(self, name: str) -> Camera:
+        """The camera of that name.
+
+        Raises:
+            DreamkitError: the rig has no such camera.
+        """
+        for camera in self.cameras:
+            if camera.name == name:
+                return camera
+        close = nearest(name, self.names)
+        hint = f"Did you mean {close!r}?" if close else f"The views are {', '.join(self.names)}."
+        raise DreamkitError(f"There is no camera {name!r} among the {len(self)} views.", hint)
+
+    def place(self, camera: Camera) -> tuple[int, int]:
+        """First (row, column) of the camera in the grid."""
+        return next(
+            (row, column)
+            for row, indices in enumerate(self.grid)
+            for column, index in enumerate(indices)
+            if index == camera.index
+        )
+
+
+_FRONT = ("front_wide_120fov", 0, _MOUNTED + "The camera is facing forward.")
+_LEFT = ("cross_left_120fov", 1, _MOUNTED + "The camera is facing to the left.")
+_RIGHT = ("cross_right_120fov", 2, _MOUNTED + "The camera is facing to the right.")
+_REAR = ("rear_tele_30fov", 3, _MOUNTED + "The camera is facing backwards.")
+_REAR_LEFT = ("rear_left_70fov", 4, _MOUNTED + "The camera is facing the rear left side.")
+_REAR_RIGHT = ("rear_right_70fov", 5, _MOUNTED + "The camera is facing the rear right side.")
+
+
+def _rig(rows: Sequence[tuple[str, int, str]], grid: tuple[tuple[int, ...], ...]) -> Rig:
+    cameras = tuple(Camera(name, index, embedding, text) for index, (name, embedding, text) in enumerate(rows))
+    return Rig(cameras, grid)
+
+
+SIX_VIEWS = _rig((_FRONT, _LEFT, _RIGHT, _REAR, _REAR_LEFT, _REAR_RIGHT), ((1, 0, 2), (4, 3, 5)))
+# Waymo-style: no rear camera. The front view stands in the grid twice, as upstream's own.
+FIVE_VIEWS = _rig((_FRONT, _LEFT, _RIGHT, _REAR_LEFT, _REAR_RIGHT), ((1, 0, 2), (3, 0, 4)))
+
+
+def rig(views: int) -> Rig:
+    """The rig of six or five views.
+
+    Raises:
+        DreamkitError: another number of views.
+    """
+    rigs = {6: SIX_VIEWS, 5: FIVE_VIEWS}
+    if views not in rigs:
+        raise DreamkitError(f"The model makes 6 or 5 views, not {views}.", "Set views to 6 (or 5 for a Waymo rig).")
+    return rigs[views]
+
+
+def view_prompts(caption: str, of: Rig = SIX_VIEWS, others: Sequence[str] = ()) -> list[str]:
+    """One prompt per view: the caption for the front one, the camera's sentence for the others.
+
+    Follows build_mv_prompt in cosmos-transfer1: a prompt that does not begin with its camera's sentence gets it in
+    front.
+
+    Args:
+        caption: what the front camera sees.
+        of: the rig.
+        others: prompts for the views after the front one, in the rig's order; may be fewer than those.
+    """
+    given = [caption, *others][: len(of)]
+    prompts = []
+    for camera in of.cameras:
+        text = given[camera.index].strip() if camera.index < len(given) else ""
+        prompts.append(text if text.startswith(camera.sentence) else f"{camera.sentence} {text}".strip())
+    return prompts
+
+
+def read_folders(table: Path | None) -> dict[str, str]:
+    """Camera name -> folder name, from a YAML table of `folder: camera` lines; the defaults without a table.
+
+    A table renames only the cameras it names:
+
+        pinhole_front: front_wide_120fov
+        fleet_cam_07: rear_tele_30fov
+
+    Raises:
+        DreamkitError: the table is missing, not YAML, names an unknown camera or gives one camera two folders.
+    """
+    folders = {camera.name: camera.folder for camera in SIX_VIEWS.cameras}
+    if table is None:
+        return folders
+    text = read_text(table, "camera table")
+    try:
+        rows = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise DreamkitError(f"The camera table {table} is not valid YAML{where}.") from None
+    if not isinstance(rows, Mapping) or not all(isinstance(x, str) for row in rows.items() for x in row):
+        raise DreamkitError(
+            f"The camera table {table} must be lines of `folder: camera`.", "For example `my_front: front_wide_120fov`."
+        )
+    renamed: dict[str, str] = {}
+    for folder, name in rows.items():
+        camera = SIX_VIEWS.camera(name.removeprefix(FOLDER_PREFIX))
+        if camera.name in renamed:
+            raise DreamkitError(
+                f"The camera table {table} gives {camera.name} two folders, {renamed[camera.name]} and {folder}."
+            )
+        if Path(folder).name != folder:
+            raise DreamkitError(f"The camera table {table} names {folder!r}, which is not the name of one folder.")
+        renamed[camera.name] = folder
+    return folders | renamed

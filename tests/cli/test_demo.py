@@ -1,0 +1,168 @@
+"""The real notebooks, kernels and tiny model, as short as they get."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from dreamkit.cli import demo
+from dreamkit.cli.app import app
+from dreamkit.download import checkpoints
+from dreamkit.errors import DreamkitError
+from dreamkit.notebook.params import MODELS
+from dreamkit.runs import notebook as notebook_run
+from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
+from dreamkit.workspace import video
+from dreamkit.workspace.files import sha256
+from dreamkit.workspace.workspace import Chunk, Workspace
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    return Workspace("outputs")
+
+
+def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
+    small = functools.partial(write_condition_clip, frames=9, height=88, width=160)
+    monkeypatch.setattr(demo, "write_condition_clip", small)
+    gather = notebook_run.gather
+
+    def quick(name, file, pairs):
+        return gather(name, file, pairs | ({"num_steps": 1} if name in ("04_single_view", "05_multi_view") else {}))
+
+    monkeypatch.setattr(notebook_run, "gather", quick)
+    made = demo.run(ws.root)
+    assert [path.stem for path in sorted((ws.root / "notebooks").glob("*.ipynb"))] == sorted(MODELS)
+    names = ["Night", "Original"]
+    height, width = 160, 288
+    for style in names:
+        front = ws.single_view(Chunk(CURVE), style)
+        assert str(video.probe(front)) == f"9 frames {width}x{height} at 24 fps"
+        for index in range(6):
+            assert video.probe(ws.view(Chunk(CURVE), style, index)).frames == 9
+        assert video.probe(ws.grid(Chunk(CURVE), style)) in [video.probe(path) for path in made]
+        assert json.loads(ws.prompts(Chunk(CURVE), style).read_text())
+    record = ws.read_sidecar("multi_view", Chunk(CURVE), "Night")
+    assert record["pipeline"]["device"] == "cpu"
+    for stage in ("04_single_view", "05_multi_view"):
+        assert "video/mp4" in ws.executed(stage).read_text()
+    assert "data:image/jpeg" in ws.executed("02_captions").read_text()
+    assert "<ins" in ws.executed("03_styles").read_text()
+    assert (ws.root / "review" / "report.html").is_file()
+    printed = capfd.readouterr().out
+    assert demo.TINY_NOTE in printed
+    assert "step 2/2, window 1/1" in printed
+    assert "All 7 notebooks ran in" in printed
+
+
+def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monkeypatch):
+    """Three ways into one notebook: plain papermill, `dreamkit run`, and every cell run in JupyterLab's folder."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # far sooner done where others keep the cores busy
+    made = {}
+    write_condition_clip(tmp_path / "inputs", frames=9, height=88, width=160)
+    for way in ("papermill", "command", "hand"):
+        home = tmp_path / way
+        shutil.copytree(tmp_path / "inputs", home / "outputs")
+        (home / "notebooks").mkdir()
+        copy = home / "notebooks" / "04_single_view.ipynb"
+        copy.write_bytes((REPO / "notebooks" / copy.name).read_bytes())
+        values = {"checkpoints": "tiny", "num_steps": 1}
+        if way == "hand":
+            book = nbformat.read(copy, 4)
+            edited = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))
+            edited.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in values.items())
+            where = {"metadata": {"path": str(copy.parent)}}
+            nbclient.NotebookClient(book, kernel_name="python3", resources=where).execute()
+        else:
+            pairs = [part for name, value in values.items() for part in ("-p", name, str(value))]
+            command = ["papermill", str(copy), "out.ipynb", *pairs]
+            if way == "command":
+                pairs = [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
+                command = ["dreamkit.cli.app", "run", "04_single_view", *pairs]
+            done = subprocess.run([sys.executable, "-m", *command], cwd=home, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        of = Workspace(home / "outputs")
+        record = of.read_sidecar("single_view", Chunk(CURVE), "Original")
+        made[way] = (sha256(of.single_view(Chunk(CURVE), "Original")), record["identity"], record["outputs"])
+    assert made["papermill"] == made["command"] == made["hand"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("01_download", "no answer: http://127.0.0.1:9/.* set HF_ENDPOINT to a mirror"),
+        ("02_captions", "has no clip: no condition video and no caption"),
+        ("03_styles", "There is no caption in"),
+        ("04_single_view", "There is no checkpoint folder|has no captions"),
+        ("05_multi_view", "There is no checkpoint folder|has no captions"),
+        ("06_review", "There is no video to review under"),
+    ],
+)
+def test_alone_a_notebook_says_what_it_lacks(ws, monkeypatch, name, told):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    ws.root.mkdir()
+    with pytest.raises(DreamkitError, match=told) as caught:
+        notebook_run.run(name, notebook_run.gather(name, None, {}))
+    assert caught.value.hint
+    assert name == "01_download" or str(ws.root.parent) in str(caught.value)
+    left = {path.name for path in ws.root.rglob("*") if path.is_file() and "notebooks" not in path.parts[-2:]}
+    assert not [name for name in left if name.endswith((".mp4", ".txt"))]
+
+
+def test_the_demo_draws_its_clip_once(ws, monkeypatch):
+    small = functools.partial(write_condition_clip, frames=3, height=44, width=80)
+    monkeypatch.setattr(demo, "write_condition_clip", small)
+    demo.prepare(ws)
+    front = ws.condition("hdmap", demo.SIX_VIEWS.front, Chunk(CURVE))
+    before = front.stat().st_mtime_ns
+    assert video.probe(front).frames == 3
+    demo.prepare(ws)
+    assert front.stat().st_mtime_ns == before
+    assert ws.clips() == [CURVE]
+    assert list(json.loads(ws.spec("multi_view").read_text())) == ["hdmap"]
+
+
+def test_the_demo_runs_its_own_specs(ws, monkeypatch, tmp_path):
+    (tmp_path / "single_view_spec.json").write_text('{"lidar": {"control_weight": 0.1}}')
+    monkeypatch.setattr(demo, "write_condition_clip", lambda root: root.mkdir(parents=True))
+    run = {}
+    monkeypatch.setattr(notebook_run, "run", lambda name, p: (run.update({name: p}), ws.executed(name))[1])
+    demo.run(ws.root)
+    assert run["04_single_view"].spec == str(ws.spec("single_view"))
+    assert run["05_multi_view"].spec == str(ws.spec("multi_view"))
+
+
+def test_the_bundle_has_what_both_stages_need(ws):
+    root = checkpoints.folder("tiny")
+    for stage, controls in (("single_view", ["hdmap", "lidar"]), ("multi_view", ["hdmap"])):
+        assert checkpoints.needed(stage, root, controls, {})
+
+
+def test_lab_opens_the_first_notebook_in_the_repository(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    called = []
+    monkeypatch.setattr(demo.subprocess, "call", lambda command, cwd: called.append((command, cwd)) or 0)
+    result = CliRunner().invoke(app, ["lab", "--", "--no-browser", "--port=8890"])
+    assert result.exit_code == 0
+    ((command, cwd),) = called
+    assert command[1:] == ["-m", "jupyter", "lab", "notebooks/00_setup.ipynb", "--no-browser", "--port=8890"]
+    assert cwd == REPO
+
+
+def test_the_demo_says_when_it_is_not_in_a_clone(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo.notebooks, "REPOSITORY", tmp_path)
+    with pytest.raises(DreamkitError, match="Run it from a clone"):
+        demo.run(tmp_path / "outputs")

@@ -1,0 +1,61 @@
+import pytest
+from fakes import put_clip
+
+from dreamkit.generate.estimate import estimate
+from dreamkit.generate.params import MultiViewParams, SingleViewParams
+from dreamkit.workspace.workspace import Chunk, Workspace
+
+TINY = {"checkpoints": "tiny", "device": "cpu"}
+
+
+@pytest.fixture
+def ws(tmp_path):
+    ws = Workspace(tmp_path)
+    put_clip(ws, "alpha")
+    put_clip(ws, "beta", styles=("Original",))
+    return ws
+
+
+def put_result(ws, style, seconds=10.0, steps=4, device="cpu", height=160, peak=0):
+    pipeline = {"device": device, "peak_gpu_bytes": peak}
+    record = {"steps": steps, "seconds": seconds, "preset": "exact", "size": {"height": height}, "pipeline": pipeline}
+    ws.write_sidecar("single_view", Chunk("alpha"), style, record)
+
+
+def test_without_earlier_results_nothing_is_made_up(ws):
+    told = estimate(ws, SingleViewParams(**TINY))
+    assert (told.videos, told.evaluations, told.seconds) == (3, 36, None)
+    assert "told after the first step" in str(told)
+    assert estimate(ws, SingleViewParams(clips=["alpha"], styles=["Night"], chunks=[0, 1], **TINY)).videos == 2
+
+
+def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
+    put_result(ws, "Original")
+    put_result(ws, "Night", seconds=20.0)
+    put_result(ws, "Rainy", seconds=999.0, device="another")
+    put_result(ws, "Snowy", seconds=999.0, height=704)
+    told = estimate(ws, SingleViewParams(num_steps=9, **TINY))
+    assert told.from_runs == 2
+    assert told.seconds == pytest.approx(3 * 10 * 3.0)
+    assert "about 1:30, as 2 earlier results here took" in str(told)
+    assert estimate(ws, MultiViewParams(**TINY)).seconds is None
+
+
+def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
+    gib = 2**30
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "GPU X")
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (10 * gib, 80 * gib))
+    assert "20.7 GiB measured on an H200 for a forward, 10.0 GiB free now" in str(estimate(ws, SingleViewParams()))
+    assert "need not known yet" in str(estimate(ws, SingleViewParams(checkpoints="tiny")))
+    put_result(ws, "Original", device="GPU X", height=704, peak=31 * gib)
+    told = str(estimate(ws, SingleViewParams()))
+    assert "31.0 GiB at the peak of those, 10.0 GiB free now" in told
+    assert "set offload to true" in told
+
+
+def test_broken_captions_and_sidecars_are_passed_over(ws):
+    (ws.captions / "beta.json").write_text("{")
+    ws.write_sidecar("single_view", Chunk("alpha"), "Night", {"steps": None})
+    told = estimate(ws, SingleViewParams(**TINY))
+    assert (told.videos, told.seconds) == (2, None)

@@ -1,0 +1,25 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dreamkit.errors import DreamkitError
+from dreamkit.generate.weight_maps import read_weight_map, weights_of_frames
+
+
+@pytest.mark.parametrize("steps", [1, 2, 25, 190, 400])
+def test_the_first_frames_of_a_stretched_map(steps):
+    weight = torch.rand(steps, 3, 4)
+    whole = F.interpolate(weight[None, None], size=(190, 3, 4), mode="trilinear", align_corners=False)[0, 0]
+    torch.testing.assert_close(weights_of_frames(weight, 190, 121), whole[:121], atol=1e-4, rtol=1e-4)
+
+
+def test_nothing_is_cut_where_all_is_made():
+    for weight in (torch.rand(7, 3, 4), torch.rand(3, 4)):
+        assert weights_of_frames(weight, 9, 9) is weight
+    assert weights_of_frames(torch.ones(3, 4), 9, 5).shape == (3, 4)
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    torch.save(torch.tensor([[1.0, float("nan")]]), tmp_path / "map.pt")
+    with pytest.raises(DreamkitError, match="not finite"):
+        read_weight_map(tmp_path / "map.pt")

@@ -1,0 +1,101 @@
+"""The export: whole or not at all, only what is accepted, and loadable with Hugging Face's datasets."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from review_workspace import make
+
+from dreamkit.errors import DreamkitError
+from dreamkit.review.export import MARK, export
+from dreamkit.review.session import Review
+from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.files import write_json
+from dreamkit.workspace.workspace import Workspace
+
+KEY = "multi_view/drawn_0_Sunny"
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = make(tmp_path / "outputs", clips=1, frames=6, size=(72, 128))
+    record = {
+        "stage": "multi_view",
+        "clip": "drawn_0",
+        "chunk": 0,
+        "style": "Sunny",
+        "seed": 7,
+        "prompts": ["A street."],
+    }
+    record |= {"checkpoints": {"tiny/base_model.pt": "sha256:0"}, "guardrail": {"note": "No guardrail ran"}}
+    write_json(made.root / f"{KEY}.json", record)
+    (tmp_path / "labels" / "pose").mkdir(parents=True)
+    (tmp_path / "labels" / "pose" / "drawn_0.tar").write_bytes(b"poses")
+    (tmp_path / "labels" / "3d_lanelines").mkdir()
+    (tmp_path / "labels" / "3d_lanelines" / "drawn_0.tar").write_bytes(b"lanes")
+    return made
+
+
+def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
+    review = Review(workspace, "ann")
+    review.judge(KEY, "accept")
+    review.judge("multi_view/drawn_0_Night", "reject", ["wrong_style"])
+    folder = export(review, str(tmp_path / "set"), str(tmp_path / "labels"))
+    table = pd.read_parquet(folder / "table.parquet")
+    assert list(table["name"]) == ["multi_view__drawn_0_Sunny"]
+    row = table.iloc[0]
+    for camera in SIX_VIEWS.names:
+        assert (folder / row[f"video_{camera}"]).stat().st_size > 100
+        assert (folder / row[f"hdmap_{camera}"]).stat().st_size > 100
+    assert (row["prompt"], row["seed"], row["accepted_by"], row["synthetic"]) == ("A street.", 7, "ann", True)
+    assert (folder / row["poses"]).read_bytes() == b"poses" and list(row["labels"]) == [
+        "labels/3d_lanelines/drawn_0.tar"
+    ]
+    card = (folder / "README.md").read_text()
+    for words in ("synthetic", "tiny bundle, Apache-2.0", "No guardrail ran"):
+        assert words in card
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.num_rows == 1 and loaded[0]["clip"] == "drawn_0"
+
+    review.judge("single_view/drawn_0_Sunny", "accept")
+    export(review, str(folder))
+    assert len(pd.read_parquet(folder / "table.parquet")) == 2
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_nothing_accepted_and_foreign_folders_are_refused(workspace, tmp_path):
+    review = Review(workspace, "ann")
+    with pytest.raises(DreamkitError, match="nothing to export"):
+        export(review, str(tmp_path / "set"))
+    review.judge(KEY, "accept")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(DreamkitError, match="no earlier export"):
+        export(review, str(mine))
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+    with pytest.raises(DreamkitError, match="label folder"):
+        export(review, str(tmp_path / "set"), str(tmp_path / "nowhere"))
+
+
+def test_a_failed_export_leaves_the_old_one(workspace, tmp_path, monkeypatch):
+    review = Review(workspace, "ann")
+    review.judge(KEY, "accept")
+    folder = export(review, str(tmp_path / "set"))
+    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(DreamkitError, match="No space left"):
+        export(review, str(folder))
+    assert (folder / MARK).is_file() and (folder / "table.csv").is_file()
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_verdict_on_an_older_video_does_not_export_the_new_one(workspace, tmp_path):
+    Review(workspace, "ann").judge(KEY, "accept")
+    view = workspace.root / KEY / "2.mp4"
+    view.write_bytes((workspace.root / KEY / "3.mp4").read_bytes())
+    with pytest.raises(DreamkitError, match="nothing to export"):
+        export(Review(Workspace(workspace.root)), str(tmp_path / "set"))

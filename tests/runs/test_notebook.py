@@ -1,0 +1,198 @@
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import put_checkpoints, put_clip
+from typer.testing import CliRunner
+
+from dreamkit.cli.app import app, main
+from dreamkit.errors import DreamkitError
+from dreamkit.notebook.params import MODELS, read_yaml
+from dreamkit.runs import notebook as notebook_run
+from dreamkit.workspace.workspace import Workspace
+
+REPO = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((REPO / "notebooks").glob("*.ipynb"))
+
+
+def cells(path, kind="code"):
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def tagged(path):
+    found = [cell for cell in cells(path) if "parameters" in cell["metadata"].get("tags", [])]
+    assert len(found) == 1
+    return "".join(found[0]["source"])
+
+
+def literals(source):
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(source).body}
+
+
+def test_every_model_has_its_notebook_and_yaml():
+    assert [path.stem for path in NOTEBOOKS] == sorted(MODELS)
+    for kind in ("demo", "cosmos"):
+        assert sorted(path.stem for path in (REPO / "params" / kind).glob("*.yaml")) == sorted(MODELS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cell_yaml_and_model_agree(path):
+    model = MODELS[path.stem]
+    values = literals(tagged(path))
+    assert values == {name: field.default for name, field in model.model_fields.items()}
+    for kind in ("demo", "cosmos"):
+        given = read_yaml(REPO / "params" / kind / f"{path.stem}.yaml")
+        assert list(given) == list(model.model_fields)
+        notebook_run.gather(path.stem, REPO / "params" / kind / f"{path.stem}.yaml", {})
+    assert read_yaml(REPO / "params" / "cosmos" / f"{path.stem}.yaml") == values
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_hygiene(path):
+    book = json.loads(path.read_text())
+    assert book["metadata"]["kernelspec"]["name"] == "python3"
+    assert book["cells"][0]["cell_type"] == "markdown"
+    title = book["cells"][0]["source"][0]
+    assert title.startswith(f"# {path.stem[:2]} ")
+    assert re.search(r" · [\u4e00-\u9fff]+\n$", title)  # and in Chinese
+    for word in ("Needs", "Makes", "Takes"):
+        assert f"**{word}**" in "".join(book["cells"][0]["source"])
+    for cell in cells(path):
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
+        source = "".join(cell["source"])
+        banned = (ast.For, ast.While, ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.DictComp)
+        assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, banned)]
+        assert max(len(line) for line in source.splitlines()) <= 92  # what JupyterLab shows at 1280 pixels
+        # One line per parameter is what a user edits; every other cell is short.
+        assert len(source.splitlines()) <= 10 or source == tagged(path)
+
+
+def test_every_command_is_there():
+    names = {command.callback.__name__ for command in app.registered_commands}
+    assert {"run", "demo", "doctor", "download", "render", "check"} <= names
+
+
+def test_pairs_are_yaml():
+    pairs = ["num_steps=20", "clips=[a, b]", "control_weight={hdmap: 0.3}", "spec=", "windows=all"]
+    assert notebook_run.read_pairs(pairs) == {
+        "num_steps": 20,
+        "clips": ["a", "b"],
+        "control_weight": {"hdmap": 0.3},
+        "spec": "",
+        "windows": "all",
+    }
+    for bad in ("num_steps", "=3", "clips=[a"):
+        with pytest.raises(DreamkitError, match="not KEY=VALUE"):
+            notebook_run.read_pairs([bad])
+
+
+def test_problems_name_the_file_or_the_command_line(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("num_step: 3\nguidance: -1\n")
+    with pytest.raises(DreamkitError) as caught:
+        notebook_run.gather("04_single_view", file, {"fps": 0, "guidance": -2})
+    text = str(caught.value)
+    assert f"num_step ({file}): not a parameter; did you mean num_steps?" in text
+    assert "guidance (command line) = -2" in text
+    assert "fps (command line) = 0" in text
+
+
+def test_the_command_line_wins_under_any_name(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("num_steps: 3\nseed: 5\n")
+    found = notebook_run.gather("04_single_view", file, {"steps": 20})
+    assert (found.num_steps, found.seed) == (20, 5)
+
+
+def test_a_short_file_gives_what_it_lists_a_full_one_what_differs(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("guidance: 5.0\n")
+    assert notebook_run.gather("04_single_view", file, {"seed": 1}).model_fields_set == {"guidance", "seed"}
+    full = REPO / "params" / "cosmos" / "04_single_view.yaml"
+    assert notebook_run.gather("04_single_view", full, {"guidance": 5.0}).model_fields_set == {"guidance"}
+
+
+def test_what_is_given_goes_into_the_notebook(tmp_path):
+    source = notebook_run.find("04_single_view")
+    params = notebook_run.gather("04_single_view", None, {"guidance": 5.0, "steps": 35})
+    assert notebook_run._to_inject(source, params) == {"guidance": 5.0, "num_steps": 35}
+    edited = tmp_path / "04_single_view.ipynb"
+    edited.write_text(source.read_text().replace("seed = 1 ", "seed = 2 "))
+    assert notebook_run._to_inject(edited, params) == {"guidance": 5.0, "num_steps": 35, "seed": 1}
+
+
+def test_a_misspelt_workspace_is_refused_and_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs" / "captions").mkdir(parents=True)
+    for name in ("02_captions", "03_styles", "04_single_view", "05_multi_view", "06_review"):
+        for wrong in ("output", "nope"):
+            with pytest.raises(DreamkitError, match=r"no workspace folder .*(\n|.)*nearest that exists is .*outputs"):
+                notebook_run.run(name, notebook_run.gather(name, None, {"workspace": wrong}), tmp_path / "copy.ipynb")
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+
+
+def test_show_lists_names_bounds_and_meanings():
+    shown = CliRunner().invoke(app, ["run", "05_multi_view", "--show"]).output
+    assert "num_input_frames" in shown
+    assert "9 | 1" in shown
+    assert ">= 1, <= 1000" in shown
+
+
+def test_a_notebook_that_does_not_exist_names_the_nearest():
+    with pytest.raises(DreamkitError, match="Did you mean 04_single_view"):
+        notebook_run.find("04_single")
+    assert any(notebook_run.find("04_single_view").samefile(path) for path in NOTEBOOKS)
+
+
+def test_parameters_are_checked_before_a_kernel_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["dreamkit", "run", "04_single_view", "-p", "num_steps=0"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "num_steps (command line) = 0" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder whose checkpoints are not readable, for notebooks run in a real kernel."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    put_checkpoints(tmp_path / "checkpoints")
+    return tmp_path
+
+
+def test_a_users_mistake_ends_in_its_message_and_the_copy_is_kept(folder, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["dreamkit", "run", "04_single_view", "-p", "clips=[nowhere]"])
+    put_clip(Workspace(folder / "outputs"))
+    with pytest.raises(SystemExit):
+        main()
+    err = capfd.readouterr().err
+    assert "dreamkit: The clip nowhere has no caption" in err
+    assert "Traceback" not in err
+    copy = json.loads((folder / "outputs" / "notebooks" / "04_single_view.ipynb").read_text())
+    assert "nowhere" in json.dumps(copy["cells"])
+    assert not (folder / "outputs" / "single_view_spec.json").exists()
+
+
+def test_plain_papermill_catches_a_misspelt_parameter(folder):
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(notebook_run.find("04_single_view").resolve()),
+        "out.ipynb",
+        "-p",
+        "num_step",
+        "3",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert run.returncode
+    assert "did you mean num_steps?" in run.stderr

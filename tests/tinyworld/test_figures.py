@@ -1,0 +1,236 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from dreamkit.cli import demo
+from dreamkit.errors import DreamkitError
+from dreamkit.tinyworld import __main__ as command
+from dreamkit.tinyworld.evaluate import figures, report, sheets
+from dreamkit.tinyworld.evaluate.heldout import Conditions, HeldOut, Sizes, draw, scene_seed
+from dreamkit.tinyworld.evaluate.models import Settings, demo_settings
+from dreamkit.tinyworld.evaluate.run import KINDS, Plan, append, measure, read_rows
+from dreamkit.tinyworld.world import samples
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZES = Sizes((32, 48), 2, (32, 48), 2)
+SETTINGS = Settings(1, 1.0, 1.0, 1, 1.0, 1.0)
+
+
+@cache
+def scene_of(number: int) -> HeldOut:
+    return HeldOut(scene_seed(0, number), SIZES, 1, torch.device("cpu"))
+
+
+@cache
+def drawn(number: int, six: bool) -> np.ndarray:
+    return draw(scene_of(number).seed, SIZES, six)
+
+
+@cache
+def true(number: int, style: str, six: bool) -> np.ndarray:
+    return scene_of(number).truth(style, six).colour
+
+
+class Painter:
+    """Makes the true pictures of whichever scene the condition is of; without the map, grey ones."""
+
+    def __init__(self, fingerprint: str = "one") -> None:
+        self.settings, self.device, self.calls = SETTINGS, torch.device("cpu"), []
+        self._fingerprint = fingerprint
+
+    def sizes(self, frames=None):
+        return SIZES
+
+    def fingerprint(self):
+        return self._fingerprint
+
+    def encode(self, captions):
+        pass
+
+    def front(self, caption, condition, seed, weight=None):
+        self.calls.append(("front", seed, weight))
+        made = true(_number(condition[None], False), "Night" if " night" in caption else "Sunny", False)[0]
+        noise = np.random.default_rng(seed).integers(0, 3, made.shape)
+        return (made // 4 + 90 if weight == 0 else (made.clip(2) - noise).astype(np.uint8)), 1.5
+
+    def six(self, caption, style, front, condition, seed, weight=None):
+        self.calls.append(("six", seed, weight))
+        return true(_number(condition, True), style, True), 2.5
+
+
+def _number(condition: np.ndarray, six: bool) -> int:
+    return next(number for number in range(3) if np.array_equal(drawn(number, six), condition))
+
+
+def test_psnr_counts_the_masks_pixels():
+    grey = np.full((2, 4, 4, 3), 100, np.uint8)
+    made = grey.copy()
+    made[0, :2] += 10
+    mask = np.zeros((2, 4, 4), bool)
+    mask[0, :2] = True
+    assert figures.psnr(made, grey, mask) == pytest.approx(10 * np.log10(255**2 / 100), abs=1e-4)
+    assert figures.psnr(made, grey, ~mask) == 99
+    mask[0, 2:] = True
+    assert figures.psnr(made, grey, mask) == pytest.approx(10 * np.log10(255**2 / 50), abs=1e-4)
+    assert figures.psnr(made, grey, np.zeros_like(mask)) is None
+
+
+def row(kind, scene=0, style="Sunny", **values):
+    light = {"luminance": 100.0, "ground": 80.0, "far_contrast": 0.4}
+    whole = {"front": 121, "six": 57}.get(kind, 121)
+    known = {"psnr": 25.0, "marks": 18.0, "light": light, "true_light": light, "apart": 0.1, "true_apart": 0.05}
+    known |= {"luminance": 100.0, "true_luminance": 100.0, "views": [20.0, 21.0, None, 22.0, 23.0], "given": 30.0}
+    known |= {"device": "cpu", "threads": 2, "frames": whole, "seconds": 10.0, "peak_gb": 1.5, "run": "x"}
+    return {"kind": kind, "scene": scene, "style": style, **known, **values}
+
+
+def test_rows_become_figures_with_bounds():
+    dark = {"luminance": 40.0, "ground": 30.0, "far_contrast": 0.2}
+    rows = [
+        row("front"), row("front", 1, psnr=15.0), row("front", 0, "Night", light=dark),
+        row("swapped", psnr=20.0), row("uncontrolled", psnr=24.0), row("six", seconds=130.0), row("six", 1, apart=None),
+        row("front", 2, device="NVIDIA", seconds=1.0), row("reseeded", difference=4.0),
+    ]  # fmt: skip
+    found = {figure.name: figure for figure in figures.figures(rows)}
+    follows = found["front video follows the map"]
+    assert (follows.value, follows.worst, follows.count, follows.passed) == (22.5, 15.0, 4, True)
+    assert found["front: lost with another clip's map"].value == 5 and found["two seeds differ"].passed
+    assert found["front: lost with control weight 0"].passed is False
+    assert found["luminance, Night / Sunny"].value == pytest.approx(0.4)
+    assert found["luminance, Night / Sunny"].true == pytest.approx(1.0)
+    assert found["ground brightness, Snowy / Sunny"].passed is None
+    assert (
+        found["front and cross views differ"].value == pytest.approx(10)
+        and found["front and cross views differ"].count == 1
+    )
+    assert found["121 front frames, 2 CPU cores"].value == 10  # not the GPU's
+    assert found["six views of 57 frames, 2 CPU cores"].passed is True  # the mean; the worst is told
+    assert found["six views of 57 frames, 2 CPU cores"].worst == 130
+    assert figures.by_view(rows) == [20, 21, None, 22, 23]
+    text = report.text(rows)
+    assert "| front: lost with control weight 0 | >= 2 dB | 1.00 dB | 1.00 |  | 1 | FAIL |" in text
+    assert "| Night | 25.00 | 18.00 |" in text and "| not measured |" in text
+
+
+def test_true_pictures_pass_and_a_run_goes_on_where_it_stopped(tmp_path):
+    path, painter, plan = tmp_path / "rows.jsonl", Painter(), Plan(2, ("Sunny", "Night"), KINDS, every=1)
+    said: list[str] = []
+    rows = measure(painter, replace(plan, scenes=1), path, minutes=0, say=said.append)
+    assert [each["kind"] for each in rows] == ["front"] and "stopped after 0 minutes" in said[-1]
+    with path.open("a") as file:
+        file.write('{"kind": "swap')  # cut off
+    rows = measure(painter, plan, path, say=said.append)
+    assert len(rows) == len(plan.videos()) == 28 and rows == read_rows([path])
+    calls = len(painter.calls)
+    assert measure(painter, plan, path, say=said.append) == rows and len(painter.calls) == calls
+    assert calls == 28 + 1  # the first front video was made again for those that follow it
+    found = {figure.name: figure for figure in figures.figures(rows)}
+    for name in ("front video follows the map", "five views follow the map", "front video, marks and objects"):
+        assert found[name].value > 40, name
+    for name in (
+        "front: lost with another clip's map",
+        "front: lost with control weight 0",
+        "luminance, Night / Sunny",
+    ):
+        assert found[name].passed, name
+    assert 0.5 < found["two seeds differ"].value < 1.5
+    assert found["front and cross views differ"].value == pytest.approx(found["front and cross views differ"].true)
+    assert found["121 front frames, 2 CPU cores"].count == 0  # two frames are none
+
+
+def test_rows_of_another_bundle_are_refused_and_other_files_count(tmp_path):
+    plan, quiet = Plan(1, ("Sunny",), ("front",), every=4), lambda said: None
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    measure(Painter(), plan, first, say=quiet)
+    assert len(measure(Painter(), plan, second, [first], say=quiet)) == 1 and not second.exists()
+    with pytest.raises(DreamkitError, match="another bundle"):
+        measure(Painter("two"), plan, first, say=quiet)
+    append(second, row("front"))
+    with pytest.raises(DreamkitError, match=r"second\.jsonl holds"):
+        read_rows([first, second])
+
+
+def test_conditions_drawn_by_a_pool_are_the_same():
+    seed = scene_seed(3, 1)
+    with ThreadPoolExecutor(2) as pool:
+        ahead = Conditions(SIZES, pool)
+        ahead.ask(seed, True)
+        assert np.array_equal(ahead.get(seed, True), Conditions(SIZES).get(seed, True))
+    assert 1_000 < scene_seed(0, 0) < seed < scene_seed(299, 999) < 1_000_000  # no sample clip, no training scene
+
+
+def test_the_demos_settings_are_taken_unless_given(monkeypatch):
+    front = yaml.safe_load((demo.settings_folder() / "04_single_view.yaml").read_text())
+    six = yaml.safe_load((demo.settings_folder() / "05_multi_view.yaml").read_text())
+    found = demo_settings(six_guidance=2.0, steps=None)
+    assert (found.steps, found.guidance, found.six_steps) == (front["num_steps"], front["guidance"], six["num_steps"])
+    assert (found.weight, found.six_guidance) == (1.0, 2.0)
+    monkeypatch.setitem(__import__("sys").modules, "yaml", None)
+    with pytest.raises(DreamkitError, match="cannot be read") as caught:
+        demo_settings(steps=4)
+    assert "six_steps" in caught.value.hint
+    assert demo_settings(steps=1, guidance=1.0, weight=1.0, six_steps=1, six_guidance=1.0, six_weight=1.0) == SETTINGS
+
+
+def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, micro_checkpoints, capsys):
+    rows = tmp_path / "out" / "rows.jsonl"
+    options = [
+        "figures",
+        str(rows),
+        "--checkpoints",
+        str(micro_checkpoints),
+        "--trust",
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    assert command.main([*options, "--scenes", "1", "--styles", "Sunny", "--kinds", "front,six", "--every", "8"]) == 0
+    assert len(read_rows([rows])) == 2 and "FAIL" in rows.with_suffix(".md").read_text()
+    facts = json.loads(rows.with_suffix(".json").read_text())
+    assert facts["videos"] == 2 and {"cross_left_120fov", "rear_tele_30fov"} < set(facts["views"])
+    made_up = ["--scenes", "0", "--styles", "Sunny,Night", "--sheets", str(tmp_path / "sheets")]
+    assert command.main([*options, *made_up]) == 0
+    written = sorted(path.name for path in (tmp_path / "sheets").iterdir())
+    clip = f"made_up_{scene_seed(0, 0):06d}"
+    names = ("Night_six", "Sunny_six", "front", "front_true")
+    assert written == [f"{clip}_{name}.png" for name in names]
+    assert cv2.imread(str(tmp_path / "sheets" / f"{clip}_front.png")).shape[0] > 3 * 32
+    samples.write_condition_clip(tmp_path / "ws", frames=3, height=88, width=160)
+    real = ["--workspace", str(tmp_path / "ws"), "--styles", "Original"]
+    assert command.main([*options, *made_up, *real]) == 0
+    assert (tmp_path / "sheets" / f"{samples.CURVE}_front.png").is_file()
+    assert "written:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--styles", "Rainny"], "no style 'Rainny'"),
+        (["--kinds", "sixx"], "no kind 'sixx'"),
+        (["--every", "0"], "--every"),
+    ],
+)
+def test_wrong_options_are_refused(options, words):
+    with pytest.raises(DreamkitError, match=words):
+        command.main(["figures", *options])
+
+
+def test_a_sheet_has_a_labelled_row_for_each_style():
+    picture = np.full((2, 8, 16, 3), 200, np.uint8)
+    page = sheets.sheet("title", ["0.0 s", "1.0 s"], {"map": picture, "Sunny": picture}, scale=2)
+    values = np.asarray(page)
+    assert (values == 200).all(-1).sum() == 2 * 2 * 16 * 32
+    assert page.width > 2 * 32 + 100
+
+
+def test_a_workspace_without_captions_is_refused(tmp_path):
+    with pytest.raises(DreamkitError, match="no captions"):
+        sheets.workspace_clip(Painter(), tmp_path)

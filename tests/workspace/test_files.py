@@ -1,0 +1,59 @@
+import pytest
+
+from dreamkit.errors import DreamkitError
+from dreamkit.workspace import files
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), files.replacing(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert files.read_json(path, "thing") == {"a": 1}
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DreamkitError, match="Cannot write"):
+        files.write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_bad_json_is_refused_with_line_and_column(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1,\n "b" 2}')
+    with pytest.raises(DreamkitError, match="line 2, column 6"):
+        files.read_json(path, "spec")
+    path.write_text('{"a": 1, "a": 2}')
+    with pytest.raises(DreamkitError, match="'a' twice"):
+        files.read_json(path, "spec")
+    path.write_text("[1]")
+    with pytest.raises(DreamkitError, match="not a list"):
+        files.read_json(path, "spec")
+    path.write_text("[" * 100_000)
+    with pytest.raises(DreamkitError):
+        files.read_json(path, "spec")
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(DreamkitError, match="not UTF-8"):
+        files.read_json(path, "spec")
+    with pytest.raises(DreamkitError, match=r"nearest that exists is .*a\.json"):
+        files.read_json(tmp_path / "b.json", "spec")
+
+
+def test_large_files_are_sampled(tmp_path, monkeypatch):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(bytes(3 * 2**20))
+    assert files.fingerprint(path).startswith("sha256:")
+    monkeypatch.setattr(files, "SAMPLED_FROM_BYTES", 2**20)
+    before = files.fingerprint(path)
+    assert before.startswith("sampled-sha256:")
+    with path.open("rb+") as file:
+        file.seek(2**21)
+        file.write(b"x")
+    assert files.fingerprint(path) != before
+
+
+def test_nearest():
+    assert files.nearest("Golden Hour", ["Golden hour", "Night"]) == "Golden hour"
+    assert files.nearest("xyz", ["Night"]) is None

@@ -1,0 +1,101 @@
+import json
+
+import pytest
+
+from dreamkit.errors import DreamkitError
+from dreamkit.workspace import cameras
+from dreamkit.workspace.workspace import Chunk, Workspace, home
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
+def test_names_are_upstreams_and_chunks_carry_their_number(tmp_path):
+    ws = Workspace(tmp_path)
+    assert ws.single_view(Chunk("a"), "Golden hour") == tmp_path / "single_view" / "a_Golden hour.mp4"
+    assert ws.single_view(Chunk("a", 2), "Night") == tmp_path / "single_view" / "a_2_Night.mp4"
+    assert ws.view(Chunk("a"), "Night", 5) == tmp_path / "multi_view" / "a_Night" / "5.mp4"
+    assert ws.condition("lidar", cameras.SIX_VIEWS.front, Chunk("a", 1)) == (
+        tmp_path / "lidar" / "ftheta_camera_front_wide_120fov" / "a_1.mp4"
+    )
+
+
+def test_nothing_is_made_by_looking(tmp_path):
+    ws = Workspace(tmp_path / "new")
+    assert ws.clips() == []
+    assert ws.chunks("a") == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_is_not_there_names_the_nearest(tmp_path):
+    Workspace(tmp_path).must_exist()
+    with pytest.raises(DreamkitError, match="no workspace folder"):
+        Workspace(tmp_path / "outputs").must_exist()
+    (tmp_path / "mine" / "captions").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for wrong in ("mime", "zzz"):
+        with pytest.raises(DreamkitError, match=r"nearest that exists is .*/mine\."):
+            Workspace(tmp_path / wrong).must_exist()
+    with pytest.raises(DreamkitError, match=r"nearest that exists is .*\."):
+        Workspace(tmp_path / "zzz" / "deep").must_exist()
+
+
+def test_clips_and_chunks_are_found(tmp_path):
+    ws = Workspace(tmp_path)
+    front = tmp_path / "hdmap" / "ftheta_camera_front_wide_120fov"
+    for name in ("a_0.mp4", "a_1.mp4", "a_10.mp4", "a_b_0.mp4", ".partial-1-a_3.mp4", "odd.mp4"):
+        touch(front / name)
+    touch(ws.captions / "a.txt")
+    touch(ws.captions / "a_b.json")
+    assert ws.clips() == ["a", "a_b"]
+    assert [chunk.index for chunk in ws.chunks("a")] == [0, 1, 10]
+    assert ws.chunks("a_b") == [Chunk("a_b", 0)]
+
+
+def test_a_missing_condition_names_the_path_and_the_nearest(tmp_path):
+    ws = Workspace(tmp_path)
+    touch(ws.condition("hdmap", cameras.SIX_VIEWS.front, Chunk("clip_one")))
+    with pytest.raises(DreamkitError, match=r"clip_two_0\.mp4 is missing(.|\n)*clip_one_0\.mp4"):
+        ws.found_condition("hdmap", cameras.SIX_VIEWS.front, Chunk("clip_two"))
+    with pytest.raises(DreamkitError, match="camera_table"):
+        ws.found_condition("hdmap", cameras.SIX_VIEWS.cameras[3], Chunk("clip_one"))
+    with pytest.raises(DreamkitError, match="does not exist either"):
+        ws.found_condition("lidar", cameras.SIX_VIEWS.front, Chunk("clip_one"))
+
+
+def test_other_camera_folders_come_from_a_table(tmp_path):
+    table = tmp_path / "rig.yaml"
+    table.write_text("pinhole_front: front_wide_120fov\n")
+    ws = Workspace(tmp_path, cameras.read_folders(table))
+    assert ws.condition("hdmap", cameras.SIX_VIEWS.front, Chunk("a")).parent.name == "pinhole_front"
+
+
+@pytest.mark.parametrize("style", ["", "../x", ".hidden", "a/b", "x" * 201, "a\nb"])
+def test_a_style_that_cannot_name_a_file_is_refused(tmp_path, style):
+    with pytest.raises(DreamkitError, match="cannot be the name of a style"):
+        Workspace(tmp_path).single_view(Chunk("a"), style)
+
+
+def test_sidecars_make_the_manifest(tmp_path):
+    ws = Workspace(tmp_path)
+    assert ws.read_sidecar("single_view", Chunk("a"), "Night") is None
+    ws.write_sidecar("single_view", Chunk("a"), "Night", {"seed": 7})
+    ws.write_sidecar("multi_view", Chunk("a", 1), "Night", {"seed": 8})
+    assert ws.read_sidecar("single_view", Chunk("a"), "Night")["seed"] == 7
+    (tmp_path / "single_view" / "broken.json").write_text("{")
+    rows = [json.loads(line) for line in ws.write_manifest().read_text().splitlines()]
+    assert [(row["stage"], row["clip"], row["chunk"], row["seed"]) for row in rows] == [
+        ("single_view", "a", 0, 7),
+        ("multi_view", "a", 1, 8),
+    ]
+
+
+def test_relative_roots_mean_the_same_from_the_notebooks_folder(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert home() == tmp_path
+    from_notebooks = Workspace("outputs").root
+    monkeypatch.chdir(tmp_path)
+    assert Workspace("outputs").root == from_notebooks == tmp_path / "outputs"
