@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["hub_fixtures", "lidar_clips"]
+
 REPO = Path(__file__).resolve().parents[1]
 # Real input lies beside a developer's checkout and never in it; tests that need it skip without it.
 REAL_DATA = REPO.parent / "shared" / "data"

@@ -7,9 +7,10 @@ import pytest
 from typer.main import get_command
 
 from dreamkit.cli.app import app
-from dreamkit.notebook.params import ALIASES, MODELS
-from dreamkit.setup.machine import GIB
+from dreamkit.notebook.params import ALIASES
+from dreamkit.runs.notebook import MODELS
 from dreamkit.transfer import memory_needs
+from dreamkit.workspace.sizes import GIB
 
 REPO = Path(__file__).resolve().parents[1]
 TEXTS = {name: (REPO / name).read_text() for name in ("README.md", "README.zh.md")}

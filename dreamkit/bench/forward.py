@@ -28,7 +28,8 @@ from dreamkit.transfer.config import (
     save_config,
 )
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Block, Denoiser, Prepared
+from dreamkit.transfer.denoiser import Denoiser
+from dreamkit.transfer.dit import Block, Prepared
 from dreamkit.transfer.fused_ops import Pointwise, choose_pointwise
 from dreamkit.transfer.load import load_network
 from dreamkit.transfer.positions import rope_table

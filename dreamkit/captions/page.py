@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 
 from dreamkit.captions import table as caption_table
+from dreamkit.captions.params import CaptionParams
 from dreamkit.captions.table import Table
 from dreamkit.notebook.editor import Editor, Texts
-from dreamkit.notebook.params_prepare import CaptionParams
 from dreamkit.workspace.workspace import Workspace
 
 MARKS = {"good": "●", "look at it": "◐", "no caption": "○"}

@@ -14,13 +14,13 @@ from typing import Any
 from dreamkit.captions import drafter
 from dreamkit.captions import files as caption_files
 from dreamkit.captions.conditions import contradictions, read_state
+from dreamkit.captions.language import T5_TOKENS, estimated_tokens, language_problem, token_counter
+from dreamkit.captions.params import CaptionParams
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params_prepare import CaptionParams
 from dreamkit.notebook.progress import logging_to
-from dreamkit.styles.checks import T5_TOKENS, estimated_tokens, language_problem, token_counter
-from dreamkit.transfer.folders import CONTROLS
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest, read_text
 from dreamkit.workspace.images import data_url, jpeg
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home, listed_clips

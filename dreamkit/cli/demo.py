@@ -11,10 +11,10 @@ from pathlib import Path
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
-from dreamkit.notebook.params import MODELS
 from dreamkit.notebook.progress import clock
 from dreamkit.runs import notebook as notebook_run
-from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
+from dreamkit.runs.notebook import MODELS
+from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 

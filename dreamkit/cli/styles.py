@@ -71,9 +71,9 @@ def write(
     """Write captions/<clip>.json: Original and the chosen styles. What is there is kept, what is missing is added."""
     from tqdm import tqdm
 
+    from dreamkit.captions.language import token_counter
     from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter, load_styles
     from dreamkit.styles.batch import write_styles
-    from dreamkit.styles.checks import token_counter
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
 
     chat: ServerRewriter | VllmRewriter | None = None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
-from dreamkit.generate.specs import Spec, resolve
 from dreamkit.transfer import folders
 from dreamkit.workspace.files import fingerprint
 from dreamkit.workspace.workspace import from_home
@@ -40,29 +39,6 @@ def folder(asked: str) -> Path:
         f"There is no checkpoint folder {path}.",
         "Set checkpoints to the folder that holds nvidia/ and google-t5/, or to tiny to try the kit without them.",
     )
-
-
-def own_control_files(stage: str, spec: Spec, root: Path) -> dict[str, Path]:
-    """The control files that a spec's `ckpt_path` names and that are not the released ones in their own place.
-
-    Raises:
-        DreamkitError: a `ckpt_path` that does not exist.
-    """
-    own = {}
-    for name, control in spec.controls.items():
-        if control.checkpoint is None:
-            continue
-        released = {root / FOLDERS[stage] / f"{prefix}{name}_control.pt" for prefix in ("", "t2w_", "v2w_")}
-        found = resolve(control.checkpoint, spec.source, root)
-        if found is None:
-            raise DreamkitError(
-                f"The control spec {spec.source or ''} names the checkpoint file {control.checkpoint}, which is neither"
-                f" in the working folder, nor beside the spec, nor under {root}.",
-                "Correct ckpt_path, or take it out to use the released file.",
-            )
-        if found.resolve() not in {path.resolve() for path in released}:
-            own[name] = found
-    return own
 
 
 def needed(stage: str, root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[Path]:

@@ -12,9 +12,9 @@ from dreamkit.download import catalogue, checkpoints, hub
 from dreamkit.download.catalogue import Repository
 from dreamkit.download.checksums import Finding, Verified
 from dreamkit.download.hub import Access, Remote
+from dreamkit.download.params import DownloadParams
 from dreamkit.download.progress import Meter, amount
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params_prepare import DownloadParams
 from dreamkit.workspace.files import read_text
 from dreamkit.workspace.workspace import from_home
 

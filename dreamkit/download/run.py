@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamkit.download import fetch as incoming
+from dreamkit.download.params import DownloadParams
 from dreamkit.download.plan import ELSEWHERE, DownloadPlan, Item, plan
 from dreamkit.download.progress import amount
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params_prepare import DownloadParams
 from dreamkit.notebook.progress import logging_to
 from dreamkit.workspace.workspace import Workspace
 

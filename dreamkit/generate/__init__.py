@@ -1,1 +1,19 @@
 """Notebooks 04 and 05."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dreamkit.generate.run import multi_view, single_view
+
+__all__ = ["multi_view", "single_view"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `single_view` and `multi_view` on first use: parameters are read without PyTorch."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dreamkit.generate import run
+
+    return getattr(run, name)

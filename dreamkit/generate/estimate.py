@@ -11,8 +11,8 @@ from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import Params
 from dreamkit.notebook.progress import clock
-from dreamkit.setup.machine import GIB
 from dreamkit.transfer import memory_needs
+from dreamkit.workspace.sizes import GIB
 from dreamkit.workspace.workspace import Workspace
 
 

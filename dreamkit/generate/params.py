@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from dreamkit.generate.specs import read_weight
 from dreamkit.guardrail import record as guardrails
-from dreamkit.notebook.params_base import NotebookParams
-from dreamkit.transfer.folders import CONTROLS
+from dreamkit.notebook.params import NotebookParams
+from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest
 
 

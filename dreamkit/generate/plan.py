@@ -86,7 +86,7 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
     params = apply_scalars(params, spec)
     cameras = rig(params.views) if isinstance(params, MultiViewParams) else Rig(SIX_VIEWS.cameras[:1], ((0,),))
     root = checkpoints.folder(params.checkpoints)
-    own = checkpoints.own_control_files(stage, spec, root)
+    own = specs.own_control_files(stage, spec, root)
     names = list(spec.controls)
     if len(cameras) == 5 and (lacking := _released("t2w", root, names, own)):
         raise DreamkitError(

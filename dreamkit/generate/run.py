@@ -22,10 +22,11 @@ from dreamkit.generate.jobs import Job
 from dreamkit.generate.outputs import no_partials_left, partial, publish, state
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import Plan, make_plan
+from dreamkit.generate.progress import Watch
 from dreamkit.generate.results import FAILED, MADE, Result, Results
 from dreamkit.generate.weight_maps import read_weight_map, weights_of_frames
 from dreamkit.guardrail import record as guardrail_record
-from dreamkit.notebook.progress import Watch, clock, logging_to
+from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace import video

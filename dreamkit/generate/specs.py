@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dreamkit.download.checkpoints import FOLDERS
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.folders import CONTROLS
 from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest, read_json, write_json
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home, home
 
@@ -234,3 +235,26 @@ def resolve(path: str, source: Path | None, *others: Path) -> Path | None:
     wanted = Path(path).expanduser()
     folders = [home(), *([source.parent] if source else []), home() / "cosmos-transfer1", *others]
     return next((folder / wanted for folder in folders if (folder / wanted).is_file()), None)
+
+
+def own_control_files(stage: str, spec: Spec, root: Path) -> dict[str, Path]:
+    """The control files that a spec's `ckpt_path` names and that are not the released ones in their own place.
+
+    Raises:
+        DreamkitError: a `ckpt_path` that does not exist.
+    """
+    own = {}
+    for name, control in spec.controls.items():
+        if control.checkpoint is None:
+            continue
+        released = {root / FOLDERS[stage] / f"{prefix}{name}_control.pt" for prefix in ("", "t2w_", "v2w_")}
+        found = resolve(control.checkpoint, spec.source, root)
+        if found is None:
+            raise DreamkitError(
+                f"The control spec {spec.source or ''} names the checkpoint file {control.checkpoint}, which is neither"
+                f" in the working folder, nor beside the spec, nor under {root}.",
+                "Correct ckpt_path, or take it out to use the released file.",
+            )
+        if found.resolve() not in {path.resolve() for path in released}:
+            own[name] = found
+    return own

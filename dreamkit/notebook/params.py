@@ -1,4 +1,4 @@
-"""One pydantic model per notebook: the names, bounds and meanings of its parameters.
+"""What the parameter models of all notebooks share, and how values are checked against one.
 
 A notebook's parameters cell, `params/*.yaml` and the command line all come through `parse`.
 """
@@ -8,19 +8,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import Self
 
 from dreamkit.errors import DreamkitError
-from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params_base import NotebookParams
-from dreamkit.notebook.params_prepare import MODELS as PREPARING
-from dreamkit.review.params import ReviewParams
+from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import nearest, read_text
+from dreamkit.workspace.workspace import Workspace, from_home
 
-P = TypeVar("P", bound=NotebookParams)
+P = TypeVar("P", bound="NotebookParams")
 # Names people use for a parameter that is called otherwise here.
 ALIASES = {
     "steps": "num_steps",
@@ -30,24 +29,68 @@ ALIASES = {
 }
 
 
-MODELS: dict[str, type[NotebookParams]] = {
-    model.notebook: model for model in (*PREPARING, SingleViewParams, MultiViewParams, ReviewParams)
-}
+class NotebookParams(BaseModel):
+    """What every notebook takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    notebook: ClassVar[str]
+    needs_workspace: ClassVar[bool] = True
+
+    workspace: str = Field("outputs", min_length=1, description="folder of conditions, captions and results")
+
+    def open_workspace(self) -> Workspace:
+        """The workspace these parameters name, with its camera folders where the notebook takes a table of them.
+
+        Raises:
+            DreamkitError: the camera table cannot be used; or the notebook works on a folder that is not there.
+        """
+        table = getattr(self, "camera_table", "")
+        workspace = Workspace(self.workspace, read_folders(from_home(table) if table else None))
+        if self.needs_workspace:
+            workspace.must_exist()
+        return workspace
+
+    @classmethod
+    def from_cell(cls, namespace: Mapping[str, Any]) -> Self:
+        """The parameters of a running notebook, from the variables of its parameters cell: `from_cell(globals())`.
+
+        Given, and so stronger than a control spec, are those that papermill injected and those that differ from their
+        default.
+
+        A plain value under a name that is nearly a parameter's counts as a misspelt one: papermill puts parameters it
+        does not know into the notebook with no more than a warning.
+
+        Raises:
+            DreamkitError: as `parse`.
+        """
+        plain = (str, int, float, bool, list, dict, type(None))
+        values = {
+            name: value
+            for name, value in namespace.items()
+            if type(value) in plain and not name.startswith("_") and name not in ("In", "Out")
+        }
+        meant = {
+            name: value
+            for name, value in values.items()
+            if name in cls.model_fields or name in ALIASES or nearest(name, cls.model_fields, cutoff=0.8)
+        }
+        given = without_defaults(cls, meant, keep=_injected(namespace.get("In", ())))
+        return parse(cls, given, f"The parameters of notebook {cls.notebook}")
 
 
-def model_of(notebook: str) -> type[NotebookParams]:
-    """The model of a notebook's parameters, by its name without folder and suffix.
+def known_names(names: list[str], choices: Any, what: str) -> list[str]:
+    """The names, when all are among the choices.
 
     Raises:
-        DreamkitError: no notebook of that name.
+        ValueError: one is not; names the nearest.
     """
-    if notebook not in MODELS:
-        close = nearest(notebook, MODELS)
-        raise DreamkitError(
-            f"There is no notebook {notebook!r}.",
-            f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}.",
-        )
-    return MODELS[notebook]
+    for name in names:
+        if name not in choices:
+            close = nearest(name, choices)
+            raise ValueError(
+                f"unknown {what} {name!r}; " + (f"did you mean {close!r}?" if close else ", ".join(choices))
+            )
+    return list(dict.fromkeys(names))
 
 
 def parse(model: type[P], values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> P:
@@ -99,34 +142,6 @@ def _by_name(error: ValidationError) -> dict[str, list[str]]:
         name, message = str(problem["loc"][0]), problem["msg"]
         lines.setdefault(name, []).append(message.removeprefix("Value error, ").removeprefix("Input "))
     return lines
-
-
-def from_cell(notebook: str, namespace: Mapping[str, Any]) -> Any:
-    """The parameters of a running notebook, from the variables of its parameters cell.
-
-    Given, and so stronger than a control spec, are those that papermill injected and those that differ from their
-    default.
-
-    A plain value under a name that is nearly a parameter's counts as a misspelt one: papermill puts parameters it does
-    not know into the notebook with no more than a warning.
-
-    Raises:
-        DreamkitError: as `parse`.
-    """
-    model = model_of(notebook)
-    plain = (str, int, float, bool, list, dict, type(None))
-    values = {
-        name: value
-        for name, value in namespace.items()
-        if type(value) in plain and not name.startswith("_") and name not in ("In", "Out")
-    }
-    meant = {
-        name: value
-        for name, value in values.items()
-        if name in model.model_fields or name in ALIASES or nearest(name, model.model_fields, cutoff=0.8)
-    }
-    given = without_defaults(model, meant, keep=_injected(namespace.get("In", ())))
-    return parse(model, given, f"The parameters of notebook {notebook}")
 
 
 def without_defaults(

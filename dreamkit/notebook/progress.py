@@ -6,13 +6,12 @@ import contextlib
 import logging
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dreamkit.transfer.pipeline import Progress
+    pass
 
 log = logging.getLogger(__name__)
 PACKAGE = "dreamkit"
@@ -91,85 +90,3 @@ def shortened(label: str, most: int = 22) -> str:
     """
     half = (most - 1) // 2
     return label if len(label) <= most else f"{label[:half]}…{label[-half:]}"
-
-
-class Watch:
-    """Listens to a pipeline over all videos of a run: a log line and a bar step per denoising step, with the time left.
-
-    Args:
-        videos: how many videos the run makes.
-        look: called with the video's name and every report, after the log and the bar.
-    """
-
-    def __init__(self, videos: int, look: Callable[[str, Progress], None] | None = None) -> None:
-        self.videos = videos
-        self.look = look
-        self.finished = 0
-        self.label = ""
-        self._video_seconds: list[float] = []
-        self._bar: Any = None
-
-    @contextlib.contextmanager
-    def video(self, label: str) -> Iterator[Watch]:
-        """One video, from its first stage to its last."""
-        self.label = label
-        self._began = time.monotonic()
-        self._last = self._began
-        self._denoising = 0.0
-        self._done = 0
-        self._stage = ""
-        try:
-            yield self
-            self.finished += 1
-            self._video_seconds.append(time.monotonic() - self._began)
-        finally:
-            if self._bar is not None:
-                self._bar.close()
-                self._bar = None
-
-    def __call__(self, progress: Progress) -> None:
-        """Take one report of the pipeline."""
-        now = time.monotonic()
-        if progress.stage != self._stage and progress.stage != "denoise":
-            log.info("%s: %s", self.label, progress.stage, extra={"step": True})
-        self._stage = progress.stage
-        if progress.stage != "denoise" or progress.step == 0:
-            self._last = now
-            return
-        total = progress.steps * progress.windows
-        self._done += 1
-        self._denoising += now - self._last
-        self._last = now
-        pace = self._denoising / self._done
-        left = pace * max(0, total - self._done)
-        whole = sum(self._video_seconds) / len(self._video_seconds) if self._video_seconds else now - self._began + left
-        run_left = left + whole * (self.videos - self.finished - 1)
-        log.info(
-            "%s: step %d/%d, window %d/%d, %.2f s a step, %s left for this video, %s for the run (video %d of %d)",
-            self.label,
-            progress.step,
-            progress.steps,
-            progress.window + 1,
-            progress.windows,
-            pace,
-            clock(left),
-            clock(run_left),
-            self.finished + 1,
-            self.videos,
-            extra={"step": True},
-        )
-        self._advance(total, run_left)
-        if self.look is not None:
-            self.look(self.label, progress)
-            self._last = time.monotonic()  # the next step's pace is the model's own
-
-    def _advance(self, total: int, run_left: float) -> None:
-        if not wants_bar():
-            return
-        if self._bar is None:
-            from tqdm.auto import tqdm
-
-            desc = f"{shortened(self.label)} ({self.finished + 1}/{self.videos})"
-            self._bar = tqdm(total=total, desc=desc, unit="step")
-        self._bar.set_postfix_str(f"run {clock(run_left)} left", refresh=False)
-        self._bar.update(1)

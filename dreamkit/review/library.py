@@ -11,8 +11,8 @@ from typing import Any
 
 from dreamkit.captions.files import ORIGINAL, STYLES
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.folders import CONTROLS
 from dreamkit.workspace.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
+from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import read_json
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from dreamkit.notebook.params_base import NotebookParams
+from dreamkit.notebook.params import NotebookParams
 
 
 class ReviewParams(NotebookParams):

@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params import ReviewParams
 from dreamkit.review import critic
 from dreamkit.review.export import export
 from dreamkit.review.library import Video, find_videos
 from dreamkit.review.measures.definitions import MEASURES, PUBLISHED_REAL
 from dreamkit.review.measures.frames import read_small
 from dreamkit.review.measures.metrics import PARTS, measure_all
+from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
 from dreamkit.review.widgets import plots
 from dreamkit.workspace.files import replacing, write_text

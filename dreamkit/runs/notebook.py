@@ -13,14 +13,46 @@ from typing import Any
 import yaml
 
 import dreamkit
+from dreamkit.captions.params import CaptionParams
+from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params import ALIASES, MODELS, model_of, parse, read_yaml, table, without_defaults
-from dreamkit.notebook.params_base import NotebookParams
+from dreamkit.generate.params import MultiViewParams, SingleViewParams
+from dreamkit.notebook.params import ALIASES, NotebookParams, parse, read_yaml, table, without_defaults
 from dreamkit.notebook.progress import MODE
+from dreamkit.review.params import ReviewParams
+from dreamkit.setup.params import SetupParams
+from dreamkit.styles.params import StyleParams
 from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, write_json
 
 REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]
 KERNEL = "python3"
+MODELS: dict[str, type[NotebookParams]] = {
+    model.notebook: model
+    for model in (
+        SetupParams,
+        DownloadParams,
+        CaptionParams,
+        StyleParams,
+        SingleViewParams,
+        MultiViewParams,
+        ReviewParams,
+    )
+}
+
+
+def model_of(notebook: str) -> type[NotebookParams]:
+    """The model of a notebook's parameters, by its name without folder and suffix.
+
+    Raises:
+        DreamkitError: no notebook of that name.
+    """
+    if notebook not in MODELS:
+        close = nearest(notebook, MODELS)
+        raise DreamkitError(
+            f"There is no notebook {notebook!r}.",
+            f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}.",
+        )
+    return MODELS[notebook]
 
 
 def find(notebook: str) -> Path:

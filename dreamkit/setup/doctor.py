@@ -5,17 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dreamkit.download import catalogue, checkpoints, hub
 from dreamkit.download.hub import Access
 from dreamkit.download.progress import amount
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params_prepare import SetupParams
 from dreamkit.setup import machine
-from dreamkit.setup.machine import GIB, Check
+from dreamkit.setup.machine import Check
+from dreamkit.setup.params import SetupParams
 from dreamkit.transfer import memory_needs
+from dreamkit.workspace.sizes import GIB, free_bytes
 from dreamkit.workspace.workspace import from_home
 
 YES, PARTLY, NO = "yes", "partly", "no"
@@ -125,7 +125,7 @@ def memory_check() -> Check:
 def disk_checks(p: SetupParams, access: Sequence[Access]) -> list[Check]:
     """Free space against what is still to be downloaded."""
     root = from_home(p.workspace if p.checkpoints == checkpoints.TINY else p.checkpoints)
-    free = machine.free_bytes(root)
+    free = free_bytes(root)
     if not access:
         return [Check("disk", "ok", f"{amount(free)} free at {root}")]
     if unknown := [one.repository.name for one in access if not one.files]:
@@ -202,48 +202,3 @@ def settings(verdicts: Sequence[Verdict], engine: Check) -> dict[str, Any]:
         told = {"preset": "exact", "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
         return told | ({"offload": True} if PARTLY in stages else {})
     return {"preset": "exact", "checkpoints": checkpoints.TINY, "params": "params/demo"}
-
-
-def sample(p: SetupParams, folder: Path) -> str:
-    """Render a short clip's conditions into a workspace folder, from `labels` where given; returns the clip's name."""
-    from dreamkit.captions import files as caption_files
-    from dreamkit.tinyworld.world.samples import CURVE, sample_captions, write_condition_clip
-    from dreamkit.workspace.workspace import Workspace
-
-    if not p.labels:
-        write_condition_clip(folder, frames=9, height=176, width=320)
-        return CURVE
-    from dreamkit.rds.plan import Options
-    from dreamkit.rds.render import render
-
-    made = render(from_home(p.labels), folder, Options(conditions=("hdmap",), chunk_frames=9, max_chunks=1))
-    clip = made[0].path.stem.rpartition("_")[0]
-    caption_files.write_original(Workspace(folder).captions, clip, sample_captions(CURVE)[caption_files.ORIGINAL])
-    return clip
-
-
-def smoke(p: SetupParams) -> Any:
-    """Conditions of a sample clip, then a very short front video by the tiny bundle; returns its results.
-
-    Everything goes into the workspace's cache, nothing into the user's own folders.
-
-    Raises:
-        DreamkitError: labels that cannot be drawn, a folder that cannot be written, no working PyTorch.
-    """
-    from dreamkit.generate import run as generate_run
-    from dreamkit.generate import specs
-    from dreamkit.notebook.params import SingleViewParams
-    from dreamkit.workspace.workspace import Workspace
-
-    ws = Workspace(p.open_workspace().cache("smoke"))
-    clip = sample(p, ws.root)
-    quick = SingleViewParams(
-        workspace=str(ws.root),
-        checkpoints=checkpoints.TINY,
-        clips=[clip],
-        styles=["Original"],
-        spec=str(specs.write_default("single_view", ws)),  # not the user's own in the working folder
-        num_steps=2,
-        guidance=0.0,  # what the tiny bundle was trained for
-    )
-    return generate_run.single_view(ws, quick)

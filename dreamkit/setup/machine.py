@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-GIB = 2**30
+from dreamkit.workspace.sizes import GIB
+
 IMPORT_SECONDS = 180
 _LIBRARIES = ("Transformer Engine", "transformer_engine.pytorch"), ("vLLM", "vllm")
 # Part of an import error -> what helps. The first that fits is taken.
@@ -164,11 +165,6 @@ def memory_bytes() -> int:
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
     return min(total, int(text)) if text.isdigit() else total
-
-
-def free_bytes(folder: Path) -> int:
-    """Free space on the disk of a folder that need not exist yet."""
-    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
 
 
 def header_links(prefix: Path, site: Path) -> list[tuple[Path, Path]]:

@@ -5,8 +5,9 @@ write_styles(Workspace("outputs"), Restyler(VllmRewriter()))      by Qwen3-14B i
 write_styles(Workspace("outputs"), Restyler(ServerRewriter()))    by a server
 """
 
+from dreamkit.captions.language import token_counter
 from dreamkit.styles.batch import Report, side_prompts, weather_clause, write_styles
-from dreamkit.styles.checks import Verdict, check_rewrite, token_counter
+from dreamkit.styles.checks import Verdict, check_rewrite
 from dreamkit.styles.model.client import ServerRewriter
 from dreamkit.styles.model.rewriters import ChatModel, VllmRewriter
 from dreamkit.styles.restyle import Restyler, Rewrite

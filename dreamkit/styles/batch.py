@@ -12,8 +12,8 @@ from typing import Any
 from dreamkit.captions import files as caption_files
 from dreamkit.captions.conditions import read_state
 from dreamkit.captions.files import ORIGINAL
+from dreamkit.captions.language import T5_TOKENS
 from dreamkit.errors import DreamkitError
-from dreamkit.styles.checks import T5_TOKENS
 from dreamkit.styles.restyle import Restyler, Rewrite
 from dreamkit.styles.rules.rewriter import plain
 from dreamkit.styles.table import Style, StyleTable, load_styles

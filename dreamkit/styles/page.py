@@ -15,11 +15,11 @@ from dreamkit.captions import table as caption_table
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.editor import Editor, Texts
-from dreamkit.notebook.params_prepare import StyleParams
 from dreamkit.notebook.progress import wants_bar
 from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter, check_rewrite, load_styles
 from dreamkit.styles.batch import Report, write_styles
 from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
+from dreamkit.styles.params import StyleParams
 from dreamkit.styles.table import StyleTable
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dreamkit.styles.checks import T5_TOKENS, Verdict, check_rewrite, estimated_tokens, language_problem, plain_english
+from dreamkit.captions.language import T5_TOKENS, estimated_tokens, language_problem
+from dreamkit.styles.checks import Verdict, check_rewrite, plain_english
 from dreamkit.styles.model.prompts import conversation, correction, translation
 from dreamkit.styles.model.rewriters import ChatModel
 from dreamkit.styles.rules.rewriter import RuleRewriter, stable_seed

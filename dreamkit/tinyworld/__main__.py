@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _random(folder: Path) -> None:
+    from dreamkit.setup.sample_clip import write_condition_clip
     from dreamkit.tinyworld.train.bundle import NOTICE, write_random_bundle
-    from dreamkit.tinyworld.world.samples import write_condition_clip
 
     write_random_bundle(folder / "checkpoints")
     write_condition_clip(folder / "outputs")

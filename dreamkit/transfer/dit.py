@@ -1,4 +1,4 @@
-"""The diffusion transformer: blocks, the trunk they stand in, and the denoiser.
+"""The diffusion transformer: blocks, and the trunk they stand in.
 
 Structure and constants: cosmos-transfer1 diffusion/networks/general_dit.py and module/blocks.py. Names of parameters
 are ours; `dreamkit.transfer.names` maps them to those of the released checkpoints.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +18,9 @@ from torch import nn
 from dreamkit.transfer.attention import Attention
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.fused_ops import Pointwise
-from dreamkit.transfer.patches import patchify, timestep_features, unpatchify
+from dreamkit.transfer.patches import patchify, timestep_features
 from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
 from dreamkit.transfer.views import ViewEmbedding
-
-if TYPE_CHECKING:
-    from dreamkit.transfer.control import ControlBranch, PreparedControl
 
 TextKV = tuple[torch.Tensor, torch.Tensor]  # k, v: [V, M, H, head_dim]
 MLP_TOKENS = 16384  # tokens a slice of the MLP: its hidden layer is 4 D wide, and this bounds it
@@ -244,47 +240,3 @@ class Trunk(nn.Module):
         """Run block `index`."""
         kv = None if prepared.text is None else prepared.text[index]
         return self.blocks[index](x_BLD, emb_BD, shared_B3D, kv, prepared, self.attention, self.ops)
-
-
-class Denoiser(nn.Module):
-    """The network F of EDM: a scaled noisy latent and its noise level to the raw prediction."""
-
-    def __init__(self, config: DenoiserConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.trunk = Trunk(config, config.blocks)
-        self.final_modulation = Modulation(config, 2)
-        self.final = nn.Linear(config.width, config.patch**2 * config.latent_channels, bias=False)
-
-    def forward(
-        self,
-        latent_BCTHW: torch.Tensor,
-        c_noise_B: torch.Tensor,
-        prepared: Prepared,
-        controls: Sequence[tuple[ControlBranch, PreparedControl]] = (),
-    ) -> torch.Tensor:
-        """One evaluation.
-
-        Args:
-            latent_BCTHW: c_in * x, in the network's dtype.
-            c_noise_B: ln(sigma) / 4, same dtype.
-            prepared: from `self.trunk.prepare`.
-            controls: branches with what they prepared; their outputs are summed and added after each block that has
-                one.
-
-        Returns:
-            [B, C, V x T, H, W] of the network's dtype.
-        """
-        trunk = self.trunk
-        emb_BD, shared_B3D = trunk.timestep(c_noise_B)
-        x_BLD = trunk.embed(latent_BCTHW, prepared)
-        # Branches advance block by block with the base, so only one block's control output is alive at a time.
-        running = [branch.run(latent_BCTHW, c_noise_B, control) for branch, control in controls]
-        for index in range(len(trunk.blocks)):
-            x_BLD = trunk.block(index, x_BLD, emb_BD, shared_B3D, prepared)
-            outputs = [out for out in (next(run, None) for run in running) if out is not None]
-            if outputs:
-                x_BLD = x_BLD + sum(outputs[1:], outputs[0])
-        shift, scale = self.final_modulation(emb_BD, shared_B3D)
-        x_BLD = self.final(trunk.ops.modulate(x_BLD, scale, shift))
-        return unpatchify(x_BLD, latent_BCTHW.shape, self.config.patch)

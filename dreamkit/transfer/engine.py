@@ -13,7 +13,8 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.config import DenoiserConfig, ModelConfig
 from dreamkit.transfer.control import ControlBranch, normalize_weights
-from dreamkit.transfer.dit import Denoiser, Prepared, Trunk
+from dreamkit.transfer.denoiser import Denoiser
+from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.fused_ops import choose_pointwise
 from dreamkit.transfer.load import LoadReport, load_network
 from dreamkit.transfer.sampling import denoise, guide, sample

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.controls import CONTROLS
 
 SINGLE_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV"
 MULTI_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV-Single2MultiView"
 TOKENIZER = "nvidia/Cosmos-Tokenize1-CV8x8x8-720p"
 TEXT_ENCODER = "google-t5/t5-11b"
-CONTROLS = ("hdmap", "lidar")
 TINY_FOLDER = Path(__file__).parents[1] / "tiny"
 """The tiny bundle that ships with the kit."""
 TOKENIZER_FILES = ("encoder.jit", "decoder.jit", "mean_std.pt")

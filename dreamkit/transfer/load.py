@@ -16,8 +16,8 @@ from torch import nn
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.device_copy import move_tensors
-from dreamkit.transfer.dit import Denoiser
 from dreamkit.transfer.names import released_name
 
 Network = TypeVar("Network", Denoiser, ControlBranch)

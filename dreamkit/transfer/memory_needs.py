@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dreamkit.setup.machine import GIB
+from dreamkit.workspace.sizes import GIB
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.folders import CONTROLS
 from dreamkit.workspace.cameras import SIX_VIEWS, Camera, read_folders
+from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest, nearest_file_hint, read_json, write_json, write_text
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from lab import DONE, ERRORS, REPO, assert_readable, chromium, jupyter, run_all,
 from selenium.webdriver.common.by import By
 
 from dreamkit.captions import files as caption_files
-from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
+from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.workspace.workspace import Workspace
 
 EDITOR = ".jp-OutputArea-output .widget-textarea textarea"

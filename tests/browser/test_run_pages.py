@@ -28,7 +28,7 @@ from stand_in_hub import Hub
 
 from dreamkit.captions import files as caption_files
 from dreamkit.download import catalogue
-from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
+from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.transfer import folders
 from dreamkit.workspace.workspace import Chunk, Workspace
 

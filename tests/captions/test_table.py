@@ -10,8 +10,8 @@ from dreamkit.captions import drafter
 from dreamkit.captions import files as caption_files
 from dreamkit.captions import page as caption_page
 from dreamkit.captions import table as caption_table
+from dreamkit.captions.params import CaptionParams
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params_prepare import CaptionParams
 from dreamkit.workspace import video
 from dreamkit.workspace.workspace import Workspace
 

@@ -17,9 +17,9 @@ from dreamkit.cli import demo
 from dreamkit.cli.app import app
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params import MODELS
 from dreamkit.runs import notebook as notebook_run
-from dreamkit.tinyworld.world.samples import CURVE, write_condition_clip
+from dreamkit.runs.notebook import MODELS
+from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.workspace import video
 from dreamkit.workspace.files import sha256
 from dreamkit.workspace.workspace import Chunk, Workspace

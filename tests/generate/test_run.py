@@ -9,7 +9,7 @@ from fakes import put_checkpoints, put_clip
 
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import run as generate_run
-from dreamkit.notebook.params import MultiViewParams, SingleViewParams
+from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from test_rds_lidar import FRONT, PINHOLE, clip, sweeps_of  # noqa: F401 (clip is a fixture)
+from lidar_clips import FRONT, sweeps_of
+from rds_clips import PINHOLE
 
 from dreamkit.rds import lidar
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_the_gpu_gives_the_cpu_s_pictures(clip):  # noqa: F811
+def test_the_gpu_gives_the_cpu_s_pictures(clip):
     camera = PINHOLE.scaled_to(640, 360)
     cpu, gpu = (
         next(lidar.draw(sweeps_of(clip, device=device), {FRONT: camera}, {FRONT: clip[1]}, [10]))[FRONT]

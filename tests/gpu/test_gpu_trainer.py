@@ -7,7 +7,7 @@ import torch
 from dreamkit.tinyworld.train.objective import Batch, Objective, add_noise, by_muon, start_base, start_branch
 from dreamkit.tinyworld.train.trainer import Fit, Schedule
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.views import condition_mask
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

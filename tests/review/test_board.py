@@ -13,9 +13,9 @@ from review_workspace import make
 from review_world import draw_clip, paint_number, read_number
 
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params import ReviewParams
 from dreamkit.review import report, verdicts
 from dreamkit.review.library import find_videos
+from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
 from dreamkit.review.widgets import previews
 from dreamkit.runs import notebook as notebook_run

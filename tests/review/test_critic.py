@@ -13,10 +13,10 @@ import pytest
 from review_workspace import make
 
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params import ReviewParams
 from dreamkit.review import critic, report
 from dreamkit.review.critic import Answer, Critic
 from dreamkit.review.library import find_videos
+from dreamkit.review.params import ReviewParams
 from dreamkit.review.verdicts import Verdict
 
 

@@ -17,7 +17,7 @@ FIRST_SCREEN = 48
 SCRIPT = """
 import json, sys, time
 began = time.perf_counter()
-from dreamkit.params import ReviewParams
+from dreamkit.review.params import ReviewParams
 from dreamkit.review import report
 params = ReviewParams(workspace=sys.argv[1])
 imported = time.perf_counter()

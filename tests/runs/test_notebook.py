@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from dreamkit.cli.app import app, main
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params import MODELS, read_yaml
+from dreamkit.notebook.params import read_yaml
 from dreamkit.runs import notebook as notebook_run
+from dreamkit.runs.notebook import MODELS
 from dreamkit.workspace.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[2]

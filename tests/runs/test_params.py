@@ -1,8 +1,9 @@
 import pytest
 
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook import params
-from dreamkit.notebook.params import MultiViewParams, SingleViewParams
+from dreamkit.runs.notebook import model_of
 
 
 def test_defaults_are_upstreams():
@@ -89,22 +90,22 @@ def test_attention_names_are_the_engines():
 
 def test_a_notebooks_variables_become_parameters():
     cell = {"num_steps": 4, "clips": ["a"], "In": [], "_x": 1, "Path": object, "note": "mine"}
-    found = params.from_cell("04_single_view", cell)
+    found = SingleViewParams.from_cell(cell)
     assert (found.num_steps, found.clips) == (4, ["a"])
     with pytest.raises(DreamkitError, match="did you mean num_steps"):
-        params.from_cell("04_single_view", {"num_step": 4})
+        SingleViewParams.from_cell({"num_step": 4})
     with pytest.raises(DreamkitError, match="Did you mean 04_single_view"):
-        params.from_cell("04_singleview", {})
+        model_of("04_singleview")
 
 
 def test_a_cell_gives_what_papermill_injected_and_what_differs():
     cell = {"num_steps": 35, "guidance": 5.0, "seed": 4, "fps": 24}
-    given = params.from_cell("04_single_view", cell).model_fields_set
+    given = SingleViewParams.from_cell(cell).model_fields_set
     assert given == {"seed"}
     cell["In"] = ["", "num_steps = 35\nguidance = 5.0", "# Parameters\nguidance = 5.0\nclips = ['a']\n"]
-    assert params.from_cell("04_single_view", cell).model_fields_set == {"seed", "guidance"}
+    assert SingleViewParams.from_cell(cell).model_fields_set == {"seed", "guidance"}
     cell["In"] = ["# Parameters\nnot python"]
-    assert params.from_cell("04_single_view", cell).model_fields_set == {"seed"}
+    assert SingleViewParams.from_cell(cell).model_fields_set == {"seed"}
 
 
 def test_yaml_is_read_or_refused(tmp_path):

@@ -5,21 +5,20 @@ from pathlib import Path
 
 import pytest
 from fakes import put_checkpoints
-from test_download import dreamkit, hub  # noqa: F401 - fixtures
 
 from dreamkit.download import catalogue
 from dreamkit.download import hub as hubs
 from dreamkit.download.hub import Access, Remote
-from dreamkit.notebook.params_prepare import SetupParams
-from dreamkit.setup import doctor, machine
+from dreamkit.setup import doctor, machine, smoke
 from dreamkit.setup.machine import Check
+from dreamkit.setup.params import SetupParams
 from dreamkit.transfer import folders, memory_needs
 from dreamkit.workspace.video import probe
 
 NO_GPU = Check("GPU", "note", "no NVIDIA driver")
 
 
-def test_json_and_exit_code(dreamkit, hub, tmp_path):  # noqa: F811
+def test_json_and_exit_code(dreamkit, hub, tmp_path):
     code, out, err = dreamkit("doctor", "--json", "-p", "models=[single_view]")
     assert code == 0, err
     report = json.loads(out)
@@ -59,7 +58,7 @@ def access(state, **files):
 
 def test_disk_too_small(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(machine, "free_bytes", lambda _: 10**9)
+    monkeypatch.setattr(doctor, "free_bytes", lambda _: 10**9)
     (check,) = doctor.disk_checks(SetupParams(), [access(hubs.OPEN, base_model=2 * 10**9, hdmap_control=10**9)])
     assert check.state == "missing"
     assert "1.0 GB free" in check.value
@@ -167,7 +166,7 @@ def test_conda_headers_are_linked_and_nothing_is_replaced(tmp_path, monkeypatch)
 def test_smoke_stays_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
-    results = doctor.smoke(SetupParams())
+    results = smoke.smoke_test(SetupParams())
     (result,) = results.results
     assert probe(result.path).frames == 9
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [".cache"]
@@ -175,7 +174,7 @@ def test_smoke_stays_in_the_cache(tmp_path, monkeypatch):
 
 def test_smoke_draws_labels_where_there_are_some(tmp_path, monkeypatch, real_data):
     monkeypatch.chdir(tmp_path)
-    clip = doctor.sample(SetupParams(labels=str(real_data / "rds_hq")), tmp_path / "ws")
+    clip = smoke.draw_sample(SetupParams(labels=str(real_data / "rds_hq")), tmp_path / "ws")
     videos = sorted(Path("ws/hdmap").rglob(f"{clip}_0.mp4"))
     assert len(videos) == 6
     assert probe(videos[0]).frames == 9

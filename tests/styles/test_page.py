@@ -4,8 +4,8 @@ import pytest
 
 from dreamkit.captions import files as caption_files
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.params_prepare import StyleParams
 from dreamkit.styles import page as style_page
+from dreamkit.styles.params import StyleParams
 from dreamkit.workspace.workspace import Workspace
 
 TEXT = "The video shows a street with two parked cars. A white sedan drives ahead on a clear day under a blue sky."

@@ -11,12 +11,12 @@ import yaml
 
 from dreamkit.cli import demo
 from dreamkit.errors import DreamkitError
+from dreamkit.setup import sample_clip
 from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld.evaluate import figures, report, sheets
 from dreamkit.tinyworld.evaluate.heldout import Conditions, HeldOut, Sizes, draw, scene_seed
 from dreamkit.tinyworld.evaluate.models import Settings, demo_settings
 from dreamkit.tinyworld.evaluate.run import KINDS, Plan, append, measure, read_rows
-from dreamkit.tinyworld.world import samples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = Sizes((32, 48), 2, (32, 48), 2)
@@ -203,10 +203,10 @@ def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, mi
     names = ("Night_six", "Sunny_six", "front", "front_true")
     assert written == [f"{clip}_{name}.png" for name in names]
     assert cv2.imread(str(tmp_path / "sheets" / f"{clip}_front.png")).shape[0] > 3 * 32
-    samples.write_condition_clip(tmp_path / "ws", frames=3, height=88, width=160)
+    sample_clip.write_condition_clip(tmp_path / "ws", frames=3, height=88, width=160)
     real = ["--workspace", str(tmp_path / "ws"), "--styles", "Original"]
     assert command.main([*options, *made_up, *real]) == 0
-    assert (tmp_path / "sheets" / f"{samples.CURVE}_front.png").is_file()
+    assert (tmp_path / "sheets" / f"{sample_clip.CURVE}_front.png").is_file()
     assert "written:" in capsys.readouterr().out
 
 

@@ -19,7 +19,7 @@ from dreamkit.tinyworld.train.objective import (
 )
 from dreamkit.transfer.config import TINY_MULTI
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.sampling import SIGMA_MAX, denoise
 from dreamkit.transfer.views import condition_mask
 

@@ -14,7 +14,7 @@ from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_SINGLE, TINY_MULTI, TINY_SINGLE, read_config
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.engine import load_networks
 from dreamkit.transfer.load import load_network, read_checkpoint
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline

@@ -411,7 +411,7 @@ def test_a_mistake_ends_in_its_message(tmp_path):
 
 def test_the_random_bundle_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("dreamkit.tinyworld.world.samples.write_condition_clip", lambda folder: folder.mkdir())
+    monkeypatch.setattr("dreamkit.setup.sample_clip.write_condition_clip", lambda folder: folder.mkdir())
     assert command.main(["random", str(tmp_path / "made")]) == 0
     assert "RANDOM weights: its videos are noise" in capsys.readouterr().out
     pipeline = SingleViewPipeline.from_checkpoints(tmp_path / "made" / "checkpoints", device="cpu")

@@ -12,7 +12,7 @@ from dreamkit.tinyworld.train.bundle import fill_random, released_tensors
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import COSMOS_7B_SINGLE, read_config, save_config
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.load import load_network, read_checkpoint
 from dreamkit.transfer.names import released_name
 

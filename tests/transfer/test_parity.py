@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch, normalize_weights
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.load import load_parameters
 from dreamkit.transfer.sampling import denoise, guide, sample, sigma_schedule
 from dreamkit.transfer.views import VIEW_IDS

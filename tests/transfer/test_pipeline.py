@@ -13,7 +13,7 @@ import torch
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer import engine, folders
 from dreamkit.transfer.config import save_config
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.transfer.sampling import seeded_noise

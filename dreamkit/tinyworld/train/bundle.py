@@ -20,9 +20,10 @@ from dreamkit.tinyworld.train.vocabulary import write_vocabulary
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.names import released_name
 from dreamkit.transfer.torchscript import trust
+from dreamkit.workspace.controls import CONTROLS
 
 NOTICE = "This bundle has RANDOM weights: its videos are noise, whatever the caption and the map say."
 MARKER = "RANDOM_TINY_BUNDLE.txt"
@@ -56,7 +57,7 @@ def write_random_bundle(
         save_config(config, part / name)
         for kind in ("",) if name == folders.SINGLE_VIEW else ("t2w_", "v2w_"):
             _save_network(Denoiser, config.denoiser, part / name / f"{kind}base_model.pt", generator)
-            for control in folders.CONTROLS:
+            for control in CONTROLS:
                 _save_network(ControlBranch, config.denoiser, part / name / f"{kind}{control}_control.pt", generator)
     save_text_encoder(part / folders.TEXT_ENCODER, single.denoiser.text_width, seed)
     _save_tokenizer(part / folders.TOKENIZER, single.latent_frames)

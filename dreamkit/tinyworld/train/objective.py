@@ -15,7 +15,8 @@ from torch import nn
 
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser, Prepared, Trunk
+from dreamkit.transfer.denoiser import Denoiser
+from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.patches import timestep_features
 from dreamkit.transfer.sampling import SIGMA_MAX
 from dreamkit.transfer.views import VIEW_IDS

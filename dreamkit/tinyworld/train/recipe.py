@@ -44,7 +44,7 @@ from dreamkit.tinyworld.train.wordings import train_wordings
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
-from dreamkit.transfer.dit import Denoiser
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.load import load_network
 from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import Tokenizer, load_tokenizer

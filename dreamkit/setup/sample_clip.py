@@ -1,0 +1,55 @@
+"""The sample clips that ship with the kit: where they lie, their captions, and their condition videos drawn.
+
+`CURVE` drives round a bend with traffic, `JUNCTION` through an intersection.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dreamkit.captions import files as caption_files
+from dreamkit.rds.plan import Options
+from dreamkit.rds.render import render
+from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.workspace import Chunk, Workspace
+
+FRAMES = 121
+SAMPLES = Path(__file__).parents[1] / "tiny" / "clips"
+
+
+CURVE, JUNCTION = "tiny_curve", "tiny_junction"
+
+
+# Fewer frames are drawn sooner than processes start.
+_WORTH_A_POOL = 30
+
+
+def sample_captions(clip: str) -> dict[str, str]:
+    """Style -> caption of a sample clip."""
+    return caption_files.read(SAMPLES / "captions", clip)
+
+
+def write_condition_clip(
+    workspace_root: Path | str, clip: str = CURVE, frames: int = FRAMES, height: int = 704, width: int = 1280
+) -> list[Path]:
+    """Render a sample clip's six HDMap videos into a workspace, and copy its captions where there are none.
+
+    Args:
+        workspace_root: the workspace folder.
+        clip: CURVE or JUNCTION.
+        frames: number of frames, at 30 a second; at most 121.
+        height: pixels, even.
+        width: pixels, even.
+
+    Returns:
+        The videos, in the rig's order.
+    """
+    ws = Workspace(workspace_root)
+    options = Options(
+        clips=(clip,), conditions=("hdmap",), chunk_frames=frames, max_chunks=1, size=(width, height),
+        workers=1 if frames < _WORTH_A_POOL else None,
+    )  # fmt: skip
+    render(SAMPLES, ws.root, options)
+    if not any((ws.captions / f"{clip}{suffix}").exists() for suffix in (".txt", ".json")):
+        caption_files.write_original(ws.captions, clip, sample_captions(clip)[caption_files.ORIGINAL])
+    return [ws.condition("hdmap", camera, Chunk(clip)) for camera in SIX_VIEWS.cameras]

@@ -1,0 +1,13 @@
+"""Sizes in bytes: the unit they are told in, and the free space of a disk."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+GIB = 2**30
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space on the disk of a folder that need not exist yet."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free
