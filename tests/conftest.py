@@ -17,6 +17,16 @@ def pytest_addoption(parser):
     parser.addoption("--golden", default=str(REPO / "tests" / "golden"), help="folder of reference vectors")
 
 
+def pytest_collection_modifyitems(items):
+    """Markers that follow from where a test stands and from what it takes."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in ("browser", "gpu"):
+            item.add_marker(getattr(pytest.mark, folder))
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_data)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     if not REAL_DATA.is_dir():
