@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from dreamkit.errors import DreamkitError
-from dreamkit.workspace.files import nearest, read_text
+from dreamkit.workspace.files import nearest, read_yaml
 
 FOLDER_PREFIX = "ftheta_camera_"
 
@@ -146,14 +144,8 @@ def read_folders(table: Path | None) -> dict[str, str]:
     folders = {camera.name: camera.folder for camera in SIX_VIEWS.cameras}
     if table is None:
         return folders
-    text = read_text(table, "camera table")
-    try:
-        rows = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise DreamkitError(f"The camera table {table} is not valid YAML{where}.") from None
-    if not isinstance(rows, Mapping) or not all(isinstance(x, str) for row in rows.items() for x in row):
+    rows = read_yaml(table, "camera table")
+    if not rows or not all(isinstance(name, str) for name in rows.values()):
         raise DreamkitError(
             f"The camera table {table} must be lines of `folder: camera`.", "For example `my_front: front_wide_120fov`."
         )

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from dreamkit.errors import DreamkitError
 
 # A partial file starts so; nothing in the kit lists names that begin with a dot.
 PARTIAL_PREFIX = ".partial-"
 SAMPLED_FROM_BYTES = 256 * 2**20
 SAMPLED_BLOCKS = 64
+_YAML_LINES = "Write one `name: value` a line."
 
 
 @contextlib.contextmanager
@@ -119,6 +122,50 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DreamkitError(f"The {what} {path} must be a JSON object {{...}}, not a {type(value).__name__}.")
     return value
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """Read a YAML table whose keys are texts; see `read_text`. An empty file is an empty table.
+
+    Raises:
+        DreamkitError: as `read_text`; or the YAML is invalid (line and column), or is no table with texts as keys.
+    """
+    text = read_text(path, what)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DreamkitError(
+            f"The {what} {path} is not valid YAML{_yaml_fault(error)}.",
+            "Common causes: a bracket or quote that is not closed, a tab as indentation, a colon without a space.",
+        ) from None
+    except RecursionError:
+        raise DreamkitError(f"The {what} {path} is nested too deeply.", _YAML_LINES) from None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        # What the constructors of PyYAML raise for a date such as 2026-13-45 or a tag such as `!!bool x`.
+        raise DreamkitError(
+            f"The {what} {path} has a value that YAML cannot read: {error}.", "Put quotes around values that are text."
+        ) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise DreamkitError(f"The {what} {path} must be lines of `name: value`, not a {kind}.", _YAML_LINES)
+    if odd := [key for key in value if not isinstance(key, str)]:
+        raise DreamkitError(
+            f"The {what} {path} has the name {odd[0]!r}, which is not a text.", "Put quotes around that name."
+        )
+    return value
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Where and what the fault is, to stand after "is not valid YAML"."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        return where + (f": {error.problem}" if error.problem else "")
+    if isinstance(error, yaml.reader.ReaderError):
+        return f" at character {error.position + 1}: {error.reason}"
+    return ""
 
 
 def sha256(path: Path) -> str:

@@ -41,6 +41,37 @@ def test_bad_json_is_refused_with_line_and_column(tmp_path):
         files.read_json(tmp_path / "b.json", "spec")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: [1\n", r"not valid YAML at line 3, column 1: expected"),
+        ("a: 1\n\tb: 2\n", r"not valid YAML at line 2, column 1"),
+        ("a: \x07\n", r"not valid YAML at character 4: special characters are not allowed"),
+        ("a: 2026-13-45\n", r"value that YAML cannot read: month must be in"),
+        ("a: !!bool x\n", r"value that YAML cannot read"),
+        ("a: !!timestamp x\n", r"value that YAML cannot read"),
+        ("[" * 20_000, r"nested too deeply"),
+        ("- a\n", r"lines of `name: value`, not a list"),
+        ("1: a\n", r"the name 1, which is not a text"),
+        ("{a: 1}: b\n", r"not valid YAML at line 1, column 1: found unhashable key"),
+    ],
+)
+def test_bad_yaml_is_refused_with_line_and_fault(tmp_path, text, message):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(DreamkitError, match=message) as error:
+        files.read_yaml(path, "table")
+    assert error.value.hint
+
+
+def test_a_yaml_table_is_read(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\nb: [x]\n")
+    assert files.read_yaml(path, "table") == {"a": 1, "b": ["x"]}
+    path.write_text("# nothing yet\n")
+    assert files.read_yaml(path, "table") == {}
+
+
 def test_large_files_are_sampled(tmp_path, monkeypatch):
     path = tmp_path / "weights.pt"
     path.write_bytes(bytes(3 * 2**20))
