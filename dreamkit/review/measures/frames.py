@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.video import decode_video
 
 
 @dataclass(frozen=True)
@@ -29,26 +30,9 @@ def even_size(height: int, width: int, at_most: int) -> tuple[int, int]:
     return max(2, round(height * small / width / 2) * 2), small // 2 * 2
 
 
-def decode_small(path: Path, width: int) -> Iterator[tuple[np.ndarray, av.VideoFrame]]:
-    """Frame by frame, uint8 [h, w, 3] with w at most `width`, beside PyAV's frame.
-
-    Raises:
-        DreamkitError: the file cannot be opened, has no picture track, or breaks at some frame.
-    """
-    count = 0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DreamkitError(f"The file {path} has no picture track.", "Give an mp4 video.")
-            container.streams.video[0].thread_type = "AUTO"
-            for frame in container.decode(video=0):
-                height, small = even_size(frame.height, frame.width, width)
-                yield frame.to_ndarray(format="rgb24", width=small, height=height, interpolation="AREA"), frame
-                count += 1
-    except (av.FFmpegError, OSError) as error:
-        raise DreamkitError(
-            f"The video {path} breaks at frame {count}: {error.strerror or error}.", "Make it again."
-        ) from error
+def _shrink(frame: av.VideoFrame, at_most: int) -> np.ndarray:
+    height, width = even_size(frame.height, frame.width, at_most)
+    return frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
 
 
 def read_small(path: Path, width: int, at_most: int | None = None) -> Frames:
@@ -60,9 +44,9 @@ def read_small(path: Path, width: int, at_most: int | None = None) -> Frames:
     pictures: list[np.ndarray] = []
     fps, height, full_width, problem = 24.0, 0, 0, ""
     try:
-        for picture, frame in decode_small(path, width):
-            pictures.append(picture)
+        for frame in decode_video(path):
             height, full_width = frame.height, frame.width
+            pictures.append(_shrink(frame, width))
             if at_most is not None and len(pictures) >= at_most:
                 break
     except DreamkitError as error:
@@ -92,8 +76,7 @@ def still(path: Path, width: int, at: float = 0.5) -> np.ndarray:
                 container.seek(int((stream.start_time or 0) + at * stream.duration), stream=stream)
             stream.codec_context.skip_frame = "NONKEY"
             for frame in container.decode(stream):
-                height, small = even_size(frame.height, frame.width, width)
-                return frame.to_ndarray(format="rgb24", width=small, height=height, interpolation="AREA")
-    except (av.FFmpegError, OSError, IndexError) as error:
+                return _shrink(frame, width)
+    except (FFmpegError, OSError, IndexError) as error:
         raise DreamkitError(f"The video {path} cannot be read: {error}.", "Make it again.") from error
     raise DreamkitError(f"The video {path} holds no frames.", "Make it again.")
