@@ -1,4 +1,4 @@
-"""Pictures as the browser gets them: JPEG bytes, and those inside a page."""
+"""JPEG pictures for notebooks and pages: encode to bytes, and wrap as a data URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ QUALITY = 75
 
 
 def jpeg(picture_hwc: np.ndarray, quality: int = QUALITY) -> bytes:
-    """Uint8 [H, W, 3] RGB as JPEG."""
+    """JPEG bytes of a picture, uint8 [H, W, 3], RGB.
+
+    Raises:
+        ValueError: OpenCV cannot encode it (another shape or type).
+    """
     done, data = cv2.imencode(".jpg", cv2.cvtColor(picture_hwc, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError("OpenCV could not encode the picture")
@@ -19,5 +23,5 @@ def jpeg(picture_hwc: np.ndarray, quality: int = QUALITY) -> bytes:
 
 
 def data_url(picture: bytes) -> str:
-    """A JPEG inside the page."""
+    """JPEG bytes as a `data:` URL, to stand inside an HTML page."""
     return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
