@@ -1,7 +1,7 @@
-"""The words a caption uses for time, weather, light, sky, surface and shadow, and the states in which each may stand.
+"""Words of a caption about time, weather, light, sky, road surface and shadow, and the states that each fits.
 
-A state is a pair (time, weather). Every term lists the states it fits; in any other state it contradicts the scene.
-The rules use the table to find what must go, the checks use it to find what must not be there.
+A state is a pair (time, weather), such as ("night", "rain"). The lexicon lists the states that a term fits; in any
+other state the term is a contradiction. The rewriting rules remove contradictions, the checks report them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from functools import lru_cache
 from dreamkit.captions.lexicon import alternatives, lexicon, whole_words
 from dreamkit.captions.split import sentences
 
-TIMES = ("morning", "day", "golden", "dusk", "night")
-WEATHERS = ("clear", "cloudy", "rain", "snow", "fog")
-
 
 @dataclass(frozen=True)
 class Term:
-    """A pattern, the times and weathers it fits, and what it says about the state when it is found.
+    """An entry of the lexicon's `terms`.
 
-    `fits` is a tuple of alternatives (times, weathers); an empty set means any.
+    Attributes:
+        name: its key in the lexicon.
+        pattern: what it matches in a caption.
+        fits: alternatives (times, weathers) that it fits; an empty set means any.
+        time: the time that it states, "" for none.
+        weather: the weather that it states, "" for none.
     """
 
     name: str
@@ -32,7 +34,7 @@ class Term:
     weather: str = ""
 
     def allows(self, time: str, weather: str) -> bool:
-        """Whether the term may stand in a scene of this time and weather."""
+        """Whether the term fits this time and weather."""
         return any((not t or time in t) and (not w or weather in w) for t, w in self.fits)
 
 
@@ -48,29 +50,29 @@ def terms() -> tuple[Term, ...]:
 
 
 def _states(fits: list[str]) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-    """ "night dusk / *" -> ({night, dusk}, {}), one pair per entry."""
+    """One pair per entry: "night dusk / *" -> ({night, dusk}, {})."""
     pairs = [entry.split("/") for entry in fits]
     return tuple((frozenset(a.split()) - {"*"}, frozenset(b.split()) - {"*"}) for a, b in pairs)
 
 
 @lru_cache(maxsize=1)
 def _harmless() -> re.Pattern[str]:
-    """What looks like weather or light and is not, and whatever stands in quotation marks."""
+    """Expressions that resemble weather or light but are neither ("traffic light"), and quotations."""
     return re.compile(rf"\b(?:{alternatives('harmless')})\b|\"[^\"]*\"|“[^”]*”", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
 def masked(text: str) -> str:
-    """The text with harmless expressions and quotations blanked out, same length."""
+    """The text with harmless expressions and quotations replaced by underscores, same length."""
     return _harmless().sub(lambda match: "_" * len(match.group()), text)
 
 
 @lru_cache(maxsize=8192)
 def found(text: str) -> tuple[tuple[Term, re.Match[str]], ...]:
-    """Every term in the text, in order of place; harmless expressions and quotations do not count."""
+    """Every term in the text with its match, in order of position; harmless expressions and quotations are ignored."""
     hidden = masked(text)
     hits = [(term, match) for term in terms() for match in term.pattern.finditer(hidden)]
-    # "a few scattered clouds" is not "clouds": what lies within a longer term is part of it.
+    # "clouds" within "a few scattered clouds" is part of that longer term.
     spans = {match.span() for _, match in hits}
     generic = lexicon()["generic"]
     whole = [h for h in hits if h[0].name not in generic or not any(_within(h[1].span(), span) for span in spans)]
@@ -85,7 +87,7 @@ _NEGATION = re.compile(r"(?i)\b(?:no|without|hardly any|neither|nor|not|free of|
 
 
 def negated(text: str, start: int) -> bool:
-    """Whether what begins at `start` is denied: "no hard shadows", "no signs of rain"."""
+    """Whether a negation stands before position `start`: "no hard shadows", "no signs of rain"."""
     return bool(_NEGATION.search(text[max(0, start - 40) : start]))
 
 
@@ -96,21 +98,22 @@ ENCLOSED = re.compile(
 
 
 def _by_sentence(text: str) -> Iterator[tuple[str, Term, re.Match[str]]]:
-    """Every term with its sentence. Rewrites share most sentences, and those are looked up, not searched again."""
+    """Every term with its sentence. By sentence, because rewrites share most of them and `found` caches."""
     for sentence in sentences(text):
         for term, match in found(sentence):
             yield sentence, term, match
 
 
 def of_lamps(term: Term) -> bool:
-    """Whether the term speaks of lamps; they light a tunnel or a garage at every hour."""
+    """Whether the term is about lamps, which light a tunnel or a garage at any time."""
     return term.name in lexicon()["lamps"]
 
 
 def contradictions(text: str, time: str, weather: str) -> list[str]:
-    """The words of the text that do not fit a scene of this time and weather.
+    """The words of the text that do not fit this time and weather.
 
-    A denied word contradicts exactly where the style asserts it. Lamps light a tunnel or a garage at every hour.
+    A negated term ("no rain") contradicts the state that it states. Terms about lamps are allowed in a tunnel or a
+    garage at any time.
     """
     wrong = []
     enclosed = ENCLOSED.search(text)
@@ -126,7 +129,7 @@ def contradictions(text: str, time: str, weather: str) -> list[str]:
 
 
 def read_state(text: str) -> tuple[str, str]:
-    """The time and weather a caption tells, each "" where it says nothing; the most frequent wins, then the first."""
+    """The (time, weather) that a caption states, each "" for none; the most frequent, then the first one."""
     times: dict[str, int] = {}
     weathers: dict[str, int] = {}
     hits = list(_by_sentence(text))
@@ -139,7 +142,7 @@ def read_state(text: str) -> tuple[str, str]:
             weathers[term.weather] = weathers.get(term.weather, 0) + 1
     if any(term.name == "past rain" for _, term, _ in hits):
         weathers.pop("rain", None)
-    # Night with its sunset or its evening is still night; clouds in the rain are still rain.
+    # Golden light by day is the golden hour; clouds in the rain are still rain.
     if times.keys() >= {"day", "golden"}:
         times.pop("day")
     if len(weathers) > 1:

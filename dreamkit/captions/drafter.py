@@ -1,19 +1,19 @@
-"""A vision-language server that is shown moments of a video and describes it."""
+"""First drafts of captions: a vision-language model describes pictures of a real front video."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dreamkit.captions.model_server import ADDRESS_HINT, ModelServer, first_text
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace import video
 from dreamkit.workspace.images import data_url, jpeg
 
-FRAMES, WIDTH, SECONDS = 6, 640, 300.0
+FRAMES, WIDTH = 6, 640
 QUESTION = (
     "These pictures are moments of one driving video, in order of time, seen by the front camera of a car. Describe it "
     "in four to eight plain English sentences: the road and its lanes, what the car does, the other road users with "
@@ -22,47 +22,46 @@ QUESTION = (
 )
 
 
-def pictures(path: Path) -> list[bytes]:
-    """Pictures of a video, evenly spread, as JPEG."""
+def drafting_server(url: str) -> ModelServer:
+    """The server behind notebook 02's parameter `drafter`."""
+    return ModelServer(
+        url,
+        "drafting server",
+        "Start it with `vllm serve <vision-language model>`, correct `drafter`, or leave `drafter` empty.",
+    )
+
+
+def sample_pictures(path: Path) -> list[bytes]:
+    """`FRAMES` pictures of a video, evenly spaced in time, as JPEG of `WIDTH` pixels."""
     frames = video.read_video(path)
     chosen = frames[np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
     height = round(frames.shape[1] * WIDTH / frames.shape[2] / 2) * 2
     return [jpeg(frame) for frame in video.resize(chosen, height, WIDTH)]
 
 
-def ask(url: str, model: str, shown: Sequence[bytes]) -> str:
-    """One description by a server's model; the server's first model where none is named.
+def draft_caption(server: ModelServer, model: str, pictures: Sequence[bytes]) -> str:
+    """A vision-language model's description of a video, on one line.
+
+    Args:
+        server: the server.
+        model: name of the model; the server's first one when empty.
+        pictures: JPEG pictures of the video, in order of time.
 
     Raises:
-        DreamkitError: the server cannot be reached, refuses, or answers nothing.
+        ServerUnavailable: the server cannot be reached or refuses every request.
+        DreamkitError: the server refuses this request, or its answer cannot be read.
     """
-    import httpx
-
-    base = url.rstrip("/")
-    key = os.environ.get("DREAMKIT_SERVER_KEY", "")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data_url(one)}} for one in shown]
+    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data_url(one)}} for one in pictures]
+    body = {
+        "model": model or server.first_model(),
+        "messages": [{"role": "user", "content": [*content, {"type": "text", "text": QUESTION}]}],
+        "temperature": 0.2,
+        "max_tokens": 400,
+    }
     try:
-        with httpx.Client(headers=headers, timeout=SECONDS) as client:
-            name = model or client.get(f"{base}/models").raise_for_status().json()["data"][0]["id"]
-            body = {
-                "model": name,
-                "messages": [{"role": "user", "content": [*content, {"type": "text", "text": QUESTION}]}],
-                "temperature": 0.2,
-                "max_tokens": 400,
-            }
-            answer = client.post(f"{base}/chat/completions", json=body).raise_for_status().json()
-            text = answer["choices"][0]["message"]["content"]
-    except httpx.HTTPStatusError as error:
+        text = first_text(server.chat(body))
+    except ValueError:
         raise DreamkitError(
-            f"The drafting server {url} refused: {error.response.status_code} {error.response.text[:200]}",
-            "Check drafter_model, and DREAMKIT_SERVER_KEY where the server wants a key.",
+            f"The {server.name} at {server.url} answered something that is no chat completion.", ADDRESS_HINT
         ) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise DreamkitError(
-            f"The drafting server {url} does not answer ({type(error).__name__}).",
-            "Start it (vllm serve <a vision-language model>), correct drafter, or leave it empty.",
-        ) from None
-    except (KeyError, IndexError, TypeError, ValueError):
-        raise DreamkitError(f"The drafting server {url} answered something that is no chat completion.") from None
-    return " ".join(str(text).split())
+    return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Captions: read, check, choose styles, write."""
+"""Caption files of a workspace: `<clip>.txt` and `<clip>.json`; read, check, choose styles, write."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import nearest, read_json, read_text, write_json, write_text
 
 ORIGINAL = "Original"
-# Upstream's eight, in its order.
+# The eight styles of the original scripts, in their order.
 STYLES = (ORIGINAL, "Golden hour", "Morning", "Night", "Rainy", "Snowy", "Sunny", "Foggy")
 
 
-def read(folder: Path, clip: str) -> dict[str, str]:
+def read_captions(folder: Path, clip: str) -> dict[str, str]:
     """Style -> caption of one clip.
 
-    `<clip>.json` holds one caption per style. `<clip>.txt` alone means the style Original. Where both stand, the JSON
-    is taken: it is made from the text.
+    `<clip>.json` has one caption per style. `<clip>.txt` alone is the caption of style Original. When both exist, the
+    JSON file is read, because it is made from the text file.
 
     Raises:
-        DreamkitError: neither file is there, or the one that is cannot be used (see `check`).
+        DreamkitError: neither file exists, or a caption in it fails `check_caption`.
     """
     styled, plain = folder / f"{clip}.json", folder / f"{clip}.txt"
     if styled.is_file():
         captions = read_json(styled, "caption file")
         if not captions:
-            raise DreamkitError(f"The caption file {styled} names no style.", 'Write {"Original": "..."} into it.')
+            raise DreamkitError(
+                f"The caption file {styled} names no style.", 'Write {"Original": "<caption>"} into it.'
+            )
         for style, caption in captions.items():
             _refuse(caption, f"{styled}, style {style!r}")
         return {style: caption.strip() for style, caption in captions.items()}
@@ -42,8 +44,8 @@ def read(folder: Path, clip: str) -> dict[str, str]:
     )
 
 
-def check(caption: object) -> str | None:
-    """What makes this no caption, in words, or None when it is one."""
+def check_caption(caption: object) -> str | None:
+    """Why a value cannot be a caption, as the end of a sentence ("is empty"); None when it can."""
     if not isinstance(caption, str):
         return f"is a {type(caption).__name__}, not a text"
     if not caption.strip():
@@ -56,20 +58,20 @@ def check(caption: object) -> str | None:
 
 
 def _refuse(caption: object, where: str) -> None:
-    if problem := check(caption):
+    if problem := check_caption(caption):
         raise DreamkitError(f"The caption in {where} {problem}.", "Write one or more English sentences there.")
 
 
-def choose(captions: Mapping[str, str], styles: Iterable[str], where: str) -> dict[str, str]:
-    """The captions of the asked styles, in the order asked; all of them when none is asked.
+def choose_styles(captions: Mapping[str, str], styles: Iterable[str], where: str) -> dict[str, str]:
+    """The captions of the chosen styles, in the order of `styles`; all captions when `styles` is empty.
 
     Args:
-        captions: style -> caption, as `read` gives it.
-        styles: the asked styles; letter case must match.
+        captions: style -> caption, as `read_captions` returns it.
+        styles: names of styles; letter case must match.
         where: the clip, for the message.
 
     Raises:
-        DreamkitError: a style that the clip has no caption for.
+        DreamkitError: the clip has no caption of a style.
     """
     chosen = {}
     for style in styles:
@@ -84,15 +86,19 @@ def choose(captions: Mapping[str, str], styles: Iterable[str], where: str) -> di
 
 
 def write_original(folder: Path, clip: str, caption: str) -> Path:
-    """Write `<clip>.txt`; a text that `check` faults is refused and nothing is written."""
+    """Write `<clip>.txt`.
+
+    Raises:
+        DreamkitError: the caption fails `check_caption`; nothing is written then.
+    """
     path = folder / f"{clip}.txt"
     _refuse(caption, str(path))
     write_text(path, caption.strip() + "\n")
     return path
 
 
-def write_styles(folder: Path, clip: str, captions: Mapping[str, str]) -> Path:
-    """Write `<clip>.json` as upstream does, style -> caption; see `write_original`."""
+def write_style_captions(folder: Path, clip: str, captions: Mapping[str, str]) -> Path:
+    """Write `<clip>.json`, style -> caption, in the format of the original scripts; raises as `write_original`."""
     path = folder / f"{clip}.json"
     for style, caption in captions.items():
         _refuse(caption, f"{path}, style {style!r}")

@@ -1,4 +1,4 @@
-"""The word lists of lexicon.yaml, and patterns made of them."""
+"""The word lists of lexicon.yaml, and regular expressions made from them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ def lexicon() -> dict[str, Any]:
     return yaml.safe_load(LEXICON.read_text(encoding="utf-8"))
 
 
+def word_set(words: str) -> frozenset[str]:
+    """The words of a space-separated list."""
+    return frozenset(words.split())
+
+
 def alternatives(*path: str) -> str:
-    """The entries below these keys as one alternation, without the parentheses around it."""
+    """The entries below these keys as one alternation `a|b|c`, without parentheses."""
     node: Any = lexicon()
     for key in path:
         node = node[key]
@@ -27,5 +32,5 @@ def alternatives(*path: str) -> str:
 
 
 def whole_words(alternation: str, after: str = "") -> re.Pattern[str]:
-    """A pattern of whole words, letter case aside."""
+    """A pattern that matches the alternatives as whole words in any letter case, followed by the pattern `after`."""
     return re.compile(rf"\b(?:{alternation})\b{after}", re.IGNORECASE)

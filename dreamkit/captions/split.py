@@ -1,4 +1,4 @@
-"""A text into sentences."""
+"""Split a text into sentences."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _QUOTE = re.compile(r"\"[^\"]*\"|“[^”]*”")
 
 
 def without_quotes(text: str) -> str:
-    """The text with what stands in quotation marks blanked out, same length."""
+    """The text with quotations replaced by underscores, same length."""
     return _QUOTE.sub(lambda match: "_" * len(match.group()), text)
 
 
 @lru_cache(maxsize=8192)
 def sentences(text: str) -> tuple[str, ...]:
-    """Split into sentences; a full stop inside quotation marks or after a usual abbreviation does not count."""
+    """The sentences of a text; a full stop inside quotation marks or after an abbreviation ends none."""
     hidden = without_quotes(text)
-    # A quotation that ends a sentence holds its full stop.
+    # The full stop of a quotation at a sentence's end stands inside the quotation marks.
     for stop in re.finditer(r"[.!?][\"”]", text):
         if hidden[stop.start()] == "_" and hidden[stop.end() : stop.end() + 1] in (" ", ""):
             hidden = hidden[: stop.start()] + stop.group() + hidden[stop.end() :]

@@ -44,7 +44,7 @@ def show(
     for chosen in styles.choose(style):
         rewrite = restyler.by_rules(caption, chosen)
         print(f"{chosen.name}: {rewrite.text}")
-        for reason in rewrite.verdict.reasons:
+        for reason in rewrite.check.reasons:
             print(f"  check: {reason}")
 
 

@@ -95,7 +95,7 @@ def _videos(ws: Workspace, p: Params) -> int:
     total = 0
     for clip in p.clips or ws.clips():
         try:
-            styles = len(p.styles) or len(caption_files.read(ws.captions, clip))
+            styles = len(p.styles) or len(caption_files.read_captions(ws.captions, clip))
         except DreamkitError:
             continue  # the stage tells what is wrong with it
         total += styles * (len(p.chunks) or len(ws.chunks(clip)) or 1)

@@ -105,8 +105,8 @@ class Look:
         return jobs, problems
 
     def _styles(self, chunk: Chunk) -> dict[str, str]:
-        found = caption_files.read(self.ws.captions, chunk.clip)
-        chosen = caption_files.choose(found, self.params.styles, chunk.clip)
+        found = caption_files.read_captions(self.ws.captions, chunk.clip)
+        chosen = caption_files.choose_styles(found, self.params.styles, chunk.clip)
         for style in chosen:
             self.ws.name(chunk, style)  # refused here when it cannot name a file
         return chosen

@@ -8,9 +8,6 @@ nothing: verdicts stay with people, and how far it agrees with them is reported.
 from __future__ import annotations
 
 import html
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm.auto import tqdm
 
+from dreamkit.captions.model_server import ModelServer
 from dreamkit.errors import DreamkitError
 from dreamkit.review.library import Video
 from dreamkit.review.measures.adherence import sample_frames
@@ -30,7 +28,6 @@ from dreamkit.workspace.files import read_json, write_json
 from dreamkit.workspace.images import data_url, jpeg
 
 VERSION = 1  # raise it when the questions change: kept answers are then asked anew
-SECONDS = 300
 SHEET_WIDTH = 448  # of one view on a sheet
 
 QUESTIONS = {
@@ -104,36 +101,9 @@ def request_of(pictures: Sequence[bytes], prompt: str, model: str, votes: int) -
     }
 
 
-def _call(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as response:
-            answer = json.load(response)
-    except urllib.error.HTTPError as error:
-        told = error.read(500).decode(errors="replace")
-        raise DreamkitError(f"The critic's server {url} refused: {error.code} {told}") from None
-    except (OSError, ValueError) as error:
-        raise DreamkitError(
-            f"The critic's server {url} did not answer: {error}", "Start it (vllm serve <model>), or set critic: ''."
-        ) from None
-    if not isinstance(answer, dict):
-        raise DreamkitError(f"The critic's server {url} answered something that is no JSON object.")
-    return answer
-
-
-def model_name(critic: Critic) -> str:
-    """The model asked for, else the first that the server has.
-
-    Raises:
-        DreamkitError: the server cannot be reached, or has none.
-    """
-    if critic.model:
-        return critic.model
-    models = _call(f"{critic.url.rstrip('/')}/models").get("data") or []
-    if not models or not isinstance(models[0], dict) or "id" not in models[0]:
-        raise DreamkitError(f"The critic's server {critic.url} has no model.", "Set critic_model.")
-    return str(models[0]["id"])
+def critic_server(critic: Critic) -> ModelServer:
+    """The server that the critic's questions go to."""
+    return ModelServer(critic.url, "critic's server", "Start it with `vllm serve <model>`, or set `critic` to ''.")
 
 
 def count(choices: Sequence[Any]) -> dict[str, Any]:
@@ -169,15 +139,15 @@ def criticise(
         kept = read_json(path, "critic's answers") if path.is_file() else {}
     except DreamkitError:
         kept = {}
-    model = model_name(critic)
+    server = critic_server(critic)
+    model = critic.model or server.first_model()
     mark = {"model": model, "version": VERSION, "asked": critic.votes, "frames": critic.frames}
     for video in progress(videos, desc="Asking the critic", unit="video"):
         same = {**mark, "fingerprint": video.fingerprint}
         if not same.items() <= kept.get(video.key, {}).items() or "error" in kept[video.key]:
             try:
                 body = request_of(sheets(video, critic.frames), video.prompt, model, critic.votes)
-                answer = _call(f"{critic.url.rstrip('/')}/chat/completions", body)
-                kept[video.key] = {**same, **count(answer.get("choices") or [])}
+                kept[video.key] = {**same, **count(server.chat(body).get("choices") or [])}
             except (DreamkitError, ValueError) as error:
                 kept[video.key] = {**same, "error": str(error), "flags": [], "score": None}
             write_json(path, kept)

@@ -26,7 +26,7 @@ _WORTH_A_POOL = 30
 
 def sample_captions(clip: str) -> dict[str, str]:
     """Style -> caption of a sample clip."""
-    return caption_files.read(SAMPLES / "captions", clip)
+    return caption_files.read_captions(SAMPLES / "captions", clip)
 
 
 def write_condition_clip(

@@ -1,30 +1,30 @@
-"""Captions into styles: the same scene at another time of day or in other weather.
+"""Notebook 03: rewrites captions into styles, the same scene at another time of day or in other weather.
 
-write_styles(Workspace("outputs"), Restyler())                    by the built-in rules
-write_styles(Workspace("outputs"), Restyler(VllmRewriter()))      by Qwen3-14B in this process
-write_styles(Workspace("outputs"), Restyler(ServerRewriter()))    by a server
+May import: captions, transfer, rds, notebook, guardrail, workspace, errors.
+Begin reading at batch.py (`write_styles`), then restyle.py. `write_styles(Workspace("outputs"), Restyler())` uses the
+built-in rules; `Restyler(VllmRewriter())` and `Restyler(ServerRewriter())` use a language model.
 """
 
 from dreamkit.captions.language import token_counter
-from dreamkit.styles.batch import Report, side_prompts, weather_clause, write_styles
-from dreamkit.styles.checks import Verdict, check_rewrite
+from dreamkit.styles.batch import StylesReport, side_prompts, weather_clause, write_styles
+from dreamkit.styles.checks import RewriteCheck, check_rewrite
 from dreamkit.styles.model.client import ServerRewriter
 from dreamkit.styles.model.rewriters import ChatModel, VllmRewriter
 from dreamkit.styles.restyle import Restyler, Rewrite
 from dreamkit.styles.rules.rewriter import RuleRewriter
-from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
+from dreamkit.styles.table import ConditionTexts, Style, StyleTable, load_styles
 
 __all__ = [
     "ChatModel",
-    "Report",
+    "ConditionTexts",
     "Restyler",
     "Rewrite",
+    "RewriteCheck",
     "RuleRewriter",
-    "Scene",
     "ServerRewriter",
     "Style",
     "StyleTable",
-    "Verdict",
+    "StylesReport",
     "VllmRewriter",
     "check_rewrite",
     "load_styles",

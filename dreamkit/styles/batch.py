@@ -1,4 +1,4 @@
-"""A workspace's captions into styles: what is there is kept, what is missing is made, nothing is half-written."""
+"""Writes a workspace's captions in several styles: existing styles are kept, missing ones are made."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dreamkit.captions import files as caption_files
 from dreamkit.captions.conditions import read_state
-from dreamkit.captions.files import ORIGINAL
+from dreamkit.captions.files import ORIGINAL, read_captions, write_style_captions
 from dreamkit.captions.language import T5_TOKENS
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.restyle import Restyler, Rewrite
-from dreamkit.styles.rules.rewriter import plain
+from dreamkit.styles.rules.rewriter import one_line
 from dreamkit.styles.table import Style, StyleTable, load_styles
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, view_prompts
 from dreamkit.workspace.files import read_json, read_text, write_json
 from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
-# Captions that go to a model as one batch; after each batch its clips are written, so a kill costs one batch at most.
+# Clips that go to a model as one batch. Their files are written after it, so an interruption costs one batch at most.
 BATCH = 512
 
 
 @dataclass
-class Report:
-    """What a run did: clips by outcome, and what stood in the way."""
+class StylesReport:
+    """What a run did.
+
+    Attributes:
+        written: clips whose files were written.
+        kept: clips whose files had everything already.
+        fell_back: number of captions that the rules wrote because the model's answers failed the checks.
+        unchecked: "clip, style" of captions that were written although a check failed.
+        problems: clip -> why it could not be used.
+    """
 
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -37,42 +44,44 @@ class Report:
     problems: dict[str, DreamkitError] = field(default_factory=dict)
 
     def raise_problems(self) -> None:
-        """Raise what stood in the way of some clips, when anything did.
+        """Raise the problems, if there are any.
 
         Raises:
-            DreamkitError: the only problem, or all of them in one.
+            DreamkitError: the only problem, or all of them in one error.
         """
         if not self.problems:
             return
-        if len(self.problems) == 1:
-            raise next(iter(self.problems.values()))
-        listed = "\n".join(f"  {error.message}" for error in self.problems.values())
+        errors = list(self.problems.values())
+        if len(errors) == 1:
+            raise errors[0]
+        listed = "\n".join(f"  {error.message}" for error in errors).rstrip(".")
         raise DreamkitError(
-            f"{len(self.problems)} captions could not be used, {len(self.written)} were written:\n{listed}",
-            next(iter(self.problems.values())).hint,
+            f"{len(errors)} captions could not be used, {len(self.written)} were written:\n{listed}.", errors[0].hint
         )
 
 
 @dataclass(frozen=True)
 class _Clip:
+    """A clip to be rewritten: its caption, the styles that its file has, the styles to make."""
+
     name: str
     source: str
-    there: Mapping[str, str]
+    existing: Mapping[str, str]
     missing: tuple[Style, ...]
 
 
 def side_prompts(
     caption: str, style: Style | None, table: StyleTable, rig: Rig = SIX_VIEWS, weather: bool = False
 ) -> list[str]:
-    """One prompt per view.
+    """One prompt per view, in the rig's order.
 
     Args:
-        caption: what the front camera sees, in the style.
+        caption: the front view's caption in the style.
         style: its style; None for Original.
         table: the styles.
         rig: the views.
-        weather: let the side and rear views say the style's weather and light in one clause. Upstream gives them the
-            camera's sentence alone.
+        weather: add the style's weather and light to the prompts of the side and rear views. The original scripts use
+            the camera's sentence alone.
     """
     clause = weather_clause(caption, style, table) if weather else ""
     others = [f"{camera.sentence} {clause}" for camera in rig.cameras[1:]] if clause else ()
@@ -95,50 +104,50 @@ def write_styles(
     overwrite: bool = False,
     side_weather: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> StylesReport:
     """Write `captions/<clip>.json` with Original and the chosen styles for every clip, and its sidecar.
 
-    Styles that a file has are kept unless `overwrite`; missing ones are added. A clip that cannot be used is reported
-    and the others go on. Safe to kill at any moment and to start again.
+    Existing styles are kept unless `overwrite`. A clip that cannot be used is reported, and the others are written. A
+    run can be interrupted at any time and started again.
 
     Args:
-        workspace: where the captions are.
-        restyler: who rewrites.
-        clips: clips; all that have a caption when empty.
-        styles: styles; the table's when empty.
-        overwrite: rewrite the chosen styles of files that have them.
-        side_weather: prompts of the side and rear views in the sidecar say the weather too.
-        progress: called with (clips done, clips in all).
+        workspace: the workspace that has the captions.
+        restyler: rewrites the captions.
+        clips: names of clips; when empty, all that have a caption.
+        styles: names of styles; when empty, all of the table.
+        overwrite: make the chosen styles again where they exist.
+        side_weather: add the weather to the side and rear views' prompts in the sidecar.
+        progress: called with (number of finished clips, number of clips).
 
     Raises:
-        DreamkitError: no caption at all, an unknown style; or the model cannot be reached or loaded.
+        DreamkitError: there is no caption, a style is unknown, or the model cannot be reached or loaded.
     """
     table = restyler.rules.table or load_styles()
     chosen = table.choose(styles)
-    names = list(clips) or workspace.clips()
+    names = list(dict.fromkeys(clips)) or workspace.clips()
     if not names:
         raise DreamkitError(
             f"There is no caption in {workspace.captions}.", "Write what the front camera sees into <clip>.txt there."
         )
-    report = Report()
-    todo: list[_Clip] = []
-    for name in dict.fromkeys(names):
+    report = StylesReport()
+    waiting: list[_Clip] = []
+    for name in names:
         try:
-            clip = _read(workspace, name, chosen, overwrite, restyler)
+            clip = _read_clip(workspace, name, chosen, overwrite, restyler)
         except DreamkitError as error:
             report.problems[name] = error
             continue
-        if clip.missing or ORIGINAL not in clip.there:
-            todo.append(clip)
+        if clip.missing or ORIGINAL not in clip.existing:
+            waiting.append(clip)
         else:
             report.kept.append(name)
-    done, total = len(report.kept) + len(report.problems), len(dict.fromkeys(names))
-    progress(done, total)
-    # The rules answer at once, so each clip is written as soon as it is made.
-    for batch in _batches(todo, 1 if restyler.model is None else BATCH):
+    done = len(report.kept) + len(report.problems)
+    progress(done, len(names))
+    # The rules need no batch, so each clip is written as soon as it is made.
+    for batch in _batches(waiting, 1 if restyler.model is None else BATCH):
         _rewrite_batch(workspace, restyler, table, batch, side_weather, report)
         done += len(batch)
-        progress(done, total)
+        progress(done, len(names))
     return report
 
 
@@ -147,42 +156,37 @@ def _batches(clips: Sequence[_Clip], size: int) -> Iterator[Sequence[_Clip]]:
         yield clips[start : start + size]
 
 
-def _read(workspace: Workspace, name: str, chosen: Sequence[Style], overwrite: bool, restyler: Restyler) -> _Clip:
-    text = workspace.captions / f"{name}.txt"
-    there = caption_files.read(workspace.captions, name)
-    if not (workspace.captions / f"{name}.json").is_file():
-        source, there = there[ORIGINAL], {}
-    elif ORIGINAL in there:
-        source = there[ORIGINAL]
-        if text.is_file() and not overwrite and plain(read_text(text, "caption")) != plain(source):
-            before = _record(workspace, name).get("translated_from")
-            if before != _digest(read_text(text, "caption").strip()):
-                log.warning(
-                    "%s.txt differs from Original in %s.json, which is kept; overwrite to start anew", name, name
-                )
-        elif text.is_file() and overwrite:
-            source = read_text(text, "caption").strip()
-    else:
-        source = caption_files.read(workspace.captions, name).get(ORIGINAL) or (
-            read_text(text, "caption").strip() if text.is_file() else ""
+def _read_clip(workspace: Workspace, name: str, chosen: Sequence[Style], overwrite: bool, restyler: Restyler) -> _Clip:
+    json_file, text_file = workspace.captions / f"{name}.json", workspace.captions / f"{name}.txt"
+    existing = read_captions(workspace.captions, name)
+    text = read_text(text_file, "caption").strip() if json_file.is_file() and text_file.is_file() else ""
+    source = existing.get(ORIGINAL) or text
+    if not json_file.is_file():
+        existing = {}
+    elif not source:
+        raise DreamkitError(
+            f"The caption file {json_file} has no {ORIGINAL} to make other styles from.",
+            f'Add "{ORIGINAL}": "<caption>" to it, or write {text_file.name}.',
         )
-        if not source:
-            raise DreamkitError(
-                f"{workspace.captions / name}.json has no {ORIGINAL} to make other styles from.",
-                f'Add "{ORIGINAL}": "..." to it, or write {text.name}.',
-            )
-    words = len(source.split())
-    tokens = restyler.count_tokens(source)
-    # T5 has no token for more than a word, so that many words are too many whatever the tokenizer.
-    if words > T5_TOKENS or (restyler.count_tokens.__name__ != "estimated_tokens" and tokens > T5_TOKENS):
+    elif text_file.is_file() and overwrite:
+        source = text
+    elif (
+        text_file.is_file()
+        and one_line(text) != one_line(source)
+        and _record(workspace, name).get("translated_from") != _digest(text)
+    ):
+        log.warning("%s.txt differs from Original in %s.json, which is kept; overwrite to start anew", name, name)
+    words, tokens = len(source.split()), restyler.count_tokens(source)
+    # T5 has at least one token per word, so this many words are too many with any tokenizer.
+    if words > T5_TOKENS or (restyler.count_tokens.exact and tokens > T5_TOKENS):
         raise DreamkitError(
             f"The caption of {name} has {words} words, about {tokens} tokens; the model reads {T5_TOKENS} and no more.",
             "Shorten it to 300 words or fewer.",
         )
     if words == 1:
         log.warning("the caption of %s is one word, %r; a sentence or more makes better videos", name, source)
-    missing = tuple(style for style in chosen if overwrite or style.name not in there)
-    return _Clip(name, source, there, missing)
+    missing = tuple(style for style in chosen if overwrite or style.name not in existing)
+    return _Clip(name, source, existing, missing)
 
 
 def _rewrite_batch(
@@ -191,7 +195,7 @@ def _rewrite_batch(
     table: StyleTable,
     batch: Sequence[_Clip],
     side_weather: bool,
-    report: Report,
+    report: StylesReport,
 ) -> None:
     english, foreign = restyler.english({clip.name: clip.source for clip in batch})
     for name, problem in foreign.items():
@@ -199,25 +203,26 @@ def _rewrite_batch(
             f"The caption of {name} {problem}.",
             "Write it in English, or choose a language model (rewriter vllm or server), which translates it first.",
         )
-    work = {clip.name: (plain(english[clip.name]), clip.missing) for clip in batch if clip.name in english}
+    work = {clip.name: (one_line(english[clip.name]), clip.missing) for clip in batch if clip.name in english}
     made = restyler.rewrite(work)
     for clip in batch:
         if clip.name not in english:
             continue
         rewrites = made.get(clip.name, {})
-        translated = english[clip.name] != clip.source
-        original = english[clip.name]
-        captions = {ORIGINAL: original}
+        captions = {ORIGINAL: english[clip.name]}
         for style in table.styles:
             if style in rewrites:
                 captions[style] = rewrites[style].text
-            elif style != ORIGINAL and style in clip.there:
-                captions[style] = clip.there[style]
-        captions |= {style: text for style, text in clip.there.items() if style not in captions}
-        _write(workspace, clip, captions, rewrites, table, restyler, side_weather, translated)
+            elif style != ORIGINAL and style in clip.existing:
+                captions[style] = clip.existing[style]
+        captions |= {style: text for style, text in clip.existing.items() if style not in captions}
+        record = _new_record(workspace, clip, captions, rewrites, table, restyler, side_weather)
+        # Sidecar first: when a run is killed between the two files, the clip is made again.
+        write_json(workspace.style_record(clip.name), record)
+        write_style_captions(workspace.captions, clip.name, captions)
         report.written.append(clip.name)
         report.fell_back += sum(rewrite.record()["fell_back"] for rewrite in rewrites.values())
-        report.unchecked += [f"{clip.name}, {s}" for s, rewrite in rewrites.items() if not rewrite.verdict.passed]
+        report.unchecked += [f"{clip.name}, {s}" for s, rewrite in rewrites.items() if not rewrite.check.passed]
 
 
 def _record(workspace: Workspace, clip: str) -> dict[str, Any]:
@@ -225,7 +230,7 @@ def _record(workspace: Workspace, clip: str) -> dict[str, Any]:
     return read_json(path, "sidecar") if path.is_file() else {}
 
 
-def _write(
+def _new_record(
     workspace: Workspace,
     clip: _Clip,
     captions: Mapping[str, str],
@@ -233,9 +238,8 @@ def _write(
     table: StyleTable,
     restyler: Restyler,
     side_weather: bool,
-    translated: bool,
-) -> None:
-    """Sidecar first, then the captions: a kill between the two leaves the clip to be made again, not unexplained."""
+) -> dict[str, Any]:
+    """The clip's sidecar; entries of styles that were kept are taken from the former one."""
     before = _record(workspace, clip.name).get("styles", {})
     entries = {style: before[style] for style in captions if style in before and style not in rewrites}
     entries |= {style: rewrite.record() for style, rewrite in rewrites.items()}
@@ -247,15 +251,14 @@ def _write(
         "clip": clip.name,
         "original": _digest(captions[ORIGINAL]),
         "recolour": restyler.rules.recolour,
-        "t5_tokens_counted_by": "estimate" if restyler.count_tokens.__name__ == "estimated_tokens" else "tokenizer",
+        "t5_tokens_counted_by": "tokenizer" if restyler.count_tokens.exact else "estimate",
         "styles": {style: entries[style] for style in captions if style in entries},
         "views": {"side_weather": side_weather, "prompts": views},
         "dreamkit": _version(),
     }
-    if translated:
+    if captions[ORIGINAL] != clip.source:
         record |= {"translated_from": _digest(clip.source), "untranslated": clip.source}
-    write_json(workspace.style_record(clip.name), record)
-    caption_files.write_styles(workspace.captions, clip.name, captions)
+    return record
 
 
 def _digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What every rewrite must pass, whoever wrote it."""
+"""Checks of a rewritten caption, whether rules or a language model wrote it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dreamkit.captions.conditions import contradictions, read_state
-from dreamkit.captions.language import COMMON_WORDS, T5_TOKENS, estimated_tokens, is_english
+from dreamkit.captions.language import COMMON_WORDS, ESTIMATED_TOKENS, T5_TOKENS, is_english
 from dreamkit.styles.rules.scene import is_motor, manoeuvres, road_users
 from dreamkit.styles.table import Style
 
@@ -24,13 +24,13 @@ _GARBLED = re.compile(
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the checks say of one rewrite.
+class RewriteCheck:
+    """Results of the checks of one rewrite.
 
     Attributes:
-        checks: check -> passed.
-        reasons: one sentence for each check that failed, as a model can be told it.
-        tokens: T5 tokens, or the estimate where no tokenizer was given.
+        checks: name of the check -> passed.
+        reasons: one sentence for each failed check, worded so that a language model can correct it.
+        tokens: number of T5 tokens, counted or estimated.
     """
 
     checks: dict[str, bool]
@@ -44,7 +44,7 @@ class Verdict:
 
 
 def plain_english(text: str) -> str | None:
-    """What makes the text no plain English, or None: other scripts, mark-up, chatter, doubled words, letter salad."""
+    """Why a text is not plain English (other script, mark-up, chatter, doubled words); None when it is."""
     words = re.findall(r"[A-Za-z'’-]+", text)
     if not is_english(text):
         return "it is not written in English"
@@ -67,15 +67,15 @@ def plain_english(text: str) -> str | None:
 
 
 def check_rewrite(
-    original: str, rewrite: str, style: Style, count_tokens: Callable[[str], int] = estimated_tokens
-) -> Verdict:
-    """Check one rewrite against its caption and style.
+    original: str, rewrite: str, style: Style, count_tokens: Callable[[str], int] = ESTIMATED_TOKENS
+) -> RewriteCheck:
+    """Check a rewrite against its caption and style.
 
     Args:
-        original: the caption, English.
-        rewrite: the same scene in the style.
-        style: the style.
-        count_tokens: T5 tokens of a text.
+        original: the caption, in English.
+        rewrite: the rewritten caption.
+        style: the style that it was rewritten for.
+        count_tokens: text -> number of T5 tokens.
     """
     problems: dict[str, str | None] = {
         "road users": _users_problem(original, rewrite),
@@ -94,7 +94,7 @@ def check_rewrite(
     tokens = count_tokens(rewrite)
     if tokens > T5_TOKENS:
         problems["length"] = f"it has {tokens} tokens; {T5_TOKENS} is the most"
-    return Verdict(
+    return RewriteCheck(
         {name: problem is None for name, problem in problems.items()},
         tuple(problem[0].upper() + problem[1:] + "." for problem in problems.values() if problem),
         tokens,
@@ -109,12 +109,12 @@ def _counts(users: tuple[tuple[str, str], ...]) -> dict[str, Counter[str]]:
 
 
 def _users_problem(original: str, rewrite: str) -> str | None:
-    """Same kinds; per kind the same numbers. Further vague mentions of known kinds are no new road users."""
+    """Kinds or numbers of road users that differ; further vague mentions ("some cars") of a kind are allowed."""
     before, after = _counts(road_users(original)), _counts(road_users(rewrite))
     motor = any(map(is_motor, before))
     for kind in before.keys() - after.keys():
         vague = kind == "vehicle" and set(before[kind]) <= {"the", "many"}
-        # "The vehicle" alone is the one that carries the camera.
+        # "The vehicle" alone is the ego vehicle.
         if vague and (set(before[kind]) == {"the"} or any(map(is_motor, after))):
             continue
         return f"the {kind} of the caption is missing"

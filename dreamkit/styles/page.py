@@ -1,42 +1,72 @@
-"""The page of notebook 03: rewrites side by side with what changed marked, and an editor over them."""
+"""The page of notebook 03: rewrites side by side with their changes marked, and an editor of them."""
 
 from __future__ import annotations
 
 import difflib
-import html
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import Template
+from markupsafe import Markup
 from tqdm.auto import tqdm
 
-from dreamkit.captions import files as caption_files
-from dreamkit.captions import table as caption_table
-from dreamkit.captions.files import ORIGINAL
+from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_style_captions
+from dreamkit.captions.table import caption_problems, chosen_counter
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.editor import Editor, Texts
 from dreamkit.notebook.progress import wants_bar
-from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter, check_rewrite, load_styles
-from dreamkit.styles.batch import Report, write_styles
+from dreamkit.styles.batch import StylesReport, write_styles
+from dreamkit.styles.checks import check_rewrite
+from dreamkit.styles.model.client import ServerRewriter
 from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
+from dreamkit.styles.model.rewriters import VllmRewriter
 from dreamkit.styles.params import StyleParams
-from dreamkit.styles.table import StyleTable
+from dreamkit.styles.restyle import Restyler
+from dreamkit.styles.rules.rewriter import RuleRewriter
+from dreamkit.styles.table import StyleTable, load_styles
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
 
-# Tints that can be read on white and on black.
-NEW = "background:rgba(46,160,67,.30);text-decoration:none"
-GONE = "background:rgba(248,81,73,.22);opacity:.75"
+# The tints of new and removed words are readable on white and on black.
+_CHANGES_HTML = Template(
+    """
+{%- for kind, words in parts %}
+{%- if kind == "new" %}<ins style="background:rgba(46,160,67,.30);text-decoration:none">{{ words }}</ins>
+{%- elif kind == "removed" %}<del style="background:rgba(248,81,73,.22);opacity:.75">{{ words }}</del>
+{%- else %}{{ words }}
+{%- endif %}{{ "" if loop.last else " " }}
+{%- endfor %}""",
+    autoescape=True,
+)
+_STYLE_HTML = Template("<b>{{ style }}</b><br>{{ changes }}", autoescape=True)
+_CLIP_HTML = Template(
+    """<h4>{{ clip }}</h4>
+<div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:8px;line-height:1.35">
+{% for style, changes in styles %}
+<div style="border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:8px">
+<b>{{ style }}</b><br>{{ changes }}</div>
+{% endfor %}
+</div>""",
+    autoescape=True,
+)
 
 
 @dataclass(frozen=True)
 class Styled:
-    """What a run wrote, to look at."""
+    """The captions that a run wrote.
+
+    Attributes:
+        ws: the workspace.
+        params: the notebook's parameters.
+        clips: the clips that have styles now.
+        report: what the run did.
+    """
 
     ws: Workspace
     params: StyleParams
     clips: tuple[str, ...]
-    report: Report
+    report: StylesReport
 
     def __str__(self) -> str:
         lines = [
@@ -49,73 +79,66 @@ class Styled:
         return "\n".join(lines)
 
     def show(self, clip: str = "") -> Any:
-        """The rewrites of one clip side by side, the first one's when none is named; changes are tinted."""
+        """IPython HTML of a clip's captions side by side, changed words tinted; the first clip when none is named."""
         from IPython.display import HTML
 
         name = clip or self.clips[0]
-        texts = caption_files.read(self.ws.captions, name)
-        cards = "".join(
-            '<div style="border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:8px">'
-            f"<b>{html.escape(style)}</b><br>{marked(texts.get(ORIGINAL, ''), text)}</div>"
-            for style, text in texts.items()
-        )
-        grid = "display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:8px;line-height:1.35"
-        return HTML(f"<h4>{html.escape(name)}</h4><div style='{grid}'>{cards}</div>")
+        texts = read_captions(self.ws.captions, name)
+        styles = [(style, marked(texts.get(ORIGINAL, ""), text)) for style, text in texts.items()]
+        return HTML(_CLIP_HTML.render(clip=name, styles=styles))
 
     def editor(self) -> Editor:
-        """An editor over every style of every clip; saves `captions/<clip>.json`."""
+        """An editor of every style of every clip; it saves `captions/<clip>.json`."""
         table = table_of(self.params)
-        count = caption_table.counter(self.params.tokenizer)
-        keys = [
-            (f"{clip}: {style}", f"{clip}\n{style}")
-            for clip in self.clips
-            for style in caption_files.read(self.ws.captions, clip)
-        ]
+        count = chosen_counter(self.params.tokenizer)
+        places = {
+            f"{clip}: {style}": (clip, style) for clip in self.clips for style in read_captions(self.ws.captions, clip)
+        }
 
         def load(key: str) -> str:
-            clip, style = key.split("\n")
-            return caption_files.read(self.ws.captions, clip)[style]
+            clip, style = places[key]
+            return read_captions(self.ws.captions, clip)[style]
 
         def check(key: str, text: str) -> list[str]:
-            clip, style = key.split("\n")
-            if fault := caption_files.check(text):
+            clip, style = places[key]
+            if fault := check_caption(text):
                 return [f"It {fault}."]
             if style == ORIGINAL or style not in table.styles:
-                return caption_table.problems(text, count)
-            original = caption_files.read(self.ws.captions, clip).get(ORIGINAL, text)
+                return caption_problems(text, count)
+            original = read_captions(self.ws.captions, clip).get(ORIGINAL, text)
             return list(check_rewrite(original, text, table.styles[style], count).reasons)
 
         def save(key: str, text: str) -> str:
-            clip, style = key.split("\n")
-            texts = caption_files.read(self.ws.captions, clip)
-            path = caption_files.write_styles(self.ws.captions, clip, {**texts, style: " ".join(text.split())})
+            clip, style = places[key]
+            texts = read_captions(self.ws.captions, clip)
+            path = write_style_captions(self.ws.captions, clip, {**texts, style: " ".join(text.split())})
             return f"saved {style} in {path.name}"
 
         def aside(key: str, text: str) -> str:
-            clip, style = key.split("\n")
-            original = caption_files.read(self.ws.captions, clip).get(ORIGINAL, "")
-            return f"<b>{html.escape(style)}</b><br>" + (marked(original, text) if style != ORIGINAL else "")
+            clip, style = places[key]
+            original = read_captions(self.ws.captions, clip).get(ORIGINAL, "")
+            return _STYLE_HTML.render(style=style, changes="" if style == ORIGINAL else marked(original, text))
 
-        return Editor(Texts(keys, load, check, save, count, aside))
+        return Editor(Texts([(key, key) for key in places], load, check, save, count, aside))
 
 
-def marked(before: str, after: str) -> str:
-    """`after` as HTML, word by word: new words tinted, words of `before` that are gone struck through."""
+def marked(before: str, after: str) -> Markup:
+    """`after` as HTML, compared with `before` word by word: new words tinted, removed words struck through."""
     old, new = (re.findall(r"\S+", text) for text in (before, after))
     parts = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal":
-            parts.append(html.escape(" ".join(new[c:d])))
+            parts.append(("same", " ".join(new[c:d])))
             continue
         if b > a:
-            parts.append(f'<del style="{GONE}">{html.escape(" ".join(old[a:b]))}</del>')
+            parts.append(("removed", " ".join(old[a:b])))
         if d > c:
-            parts.append(f'<ins style="{NEW}">{html.escape(" ".join(new[c:d]))}</ins>')
-    return " ".join(parts)
+            parts.append(("new", " ".join(new[c:d])))
+    return Markup(_CHANGES_HTML.render(parts=parts))
 
 
 def table_of(p: StyleParams) -> StyleTable:
-    """The styles: the eight, and the user's own.
+    """The eight built-in styles and those of the parameter `table`.
 
     Raises:
         DreamkitError: the table cannot be read.
@@ -124,10 +147,10 @@ def table_of(p: StyleParams) -> StyleTable:
 
 
 def restyler_of(p: StyleParams) -> Restyler:
-    """Who rewrites, as the parameters say.
+    """The restyler that the parameters describe.
 
     Raises:
-        DreamkitError: the model or the server cannot be had.
+        DreamkitError: the server cannot be reached, or does not have the model.
     """
     chat: ServerRewriter | VllmRewriter | None = None
     if p.rewriter == "vllm":
@@ -135,14 +158,15 @@ def restyler_of(p: StyleParams) -> Restyler:
     elif p.rewriter == "server":
         chat = ServerRewriter(p.url, p.model)
         chat.connect()
-    return Restyler(chat, RuleRewriter(table_of(p), p.recolour), p.seed, caption_table.counter(p.tokenizer))
+    return Restyler(chat, RuleRewriter(table_of(p), p.recolour), p.seed, chosen_counter(p.tokenizer))
 
 
-def write(ws: Workspace, p: StyleParams) -> Styled:
-    """Write `captions/<clip>.json` for the clips asked for; styles that are there stay, unless `overwrite`.
+def write_style_page(ws: Workspace, p: StyleParams) -> Styled:
+    """Write `captions/<clip>.json` for the chosen clips; existing styles are kept unless `overwrite`.
 
     Raises:
-        DreamkitError: no caption, an unknown clip or style, a model that cannot be had, or no clip could be used.
+        DreamkitError: there is no caption, a clip or style is unknown, the model cannot be reached or loaded, or no
+            clip could be used.
     """
     known = ws.clips()
     if unknown := [clip for clip in p.clips if clip not in known]:

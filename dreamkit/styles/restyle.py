@@ -1,13 +1,13 @@
-"""Captions in, captions in styles out: one batch to the model, checks, one correction, then the rules."""
+"""Rewriting of many captions: a batch to the model, checks, one request for correction, then the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dreamkit.captions.language import T5_TOKENS, estimated_tokens, language_problem
-from dreamkit.styles.checks import Verdict, check_rewrite, plain_english
+from dreamkit.captions.language import ESTIMATED_TOKENS, T5_TOKENS, TokenCounter, language_problem
+from dreamkit.styles.checks import RewriteCheck, check_rewrite, plain_english
 from dreamkit.styles.model.prompts import conversation, correction, translation
 from dreamkit.styles.model.rewriters import ChatModel
 from dreamkit.styles.rules.rewriter import RuleRewriter, stable_seed
@@ -16,72 +16,72 @@ from dreamkit.styles.table import Style
 
 @dataclass(frozen=True)
 class Rewrite:
-    """One caption in one style, and how it came about.
+    """A caption in one style, and how it was made.
 
     Attributes:
         text: the caption.
-        rewriter: who wrote it: "rules", "vllm" or "server".
-        model: the model's name, "" for the rules.
-        seed: what the choice of words came from.
-        verdict: the checks of this text.
-        refused: why the model's answers were not taken, first and second; empty for the rules.
+        rewriter: what wrote it: "rules", "vllm" or "server".
+        model: name of the language model, "" for the rules.
+        seed: seed of the rules' choice of words, or of the model's sampling.
+        check: result of the checks.
+        refused: why the model's first and second answer were refused; empty when the rules were used from the start.
     """
 
     text: str
     rewriter: str
     model: str
     seed: int
-    verdict: Verdict
+    check: RewriteCheck
     refused: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """What the sidecar keeps."""
+        """The entry in the sidecar."""
         return {
             "rewriter": self.rewriter,
             "model": self.model,
             "seed": self.seed,
             "fell_back": bool(self.refused) and self.rewriter == RuleRewriter.name,
             "refused": list(self.refused),
-            "passed": self.verdict.passed,
-            "checks": self.verdict.checks,
-            "reasons": list(self.verdict.reasons),
-            "t5_tokens": self.verdict.tokens,
+            "passed": self.check.passed,
+            "checks": self.check.checks,
+            "reasons": list(self.check.reasons),
+            "t5_tokens": self.check.tokens,
         }
 
 
 @dataclass
 class Restyler:
-    """Rewrites many captions.
+    """Rewrites captions by a language model or by rules.
 
-    Args:
-        model: a language model, or None for the rules alone.
-        rules: the rules, also what a failed answer falls back to.
+    Attributes:
+        model: the language model; None for the rules alone.
+        rules: the rules, which also replace answers that fail the checks twice.
         seed: seed of the run.
-        count_tokens: T5 tokens of a text.
+        count_tokens: counter of T5 tokens.
     """
 
     model: ChatModel | None = None
     rules: RuleRewriter = field(default_factory=RuleRewriter)
     seed: int = 1
-    count_tokens: Callable[[str], int] = estimated_tokens
+    count_tokens: TokenCounter = ESTIMATED_TOKENS
 
     def by_rules(self, caption: str, style: Style, refused: tuple[str, ...] = ()) -> Rewrite:
-        """One rewrite by the rules, with fewer words on the style where the text encoder's limit asks for it."""
+        """A rewrite by the rules, with fewer sentences about the style if it has too many tokens otherwise."""
         for length in (3, 2, 1):
             text = self.rules.rewrite(caption, style, self.seed, length)
-            verdict = check_rewrite(caption, text, style, self.count_tokens)
-            if verdict.tokens <= T5_TOKENS:
+            check = check_rewrite(caption, text, style, self.count_tokens)
+            if check.tokens <= T5_TOKENS:
                 break
-        return Rewrite(text, RuleRewriter.name, "", self.seed, verdict, refused)
+        return Rewrite(text, RuleRewriter.name, "", self.seed, check, refused)
 
     def rewrite(self, work: Mapping[str, tuple[str, Sequence[Style]]]) -> dict[str, dict[str, Rewrite]]:
-        """Every caption in its styles.
+        """Rewrite every caption into its styles.
 
         Args:
             work: clip -> (English caption, styles).
 
         Returns:
-            clip -> style's name -> rewrite.
+            Clip -> name of the style -> rewrite.
         """
         pairs = [(clip, style) for clip, (_, styles) in work.items() for style in styles]
         if self.model is None:
@@ -92,18 +92,18 @@ class Restyler:
         done: list[Rewrite | None] = [None] * len(pairs)
         reasons: list[tuple[str, ...]] = [()] * len(pairs)
         for index, answer in enumerate(answers):
-            done[index], reasons[index] = self._judge(work, pairs[index], answer, seeds[index], ())
+            done[index], reasons[index] = self._checked(work, pairs[index], answer, seeds[index], ())
         again = [index for index, rewrite in enumerate(done) if rewrite is None and answers[index] is not None]
         corrections = [correction(asked[i], answers[i] or "", reasons[i]) for i in again]
         for index, answer in zip(again, self.model.answers(corrections, [seeds[i] for i in again]), strict=True):
-            done[index], reasons[index] = self._judge(work, pairs[index], answer, seeds[index], reasons[index])
+            done[index], reasons[index] = self._checked(work, pairs[index], answer, seeds[index], reasons[index])
         finished = [
             rewrite or self.by_rules(work[clip][0], style, refused)
             for rewrite, (clip, style), refused in zip(done, pairs, reasons, strict=True)
         ]
         return _grouped(pairs, finished)
 
-    def _judge(
+    def _checked(
         self,
         work: Mapping[str, tuple[str, Sequence[Style]]],
         pair: tuple[str, Style],
@@ -111,24 +111,24 @@ class Restyler:
         seed: int,
         before: tuple[str, ...],
     ) -> tuple[Rewrite | None, tuple[str, ...]]:
-        """The rewrite when the answer passes, else None; and all reasons so far."""
+        """(The rewrite, or None when the answer fails the checks; the reasons of all refusals so far)."""
         clip, style = pair
         if answer is None:
             return None, (*before, "No usable answer came.")
-        verdict = check_rewrite(work[clip][0], answer, style, self.count_tokens)
-        if not verdict.passed:
-            return None, (*before, " ".join(verdict.reasons))
+        check = check_rewrite(work[clip][0], answer, style, self.count_tokens)
+        if not check.passed:
+            return None, (*before, " ".join(check.reasons))
         assert self.model is not None
-        return Rewrite(answer, self.model.name, self.model.model, seed, verdict, before), before
+        return Rewrite(answer, self.model.name, self.model.model, seed, check, before), before
 
     def english(self, captions: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Captions in English, translated by the model where need be, and what is wrong with the others.
+        """Captions in English; those in other languages are translated by the model.
 
         Args:
             captions: clip -> caption in any language.
 
         Returns:
-            (clip -> English caption, clip -> what is wrong with it).
+            (clip -> English caption, clip -> why there is none, as the end of a sentence).
         """
         foreign = {clip: problem for clip, text in captions.items() if (problem := language_problem(text))}
         english = {clip: text for clip, text in captions.items() if clip not in foreign}

@@ -1,4 +1,4 @@
-"""The table of styles: eight come with the kit, a YAML file adds or replaces some."""
+"""The table of styles: eight built-in ones, to which a user's YAML file adds, or which it replaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DAY_WORDS = {"morning": "morning", "dusk": "evening", "golden": "evening", "nig
 
 @dataclass(frozen=True)
 class Style:
-    """One style: what it changes, what it keeps, and its words; see styles.yaml for every key."""
+    """A style: the time and weather that it sets, and its words; styles.yaml describes every field."""
 
     name: str
     time: str = ""
@@ -34,7 +34,7 @@ class Style:
     instruction: str = ""
 
     def target(self, time: str, weather: str) -> tuple[str, str]:
-        """The (time, weather) that a caption of the given one becomes; "" where the caption says nothing."""
+        """The (time, weather) of the rewrite of a caption that states this time and weather ("" for none)."""
         if not self.time:
             time = self.keeps.get(time, next(iter(self.keeps.values()), "day"))
         if not self.weather:
@@ -42,13 +42,19 @@ class Style:
         return self.time or time, self.weather or weather
 
     def noun_for(self, time: str) -> str:
-        """The words after "It is" for a scene of this time."""
+        """The words that complete "It is ..." at this time."""
         return self.noun.replace("{day}", _DAY_WORDS.get(time, "day"))
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What the rules say in one (time, weather)."""
+class ConditionTexts:
+    """The sentences with which the rules describe one (time, weather); an entry of `scenes` in styles.yaml.
+
+    Attributes:
+        details: sets of sentences; a rewrite gets one of the sets.
+        extras: word -> a further sentence for captions that have the word.
+        clause: the weather and light in one clause, for the side and rear views.
+    """
 
     details: tuple[tuple[str, ...], ...] = ()
     extras: dict[str, str] = field(default_factory=dict)
@@ -57,13 +63,18 @@ class Scene:
 
 @dataclass(frozen=True)
 class StyleTable:
-    """All styles in their order, Original first, and the scenes they lead to."""
+    """The styles, Original first, and the texts of each (time, weather).
+
+    Attributes:
+        styles: name -> style, in order.
+        scenes: "time weather" -> texts.
+    """
 
     styles: dict[str, Style]
-    scenes: dict[str, Scene]
+    scenes: dict[str, ConditionTexts]
 
-    def scene(self, time: str, weather: str) -> Scene:
-        """The scene of this time and weather, else the one of this weather by day.
+    def scene(self, time: str, weather: str) -> ConditionTexts:
+        """The texts of this time and weather, else those of this weather by day.
 
         Raises:
             DreamkitError: the table has neither.
@@ -79,7 +90,7 @@ class StyleTable:
         """The style of that name.
 
         Raises:
-            DreamkitError: there is none; names the nearest.
+            DreamkitError: there is none; the hint names the nearest.
         """
         if name in self.styles:
             return self.styles[name]
@@ -88,17 +99,21 @@ class StyleTable:
         raise DreamkitError(f"There is no style {name!r}.", hint)
 
     def choose(self, names: Sequence[str] = ()) -> tuple[Style, ...]:
-        """The styles of these names without Original, in the table's order; all of them when none is named."""
-        asked = {self.style(name).name for name in names} if names else set(self.styles)
-        return tuple(style for style in self.styles.values() if style.name in asked and style.name != ORIGINAL)
+        """The styles of these names, in the table's order and without Original; all when `names` is empty.
+
+        Raises:
+            DreamkitError: a name is not in the table.
+        """
+        chosen = {self.style(name).name for name in names} if names else set(self.styles)
+        return tuple(style for style in self.styles.values() if style.name in chosen and style.name != ORIGINAL)
 
 
 def load_styles(path: Path | None = None) -> StyleTable:
-    """The built-in table, with a user's YAML table laid over it when given.
+    """The built-in table, with the styles of a user's YAML file added or replaced when `path` is given.
 
     Raises:
-        DreamkitError: the table is missing, not YAML, has an unknown key, a style without words, leads or instruction,
-            one that changes nothing, or one that leads to a scene nobody described.
+        DreamkitError: the file is missing, is not YAML or has an unknown key; or a style lacks words, leads or
+            instruction, changes nothing, or leads to a (time, weather) that is not under `scenes`.
     """
     built_in = _built_in()
     if path is None:
@@ -127,7 +142,9 @@ def _table(rows: Any, where: str) -> StyleTable:
         raise DreamkitError(f"The style table {where} must have a part `styles`.", "See dreamkit/styles/styles.yaml.")
     for name, style in rows["styles"].items():
         if not isinstance(name, str) or not isinstance(style, Mapping):
-            raise DreamkitError(f"The style {name!r} in {where} must be a name with keys below it.")
+            raise DreamkitError(
+                f"The style {name!r} in {where} must be a name with keys below it.", "See dreamkit/styles/styles.yaml."
+            )
         check_name(name, "style")
     if stray := [str(key) for key in rows if key not in ("styles", "scenes")]:
         raise _wrong(where, stray[0], "there is no such key", nearest(stray[0], ["styles", "scenes"]))
@@ -135,8 +152,11 @@ def _table(rows: Any, where: str) -> StyleTable:
     if not isinstance(scenes, Mapping):
         raise _wrong(where, "scenes", "it must hold scenes by name")
     table = StyleTable(
-        {name: _read(Style, {"name": name, **row}, where, f"styles.{name}") for name, row in rows["styles"].items()},
-        {str(name): _read(Scene, row, where, f"scenes.{name}") for name, row in scenes.items()},
+        {
+            name: _read_row(Style, {"name": name, **row}, where, f"styles.{name}")
+            for name, row in rows["styles"].items()
+        },
+        {str(name): _read_row(ConditionTexts, row, where, f"scenes.{name}") for name, row in scenes.items()},
     )
     for name, scene in table.scenes.items():
         if not scene.details:
@@ -144,8 +164,8 @@ def _table(rows: Any, where: str) -> StyleTable:
     return table
 
 
-def _read(kind: type, row: Any, where: str, place: str) -> Any:
-    """A Style or a Scene from its YAML keys."""
+def _read_row(kind: type, row: Any, where: str, place: str) -> Any:
+    """A Style or ConditionTexts from a mapping in the YAML file."""
     if not isinstance(row, Mapping):
         raise _wrong(where, place, "it must be keys and values")
     forms = {each.name: str(each.type) for each in fields(kind)}

@@ -52,7 +52,7 @@ def run(lab, name: str):
 
 def test_a_caption_is_typed_checked_and_saved(lab):
     page, ws = run(lab, "02_captions")
-    before = caption_files.read(ws.captions, CURVE)["Original"]
+    before = caption_files.read_captions(ws.captions, CURVE)["Original"]
     text = page.find_element(By.CSS_SELECTOR, EDITOR)
     text.send_keys(" Snow falls.")
     wait(page, "document.body.textContent.includes('It speaks of')", 20)
@@ -60,13 +60,13 @@ def test_a_caption_is_typed_checked_and_saved(lab):
     wait(page, "document.body.textContent.includes('Nothing is wrong with it')", 20)
     page.find_element(By.XPATH, "//button[contains(., 'Save')]").click()
     wait(page, f"document.body.textContent.includes('saved {CURVE}.txt')", 20)
-    assert caption_files.read(ws.captions, CURVE)["Original"] == f"{before} A bus waits."
+    assert caption_files.read_captions(ws.captions, CURVE)["Original"] == f"{before} A bus waits."
     caption_files.write_original(ws.captions, CURVE, before)
 
 
 def test_eight_styles_stand_side_by_side(lab):
     page, ws = run(lab, "03_styles")
-    assert list(caption_files.read(ws.captions, CURVE)) == list(caption_files.STYLES)
+    assert list(caption_files.read_captions(ws.captions, CURVE)) == list(caption_files.STYLES)
     assert page.execute_script("return document.querySelectorAll('.jp-OutputArea-output ins').length") > 7
     tops = page.execute_script(
         "return [...document.querySelectorAll('.jp-OutputArea-output div[style*=border-radius]')].slice(0, 8)"

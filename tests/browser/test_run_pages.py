@@ -66,7 +66,8 @@ def lab(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     ws = Workspace(root / "outputs")
     front, *_ = write_condition_clip(ws.root, frames=9, height=176, width=320)
-    caption_files.write_styles(ws.captions, CURVE, {"Night": "A road at night.", "Rainy": "A road in the rain."})
+    captions = {"Night": "A road at night.", "Rainy": "A road in the rain."}
+    caption_files.write_style_captions(ws.captions, CURVE, captions)
     own = ws.single_view(Chunk(CURVE), "Rainy")
     own.parent.mkdir(parents=True)
     shutil.copy(front, own)

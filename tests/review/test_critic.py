@@ -31,6 +31,7 @@ class StandIn(BaseHTTPRequestHandler):
         pass
 
     def reply(self, status, body):
+        self.server.keys.add(self.headers.get("Authorization"))
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -59,7 +60,7 @@ class StandIn(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     running = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-    running.asked = 0
+    running.asked, running.keys = 0, set()
     votes = [answer(), answer(distortion=True), answer(distortion=True, realism=2)]
     running.answers = lambda _: (200, {"choices": [{"message": {"content": vote}} for vote in votes]})
     threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -77,14 +78,15 @@ def url(server):
     return f"http://127.0.0.1:{server.server_port}/v1"
 
 
-def test_votes_are_counted_kept_and_not_asked_again(server, workspace, tmp_path):
+def test_votes_are_counted_kept_and_not_asked_again(server, workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("DREAMKIT_SERVER_KEY", "secret-key")
     videos = find_videos(workspace)
     asked = Critic(url(server), votes=3, frames=2)
     said = critic.criticise(videos, asked, tmp_path / "critic.json", lambda items, **_: items)
     record = said["multi_view/drawn_0_Sunny"]
     assert record["flags"] == ["distortion"] and record["shares"]["distortion"] == pytest.approx(2 / 3)
     assert record["score"] == pytest.approx(10 / 3) and record["model"] == "a-vlm"
-    assert server.asked == len(videos) == 3
+    assert server.asked == len(videos) == 3 and server.keys == {"Bearer secret-key"}
     critic.criticise(videos, asked, tmp_path / "critic.json", lambda items, **_: items)
     assert server.asked == 3
 
@@ -99,13 +101,13 @@ def test_spoilt_votes_and_refusals_lose_one_video_not_the_run(server, workspace,
 
 
 def test_no_server_says_so(workspace, tmp_path):
-    with pytest.raises(DreamkitError, match="did not answer"):
+    with pytest.raises(DreamkitError, match="does not answer"):
         critic.criticise(find_videos(workspace), Critic("http://127.0.0.1:9/v1"), tmp_path / "c.json")
 
 
 def test_agreement_with_people():
-    critique = {key: {"flags": flags, "score": 3.0} for key, flags in
-                {"a": ["distortion"], "b": [], "c": ["distortion"], "d": [], "e": []}.items()}  # fmt: skip
+    flags = {"a": ["distortion"], "b": [], "c": ["distortion"], "d": [], "e": []}
+    critique = {key: {"flags": of_video, "score": 3.0} for key, of_video in flags.items()}
     states = {"a": "reject", "b": "accept", "c": "accept", "d": "accept", "e": "unsure"}
     held = {key: Verdict(key, state) for key, state in states.items()}
     found = critic.agreement(critique, held)

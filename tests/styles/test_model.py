@@ -15,6 +15,7 @@ from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter
 from dreamkit.styles.model import model_sizes, prompts
 from dreamkit.styles.model.rewriters import load_error
 from dreamkit.styles.model.server import Serving, serving
+from dreamkit.workspace.sizes import GIB
 from dreamkit.workspace.workspace import Workspace
 
 CAPTION = "A red car waits at a traffic light under a clear sky. Two people cross the street."
@@ -30,6 +31,7 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[dict] = []
+        self.keys: set[str | None] = set()
         self.script: list[object] = []
         self.lock = threading.Lock()
         outer = self
@@ -39,6 +41,7 @@ class Server:
                 pass
 
             def send(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
+                outer.keys.add(self.headers.get("Authorization"))
                 body = json.dumps(value).encode()
                 self.send_response(status)
                 for key, text in {"Content-Length": str(len(body)), **(headers or {})}.items():
@@ -127,6 +130,14 @@ def test_a_good_answer_is_taken(server: Server) -> None:
     assert (request["temperature"], request["top_p"], request["model"]) == (0.7, 0.8, "tiny")
 
 
+def test_the_key_is_sent_with_every_request(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMKIT_SERVER_KEY", "secret-key")
+    rewriter = server.rewriter()
+    rewriter.connect()
+    restyle(rewriter, styles=("Night",))
+    assert server.keys == {"Bearer secret-key"}
+
+
 def test_all_requests_go_out_at_once(server: Server) -> None:
     together = threading.Barrier(16)
 
@@ -158,7 +169,7 @@ def test_a_time_out_falls_back_for_that_caption_alone(server: Server) -> None:
     made = restyle(server.rewriter(retries=1, timeout=0.25))
     assert made["Rainy"].rewriter == "server" and made["Night"].rewriter == "rules"
     assert made["Night"].record()["fell_back"] and made["Night"].refused == ("No usable answer came.",)
-    assert made["Night"].verdict.passed
+    assert made["Night"].check.passed
 
 
 def test_a_refused_answer_is_asked_for_once_more_with_the_reason(server: Server) -> None:
@@ -223,10 +234,10 @@ def test_server_down_model_not_served_and_no_server_at_all(server: Server) -> No
     with pytest.raises(DreamkitError, match="does not serve 'tinny'") as caught:
         ServerRewriter(server.url, "tinny").connect()
     assert "Did you mean 'tiny'" in caught.value.hint
-    with pytest.raises(DreamkitError, match=r"No server answers at http://127\.0\.0\.1:9/v1") as caught:
+    with pytest.raises(DreamkitError, match=r"The server at http://127\.0\.0\.1:9/v1 does not answer") as caught:
         ServerRewriter("http://127.0.0.1:9/v1").connect()
     assert "dreamkit styles serve" in caught.value.hint
-    with pytest.raises(DreamkitError, match="No server answers"):
+    with pytest.raises(DreamkitError, match="does not answer"):
         ServerRewriter("not a url").connect()
 
 
@@ -263,17 +274,17 @@ def test_a_python_without_vllm_and_a_taken_port(server: Server, tmp_path: Path) 
 
 
 def test_memory_too_small_names_what_would_fit() -> None:
-    total = 24 * model_sizes.GIB
+    total = 24 * GIB
     with pytest.raises(DreamkitError, match=r"Qwen/Qwen3-14B needs about 32 GiB.*22 GiB may be used") as caught:
         model_sizes.refuse_too_large("Qwen/Qwen3-14B", 0.9, 4096, (total, total))
     assert "Qwen/Qwen3-8B would fit" in caught.value.hint
     with pytest.raises(DreamkitError) as caught:
-        model_sizes.refuse_too_large("Qwen/Qwen3-8B", 0.9, 4096, (8 * model_sizes.GIB, total))
+        model_sizes.refuse_too_large("Qwen/Qwen3-8B", 0.9, 4096, (8 * GIB, total))
     assert "Qwen/Qwen3-1.7B would fit" in caught.value.hint
     with pytest.raises(DreamkitError) as caught:
-        model_sizes.refuse_too_large("Qwen/Qwen3-8B", 0.9, 4096, (model_sizes.GIB, total))
+        model_sizes.refuse_too_large("Qwen/Qwen3-8B", 0.9, 4096, (GIB, total))
     assert "built-in rules" in caught.value.hint
-    model_sizes.refuse_too_large("Qwen/Qwen3-14B", 0.9, 4096, (140 * model_sizes.GIB,) * 2)
+    model_sizes.refuse_too_large("Qwen/Qwen3-14B", 0.9, 4096, (140 * GIB,) * 2)
     model_sizes.refuse_too_large("somebody/else", 0.9, 4096, (1, 1))
     model_sizes.refuse_too_large("Qwen/Qwen3-14B", 0.9, 4096, None)
 

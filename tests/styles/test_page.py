@@ -4,7 +4,7 @@ import pytest
 
 from dreamkit.captions import files as caption_files
 from dreamkit.errors import DreamkitError
-from dreamkit.styles import page as style_page
+from dreamkit.styles.page import marked, write_style_page
 from dreamkit.styles.params import StyleParams
 from dreamkit.workspace.workspace import Workspace
 
@@ -19,23 +19,23 @@ def ws(tmp_path):
 
 
 def test_eight_side_by_side_and_kept_the_second_time(ws):
-    styled = style_page.write(ws, StyleParams())
+    styled = write_style_page(ws, StyleParams())
     assert "1 caption files written, 0 kept" in str(styled)
     assert list(json.loads((ws.captions / "alpha.json").read_text())) == list(caption_files.STYLES)
     shown = styled.show().data
     assert shown.count("<b>") == 8
     assert "<ins" in shown
     assert "<del" in shown
-    assert "0 caption files written, 1 kept" in str(style_page.write(ws, StyleParams()))
+    assert "0 caption files written, 1 kept" in str(write_style_page(ws, StyleParams()))
 
 
 def test_chosen_styles_only(ws):
-    style_page.write(ws, StyleParams(styles=["Night"]))
+    write_style_page(ws, StyleParams(styles=["Night"]))
     assert list(json.loads((ws.captions / "alpha.json").read_text())) == ["Original", "Night"]
 
 
 def test_the_editor_checks_and_saves_one_style(ws):
-    editor = style_page.write(ws, StyleParams(styles=["Night", "Snowy"])).editor()
+    editor = write_style_page(ws, StyleParams(styles=["Night", "Snowy"])).editor()
     assert [label for label, _ in editor.texts.keys] == ["alpha: Original", "alpha: Night", "alpha: Snowy"]
     editor.next.click()
     assert "Nothing is wrong" in editor.told.value
@@ -46,30 +46,30 @@ def test_the_editor_checks_and_saves_one_style(ws):
     editor.text.value = night + " The road is dark."
     editor.button.click()
     assert editor.state.value == "saved Night in alpha.json"
-    saved = caption_files.read(ws.captions, "alpha")
+    saved = caption_files.read_captions(ws.captions, "alpha")
     assert saved["Night"].endswith("The road is dark.")
     assert list(saved) == ["Original", "Night", "Snowy"]
-    assert "is kept" not in str(style_page.write(ws, StyleParams(styles=["Night"])))
-    assert caption_files.read(ws.captions, "alpha")["Night"].endswith("The road is dark.")
+    assert "is kept" not in str(write_style_page(ws, StyleParams(styles=["Night"])))
+    assert caption_files.read_captions(ws.captions, "alpha")["Night"].endswith("The road is dark.")
 
 
 def test_marks_are_words_and_escaped():
-    marked = style_page.marked("a clear <day> here", "a dark night here")
-    assert "clear &lt;day&gt;</del>" in marked
-    assert "dark night</ins> here" in marked
-    assert style_page.marked("same", "same") == "same"
+    changes = marked("a clear <day> here", "a dark night here")
+    assert "clear &lt;day&gt;</del>" in changes
+    assert "dark night</ins> here" in changes
+    assert marked("same", "same") == "same"
 
 
 def test_mistakes(ws, tmp_path):
     with pytest.raises(DreamkitError, match="Did you mean alpha"):
-        style_page.write(ws, StyleParams(clips=["alpa"]))
+        write_style_page(ws, StyleParams(clips=["alpa"]))
     with pytest.raises(DreamkitError, match="Night"):
-        style_page.write(ws, StyleParams(styles=["Nigth"]))
+        write_style_page(ws, StyleParams(styles=["Nigth"]))
     with pytest.raises(DreamkitError, match="There is no caption"):
-        style_page.write(Workspace(tmp_path / "none"), StyleParams())
-    with pytest.raises(DreamkitError, match="No server answers"):
-        style_page.write(ws, StyleParams(rewriter="server", url="http://127.0.0.1:9/v1"))
+        write_style_page(Workspace(tmp_path / "none"), StyleParams())
+    with pytest.raises(DreamkitError, match="does not answer"):
+        write_style_page(ws, StyleParams(rewriter="server", url="http://127.0.0.1:9/v1"))
     caption_files.write_original(ws.captions, "alpha", "一条街道,前方有一辆白色轿车。")
     with pytest.raises(DreamkitError, match="Chinese"):
-        style_page.write(ws, StyleParams())
+        write_style_page(ws, StyleParams())
     assert not (ws.captions / "alpha.json").exists()

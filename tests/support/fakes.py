@@ -41,7 +41,7 @@ def put_clip(ws: Workspace, clip="clip_a", frames=5, controls=("hdmap",), styles
         for camera in SIX_VIEWS.cameras:
             path = ws.condition(control, camera, Chunk(clip, index))
             video.write_video(path, picture(frames, shade=60 + 20 * camera.index, **kwargs), fps)
-    caption_files.write_styles(ws.captions, clip, {style: f"A road, {style}." for style in styles})
+    caption_files.write_style_captions(ws.captions, clip, {style: f"A road, {style}." for style in styles})
 
 
 def put_checkpoints(root: Path, extension=True, controls=("hdmap", "lidar")) -> Path:

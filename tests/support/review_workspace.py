@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from review_world import draw_clip, paint_number
 
-from dreamkit.captions.files import write_styles
+from dreamkit.captions.files import write_style_captions
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.video import write_video
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -21,7 +21,7 @@ def make(root: Path, clips: int = 2, frames: int = 24, size: tuple[int, int] = (
     for index in range(clips):
         chunk = Chunk(f"drawn_{index}")
         videos, maps = draw_clip(40 + index, frames, *size)
-        write_styles(workspace.captions, chunk.clip, {style: f"A drawn street, {style}." for style in TINT})
+        write_style_captions(workspace.captions, chunk.clip, {style: f"A drawn street, {style}." for style in TINT})
         for camera in SIX_VIEWS.cameras:
             write_video(workspace.condition("hdmap", camera, chunk), maps[camera.name], 30)
         for style, tint in TINT.items():

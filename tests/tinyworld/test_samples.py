@@ -33,10 +33,10 @@ def test_a_sample_becomes_six_videos_and_a_caption(tmp_path):
         assert str(video.probe(path)) == "3 frames 160x88 at 30 fps"
         assert (video.read_video(path)[0].max(-1) > 16).mean() > 0.005
     wanted = sample_clip.sample_captions(sample_clip.JUNCTION)["Original"]
-    assert caption_files.read(ws.captions, sample_clip.JUNCTION) == {"Original": wanted}
+    assert caption_files.read_captions(ws.captions, sample_clip.JUNCTION) == {"Original": wanted}
 
 
 def test_the_users_caption_is_kept(tmp_path):
     caption_files.write_original(tmp_path / "captions", sample_clip.CURVE, "Mine.")
     sample_clip.write_condition_clip(tmp_path, frames=1, height=44, width=80)
-    assert caption_files.read(tmp_path / "captions", sample_clip.CURVE) == {"Original": "Mine."}
+    assert caption_files.read_captions(tmp_path / "captions", sample_clip.CURVE) == {"Original": "Mine."}

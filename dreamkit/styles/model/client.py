@@ -1,37 +1,35 @@
-"""A language model behind a server as a rewriter: any server that speaks OpenAI's chat protocol."""
+"""A language model behind a server as a rewriter of captions."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dreamkit.captions.model_server import ModelServer
 from dreamkit.errors import DreamkitError
-from dreamkit.styles.model.prompts import Message, read_answer, schema
+from dreamkit.styles.model.prompts import LETTERS, Message, read_answer, schema
 from dreamkit.styles.model.rewriters import SAMPLING
 from dreamkit.workspace.files import nearest
 
-log = logging.getLogger(__name__)
+CONNECT_TIMEOUT_S = 20.0
 
 
 @dataclass
 class ServerRewriter:
-    """Any server that speaks OpenAI's chat protocol with JSON-schema answers.
+    """A model of any server that speaks OpenAI's chat protocol with JSON-schema answers.
 
-    Args:
-        url: its base, up to and with /v1.
-        model: a model that it serves; the first one when empty.
-        key: its API key; DREAMKIT_SERVER_KEY when empty.
+    Attributes:
+        url: base address, up to and with /v1.
+        model: a model that the server has; `connect` takes its first one when empty.
+        key: API key; the environment's DREAMKIT_SERVER_KEY when empty.
         concurrent: requests under way at a time.
-        retries: how often a refused (429, 5xx), timed-out or malformed answer is asked for again.
-        timeout: seconds for one answer.
-        pause: first wait between tries in seconds; it doubles each time.
-        letters: the longest answer.
-        max_tokens: tokens of an answer.
+        retries: how often a request is repeated after status 429 or 5xx, a timeout or a malformed answer.
+        timeout: seconds without a byte after which a request fails.
+        pause: first wait between attempts, seconds; it doubles each time.
+        letters: letters of an answer at most.
+        max_tokens: tokens of an answer at most.
+        name: value of "rewriter" in the sidecar.
     """
 
     url: str = "http://127.0.0.1:8000/v1"
@@ -41,37 +39,18 @@ class ServerRewriter:
     retries: int = 3
     timeout: float = 120.0
     pause: float = 1.0
-    letters: int = schema()["properties"]["caption"]["maxLength"]
+    letters: int = LETTERS
     max_tokens: int = 1024
-    on_answer: Callable[[], None] | None = None
     name: str = field(default="server", init=False)
 
     def connect(self) -> None:
-        """Ask the server what it serves, and settle the model.
+        """Check that the server has the model; where none is named, set `model` to the server's first one.
 
         Raises:
-            DreamkitError: nobody answers, the key is refused, or the model is not served.
+            ServerUnavailable: the server does not answer, or refuses.
+            DreamkitError: the server does not have the model.
         """
-        import httpx
-
-        try:
-            reply = httpx.get(
-                f"{self.url.rstrip('/')}/models", headers=self._headers(), timeout=min(self.timeout, 20.0)
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DreamkitError(
-                f"No server answers at {self.url} ({type(error).__name__}).",
-                "Start one with `dreamkit styles serve`, correct server_url, or use the built-in rules.",
-            ) from None
-        if reply.status_code in (401, 403):
-            raise DreamkitError(f"The server at {self.url} refuses the key.", "Set DREAMKIT_SERVER_KEY.")
-        try:
-            served = [entry["id"] for entry in reply.raise_for_status().json()["data"]]
-        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
-            raise DreamkitError(
-                f"What answers at {self.url} is no OpenAI-compatible server (status {reply.status_code}).",
-                "The address must end in /v1, as http://127.0.0.1:8000/v1.",
-            ) from None
+        served = self._server(min(self.timeout, CONNECT_TIMEOUT_S)).models()
         if not self.model and served:
             self.model = served[0]
         if self.model not in served:
@@ -79,69 +58,29 @@ class ServerRewriter:
             hint = f"Did you mean {close!r}?" if close else f"It serves {', '.join(served) or 'no model'}."
             raise DreamkitError(f"The server at {self.url} does not serve {self.model or 'any model'!r}.", hint)
 
-    def _headers(self) -> dict[str, str]:
-        key = self.key or os.environ.get("DREAMKIT_SERVER_KEY", "")
-        return {"Authorization": f"Bearer {key}"} if key else {}
-
     def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
         """See `ChatModel`. Works inside a running event loop too, as in Jupyter."""
-        from concurrent.futures import ThreadPoolExecutor
+        return self._server(self.timeout).chat_many(
+            lambda index, attempt: self._request(conversations[index], seeds[index] + attempt),
+            len(conversations),
+            read_answer,
+            concurrent=self.concurrent,
+            retries=self.retries,
+            pause_s=self.pause,
+        )
 
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(lambda: asyncio.run(self._all(conversations, seeds))).result()
-
-    async def _all(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
-        import httpx
-
-        gate = asyncio.Semaphore(self.concurrent)
-        limits = httpx.Limits(max_connections=self.concurrent)
-        async with httpx.AsyncClient(headers=self._headers(), timeout=self.timeout, limits=limits) as client:
-            tasks = [self._one(client, gate, *pair) for pair in zip(conversations, seeds, strict=True)]
-            return list(await asyncio.gather(*tasks))
-
-    async def _one(self, client: Any, gate: asyncio.Semaphore, messages: list[Message], seed: int) -> str | None:
-        import httpx
-
-        jitter = random.Random(seed)
-        for attempt in range(self.retries + 1):
-            wait = self.pause * 2**attempt * (0.5 + jitter.random() / 2)
-            try:
-                async with gate:
-                    reply = await client.post(
-                        f"{self.url.rstrip('/')}/chat/completions", json=self._request(messages, seed + attempt)
-                    )
-                if reply.status_code == 429 or reply.status_code >= 500:
-                    wait = max(wait, _asked_wait(reply.headers.get("retry-after", "")))
-                    raise httpx.HTTPStatusError(str(reply.status_code), request=reply.request, response=reply)
-                if reply.status_code >= 400:
-                    log.warning("the server refuses a request: %s %s", reply.status_code, reply.text[:300])
-                    return None
-                caption = read_answer(reply.json()["choices"][0]["message"]["content"])
-                if self.on_answer:
-                    self.on_answer()
-                return caption
-            except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
-                log.info("answer %d of %d: %s", attempt + 1, self.retries + 1, type(error).__name__)
-            if attempt < self.retries:
-                await asyncio.sleep(wait)
-        return None
+    def _server(self, timeout_s: float) -> ModelServer:
+        hint = "Start one with `dreamkit styles serve`, correct the address, or use the built-in rules."
+        return ModelServer(self.url, hint=hint, key=self.key, timeout_s=timeout_s)
 
     def _request(self, messages: list[Message], seed: int) -> dict[str, Any]:
-        held = {"name": "rewrite", "strict": True, "schema": schema(self.letters)}
+        answer_format = {"name": "rewrite", "strict": True, "schema": schema(self.letters)}
         return {
             "model": self.model,
             "messages": messages,
             "max_tokens": self.max_tokens,
             "seed": seed % 2**31,
             **SAMPLING,
-            "response_format": {"type": "json_schema", "json_schema": held},
+            "response_format": {"type": "json_schema", "json_schema": answer_format},
             "chat_template_kwargs": {"enable_thinking": False},
         }
-
-
-def _asked_wait(retry_after: str) -> float:
-    """Seconds that a server asks to wait; 0 when it does not say so in seconds; a minute at most."""
-    try:
-        return min(60.0, max(0.0, float(retry_after)))
-    except ValueError:
-        return 0.0

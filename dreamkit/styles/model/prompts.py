@@ -1,4 +1,4 @@
-"""What a language model is told, and how its answer is read; the same for the in-process and the server path."""
+"""The messages to a rewriting model, the JSON schema of its answers, and their parsing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dreamkit.styles.table import Style
 
 Message = dict[str, str]
 
-# Everything that all requests share comes first and the style last, so that a server's prefix cache holds the system
-# text for all captions and each caption for all of its styles.
+# The system text comes first and the style last, so that a prefix cache serves the system text for all captions and
+# each caption for all of its styles.
 SYSTEM = """\
 You rewrite descriptions of driving videos. Each description goes to a video generator, so every word will be seen.
 Change only what belongs to the time of day, the weather, the light, the sky, the road surface and the shadows.
@@ -32,7 +32,7 @@ LETTERS = 2400
 
 
 def schema(letters: int = LETTERS) -> dict[str, Any]:
-    """The JSON schema of an answer: one caption of at most so many letters."""
+    """The JSON schema of an answer: an object with one caption of at most `letters` characters."""
     caption = {"type": "string", "minLength": 1, "maxLength": letters}
     return {
         "type": "object",
@@ -43,7 +43,7 @@ def schema(letters: int = LETTERS) -> dict[str, Any]:
 
 
 def conversation(caption: str, style: Style, recolour: bool = False) -> list[Message]:
-    """The messages that ask for one caption in one style."""
+    """The messages that request a caption in a style."""
     task = f"Rewrite it for {style.instruction or style.name}."
     extra = f" {RECOLOUR}" if recolour else ""
     return [
@@ -53,27 +53,26 @@ def conversation(caption: str, style: Style, recolour: bool = False) -> list[Mes
 
 
 def translation(caption: str) -> list[Message]:
-    """The messages that ask for a caption in English."""
+    """The messages that request the English translation of a caption."""
     return [{"role": "system", "content": TRANSLATE}, {"role": "user", "content": f"Description:\n{caption}"}]
 
 
 def correction(asked: Sequence[Message], answer: str, reasons: Sequence[str]) -> list[Message]:
-    """The messages that ask again, with what was wrong."""
-    told = " ".join(reasons)
+    """The messages that request a correction: the first ones, the refused answer, and the reasons."""
     return [
         *asked,
         {"role": "assistant", "content": answer},
-        {"role": "user", "content": f"That answer was refused. {told} Write it again without that fault."},
+        {"role": "user", "content": f"That answer was refused. {' '.join(reasons)} Write it again without that fault."},
     ]
 
 
 def read_answer(answer: str) -> str:
-    """The caption in an answer, on one line.
+    """The caption of an answer, on one line.
 
     Raises:
-        ValueError: the answer is not the JSON object asked for.
+        ValueError: the answer does not follow the schema.
     """
-    # Grammars let control characters into JSON texts; they end as spaces here.
+    # Guided decoding allows control characters in JSON texts; they become spaces below.
     value = json.loads(answer, strict=False)
     if not isinstance(value, dict) or not isinstance(value.get("caption"), str) or not value["caption"].strip():
         raise ValueError('no object with a text under "caption"')

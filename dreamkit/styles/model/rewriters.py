@@ -1,4 +1,4 @@
-"""Language models as rewriters, and one of them: vLLM in this process."""
+"""The interface of language models that rewrite captions, and vLLM in this process."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from typing import Any, Protocol
 
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.model.model_sizes import DEFAULT_MODEL, gpu_memory, refuse_too_large
-from dreamkit.styles.model.prompts import Message, read_answer, schema
+from dreamkit.styles.model.prompts import LETTERS, Message, read_answer, schema
 
 CONTEXT = 4096
-# The sampling that Qwen recommends for Qwen3 without thinking.
+# Recommended by Qwen3's model card for answers without thinking.
 SAMPLING = {"temperature": 0.7, "top_p": 0.8}
 
 
 class ChatModel(Protocol):
-    """A model that answers many conversations as one batch, each answer held to the schema."""
+    """A model that answers many conversations as one batch, each answer in the schema of `prompts`.
+
+    Attributes:
+        name: value of "rewriter" in the sidecar.
+        model: name of the model.
+    """
 
     name: str
     model: str
 
     def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
-        """One caption per conversation; None where no usable answer came."""
+        """One caption per conversation; None where no usable answer came.
+
+        Args:
+            conversations: the messages of each conversation.
+            seeds: one sampling seed per conversation.
+        """
         ...
 
 
 def captions_only(answers: Sequence[str]) -> list[str | None]:
-    """The captions in answers, None for those that are not in the schema."""
+    """The captions of the answers; None for an answer that does not follow the schema."""
     found: list[str | None] = []
     for answer in answers:
         try:
@@ -42,28 +52,29 @@ def captions_only(answers: Sequence[str]) -> list[str | None]:
 
 @dataclass
 class VllmRewriter:
-    """vLLM in this process.
+    """A model run by vLLM in this process.
 
-    Args:
+    Attributes:
         model: hub name or folder.
-        memory_share: part of the GPU's memory that vLLM may take.
+        memory_share: part of the GPU's memory that vLLM may take, 0 to 1.
         context: tokens of prompt and answer together.
-        letters: the longest answer.
-        max_tokens: tokens of an answer.
+        letters: letters of an answer at most.
+        max_tokens: tokens of an answer at most.
         eager: skip compilation; for short runs and small models.
+        name: value of "rewriter" in the sidecar.
     """
 
     model: str = DEFAULT_MODEL
     memory_share: float = 0.9
     context: int = CONTEXT
-    letters: int = schema()["properties"]["caption"]["maxLength"]
+    letters: int = LETTERS
     max_tokens: int = 1024
     eager: bool = False
     name: str = field(default="vllm", init=False)
     _engine: Any = field(default=None, init=False, repr=False)
 
     def engine(self) -> Any:
-        """The engine, loaded on first use and once.
+        """The vLLM engine; loaded at the first call.
 
         Raises:
             DreamkitError: vLLM is not installed, the model is too large for the GPU or cannot be loaded.
@@ -75,7 +86,7 @@ class VllmRewriter:
         memory = gpu_memory()
         refuse_too_large(self.model, self.memory_share, self.context, memory)
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        import vllm
+        import vllm  # pyright: ignore[reportMissingImports] - an optional extra
 
         try:
             self._engine = vllm.LLM(
@@ -84,7 +95,7 @@ class VllmRewriter:
                 max_model_len=self.context,
                 enable_prefix_caching=True,
                 enforce_eager=self.eager,
-                # Without a GPU, vLLM 0.32 dies of a request with a seed whose prompt it cuts into chunks.
+                # Without a GPU, vLLM 0.32 crashes at a request with a seed whose prompt it splits into chunks.
                 enable_chunked_prefill=memory is not None,
                 seed=0,
             )
@@ -93,7 +104,7 @@ class VllmRewriter:
         return self._engine
 
     def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
-        """See `ChatModel`; a malformed answer is asked for once more with another seed."""
+        """See `ChatModel`; a malformed answer is requested once more with another seed."""
         found = self.ask(conversations, seeds)
         again = [index for index, caption in enumerate(found) if caption is None]
         if again:
@@ -103,16 +114,16 @@ class VllmRewriter:
         return found
 
     def ask(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
-        """Answer all conversations in one call of the engine, each once; None for an answer outside the schema."""
+        """As `answers`, in one call of the engine and without a second request."""
         if not conversations:
             return []
         engine = self.engine()
-        from vllm import SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports] - an optional extra
+        from vllm.sampling_params import StructuredOutputsParams  # pyright: ignore[reportMissingImports]
 
-        held = StructuredOutputsParams(json=schema(self.letters))
+        schema_params = StructuredOutputsParams(json=schema(self.letters))
         sampling = [
-            SamplingParams(**SAMPLING, seed=seed % 2**31, max_tokens=self.max_tokens, structured_outputs=held)
+            SamplingParams(**SAMPLING, seed=seed % 2**31, max_tokens=self.max_tokens, structured_outputs=schema_params)
             for seed in seeds
         ]
         outputs = engine.chat(
@@ -122,16 +133,24 @@ class VllmRewriter:
 
 
 def refuse_without_vllm() -> None:
-    """Refuse when vLLM is not installed, naming the extra that brings it."""
+    """Check that vLLM is installed.
+
+    Raises:
+        DreamkitError: it is not; the hint names the extra that installs it.
+    """
     if importlib.util.find_spec("vllm") is None:
         raise DreamkitError(
             "vLLM is not installed, so no language model can run in this process.",
-            'Install it with pip install "dreamkit[gpu]", point to a server, or use the built-in rules.',
+            'Install it with `pip install "dreamkit[gpu]"`, use a server, or use the built-in rules.',
         )
 
 
 def refuse_missing_folder(model: str) -> None:
-    """Refuse a model that is meant as a folder and is not there."""
+    """Check that a model that is named by a path exists.
+
+    Raises:
+        DreamkitError: the folder has no config.json.
+    """
     looks_local = model.startswith((".", "/", "~")) or model.count("/") > 1
     if looks_local and not (Path(model).expanduser() / "config.json").is_file():
         raise DreamkitError(
@@ -141,12 +160,17 @@ def refuse_missing_folder(model: str) -> None:
 
 
 def load_error(model: str, text: str) -> DreamkitError:
-    """A model's loading error in a user's words."""
+    """The error for a user when vLLM could not load a model.
+
+    Args:
+        model: hub name or folder.
+        text: the message of vLLM's exception, or the end of its log.
+    """
     small = text.lower()
-    tail = text.strip().splitlines()[-1][-300:] if text.strip() else "no message"
+    tail = text.strip().splitlines()[-1][-300:].rstrip(".") if text.strip() else "no message"
     if "out of memory" in small or "no available memory" in small or "free memory on device" in small:
         return DreamkitError(
-            f"The GPU memory does not suffice for {model}: {tail}",
+            f"The GPU memory does not suffice for {model}: {tail}.",
             "Choose a smaller model such as Qwen/Qwen3-4B, raise the memory share, or free the GPU.",
         )
     missing = (
@@ -156,12 +180,13 @@ def load_error(model: str, text: str) -> DreamkitError:
         "can't load",
         "couldn't connect",
         "localentrynotfound",
+        "invalid repository id",
+        "no such file",
+        "does not appear to have a file",
     )
-    if any(
-        word in small for word in (*missing, "invalid repository id", "no such file", "does not appear to have a file")
-    ):
+    if any(words in small for words in missing):
         return DreamkitError(
-            f"The model {model} cannot be found: {tail}",
+            f"The model {model} cannot be found: {tail}.",
             "Check its name, the connection (or HF_ENDPOINT), or give the folder of a downloaded model.",
         )
-    return DreamkitError(f"The model {model} cannot be loaded: {tail}", "The log above has vLLM's full message.")
+    return DreamkitError(f"The model {model} cannot be loaded: {tail}.", "The log above has vLLM's full message.")

@@ -1,8 +1,8 @@
-"""Cutting words on time and weather out of an English sentence so that what is left is still a sentence.
+"""Removes words about time and weather from an English sentence so that the rest is still a sentence.
 
-No parser and no model: prepositional phrases, participles, adjectives and clauses are found by their words, from the
-surest cut to the roughest. A cut leaves a mark in the text, so that commas, articles and openings next to it can be
-mended and nothing else is touched.
+No parser and no model: prepositional phrases, participles, adjectives and clauses are found by their words, small parts
+before large ones. Every removal leaves a mark in the text, so that commas, articles and capitals next to it can be
+corrected without changes elsewhere.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dreamkit.captions.conditions import Term, found, negated
+from dreamkit.captions.lexicon import word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.grammar import ADJECTIVE, CUT, NOUN, SLOT, grammar
 from dreamkit.styles.rules.scene import holds_scene, manoeuvres, structures_pattern, users_pattern
 from dreamkit.styles.rules.sentences import is_plural, things
 
-# "in the rain" tells the state of the scene, "with the rain" does not.
-_STATE_IN = frozenset(
-    ["in", "on", "at", "during", "under", "beneath", "through", "amid", "amidst", "by", "before", "after"]
-)
+# "in the rain" states the condition of the scene, "with the rain" does not.
+_STATE_IN = word_set("in on at during under beneath through amid amidst by before after")
 
 
 @dataclass
 class Cutter:
-    """Cuts what a style contradicts.
+    """Removes what contradicts a style.
 
     Attributes:
-        unwanted: says of a term and whether it is denied if it must go.
-        about_sky: whether sentences on sky and light as such must go too, as the style brings its own.
-        rescued: what was named only in a sentence that could not be saved.
+        unwanted: (term, whether it is negated) -> whether it must be removed.
+        about_sky: whether to remove all sentences about sky and light, because the style adds its own.
+        rescued: road users and structures of sentences that were removed.
     """
 
     unwanted: Callable[[Term, bool], bool]
@@ -38,15 +37,15 @@ class Cutter:
     rescued: list[str] = field(default_factory=list)
 
     def wrong(self, text: str) -> list[re.Match[str]]:
-        """The matches of unwanted terms, in order."""
+        """The matches of unwanted terms, in order of position."""
         return [match for term, match in found(text) if self.unwanted(term, negated(text, match.start()))]
 
     def cut(self, sentence: str, keep: bool = False) -> str:
-        """The sentence without what is unwanted, marks in it, or "" when nothing is worth keeping.
+        """The sentence without unwanted words, with marks where they were; "" when nothing worth keeping is left.
 
         Args:
             sentence: one sentence with its full stop.
-            keep: the sentence must not vanish, as the first of a caption.
+            keep: keep the sentence even if it names no road user or structure, as the first of a caption.
         """
         drops = self.about_sky and grammar().subject.match(sentence)
         if not self.wrong(sentence) and not drops:
@@ -69,6 +68,10 @@ class Cutter:
             return ""
         return text
 
+    def bare(self, name: str) -> str:
+        """A noun phrase without unwanted adjectives and participles, with marks where they were."""
+        return self._attributes(self._participles(name + " "))
+
     def _it_is(self, text: str) -> str:
         match = grammar().it_is.search(text)
         if match and self.wrong(match["what"]) and not holds_scene(match["what"]):
@@ -76,7 +79,7 @@ class Cutter:
         return text
 
     def _sky_first(self, text: str) -> str:
-        """Drop a first clause about sky, light or weather: "As the sun sets behind the hills, ..."."""
+        """Remove a first clause about sky, light or weather: "As the sun sets behind the hills, ..."."""
         parts = re.split(grammar().boundary, text, maxsplit=1)
         opening = re.match(r"(?i)(?:as|while|when|after|before|because|since)\s", text)
         clause = text.split(",", 1)[0] if opening and "," in text else parts[0].rstrip(" .,;")
@@ -100,16 +103,16 @@ class Cutter:
         return f"{alone}." if alone else ""
 
     def _asides(self, text: str) -> str:
-        """Drop ", leaving one side of the street in shade" and the like before phrases in them are cut."""
+        """Remove whole asides such as ", leaving one side of the street in shade"."""
         text = self._replace(grammar().aside, text, lambda _: CUT)
-        # "whose roof is covered with snow" goes with its roof.
+        # "whose roof is covered with snow" is removed as a whole.
         owned = re.search(r"(?i),?\s+whose\b[^,.;]*", text)
         if owned and self.wrong(owned.group()) and not users_pattern().search(owned.group()):
             text = text[: owned.start()] + CUT + text[owned.end() :]
         return text
 
     def _vanishing(self, text: str) -> str:
-        """ "The towers disappear into the haze" -> "The towers are visible"."""
+        """Replace verbs of vanishing: "The towers disappear into the haze" -> "The towers are visible"."""
 
         def mark(match: re.Match[str]) -> str | None:
             return f" {'is' if match['verb'].lower().endswith('s') else 'are'} visible{CUT}"
@@ -117,11 +120,11 @@ class Cutter:
         return self._replace(grammar().vanishing, text, mark)
 
     def _replace(self, pattern: re.Pattern[str], text: str, mark: Callable[[re.Match[str]], str | None]) -> str:
-        """Cut every match of the pattern that is unwanted and names nothing to keep."""
+        """Replace every match with an unwanted term and nothing to keep by `mark(match)`, unless that is None."""
         start = 0
         while match := pattern.search(text, start):
             inner = match.group().strip(" ,")
-            # The preposition's own place in the sentence decides denial, so the whole text is looked at.
+            # Whether a term is negated depends on the words before the match, so the whole text is searched.
             hit = any(match.start() <= m.start() and m.end() <= match.end() for m in self.wrong(text))
             if not hit or holds_scene(inner) or (new := mark(match)) is None:
                 start = match.start() + max(1, len(match.group()) - len(match.group().lstrip(" ,")) + 1)
@@ -138,8 +141,8 @@ class Cutter:
             if not holds_scene(subject):
                 return None
             rest = text[match.end() :]
-            if going_on := re.match(r"\s+and\s+(?=\w+(?:ed|ing)\b)", rest):
-                return f" {match['be'].strip()} {CUT}" if going_on else None
+            if re.match(r"\s+and\s+(?=\w+(?:ed|ing)\b)", rest):
+                return f" {match['be'].strip()} {CUT}"
             verb = "are" if match["be"].strip() in ("are", "were", "appear", "remain", "stand", "lie") else "is"
             return f" {verb} visible{CUT}"
 
@@ -147,7 +150,7 @@ class Cutter:
         return re.sub(rf"(\b(?:is|are) ){CUT}\s+and\s+", rf"\1{CUT}", text)
 
     def _predicates(self, text: str) -> str:
-        """ "is wet and lined with trees" -> "is lined with trees"; "the parked cars are wet" -> "... are visible"."""
+        """Remove adjectives: "is wet and lined with trees" -> "is lined with trees"; "is wet" -> "is visible"."""
         start = 0
         while be := grammar().predicate.search(text, start):
             start = be.end()
@@ -175,7 +178,7 @@ class Cutter:
     def _prepositions(self, text: str) -> str:
         def mark(match: re.Match[str]) -> str | None:
             if match["prep"].lower() in ("of", "to") and not match["comma"].strip():
-                # "a layer of snow", "changes to rain" hang on a word that would stay behind
+                # "a layer of snow", "changes to rain": the word before would be left alone.
                 return None
             if match["right"] and grammar().direction.search(text[: match.start("right")]):
                 return match["comma"] + match["right"] + self._slot(match)
@@ -190,9 +193,9 @@ class Cutter:
 
     @staticmethod
     def _slot(match: re.Match[str], apart: bool = False) -> str:
-        """The mark for a phrase that goes: a style's words can follow only where it told the state of the scene."""
-        told = grammar().time_or_weather.search(match.group()) and (apart or match["prep"].lower() in _STATE_IN)
-        return SLOT if told else CUT
+        """The mark for a removed phrase: SLOT, which the style's words can fill, if it stated time or weather."""
+        states = grammar().time_or_weather.search(match.group()) and (apart or match["prep"].lower() in _STATE_IN)
+        return SLOT if states else CUT
 
     def _attributes(self, text: str) -> str:
         first = True
@@ -210,7 +213,7 @@ class Cutter:
         return self._replace(grammar().attribute, text, mark)
 
     def _clauses(self, text: str) -> str:
-        """Drop clauses that are still unwanted and name nothing to keep."""
+        """Remove clauses that still have unwanted terms and name nothing to keep."""
         ending = text.rstrip()[-1:] if text.rstrip()[-1:] in ".!?" else ""
         body = text.rstrip().removesuffix(ending) if ending else text
         ends = [match.start() for match in grammar().boundary.finditer(without_quotes(body)) if match.start()]
@@ -244,7 +247,7 @@ class Cutter:
             kept.append(chunk)
         if not kept:
             return ""
-        # Where the main clause is clean, a later one goes even with a building in it; the building is told of again.
+        # If the main clause is clean, a later one is removed even if it names a building, which `rescued` then lists.
         clean = bool(kept) and not self.wrong(kept[0]) and not lost_main
         for index in range(1, len(kept)) if clean else ():
             goes = re.match(r"(?i)\W*,|\s*(?:as|while|with|which|where)\b", kept[index]) and self.wrong(kept[index])
@@ -267,7 +270,7 @@ _SUBJECT_WORD = re.compile(
 
 
 def _begins_with_thing(text: str) -> bool:
-    """Whether a road user or a structure comes before any preposition or verb that is known: "long guardrails run"."""
+    """Whether a road user or structure stands before any preposition or function word: "long guardrails run"."""
     thing = min(
         (m.start() for m in (users_pattern().search(text), structures_pattern().search(text)) if m), default=len(text)
     )
@@ -276,7 +279,7 @@ def _begins_with_thing(text: str) -> bool:
 
 
 def _stand_alone(text: str) -> str:
-    """Make a subordinate clause a sentence of its own, or "" when its words do not allow it."""
+    """A subordinate clause turned into a main clause, "" when that is not possible."""
     text = text.strip(" ,;—–" + CUT)
     joined = re.match(r"(?i)(?:and|but|so)\b", text)
     text = re.sub(r"(?i)^(?:and|but|so|while|as|where|when|though|although|because|since)\s+", "", text)

@@ -1,4 +1,4 @@
-"""The built-in rewriter: no model, no download, the same answer for the same seed."""
+"""The rule-based rewriter of captions: no model, no download, the same result for the same seed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dreamkit.styles.rules.phrases import Cutter
 from dreamkit.styles.rules.recolour import recoloured
 from dreamkit.styles.rules.scene import NEW_PLACE, manoeuvres, structures_pattern, users_pattern
 from dreamkit.styles.rules.sentences import is_plural, tidy
-from dreamkit.styles.table import Scene, Style, StyleTable, load_styles
+from dreamkit.styles.table import ConditionTexts, Style, StyleTable, load_styles
 
 _OF_FILM = re.compile(
     r"(?:the|this|a|in this|in the)\s+(?:\w+\s+){0,2}?"
     r"(?:video|clip|footage|scene|image|recording|camera|sequence|view|dashcam)\b",
     re.IGNORECASE,
 )
-# First words whose capital can go when something is put in front.
+# First words that become lower case when something is put in front of the sentence.
 _OPENS = re.compile(
     r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
     r"|Pedestrians|On|At|In|This|Children|People|Trees|Rows)\b"
@@ -30,21 +30,21 @@ _OPENS = re.compile(
 
 
 def stable_seed(*parts: object) -> int:
-    """The same number for the same parts, in every process and on every machine."""
+    """A 64-bit number that depends on the parts alone, not on the process or the machine (unlike `hash`)."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
 
 @dataclass(frozen=True)
 class RuleRewriter:
-    """Rewrites by rules.
+    """Rewrites captions by rules.
 
-    What a caption says about time, weather, light, sky, surface and shadow goes where it contradicts the style; road
-    users, structures, counts and manoeuvres stay; the style's own words come in.
+    Statements about time, weather, light, sky, road surface and shadow that contradict the style are removed; road
+    users, structures, counts and manoeuvres are kept; the style's own words are added.
 
-    Args:
-        table: the styles.
-        recolour: give vehicles that have a colour another one, the same for every mention of it.
+    Attributes:
+        table: the styles; the built-in ones when None.
+        recolour: change the colours of vehicles, see `recoloured`.
     """
 
     table: StyleTable | None = None
@@ -54,19 +54,19 @@ class RuleRewriter:
     model = ""
 
     def rewrite(self, caption: str, style: Style, seed: int = 0, length: int = 3) -> str:
-        """One caption in one style.
+        """Rewrite a caption into a style.
 
         Args:
             caption: English text.
             style: the style.
-            seed: chooses among the table's phrases; the caption and the style take part in the choice.
-            length: sentences on the style at most, 0 to 3.
+            seed: seed of the choice among the table's phrases, together with the caption and the style's name.
+            length: number of sentences about the style at most, 0 to 3.
 
         Returns:
             One line of text.
         """
         table = self.table or load_styles()
-        caption = plain(caption)
+        caption = one_line(caption)
         draw = random.Random(stable_seed(seed, style.name, caption))
         source = read_state(caption)
         time, weather = style.target(*source)
@@ -87,7 +87,7 @@ class RuleRewriter:
         leads_given = 0
         for index, sentence in enumerate(sentences(caption)):
             before = len(cutter.rescued)
-            # Lamps light a tunnel at every hour.
+            # Lamps light a tunnel at any time.
             lamps = enclosed and _lamps_only(sentence, cutter)
             cut = sentence if lamps else cutter.cut(sentence, keep=index == 0)
             if not cut and place is None and index:
@@ -101,8 +101,8 @@ class RuleRewriter:
                     cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain")
                 )
         details = self._details(scene, style, time, draw, caption, " ".join(lines), enclosed)
-        told = not changed and _says(style, " ".join(lines))
-        if lines and not leads_given and not enclosed and not told and not _says(style, lines[0]):
+        stated = not changed and _says(style, " ".join(lines))
+        if lines and not leads_given and not enclosed and not stated and not _says(style, lines[0]):
             led = _lead(lines, lead, draw)
             place = place + len(led) - len(lines) if place is not None else None
             lines = led
@@ -119,7 +119,7 @@ class RuleRewriter:
 
     def _details(
         self,
-        scene: Scene,
+        scene: ConditionTexts,
         style: Style,
         time: str,
         draw: random.Random,
@@ -127,7 +127,7 @@ class RuleRewriter:
         kept: str,
         enclosed: re.Match[str] | None,
     ) -> list[str]:
-        # The set that repeats least of what the caption says of weather and light.
+        # The set that repeats the fewest terms of the kept text.
         sets = draw.sample(scene.details, len(scene.details))
         said = _conditions(kept)
         details = list(min(sets, key=lambda lines: len(said & _conditions(" ".join(lines)))))
@@ -146,7 +146,7 @@ def _conditions(text: str) -> set[str]:
     return {match.group().lower() for _, match in found(text)}
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """The text on one line, with single spaces."""
     return " ".join(text.split())
 
@@ -156,7 +156,7 @@ def _lamps_only(sentence: str, cutter: Cutter) -> bool:
 
 
 def _fill(text: str, lead: str, style: Style, time: str) -> tuple[str, int]:
-    """Put the style's words at the marks; returns the text and how many were put."""
+    """Fill the marks with the style's words; returns the text and the number of filled marks."""
     used = 0
     if NOUN in text:
         text = text.replace(NOUN, style.noun_for(time) or style.name.lower(), 1)
@@ -186,13 +186,13 @@ def _says(style: Style, text: str) -> bool:
 
 
 def _fresh(leads: Sequence[str], first: str) -> list[str]:
-    """The leads that repeat no word of the first sentence; all of them when each does."""
+    """The leads that share no word with the first sentence; all of them when each does."""
     said = set(re.findall(r"[a-z]{3,}", first.lower())) - {"the"}
     return [lead for lead in leads if not said & set(re.findall(r"[a-z]{3,}", lead.lower()))] or list(leads)
 
 
 def _lead(lines: list[str], lead: str, draw: random.Random) -> list[str]:
-    """Say the style's time or weather early: in front of the first sentence, or in one of its own."""
+    """The lines with the style's lead at or after the first sentence, or in a sentence of its own."""
     first = lines[0]
     if _OPENS.match(first) and not _OF_FILM.match(first) and not re.match(r"(?i)(?:on|at|in|during|as|while)\b", first):
         return [f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}", *lines[1:]]
@@ -203,11 +203,11 @@ def _lead(lines: list[str], lead: str, draw: random.Random) -> list[str]:
 
 
 def _shown(cutter: Cutter, rescued: list[str], lines: list[str], dim: bool) -> list[str]:
-    """A plain sentence for what was named only in sentences that had to go."""
-    told = " ".join(lines).lower()
+    """A sentence that names the road users and structures of removed sentences; [] when others name them."""
+    kept = " ".join(lines).lower()
     names = []
     for thing in rescued:
-        bare = tidy(cutter._attributes(cutter._participles(thing + " "))).strip(" .,")
+        bare = tidy(cutter.bare(thing)).strip(" .,")
         nouns = [
             match.group().lower()
             for pattern in (users_pattern(), structures_pattern(), NEW_PLACE)
@@ -215,10 +215,10 @@ def _shown(cutter: Cutter, rescued: list[str], lines: list[str], dim: bool) -> l
         ]
         if not nouns or cutter.wrong(bare):
             continue
-        known = all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", told) for noun in nouns)
+        known = all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", kept) for noun in nouns)
         if users_pattern().search(bare):
-            # A road user counts as told only when it is not new and does nothing new: "the parked cars".
-            known = known and bool(re.match(r"(?i)the\b", bare)) and manoeuvres(bare) <= manoeuvres(told)
+            # A road user is known only if its article is definite and it does nothing new: "the parked cars".
+            known = known and bool(re.match(r"(?i)the\b", bare)) and manoeuvres(bare) <= manoeuvres(kept)
         if known:
             continue
         name = bare if bare[1:2].isupper() else bare[0].lower() + bare[1:]
@@ -236,7 +236,7 @@ _ONLY_SEEN = re.compile(r"(?i)^The (?P<what>[\w-]+) (?:can be made out|is visibl
 
 
 def _needed(lines: list[str]) -> list[str]:
-    """The lines without "The buildings are visible." where another line speaks of the buildings."""
+    """The lines without sentences such as "The buildings are visible." when another line names the buildings."""
     kept = []
     for index, line in enumerate(lines):
         seen = _ONLY_SEEN.match(line)

@@ -70,7 +70,7 @@ def workspace_clip(models: Models, root: Path, clip: str = "") -> Clip:
     paths = [ws.condition("hdmap", camera, chunk) for camera in SIX_VIEWS.cameras]
     six = np.stack([read_video(path, sizes.six_frames, sizes.six) for path in paths])
     front = read_video(paths[0], sizes.front_frames, sizes.front)
-    return Clip(chunk.name, captions.read(ws.captions, chunk.clip), front, six)
+    return Clip(chunk.name, captions.read_captions(ws.captions, chunk.clip), front, six)
 
 
 def write_sheets(

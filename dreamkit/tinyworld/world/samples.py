@@ -27,7 +27,7 @@ def write_captioned(folder: Path, clip: str, scene: Scene) -> None:
     write_clip(folder, clip, scene)
     of_styles = style_captions(scene)
     caption_files.write_original(folder / "captions", clip, of_styles[caption_files.ORIGINAL])
-    caption_files.write_styles(folder / "captions", clip, of_styles)
+    caption_files.write_style_captions(folder / "captions", clip, of_styles)
 
 
 def write_samples(folder: Path) -> None:
