@@ -1,4 +1,4 @@
-"""Which rewriting model fits into a GPU's memory."""
+"""GPU memory that rewriting models need."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import read_json
+from dreamkit.workspace.sizes import GIB
 
 DEFAULT_MODEL = "Qwen/Qwen3-14B"
-GIB = 2**30
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What a model needs.
+    """The numbers that a model's memory follows from.
 
     Attributes:
-        name: hub name.
+        name: hub name or folder.
         parameters: number of weights, two bytes each.
-        layers, kv_heads, head: shape of the key-value cache, two bytes each.
+        layers: number of layers with a key-value cache.
+        kv_heads: key-value heads per layer.
+        head: numbers per head, two bytes each.
     """
 
     name: str
@@ -30,12 +32,12 @@ class ModelSize:
     head: int = 128
 
     def needs(self, context: int) -> int:
-        """Bytes for the weights, four requests of full context, and 2 GiB for activations and CUDA graphs."""
+        """Bytes for weights, the cache of four requests of `context` tokens, and 2 GiB for activations and graphs."""
         cache = 2 * self.layers * self.kv_heads * self.head * 2 * context
         return int(2 * self.parameters + 4 * cache + 2 * GIB)
 
 
-# Parameter counts and shapes as in the models' cards and config.json on the hub.
+# From the models' cards and config.json on the hub.
 QWEN3 = (
     ModelSize("Qwen/Qwen3-14B", 14.8e9, 40, 8),
     ModelSize("Qwen/Qwen3-8B", 8.2e9, 36, 8),
@@ -46,7 +48,7 @@ QWEN3 = (
 
 
 def model_size(model: str) -> ModelSize | None:
-    """The size of a known model, or of a model folder by its config and weight files; None when unknown."""
+    """The size of a known model, or of a model folder by its config.json and safetensors files; None when unknown."""
     for known in QWEN3:
         if known.name == model:
             return known
@@ -66,7 +68,7 @@ def model_size(model: str) -> ModelSize | None:
 
 
 def gpu_memory() -> tuple[int, int] | None:
-    """(free, total) bytes of the first GPU, or None without one; asked of nvidia-smi, so no CUDA context is made."""
+    """(free, total) bytes of the first GPU, None without one; from nvidia-smi, which needs no CUDA context here."""
     command = ["nvidia-smi", "--query-gpu=memory.free,memory.total", "--format=csv,noheader,nounits"]
     try:
         lines = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
@@ -77,16 +79,16 @@ def gpu_memory() -> tuple[int, int] | None:
 
 
 def refuse_too_large(model: str, share: float, context: int, memory: tuple[int, int] | None) -> None:
-    """Refuse a model that does not fit into this share of the GPU.
+    """Check that a model fits into a share of the GPU's memory; unknown models pass.
 
     Args:
-        model: hub name or folder; an unknown size is let through.
-        share: part of the GPU's whole memory that vLLM may take, 0 to 1.
+        model: hub name or folder.
+        share: part of the GPU's total memory that vLLM may take, 0 to 1.
         context: tokens of a request at most.
-        memory: (free, total) bytes; None lets everything through.
+        memory: (free, total) bytes; with None every model passes.
 
     Raises:
-        DreamkitError: too large; names the largest model that would fit.
+        DreamkitError: the model is too large; the hint names the largest one that fits.
     """
     size = model_size(model)
     if memory is None or size is None:
@@ -96,9 +98,9 @@ def refuse_too_large(model: str, share: float, context: int, memory: tuple[int, 
     if size.needs(context) <= room:
         return
     fitting = next((other.name for other in QWEN3 if other.needs(context) <= room), None)
-    hint = f"{fitting} would fit: choose it as the model." if fitting else "Use the built-in rules, or another GPU."
+    hint = f"{fitting} would fit; choose it as the model." if fitting else "Use the built-in rules, or another GPU."
     raise DreamkitError(
-        f"{model} needs about {size.needs(context) / GIB:.0f} GiB of GPU memory; {room / GIB:.0f} GiB may be used here "
-        f"({free / GIB:.0f} GiB free of {total / GIB:.0f}, share {share:g}).",
+        f"The model {model} needs about {size.needs(context) / GIB:.0f} GiB of GPU memory; "
+        f"{room / GIB:.0f} GiB may be used here ({free / GIB:.0f} GiB free of {total / GIB:.0f}, share {share:g}).",
         hint,
     )

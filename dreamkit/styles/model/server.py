@@ -1,4 +1,4 @@
-"""Start `vllm serve`, wait until it is healthy, stop it."""
+"""Starts `vllm serve`, waits until it is healthy, and stops it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dreamkit.errors import DreamkitError
 from dreamkit.styles.model.model_sizes import DEFAULT_MODEL, gpu_memory, refuse_too_large
 from dreamkit.styles.model.rewriters import CONTEXT, load_error, refuse_missing_folder, refuse_without_vllm
 
-# `vllm serve MODEL ...`. That command asks for the version of a distribution named vllm, which the CPU builds are not;
-# for them the same server is started by its own module.
+# `vllm serve MODEL ...`. That command needs the version of a distribution named vllm, a name that the CPU builds do not
+# have; for them the same server is started by its own module.
 _SERVE = """
 import importlib.metadata, runpy, sys
 try:
@@ -35,16 +35,17 @@ runpy.run_module(module, run_name="__main__")
 
 @dataclass(frozen=True)
 class Serving:
-    """How to serve a model.
+    """Settings of a vLLM server.
 
     Attributes:
         model: hub name or folder.
-        host, port: where; port 0 takes a free one.
-        memory_share: part of the GPU's memory that vLLM may take.
+        host: address that it listens on.
+        port: port that it listens on; 0 for a free one.
+        memory_share: part of the GPU's memory that vLLM may take, 0 to 1.
         context: tokens of prompt and answer together.
-        python: a Python that has vLLM; this one when empty.
-        wait: seconds until it must be healthy.
-        more: further arguments for `vllm serve`.
+        python: path of a Python that has vLLM; this one when empty.
+        wait: seconds within which the server must become healthy.
+        more: further arguments of `vllm serve`.
     """
 
     model: str = DEFAULT_MODEL
@@ -68,14 +69,14 @@ class Serving:
             *("--gpu-memory-utilization", f"{self.memory_share:g}"),
             *("--max-model-len", str(self.context)),
             "--enable-prefix-caching",
-            # Without a GPU, vLLM 0.32 dies of a request with a seed whose prompt it cuts into chunks.
+            # Without a GPU, vLLM 0.32 crashes at a request with a seed whose prompt it splits into chunks.
             *(() if on_gpu else ("--no-enable-chunked-prefill",)),
             *self.more,
         ]
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on."""
+    """A port of the host that is not in use."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]
@@ -83,19 +84,19 @@ def free_port(host: str) -> int:
 
 @contextlib.contextmanager
 def serving(how: Serving, log: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
-    """Serve a model for as long as the block lasts.
+    """Serve a model while the `with` block runs.
 
     Args:
-        how: what to serve and where.
-        log: file that takes the server's output.
-        say: called with one line now and then while the model loads.
+        how: settings of the server.
+        log: file for the server's output.
+        say: called with a line of progress every 15 seconds while the model loads.
 
     Yields:
         The address for `ServerRewriter`, ending in /v1.
 
     Raises:
-        DreamkitError: vLLM is missing, the model is missing or too large, the port is taken, or the server ends or is
-            not healthy in time.
+        DreamkitError: vLLM is missing, the model is missing or too large, the port is in use, or the server ends or
+            does not become healthy in time.
     """
     if not how.python:
         refuse_without_vllm()
@@ -107,14 +108,17 @@ def serving(how: Serving, log: Path, say: Callable[[str], None] = lambda _: None
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         try:
-            # A group of its own, so that the engine's worker processes end with it.
+            # A process group of its own, so that `stop` also ends the engine's worker processes.
             process = subprocess.Popen(
-                how.command(port, memory is not None), stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                how.command(port, memory is not None),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
                 env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
-            )  # fmt: skip
+            )
         except OSError as error:
             raise DreamkitError(
-                f"Cannot start {how.python}: {error.strerror}.", "Give the path of a Python with vLLM."
+                f"Cannot start {how.python}: {error.strerror}.", "Give the path of a Python that has vLLM."
             ) from None
     try:
         _await_health(process, f"http://{how.host}:{port}", how, log, say)
@@ -128,7 +132,7 @@ def _refuse_taken(host: str, port: int) -> None:
         probe.settimeout(1)
         if probe.connect_ex((host, port)) == 0:
             raise DreamkitError(
-                f"Somebody listens on {host}:{port} already.", "Choose another port, or 0 for a free one."
+                f"Another program listens on {host}:{port} already.", "Choose another port, or 0 for a free one."
             )
 
 
@@ -142,7 +146,7 @@ def _await_health(
                 return
         now = time.monotonic()
         if now - start > how.wait:
-            raise DreamkitError(f"The server was not healthy after {how.wait:g} s.", f"Its log is {log}.")
+            raise DreamkitError(f"The server did not become healthy within {how.wait:g} s.", f"Read its log {log}.")
         if now - last > 15:
             last = now
             say(f"{how.model} is loading, {now - start:.0f} s")
@@ -150,7 +154,7 @@ def _await_health(
     text = log.read_text(errors="replace")
     if "No module named 'vllm" in text or "No module named vllm" in text:
         raise DreamkitError(
-            f"{how.python or sys.executable} has no vLLM.", 'Install it with pip install "dreamkit[gpu]".'
+            f"The Python {how.python or sys.executable} has no vLLM.", 'Run `pip install "dreamkit[gpu]"` for it.'
         )
     telling = [line for line in text.splitlines() if "Error" in line or "error:" in line.lower()]
     error = load_error(how.model, "\n".join([text[-4000:], telling[0] if telling else text[-300:]]))
@@ -158,13 +162,13 @@ def _await_health(
 
 
 def stop(process: subprocess.Popen[bytes], patience: float = 20.0) -> None:
-    """End the server and its workers, gently first."""
+    """End the server and its worker processes: terminate, and kill after `patience` seconds."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(patience)
-    # Workers that outlived their parent share its group.
+    # Workers can outlive their parent; they are in its process group.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

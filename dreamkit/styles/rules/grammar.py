@@ -1,4 +1,4 @@
-"""Patterns for the parts of an English sentence that can speak of time and weather, built from lexicon.yaml."""
+"""Regular expressions for parts of an English sentence about time and weather, built from lexicon.yaml."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 from dreamkit.captions.lexicon import alternatives, lexicon
 
-# Marks that a cut leaves in the text.
-CUT = "\x00"  # something stood here
-SLOT = "\x01"  # a phrase such as "at night" stood here
-ADJECTIVE = "\x02"  # an adjective such as "sunny" stood here
-NOUN = "\x03"  # "It is ..." went on here
+# Marks in the text where something was removed.
+CUT = "\x00"  # anything else
+SLOT = "\x01"  # a phrase such as "at night"
+ADJECTIVE = "\x02"  # an adjective such as "sunny"
+NOUN = "\x03"  # what followed "It is"
 
 
 def _of(name: str) -> str:
@@ -21,7 +21,7 @@ def _of(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def grammar() -> SimpleNamespace:
-    """All patterns by name; every one of them ignores letter case.
+    """All patterns by name; every one ignores letter case. `stop` is a set of words that begin no noun phrase.
 
     prepositional   "under a clear sky", "in the middle of the night"; groups comma, right, prep
     direction       ends before a "right" that is a direction: "curves to the", "turns sharply"

@@ -1,4 +1,4 @@
-"""Other colours for the vehicles of a caption."""
+"""Changes the colours of the vehicles in a caption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dreamkit.styles.rules.sentences import article
 
 COLOURS = ("white", "black", "silver", "gray", "red", "blue", "green", "brown", "beige", "yellow", "orange", "maroon")
 _NAMES = "|".join((*COLOURS, "grey", "gold", "golden", "tan", "purple"))
-# Vehicles whose colour is part of what they are.
+# Vehicles with a conventional colour.
 _FIXED = re.compile(
     r"(?:[\w-]+\s+){0,2}?(?:school|police|ambulances?|fire|taxis?|cabs?|taxicabs?|transit|snow ?plows?|construction"
     r"|excavators?|bulldozers?|patrol)\b",
@@ -27,9 +27,13 @@ _COLOURED = re.compile(
 
 
 def recoloured(text: str, seed: int) -> str:
-    """Give every vehicle colour another one: each mention of a colour the same, different colours different ones.
+    """The text with other vehicle colours; all mentions of a colour change alike, different colours stay different.
 
-    School buses, police cars, ambulances, fire engines and taxis keep theirs.
+    School buses, police cars, ambulances, fire engines and taxis keep their colours.
+
+    Args:
+        text: the caption.
+        seed: seed of the choice of colours.
     """
     hits = [
         m for m in _COLOURED.finditer(without_quotes(text)) if not _FIXED.match((m["between"] + m["vehicle"]).strip())
@@ -40,7 +44,7 @@ def recoloured(text: str, seed: int) -> str:
     for colour in old:
         base = re.split(r"[ -]", colour)[-1].replace("grey", "gray")
         free = [c for c in COLOURS if c != base and c not in new.values()]
-        # A colour that another vehicle already has would tell two vehicles as one.
+        # The colour of another vehicle would make two vehicles look like one.
         new[colour] = draw.choice([c for c in free if c not in old] or free or [c for c in COLOURS if c != base])
     for match in reversed(hits):
         colour = new[match["colour"].lower()]

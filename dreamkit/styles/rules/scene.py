@@ -1,11 +1,11 @@
-"""What a style must not touch: road users with their counts, structures, and manoeuvres, as a caption names them."""
+"""What a style must not change in a caption: road users with their counts, structures, manoeuvres."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-from dreamkit.captions.lexicon import alternatives, lexicon, whole_words
+from dreamkit.captions.lexicon import alternatives, lexicon, whole_words, word_set
 from dreamkit.captions.split import sentences, without_quotes
 
 
@@ -38,14 +38,14 @@ def _plurals() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def users_pattern() -> re.Pattern[str]:
-    """Names of road users, longer ones first; "bus stop" and the like are places and do not match."""
+    """Matches names of road users, longer ones first; names of places such as "bus stop" do not match."""
     names = "|".join(sorted(map(re.escape, _kinds()), key=len, reverse=True))
     return whole_words(names, rf"(?! of\b)(?![ -](?:{alternatives('not_a_user')})\b)(?![-'’]?\w)")
 
 
 @lru_cache(maxsize=1)
 def structures_pattern() -> re.Pattern[str]:
-    """Buildings, nature, signs and lanes."""
+    """Matches names of buildings, nature, signs and lanes."""
     return whole_words(alternatives("structures"), r"(?![-'’]\w)(?<!signs(?= of ))(?<!sign(?= of ))")
 
 
@@ -62,59 +62,18 @@ def is_motor(kind: str) -> bool:
 
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = {word: number for number, word in enumerate(_COUNTED.split())} | {"dozen": 12, "pair": 2}
-_MANY = frozenset(
-    [
-        "several",
-        "many",
-        "multiple",
-        "some",
-        "few",
-        "numerous",
-        "various",
-        "more",
-        "other",
-        "occasional",
-        "most",
-        "dozens",
-        "couple",
-        "handful",
-        "both",
-    ]
+_MANY = word_set(
+    "several many multiple some few numerous various more other occasional most dozens couple handful both"
 )
-_DEFINITE = frozenset(["the", "this", "that", "these", "those", "its", "their", "his", "her", "each", "every"])
-_SINGLE = frozenset(["a", "an", "one", "another", "single", "lone", "solitary"])
-_BREAKS = frozenset(
-    [
-        "and",
-        "or",
-        "with",
-        "in",
-        "on",
-        "at",
-        "to",
-        "from",
-        "by",
-        "as",
-        "while",
-        "is",
-        "are",
-        "was",
-        "were",
-        "has",
-        "have",
-        "behind",
-        "past",
-        "for",
-        "near",
-        "along",
-        "through",
-        "across",
-    ]
+_DEFINITE = word_set("the this that these those its their his her each every")
+_SINGLE = word_set("a an one another single lone solitary")
+_BREAKS = word_set(
+    "and or with in on at to from by as while is are was were has have behind past for near along through across"
 )
 _CAMERA = re.compile(
     r"\b(?:video|clip|footage|camera|recording|ego(?:[ -]vehicle)?|dashcam|viewpoint)\b", re.IGNORECASE
 )
-# "a quiet residential street": the indefinite article brings something new.
+# "a quiet residential street": a place with an indefinite article or a number is new.
 NEW_PLACE = re.compile(
     r"\b(?:an?|two|three|four|five|six|multi\w*)(?:[ -](?!(?:as|and|with|on|at|in|of)\b)[\w'-]+){0,4}[ -]"
     r"(?:lanes?|road|street|highway|avenue|boulevard|freeway|motorway|expressway|alley|town|city|neighbou?rhood|area"
@@ -125,14 +84,14 @@ NEW_PLACE = re.compile(
 
 @lru_cache(maxsize=8192)
 def holds_scene(text: str) -> bool:
-    """Whether the text names something that must stay: road user, structure, manoeuvre, camera, or a new place."""
+    """Whether the text names something to keep: a road user, structure, manoeuvre, camera, new place or quotation."""
     plain = without_quotes(text)
     patterns = (users_pattern(), structures_pattern(), _CAMERA, NEW_PLACE, *_manoeuvre_patterns().values())
     return '"' in text or "“" in text or any(pattern.search(plain) for pattern in patterns)
 
 
 def _count(before: str, noun: str) -> str:
-    """The count that stands before a road user's name: a number, "many", or "the" for one named before."""
+    """The count before a road user's name: a number, "many", or "the" after a definite article."""
     words = re.findall(r"[\w'-]+", before.lower())[-6:]
     for word in reversed(words):
         if word in _NUMBERS and word not in _SINGLE:
@@ -151,10 +110,10 @@ def _count(before: str, noun: str) -> str:
 
 
 def road_users(text: str) -> tuple[tuple[str, str], ...]:
-    """Every first mention of road users as (kind, count), sorted; the count is a number or "many".
+    """The mentions of road users as (kind, count), sorted; the count is a number or "many".
 
-    Mentions with a definite article name what is known already and are left out, unless no other mention of the kind
-    is there.
+    Mentions with a definite article (count "the") repeat earlier ones and are left out, unless the kind has no other
+    mention.
     """
     mentions = [mention for sentence in sentences(text) for mention in _mentions(sentence)]
     counted = [mention for mention in mentions if mention[1] != "the"]
@@ -164,7 +123,7 @@ def road_users(text: str) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=8192)
 def _mentions(sentence: str) -> tuple[tuple[str, str], ...]:
-    """Every mention of a road user in a sentence as (kind, count); "the" is a definite mention."""
+    """Every mention of a road user in a sentence as (kind, count)."""
     plain = without_quotes(sentence)
     found = []
     for match in users_pattern().finditer(plain):
@@ -174,7 +133,7 @@ def _mentions(sentence: str) -> tuple[tuple[str, str], ...]:
 
 
 def manoeuvres(text: str) -> frozenset[str]:
-    """The manoeuvres a text names."""
+    """The names of the manoeuvres in a text."""
     return frozenset().union(*map(_manoeuvres, sentences(text)))
 
 

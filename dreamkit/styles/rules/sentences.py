@@ -1,16 +1,17 @@
-"""Sentences: splitting, the noun phrases in them, and mending what a cut leaves."""
+"""Noun phrases of a sentence, and corrections after words were removed from it."""
 
 from __future__ import annotations
 
 import re
 
+from dreamkit.captions.lexicon import word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.grammar import ADJECTIVE, CUT, NOUN, SLOT, grammar
 from dreamkit.styles.rules.scene import NEW_PLACE, structures_pattern, users_pattern
 
 
 def is_plural(phrase: str) -> bool:
-    """Whether a noun phrase takes "are"."""
+    """Whether a noun phrase is plural."""
     head = (
         re.split(
             r"\s(?:of the|of a|in|on|at|along|near|beside|behind|across|with|from|parked|waiting|that|which|ahead)\b",
@@ -28,7 +29,8 @@ def is_plural(phrase: str) -> bool:
     return bool(re.search(r"(?<![su])s$", head)) and not head.endswith("bus")
 
 
-# What may follow a road user and belong to it: "parked along the curb", "on the left side", "ahead".
+_DETERMINERS = word_set("the a an two three four five six several many some few its")
+# What may follow a road user's name and belong to it: "parked along the curb", "on the left side", "ahead".
 _TRAILING = re.compile(
     r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading)"
     r"(?:\s+\w+ly)?)?"
@@ -40,7 +42,7 @@ _TRAILING = re.compile(
 
 
 def things(sentence: str) -> list[str]:
-    """The road users and structures a sentence names, each with its own words before and after it."""
+    """The noun phrases of the road users and structures in a sentence, with the words that belong to them."""
     plain = without_quotes(sentence)
     places: list[tuple[int, int]] = []
     for match in sorted(
@@ -71,21 +73,7 @@ def things(sentence: str) -> list[str]:
             ):
                 break
             start = word.start()
-            if token in (
-                "the",
-                "a",
-                "an",
-                "two",
-                "three",
-                "four",
-                "five",
-                "six",
-                "several",
-                "many",
-                "some",
-                "few",
-                "its",
-            ):
+            if token in _DETERMINERS:
                 break
         trailing = _TRAILING.match(plain[end:]) if user else None
         end += trailing.end() if trailing else 0
@@ -96,7 +84,7 @@ def things(sentence: str) -> list[str]:
 
 
 def tidy(text: str) -> str:
-    """Mend articles, commas and spaces next to cuts, and take the marks away."""
+    """The text without marks; articles, commas and spaces next to them are corrected."""
     text = re.sub(f"[{SLOT}{ADJECTIVE}{NOUN}]", CUT, text)
     text = re.sub(
         rf"\b(a|an)(\s+)[{CUT}\s]*{CUT}\s*(\w[\w-]*)",
@@ -119,7 +107,7 @@ def tidy(text: str) -> str:
 
 
 def article(word: str, like: str = "a") -> str:
-    """ "a" or "an" before a word, with the capital of `like`."""
+    """The article "a" or "an" for a word, capitalised as `like` is."""
     vowel = bool(re.match(r"(?i)[aeiou]|hour|suv\b|hono|mph\b", word)) and not re.match(
         r"(?i)uni|use|u-|one\b|one-|euro|usu", word
     )
