@@ -8,7 +8,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -44,7 +44,7 @@ class ModelServer:
     url: str
     name: str = "server"
     hint: str = "Start it with `vllm serve <model>`, or correct its address."
-    key: str = ""
+    key: str = field(default="", repr=False)
     timeout_s: float = 300.0
 
     def models(self) -> list[str]:
@@ -114,7 +114,6 @@ class ModelServer:
         Returns:
             One result per request; None where no attempt gave one.
         """
-
         sending = self._send_all(body, count, read, concurrent, retries, pause_s)
         # A thread of its own, because Jupyter already runs an event loop in this one.
         with ThreadPoolExecutor(1) as pool:

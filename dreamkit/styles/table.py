@@ -8,11 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
-from dreamkit.workspace.files import nearest, read_text
+from dreamkit.workspace.files import nearest, read_yaml
 from dreamkit.workspace.workspace import check_name
 
 BUILT_IN = Path(__file__).with_name("styles.yaml")
@@ -118,14 +116,7 @@ def load_styles(path: Path | None = None) -> StyleTable:
     built_in = _built_in()
     if path is None:
         return built_in
-    text = read_text(path, "style table")
-    try:
-        rows = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise DreamkitError(f"The style table {path} is not valid YAML{where}.") from None
-    mine = _table(rows, str(path))
+    mine = _table(read_yaml(path, "style table"), str(path))
     table = StyleTable(styles={**built_in.styles, **mine.styles}, scenes={**built_in.scenes, **mine.scenes})
     for style in mine.styles.values():
         _refuse_incomplete(style, table, str(path))
@@ -134,11 +125,11 @@ def load_styles(path: Path | None = None) -> StyleTable:
 
 @lru_cache(maxsize=1)
 def _built_in() -> StyleTable:
-    return _table(yaml.safe_load(BUILT_IN.read_text(encoding="utf-8")), BUILT_IN.name)
+    return _table(read_yaml(BUILT_IN, "style table"), BUILT_IN.name)
 
 
-def _table(rows: Any, where: str) -> StyleTable:
-    if not isinstance(rows, Mapping) or not isinstance(rows.get("styles"), Mapping):
+def _table(rows: Mapping[str, Any], where: str) -> StyleTable:
+    if not isinstance(rows.get("styles"), Mapping):
         raise DreamkitError(f"The style table {where} must have a part `styles`.", "See dreamkit/styles/styles.yaml.")
     for name, style in rows["styles"].items():
         if not isinstance(name, str) or not isinstance(style, Mapping):

@@ -34,7 +34,7 @@ class ServerRewriter:
 
     url: str = "http://127.0.0.1:8000/v1"
     model: str = ""
-    key: str = ""
+    key: str = field(default="", repr=False)
     concurrent: int = 64
     retries: int = 3
     timeout: float = 120.0

@@ -100,7 +100,7 @@ class RuleRewriter:
                 lines += _shown(
                     cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain")
                 )
-        details = self._details(scene, style, time, draw, caption, " ".join(lines), enclosed)
+        details = _details(scene, draw, caption, " ".join(lines), enclosed)
         stated = not changed and _says(style, " ".join(lines))
         if lines and not leads_given and not enclosed and not stated and not _says(style, lines[0]):
             led = _lead(lines, lead, draw)
@@ -117,29 +117,19 @@ class RuleRewriter:
         text = " ".join(line if line[-1:] in '.!?"”' else line + "." for line in lines if line)
         return recoloured(text, stable_seed(seed, style.name, caption, "colour")) if self.recolour else text
 
-    def _details(
-        self,
-        scene: ConditionTexts,
-        style: Style,
-        time: str,
-        draw: random.Random,
-        caption: str,
-        kept: str,
-        enclosed: re.Match[str] | None,
-    ) -> list[str]:
-        # The set that repeats the fewest terms of the kept text.
-        sets = draw.sample(scene.details, len(scene.details))
-        said = _conditions(kept)
-        details = list(min(sets, key=lambda lines: len(said & _conditions(" ".join(lines)))))
-        extras = [
-            sentence
-            for word, sentence in scene.extras.items()
-            if re.search(rf"(?i)\b{word}s?\b", without_quotes(caption))
-        ]
-        if enclosed:
-            where = enclosed["place"] or "tunnel"
-            return [f"Outside the {where}, {scene.clause}."]
-        return [*details, *extras[:1]]
+
+def _details(
+    scene: ConditionTexts, draw: random.Random, caption: str, kept: str, enclosed: re.Match[str] | None
+) -> list[str]:
+    """The sentences of the style: the set that repeats the fewest terms of the kept text, and at most one extra."""
+    sets = draw.sample(scene.details, len(scene.details))
+    said = _conditions(kept)
+    details = min(sets, key=lambda lines: len(said & _conditions(" ".join(lines))))
+    if enclosed:
+        return [f"Outside the {enclosed['place'] or 'tunnel'}, {scene.clause}."]
+    named = without_quotes(caption)
+    extras = [sentence for word, sentence in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", named)]
+    return [*details, *extras[:1]]
 
 
 def _conditions(text: str) -> set[str]:
