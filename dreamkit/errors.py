@@ -1,14 +1,14 @@
-"""The one exception a user should ever meet."""
+"""The exception for a mistake of the user, and the text of other exceptions."""
 
 from __future__ import annotations
 
 
 class DreamkitError(Exception):
-    """A mistake that the user can mend.
+    """An error that the user can mend; it is shown without a traceback.
 
     Args:
-        message: what went wrong, naming the file or the value and what was expected.
-        hint: what to do next, as one sentence; may be empty.
+        message: what went wrong, a sentence that names the file or value and what was expected.
+        hint: what to do next, a sentence.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -20,9 +20,14 @@ class DreamkitError(Exception):
         return f"{self.message}\n  -> {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[type[DreamkitError], tuple[str, str]]:
-        # The default pickles args only; worker processes must not lose the hint.
+        # The default pickles the message alone; an error that comes from a worker process needs its hint too.
         return type(self), (self.message, self.hint)
 
     def _render_traceback_(self) -> list[str]:
-        # What IPython prints for it: a notebook shows the message, no stack.
+        # IPython calls this instead of formatting a traceback.
         return [f"{type(self).__name__}: {self}"]
+
+
+def first_line(error: BaseException) -> str:
+    """First line of the error's message without a final full stop; the name of its class where it has no message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

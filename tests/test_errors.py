@@ -1,6 +1,6 @@
 import pickle
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 
 
 def test_message_and_hint_survive_a_process_boundary():
@@ -13,3 +13,8 @@ def test_a_notebook_shows_the_message_without_a_stack():
     assert DreamkitError("a.txt is empty.", "Write.")._render_traceback_() == [
         "DreamkitError: a.txt is empty.\n  -> Write."
     ]
+
+
+def test_the_first_line_of_an_error_is_its_message_or_its_class():
+    assert first_line(ValueError("no such key.\nSecond line.")) == "no such key"
+    assert first_line(KeyError()) == "KeyError"

@@ -30,7 +30,7 @@ from dreamkit.transfer.config import (
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.dit import Block, Prepared
-from dreamkit.transfer.fused_ops import Pointwise, choose_pointwise
+from dreamkit.transfer.fused_ops import FusedOps, choose_fused_ops
 from dreamkit.transfer.load import load_network
 from dreamkit.transfer.positions import rope_table
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
@@ -102,7 +102,7 @@ def bench_forward(
         base = random_network(Denoiser, config.denoiser, device, dtype)
         branch = random_network(ControlBranch, config.denoiser, device, dtype, seed=1)
         chosen = choose_attention(config.denoiser.heads, config.denoiser.head_dim, device, dtype, attention)
-        ops = choose_pointwise(device) if pointwise == "auto" else Pointwise()
+        ops = choose_fused_ops(device) if pointwise == "auto" else FusedOps()
         for trunk in (base.trunk, branch.trunk):
             trunk.attention, trunk.ops = chosen, ops
         run = one_forward(config, base, branch, device, dtype)
@@ -165,7 +165,7 @@ def bench_block(model: str, attention: str, device: torch.device) -> None:
     )
     rope = rope_table(shape, frames, height, width, views=config.views, fps=24, device=device, dtype=torch.bfloat16)
 
-    def run(dtype: torch.dtype, chosen: Attention, ops: Pointwise) -> torch.Tensor:
+    def run(dtype: torch.dtype, chosen: Attention, ops: FusedOps) -> torch.Tensor:
         block.to(dtype)
         kv = block.cross_attention.text_kv(text.to(dtype), ops)
         prepared = Prepared(torch.empty(0), position.to(dtype), rope, (kv,))
@@ -173,10 +173,10 @@ def bench_block(model: str, attention: str, device: torch.device) -> None:
         return block(*inputs, kv, prepared, chosen, ops).float() - x.float()
 
     half = choose_attention(shape.heads, shape.head_dim, device, torch.bfloat16, attention)
-    ops = choose_pointwise(device)
+    ops = choose_fused_ops(device)
     out = run(torch.bfloat16, half, ops)
-    eager = run(torch.bfloat16, half, Pointwise())
-    exact = run(torch.float32, Attention("sdpa"), Pointwise())
+    eager = run(torch.bfloat16, half, FusedOps())
+    exact = run(torch.float32, Attention("sdpa"), FusedOps())
     error, eager_error = (float((o - exact).norm() / exact.norm()) for o in (out, eager))
     print(
         f"block   {model:11s} attention {half.name:6s} {tokens} tokens: bf16 against float32, relative error "

@@ -1,4 +1,5 @@
 """The world model: denoisers, control branches, sampling, tokenizer, text encoder, checkpoint loading, pipelines.
 
-Imports with torch, numpy, safetensors and transformers alone.
+It may import workspace and errors, and must import where only torch, numpy, safetensors and transformers are installed.
+Begin with pipeline.py (the calls), then sampling.py (the algorithm) and dit.py (the network).
 """

@@ -1,4 +1,4 @@
-"""One attention function, several backends, chosen once and named in the sidecar."""
+"""Attention with several backends; which one runs is decided once, when a model is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 
 log = logging.getLogger("dreamkit")
 
@@ -21,14 +21,16 @@ BACKENDS: tuple[str, ...] = ("auto", "te", "cudnn", "sdpa")
 class Attention:
     """Scaled dot-product attention without mask or dropout.
 
-    Calling it takes q [B, Lq, heads, D] and k, v [B, Lk, heads, D] of one dtype and returns [B, Lq, heads, D].
+    Attributes:
+        name: the backend: "te", "cudnn" or "sdpa".
+        op: Transformer Engine's module for "te", else None.
     """
 
     name: str
-    op: Any = None  # Transformer Engine's module, when that is the backend
+    op: Any = None
 
     def __call__(self, q_BLHD: torch.Tensor, k_BMHD: torch.Tensor, v_BMHD: torch.Tensor) -> torch.Tensor:
-        """Attend from every query to every key."""
+        """Attention of q [B, Lq, heads, D] over k and v [B, Lk, heads, D], all of one dtype; [B, Lq, heads, D]."""
         if self.name == "te":
             out_BLD = self.op(q_BLHD, k_BMHD, v_BMHD, core_attention_bias_type="no_bias")
             return out_BLD.view(q_BLHD.shape)
@@ -44,17 +46,24 @@ class Attention:
 def choose_attention(
     heads: int, head_dim: int, device: torch.device, dtype: torch.dtype, wanted: str = "auto"
 ) -> Attention:
-    """Pick the backend once, by trying it on a small input.
+    """The first backend that runs on a small input on this device.
 
-    `auto` prefers Transformer Engine, then SDPA with the cuDNN kernel asked for by name, then plain SDPA. Left to
-    itself SDPA takes the flash kernel, which needs 1.7 times as long on an H200 (145 ms against cuDNN's 83 ms at
-    32 heads x 128, 56,320 tokens, bf16), so on CUDA it is a last resort.
+    `auto` tries Transformer Engine, then PyTorch's SDPA with the cuDNN kernel, then SDPA with PyTorch's own choice of
+    kernel. That choice is the flash kernel, which takes 1.7 times as long on an H200 (145 ms against 83 ms with cuDNN
+    at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes last.
+
+    Args:
+        heads: number of heads.
+        head_dim: channels of a head.
+        device: device of the model.
+        dtype: dtype of the model.
+        wanted: one of BACKENDS.
 
     Raises:
-        DreamkitError: an unknown name, or a forced backend that does not run here (with the actual reason).
+        DreamkitError: an unknown name, or no wanted backend runs here; the message has the reasons.
     """
     if wanted not in BACKENDS:
-        raise DreamkitError(f"attention is {wanted!r}; known backends: {', '.join(BACKENDS)}", "Use auto.")
+        raise DreamkitError(f"There is no attention backend {wanted!r}.", f"Use one of {', '.join(BACKENDS)}.")
     half = dtype in (torch.bfloat16, torch.float16)
     order = ("te", "cudnn", "sdpa") if device.type == "cuda" and half else ("sdpa",)
     tried: list[str] = []
@@ -65,26 +74,26 @@ def choose_attention(
             attention(probe, probe, probe)
             if name == "sdpa" and tried:
                 log.warning(
-                    "attention falls back to PyTorch's own choice of kernel, which is slower (%s)", "; ".join(tried)
+                    "Attention runs with PyTorch's own choice of kernel, which is slower (%s).", "; ".join(tried)
                 )
             return attention
-        except Exception as error:  # any import or launch failure only means: not this one
-            reason = str(error).strip() or type(error).__name__
-            tried.append(f"{name}: {reason.splitlines()[0]}")
+        except Exception as error:  # whatever fails at import or launch, the next backend may run
+            tried.append(f"{name}: {first_line(error)}")
     raise DreamkitError(
-        f"no attention backend runs on {device} with {dtype} ({'; '.join(tried)})",
-        "Set attention: auto, or install what the message names.",
+        f"No attention backend runs on {device} with {dtype} ({'; '.join(tried)}).",
+        "Set attention to auto, or install what the message names.",
     )
 
 
 def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attention:
+    """The backend of this name; raises ImportError or RuntimeError where it cannot run."""
     if name == "sdpa":
         return Attention("sdpa")
     if device.type != "cuda":
         raise RuntimeError(f"{name} needs a CUDA device, this is {device.type}")
     if name == "cudnn":
         return Attention("cudnn")
-    from transformer_engine.pytorch import DotProductAttention  # heavy, and absent on most machines
+    import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
 
-    op = DotProductAttention(heads, head_dim, attention_dropout=0.0, qkv_format="bshd", attn_mask_type="no_mask")
+    op = te.DotProductAttention(heads, head_dim, attention_dropout=0.0, qkv_format="bshd", attn_mask_type="no_mask")
     return Attention("te", op)

@@ -1,4 +1,4 @@
-"""The numbers that make a model: the released 7B pair, and the tiny twins that run on a laptop."""
+"""Sizes of the models: the released 7B pair and the tiny pair that runs on a laptop; the tokenizer's compression."""
 
 from __future__ import annotations
 
@@ -7,18 +7,58 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 
+# The tokenizer's: 8 pixel frames to one latent frame (after the first, which stands alone), 8 x 8 pixels to one latent
+# pixel, 16 channels.
+TEMPORAL_COMPRESSION = 8
+SPATIAL_COMPRESSION = 8
+LATENT_CHANNELS = 16
+# Latent pixels along each side of a token, in all models of the family; one latent frame is one token in time.
+PATCH = 2
+# Upstream's weight of a control for which none is given.
+DEFAULT_WEIGHT = 0.5
+# Beside the checkpoint files of a bundle whose numbers are not the released ones.
 CONFIG_FILE = "dreamkit.json"
-"""Beside the checkpoint files of a bundle whose numbers are not the released ones."""
+
+
+def latent_length(frames: int) -> int:
+    """Latent frames of `frames` pixel frames: the first alone, then one for every 8; 0 of 0."""
+    return 0 if frames == 0 else 1 + (frames - 1) // TEMPORAL_COMPRESSION
+
+
+def pixel_length(latent_frames: int) -> int:
+    """Pixel frames that `latent_frames` decode to: the first to one, the others to 8 each."""
+    return 1 + TEMPORAL_COMPRESSION * (latent_frames - 1)
 
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Shape of one denoiser and of the control branches that fit it.
+    """Sizes of one denoiser and of the control branches that fit it; the defaults are the single-view 7B model's.
 
-    Lengths of position tables are in tokens (latent pixels / patch for h and w, latent frames for t).
-    Values of the 7B models: cosmos-transfer1 config/base/net.py, config/inference/cosmos-1-diffusion-control2world.py.
+    Source of the values: cosmos-transfer1 config/base/net.py, config/inference/cosmos-1-diffusion-control2world.py.
+
+    Attributes:
+        width: channels of a token.
+        heads: attention heads.
+        blocks: blocks of the denoiser.
+        control_blocks: blocks of a control branch.
+        mlp_ratio: width of the MLP's hidden layer, in multiples of `width`.
+        lora: rank of AdaLN-LoRA.
+        text_width: channels of a text embedding.
+        text_tokens: tokens of a prompt.
+        latent_channels: channels of a latent.
+        patch: latent pixels along each side of a token.
+        position: kind of absolute positions: learned tables, or fixed sines and cosines.
+        table_h: rows of the learned table for height, in tokens.
+        table_w: rows of the learned table for width, in tokens.
+        table_t: rows of the learned table for time, in latent frames.
+        rope_t_extrapolation: factor on the rotary base of the time axis.
+        base_fps: frame rate at which one latent frame is one rotary position.
+        condition_mask: whether an input channel marks the given latents.
+        view_table: rows of the view embedding; 0 for a single-view model.
+        view_width: channels of the view embedding.
+        hint_widths: widths of the linears that encode a condition video.
     """
 
     width: int = 4096
@@ -26,21 +66,21 @@ class DenoiserConfig:
     blocks: int = 28
     control_blocks: int = 3
     mlp_ratio: int = 4
-    lora: int = 256  # rank of AdaLN-LoRA
+    lora: int = 256
     text_width: int = 1024
     text_tokens: int = 512
-    latent_channels: int = 16
-    patch: int = 2  # spatial only; one latent frame is one token in time
+    latent_channels: int = LATENT_CHANNELS
+    patch: int = PATCH
     position: Literal["learned", "sincos"] = "learned"
     table_h: int = 120
     table_w: int = 120
     table_t: int = 128
     rope_t_extrapolation: float = 2.0
     base_fps: float = 24.0
-    condition_mask: bool = False  # an input channel that marks given latents
-    view_table: int = 0  # rows of the view embedding; 0 for a single-view model
+    condition_mask: bool = False
+    view_table: int = 0
     view_width: int = 0
-    hint_widths: tuple[int, ...] = (16, 16, 32, 32, 96, 96, 256)  # of the linears that read a control's picture
+    hint_widths: tuple[int, ...] = (16, 16, 32, 32, 96, 96, 256)
 
     @property
     def head_dim(self) -> int:
@@ -49,25 +89,34 @@ class DenoiserConfig:
 
     @property
     def in_channels(self) -> int:
-        """Channels entering the patch embedding: latent, condition mask, padding mask, view."""
+        """Input channels of the patch embedding: latent, condition mask, padding mask, view embedding."""
         return self.latent_channels + int(self.condition_mask) + 1 + self.view_width
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A denoiser together with the pixels and frames it was trained for."""
+    """A denoiser with the video size it was trained for.
+
+    Attributes:
+        denoiser: sizes of the network.
+        height: height of a video, in pixels.
+        width: width of a video, in pixels.
+        window_frames: pixel frames of one denoising window, which the tokenizer encodes at once.
+        views: cameras of one video.
+        sigma_data: standard deviation of the latents in training.
+    """
 
     denoiser: DenoiserConfig
-    height: int  # pixels
-    width: int  # pixels
-    window_frames: int  # pixel frames of one denoising window and of one tokenizer chunk
+    height: int
+    width: int
+    window_frames: int
     views: int = 1
     sigma_data: float = 0.5
 
     @property
     def latent_frames(self) -> int:
         """Latent frames of one window of one view."""
-        return 1 + (self.window_frames - 1) // 8
+        return latent_length(self.window_frames)
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -75,31 +124,40 @@ class ModelConfig:
         return (
             self.denoiser.latent_channels,
             self.views * self.latent_frames,
-            self.height // 8,
-            self.width // 8,
+            self.height // SPATIAL_COMPRESSION,
+            self.width // SPATIAL_COMPRESSION,
         )
 
+    @property
+    def token_grid(self) -> tuple[int, int, int]:
+        """(latent frames, tokens down, tokens across) of one view's window."""
+        _, _, height, width = self.latent_shape
+        return self.latent_frames, height // self.denoiser.patch, width // self.denoiser.patch
 
-_MULTI = DenoiserConfig(position="sincos", condition_mask=True, view_table=7, view_width=6)
+
+def _multi_view(single: DenoiserConfig) -> DenoiserConfig:
+    """The multi-view denoiser of a family, from its single-view one."""
+    return replace(single, position="sincos", condition_mask=True, view_table=7, view_width=6)
+
 
 COSMOS_7B_SINGLE = ModelConfig(DenoiserConfig(), height=704, width=1280, window_frames=121)
-COSMOS_7B_MULTI = ModelConfig(_MULTI, height=576, width=1024, window_frames=57, views=6)
+COSMOS_7B_MULTI = ModelConfig(_multi_view(DenoiserConfig()), height=576, width=1024, window_frames=57, views=6)
 
-_TINY = {
-    "width": 128,
-    "heads": 4,
-    "blocks": 4,
-    "control_blocks": 3,
-    "lora": 8,
-    "text_width": 64,
-    "text_tokens": 512,
-    "table_h": 24,
-    "table_w": 40,
-    "table_t": 32,
-    "hint_widths": (128, 128),
-}
-TINY_SINGLE = ModelConfig(DenoiserConfig(**_TINY), height=160, width=288, window_frames=121)
-TINY_MULTI = ModelConfig(replace(_MULTI, **_TINY), height=96, width=160, window_frames=57, views=6)
+_TINY = DenoiserConfig(
+    width=128,
+    heads=4,
+    blocks=4,
+    control_blocks=3,
+    lora=8,
+    text_width=64,
+    text_tokens=512,
+    table_h=24,
+    table_w=40,
+    table_t=32,
+    hint_widths=(128, 128),
+)
+TINY_SINGLE = ModelConfig(_TINY, height=160, width=288, window_frames=121)
+TINY_MULTI = ModelConfig(_multi_view(_TINY), height=96, width=160, window_frames=57, views=6)
 
 
 def save_config(config: ModelConfig, folder: Path) -> None:
@@ -108,12 +166,12 @@ def save_config(config: ModelConfig, folder: Path) -> None:
 
 
 def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
-    """The model's numbers: `dreamkit.json` in the checkpoint folder, or `default` where there is none.
+    """The model's sizes: `dreamkit.json` in the checkpoint folder, or `default` where there is none.
 
-    NVIDIA's folders have no such file, so they are read as the 7B models.
+    NVIDIA's folders have no such file, so `default` should be the released 7B model.
 
     Raises:
-        DreamkitError: the file is not valid JSON, or names a number that this version does not know.
+        DreamkitError: the file is not valid JSON, or has a key that DenoiserConfig or ModelConfig lacks.
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
@@ -124,8 +182,8 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
         unknown = sorted(set(data["denoiser"]) - known)
         if unknown:
             raise DreamkitError(
-                f"{path} names unknown numbers: {', '.join(unknown)}",
-                "The bundle was written by another version of dreamkit; update dreamkit or fetch the bundle again.",
+                f"{path} has unknown keys: {', '.join(unknown)}.",
+                "The bundle was written by another version of dreamkit: update dreamkit or fetch the bundle again.",
             )
         numbers = dict(data["denoiser"])
         if "hint_widths" in numbers:
@@ -133,6 +191,6 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
         return ModelConfig(**{**data, "denoiser": DenoiserConfig(**numbers)})
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise DreamkitError(
-            f"{path} cannot be read as a model's numbers: {error}",
+            f"{path} cannot be read as a model's sizes: {first_line(error)}.",
             "Fetch the bundle again, or delete the file if the folder holds NVIDIA's 7B checkpoints.",
         ) from error

@@ -1,4 +1,4 @@
-"""The control branch: a copy of the first blocks that reads a condition video and steers the base model.
+"""The control branch: encodes a condition video and adds to the output of the base model's first blocks.
 
 Source: cosmos-transfer1 diffusion/networks/general_dit_ctrl_enc.py and general_dit_ctrl_enc_multiview.py; weights:
 diffusion/inference/inference_utils.py (load_spatial_temporal_weights, resize_control_weight_map).
@@ -15,27 +15,30 @@ import torch.nn.functional as F
 from torch import nn
 
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.config import DenoiserConfig
+from dreamkit.transfer.config import DEFAULT_WEIGHT, PATCH, SPATIAL_COMPRESSION, DenoiserConfig
 from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.patches import patchify
 
-DEFAULT_WEIGHT = 0.5
-
-Weight = float | torch.Tensor
-"""One number, or a map [L, 1] over the tokens."""
+Weight = float | torch.Tensor  # one number, or a map [L, 1] over the tokens
 
 
 @dataclass(frozen=True)
 class PreparedControl:
-    """What a branch computes once for a window: its trunk's part, the hint's features, and the weight."""
+    """Inputs of a branch that are the same at every step of a window.
+
+    Attributes:
+        trunk: inputs of its trunk.
+        hint_BLC: features of the condition video, before the last linear.
+        weight: factor of the branch's outputs.
+    """
 
     trunk: Prepared
-    hint_BLC: torch.Tensor  # features before the last linear
+    hint_BLC: torch.Tensor
     weight: Weight
 
 
 class ControlBranch(nn.Module):
-    """One condition (HDMap or LiDAR). Its outputs are added to the base model's stream, block by block."""
+    """The branch of one control (HDMap or LiDAR); its outputs are added to the base model's tokens, block by block."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class ControlBranch(nn.Module):
         self.out = nn.ModuleList(nn.Linear(width, width) for _ in range(config.control_blocks))
 
     def prepare(self, trunk: Prepared, hint_BCTHW: torch.Tensor, weight: Weight) -> PreparedControl:
-        """Features of the hint (the condition video's latent, [B, C, V x T, H, W]): the same at every step."""
+        """Compute the inputs that are the same at every step, from the condition video's latent [B, C, V x T, H, W]."""
         hint_BCTHW = hint_BCTHW.to(self.hint_patch.weight.dtype)
         padding_mask = torch.zeros_like(hint_BCTHW[:, :1])
         x = self.hint_patch(patchify(torch.cat([hint_BCTHW, padding_mask], dim=1), self.config.patch))
@@ -60,7 +63,7 @@ class ControlBranch(nn.Module):
     def run(
         self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, control: PreparedControl
     ) -> Iterator[torch.Tensor]:
-        """Yield the weighted output [B, L, D] of each block in turn."""
+        """Yield the weighted output [B, L, D] of one block after another, for a noisy latent [B, C, V x T, H, W]."""
         trunk = self.trunk
         emb_BD, shared_B3D = trunk.timestep(c_noise_B)
         x_BLD = trunk.embed(latent_BCTHW, control.trunk)
@@ -74,29 +77,29 @@ class ControlBranch(nn.Module):
 def normalize_weights(
     weights: Sequence[float | torch.Tensor | None], frames: int, grid: tuple[int, int, int]
 ) -> list[Weight]:
-    """User's control weights to what the branches use: clamped at 0, then divided by max(1, their sum).
+    """Weights of the branches from the user's: maps are clamped at 0, then all are divided by max(1, their sum).
 
     Args:
-        weights: per control a number, a map float [T, H, W] or [H, W] of any size, or None (0.5).
-        frames: pixel frames of the window, to which maps are stretched first.
+        weights: for each control a number, a map float [T, H, W] or [H, W] of any size, or None (DEFAULT_WEIGHT).
+        frames: pixel frames of the window, to which maps are resampled first.
         grid: (latent frames, tokens down, tokens across).
 
     Returns:
         Numbers, or maps float32 [L, 1] when any weight is a map.
 
     Raises:
-        DreamkitError: a number below 0 or not finite, or a map of another rank.
+        DreamkitError: a number is negative or not finite, or a map has another number of axes.
     """
     values = [DEFAULT_WEIGHT if w is None else w for w in weights]
     for value in values:
         if isinstance(value, torch.Tensor):
             if value.ndim not in (2, 3):
                 raise DreamkitError(
-                    f"a control weight map has shape {list(value.shape)}; expected [T, H, W] or [H, W]",
+                    f"A control weight map has shape {list(value.shape)}, not [T, H, W] or [H, W].",
                     "Save the map as a float tensor with one weight per pixel, or per frame and pixel.",
                 )
         elif not 0 <= value < float("inf"):
-            raise DreamkitError(f"control weight is {value}; expected 0 or more", "Use 0.3 to 1 for most scenes.")
+            raise DreamkitError(f"The control weight is {value}, not 0 or more.", "Use 0.3 to 1 for most scenes.")
     if not any(isinstance(value, torch.Tensor) for value in values):
         total = max(1.0, float(sum(values)))
         return [float(value) / total for value in values]
@@ -106,8 +109,9 @@ def normalize_weights(
 
 
 def _stretch(value: float | torch.Tensor, frames: int, grid: tuple[int, int, int]) -> torch.Tensor:
-    """A weight as a map [frames, H, W] at 16 pixels a token, upstream's resolution before it shrinks maps to tokens."""
-    size = (frames, grid[1] * 16, grid[2] * 16)
+    """A weight as a map [frames, H, W] at 16 x 16 pixels a token, from which upstream resamples maps to tokens."""
+    token = SPATIAL_COMPRESSION * PATCH
+    size = (frames, grid[1] * token, grid[2] * token)
     if not isinstance(value, torch.Tensor):
         return torch.full(size, float(value))
     map_THW = value.float() if value.ndim == 3 else value.float().expand(frames, *value.shape)
@@ -115,7 +119,7 @@ def _stretch(value: float | torch.Tensor, frames: int, grid: tuple[int, int, int
 
 
 def _to_grid(map_THW: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-    """Pixels to tokens by trilinear interpolation, the first frame (its own latent frame) apart from the rest."""
+    """A map [T, H, W] in pixels resampled to tokens, trilinearly; the first frame is a latent frame by itself."""
     frames, height, width = grid
     first = F.interpolate(map_THW[None, None, :1], size=(1, height, width), mode="trilinear", align_corners=False)
     if frames == 1:

@@ -1,4 +1,4 @@
-"""The denoiser: the network F of EDM, a trunk with an output layer, to which control branches add.
+"""The denoiser: the network F of EDM (trunk and output layer), with control branches.
 
 Structure: cosmos-transfer1 diffusion/networks/general_dit.py. Shape letters: B batch, L tokens, D width.
 """
@@ -17,7 +17,7 @@ from dreamkit.transfer.patches import unpatchify
 
 
 class Denoiser(nn.Module):
-    """The network F of EDM: a scaled noisy latent and its noise level to the raw prediction."""
+    """The network F of EDM: predicts from a scaled noisy latent and its noise level."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -33,22 +33,22 @@ class Denoiser(nn.Module):
         prepared: Prepared,
         controls: Sequence[tuple[ControlBranch, PreparedControl]] = (),
     ) -> torch.Tensor:
-        """One evaluation.
+        """Evaluate the network once.
 
         Args:
             latent_BCTHW: c_in * x, in the network's dtype.
-            c_noise_B: ln(sigma) / 4, same dtype.
-            prepared: from `self.trunk.prepare`.
-            controls: branches with what they prepared; their outputs are summed and added after each block that has
-                one.
+            c_noise_B: ln(sigma) / 4, in the network's dtype.
+            prepared: result of `self.trunk.prepare`.
+            controls: branches with the result of their `prepare`; the sum of their outputs is added after each of the
+                first blocks.
 
         Returns:
-            [B, C, V x T, H, W] of the network's dtype.
+            [B, C, V x T, H, W] in the network's dtype.
         """
         trunk = self.trunk
         emb_BD, shared_B3D = trunk.timestep(c_noise_B)
         x_BLD = trunk.embed(latent_BCTHW, prepared)
-        # Branches advance block by block with the base, so only one block's control output is alive at a time.
+        # Branches run block by block beside the base, so that only one block's control output is in memory.
         running = [branch.run(latent_BCTHW, c_noise_B, control) for branch, control in controls]
         for index in range(len(trunk.blocks)):
             x_BLD = trunk.block(index, x_BLD, emb_BD, shared_B3D, prepared)

@@ -1,4 +1,4 @@
-"""Tensors from a memory-mapped file to the GPU: worker threads fault the pages in through pinned buffers."""
+"""Copy memory-mapped tensors to the GPU: threads read the file into pinned buffers, the GPU copies from those."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ BUFFER_BYTES = 32 << 20
 MOST_WORKERS = 8
 
 
-def move_tensors(
+def copy_tensors(
     tensors: Mapping[str, torch.Tensor], device: torch.device, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
-    """Copies of `tensors` on `device` as `dtype`; sources may be memory-mapped and are read once, in file order."""
+    """Copies of the tensors on `device` as `dtype`; memory-mapped ones are read once, in the file's order."""
     if device.type != "cuda":
         return {name: tensor.to(device=device, dtype=dtype, copy=True) for name, tensor in tensors.items()}
     targets = {n: torch.empty(t.shape, dtype=t.dtype, device=device) for n, t in tensors.items()}
-    # The allocator may hand out memory that earlier work on the default stream still uses.
+    # The allocator may have given memory that earlier work on the current stream still uses.
     torch.cuda.current_stream(device).synchronize()
-    # Byte views: a checkpoint may mix dtypes, and the copy does not care.
+    # Copied as bytes, because a checkpoint may mix dtypes; converted on the GPU afterwards.
     pieces = []
     for name in sorted(tensors, key=lambda n: tensors[n].data_ptr()):
         source, target = _bytes(tensors[name]), _bytes(targets[name])
         pieces += list(zip(source.split(BUFFER_BYTES), target.split(BUFFER_BYTES), strict=True))
-    counter = count()  # next() on it is atomic: workers draw pieces in file order
+    counter = count()  # next() is atomic in CPython: each piece goes to one worker, in the file's order
 
     def worker() -> None:
         stream = torch.cuda.Stream(device)
@@ -37,7 +37,7 @@ def move_tensors(
             turn = 0
             while (index := next(counter)) < len(pieces):
                 source, target = pieces[index]
-                events[turn].synchronize()  # this buffer's last copy has left it
+                events[turn].synchronize()  # until the copy from this buffer is done
                 buffer = buffers[turn][: source.numel()]
                 buffer.copy_(source)
                 target.copy_(buffer, non_blocking=True)
@@ -53,4 +53,5 @@ def move_tensors(
 
 
 def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor's memory, uint8 [bytes]."""
     return tensor.contiguous().view(-1).view(torch.uint8)

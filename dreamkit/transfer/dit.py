@@ -1,4 +1,4 @@
-"""The diffusion transformer: blocks, and the trunk they stand in.
+"""The diffusion transformer: its blocks, and the trunk that holds them.
 
 Structure and constants: cosmos-transfer1 diffusion/networks/general_dit.py and module/blocks.py. Names of parameters
 are ours; `dreamkit.transfer.names` maps them to those of the released checkpoints.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -17,17 +18,17 @@ from torch import nn
 
 from dreamkit.transfer.attention import Attention
 from dreamkit.transfer.config import DenoiserConfig
-from dreamkit.transfer.fused_ops import Pointwise
+from dreamkit.transfer.fused_ops import FusedOps
 from dreamkit.transfer.patches import patchify, timestep_features
 from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
 from dreamkit.transfer.views import ViewEmbedding
 
-TextKV = tuple[torch.Tensor, torch.Tensor]  # k, v: [V, M, H, head_dim]
-MLP_TOKENS = 16384  # tokens a slice of the MLP: its hidden layer is 4 D wide, and this bounds it
+TextKV = tuple[torch.Tensor, torch.Tensor]  # keys, values: [V, M, H, head_dim]
+MLP_TOKENS = 16384  # tokens that go through the MLP at once: bounds the memory of its hidden layer, which is 4 D wide
 
 
 class Modulation(nn.Module):
-    """AdaLN-LoRA: shift, scale (and gate) of one step from the timestep, through rank `lora`."""
+    """AdaLN-LoRA: shift, scale and gate (or the first two) from the timestep embedding, through rank `lora`."""
 
     def __init__(self, config: DenoiserConfig, chunks: int) -> None:
         super().__init__()
@@ -54,9 +55,9 @@ class SelfAttention(nn.Module):
         self.k_norm = nn.Parameter(torch.empty(config.head_dim))
 
     def forward(
-        self, x_BLD: torch.Tensor, rope: tuple[torch.Tensor, torch.Tensor], attention: Attention, ops: Pointwise
+        self, x_BLD: torch.Tensor, rope: tuple[torch.Tensor, torch.Tensor], attention: Attention, ops: FusedOps
     ) -> torch.Tensor:
-        """Attend; [B, L, D] in and out."""
+        """Attention of the tokens [B, L, D] over each other, [B, L, D]."""
         heads = (self.heads, -1)
         q_BLHD = ops.head_norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope)
         k_BLHD = ops.head_norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope)
@@ -65,7 +66,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention from every token to the text of its own view. No mask: padding tokens are attended, as in training."""
+    """Attention of every token over the text of its own view, padding included (no mask), as in training."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -77,14 +78,14 @@ class CrossAttention(nn.Module):
         self.q_norm = nn.Parameter(torch.empty(config.head_dim))
         self.k_norm = nn.Parameter(torch.empty(config.head_dim))
 
-    def text_kv(self, text_VMC: torch.Tensor, ops: Pointwise) -> TextKV:
-        """Keys and values of the text: the same at every step, so computed once per video."""
+    def text_kv(self, text_VMC: torch.Tensor, ops: FusedOps) -> TextKV:
+        """Keys and values of the text [V, M, C]; they are the same at every step, so computed once."""
         heads = (self.heads, -1)
         k_VMHD = ops.head_norm(self.to_k(text_VMC).unflatten(-1, heads), self.k_norm)
         return k_VMHD, self.to_v(text_VMC).unflatten(-1, heads)
 
-    def forward(self, x_BLD: torch.Tensor, kv: TextKV, attention: Attention, ops: Pointwise) -> torch.Tensor:
-        """Attend; [B, L, D] in and out, with B * L split into the views that `kv` has."""
+    def forward(self, x_BLD: torch.Tensor, kv: TextKV, attention: Attention, ops: FusedOps) -> torch.Tensor:
+        """Attention of the tokens [B, L, D] over `kv`, [B, L, D]; B * L tokens divide evenly over the views of `kv`."""
         views = kv[0].shape[0]
         q_VLHD = self.to_q(x_BLD).reshape(views, -1, self.heads, x_BLD.shape[-1] // self.heads)
         out_VLHD = attention(ops.head_norm(q_VLHD, self.q_norm), *kv)
@@ -92,7 +93,7 @@ class CrossAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linears around a GELU, run over slices of tokens."""
+    """Two linears with a GELU between them, run over MLP_TOKENS tokens at a time."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -100,14 +101,14 @@ class Mlp(nn.Module):
         self.layer2 = nn.Linear(config.mlp_ratio * config.width, config.width, bias=False)
 
     def forward(self, x_BLD: torch.Tensor) -> torch.Tensor:
-        """[B, L, D] in and out."""
+        """Tokens [B, L, D] to [B, L, D]."""
         if x_BLD.shape[1] <= MLP_TOKENS:
             return self.layer2(F.gelu(self.layer1(x_BLD)))
         return torch.cat([self.layer2(F.gelu(self.layer1(part))) for part in x_BLD.split(MLP_TOKENS, dim=1)], dim=1)
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention, MLP, each x + gate * f(modulated norm of x)."""
+    """Self-attention, cross-attention and MLP, each as x + gate * f(modulated norm of x)."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -126,9 +127,9 @@ class Block(nn.Module):
         kv: TextKV | None,
         prepared: Prepared,
         attention: Attention,
-        ops: Pointwise,
+        ops: FusedOps,
     ) -> torch.Tensor:
-        """One block; [B, L, D] in and out. Without `kv` (zeroed text) cross-attention adds exactly nothing."""
+        """Tokens [B, L, D] to [B, L, D]. Without `kv` (zeroed text) cross-attention is skipped: it would add 0."""
         shift, scale, gate = self.self_modulation(emb_BD, shared_B3D)
         x_BLD, normed = ops.add_position_modulate(x_BLD, prepared.position_LD, scale, shift)
         y_BLD = self.self_attention(normed, prepared.rope, attention, ops)
@@ -146,16 +147,23 @@ class Block(nn.Module):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a trunk computes once for a window and uses at every step."""
+    """Inputs of a trunk that are the same at every step of a window.
 
-    extra_BCTHW: torch.Tensor  # channels beside the latent: condition mask, padding mask (zeros), view
-    position_LD: torch.Tensor  # of one view
+    Attributes:
+        extra_BCTHW: input channels beside the latent: condition mask, padding mask (zeros), view embedding.
+        position_LD: absolute positions of one view.
+        rope: cosines and sines of `rope_table`.
+        text: keys and values for each block; None where the text is zeroed.
+    """
+
+    extra_BCTHW: torch.Tensor
+    position_LD: torch.Tensor
     rope: tuple[torch.Tensor, torch.Tensor]
-    text: tuple[TextKV, ...] | None  # per block; None where the text is zeroed
+    text: tuple[TextKV, ...] | None
 
 
 class Trunk(nn.Module):
-    """Patch embedding, positions, timestep embedding and `blocks` blocks: what denoiser and control branch share."""
+    """Patch embedding, positions, timestep embedding and `blocks` blocks: shared by denoiser and control branch."""
 
     def __init__(self, config: DenoiserConfig, blocks: int) -> None:
         super().__init__()
@@ -169,7 +177,7 @@ class Trunk(nn.Module):
         self.time_norm = nn.Parameter(torch.empty(width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(blocks))
         self.attention = Attention("sdpa")
-        self.ops = Pointwise()
+        self.ops = FusedOps()
 
     def prepare(
         self,
@@ -181,15 +189,16 @@ class Trunk(nn.Module):
         view_ids: Sequence[int] = (0,),
         frame_repeat: torch.Tensor | None = None,
     ) -> Prepared:
-        """Everything that stays the same while one window is denoised.
+        """Compute the inputs that are the same at every step of a window.
 
         Args:
             text_VMC: text embeddings of every view, [V, M, C] in the network's dtype.
             latent_shape: (B, C, V x T, H, W) of the latent.
             fps: frame rate of the output video.
-            condition_mask: [B, 1, V x T, H, W], 1 where the latent is given; needed by models with that channel.
+            condition_mask: [B, 1, V x T, H, W], 1 where the latent is given; for models with that channel, zeros when
+                absent.
             view_ids: row of the view table for every view.
-            frame_repeat: [B, V] input of the repeat-frame linear; zeros when absent.
+            frame_repeat: [B, V], input of the repeat-frame linear; zeros when absent.
         """
         config = self.config
         like = self.patch.weight
@@ -214,22 +223,23 @@ class Trunk(nn.Module):
         )
 
     def text_kv(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...] | None:
-        """Keys and values of every block's cross-attention, or None for zeroed text.
+        """Keys and values for every block's cross-attention, or None for zeroed text.
 
-        Without biases zeros have zero keys and values, so cross-attention to them returns exactly zero.
+        The linears have no biases, so zeroed text has zero keys and values, and attention over it returns exactly 0.
         """
-        return self.any_text_kv(text_VMC) if bool(text_VMC.any()) else None
+        return self.project_text(text_VMC) if bool(text_VMC.any()) else None
 
-    def any_text_kv(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...]:
-        """The same without a look at the text, which would wait for the device."""
-        return tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in self.blocks)
+    def project_text(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...]:
+        """As `text_kv`, for zeroed text too; does not read the tensor's values, which would synchronise the GPU."""
+        blocks = cast("list[Block]", self.blocks)
+        return tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in blocks)
 
     def embed(self, latent_BCTHW: torch.Tensor, prepared: Prepared) -> torch.Tensor:
-        """Latent to tokens [B, L, D]."""
+        """Tokens [B, L, D] of a latent [B, C, V x T, H, W]."""
         return self.patch(patchify(torch.cat([latent_BCTHW, prepared.extra_BCTHW], dim=1), self.config.patch))
 
     def timestep(self, c_noise_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noise level to (modulating embedding [B, D], shared AdaLN term [B, 3 D])."""
+        """Embedding of the noise level [B]: (input of the modulations [B, D], AdaLN term of all blocks [B, 3 D])."""
         features_BD = timestep_features(c_noise_B, self.config.width)
         shared_B3D = self.time2(F.silu(self.time1(features_BD)))
         return F.rms_norm(features_BD, features_BD.shape[-1:], self.time_norm, eps=1e-6), shared_B3D
@@ -237,6 +247,6 @@ class Trunk(nn.Module):
     def block(
         self, index: int, x_BLD: torch.Tensor, emb_BD: torch.Tensor, shared_B3D: torch.Tensor, prepared: Prepared
     ) -> torch.Tensor:
-        """Run block `index`."""
+        """Output [B, L, D] of block `index` for tokens [B, L, D]."""
         kv = None if prepared.text is None else prepared.text[index]
         return self.blocks[index](x_BLD, emb_BD, shared_B3D, kv, prepared, self.attention, self.ops)

@@ -15,7 +15,7 @@ from dreamkit.transfer.config import DenoiserConfig, ModelConfig
 from dreamkit.transfer.control import ControlBranch, normalize_weights
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.dit import Prepared, Trunk
-from dreamkit.transfer.fused_ops import choose_pointwise
+from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
 from dreamkit.transfer.sampling import denoise, guide, sample
 
@@ -99,7 +99,7 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], setup: Setu
             )
     networks = Networks(base, branches, reports)
     attention = choose_attention(config.heads, config.head_dim, setup.device, setup.dtype, setup.attention)
-    ops = choose_pointwise(setup.device)
+    ops = choose_fused_ops(setup.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
     return networks

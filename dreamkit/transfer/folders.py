@@ -1,4 +1,4 @@
-"""Where the files of each model lie under `checkpoints/`, in NVIDIA's layout."""
+"""Paths of the models' files under `checkpoints/`, in NVIDIA's layout, and the tokenizer's published checksums."""
 
 from __future__ import annotations
 
@@ -12,27 +12,50 @@ SINGLE_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV"
 MULTI_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV-Single2MultiView"
 TOKENIZER = "nvidia/Cosmos-Tokenize1-CV8x8x8-720p"
 TEXT_ENCODER = "google-t5/t5-11b"
+# MD5 of the tokenizer's files, as cosmos-transfer1 scripts/download_checkpoints.py publishes them.
+TOKENIZER_MD5 = {
+    "encoder.jit": "f5834d03645c379bc0f8ad14b9bc0299",
+    "decoder.jit": "ff21a63ed817ffdbe4b6841111ec79a8",
+    "autoencoder.jit": "7f658580d5cf617ee1a1da85b1f51f0d",
+}
+# The tiny bundle, which is part of the package.
 TINY_FOLDER = Path(__file__).parents[1] / "tiny"
-"""The tiny bundle that ships with the kit."""
 TOKENIZER_FILES = ("encoder.jit", "decoder.jit", "mean_std.pt")
 
 
 def single_view_files(
     checkpoints: Path, controls: Sequence[str], control_files: Mapping[str, Path] | None = None
 ) -> dict[str, Path]:
-    """Files of the single-view model by role: `base`, and each control's name."""
+    """Files of the single-view model by role: `base`, and the name of each control.
+
+    Args:
+        checkpoints: the root of all models.
+        controls: names out of CONTROLS.
+        control_files: the user's own files by control, instead of the released ones.
+
+    Raises:
+        DreamkitError: an unknown control.
+    """
     folder = checkpoints / SINGLE_VIEW
     own = control_files or {}
-    return {"base": folder / "base_model.pt", **{c: own.get(c, folder / f"{c}_control.pt") for c in check(controls)}}
+    branches = {name: own.get(name, folder / f"{name}_control.pt") for name in known_controls(controls)}
+    return {"base": folder / "base_model.pt", **branches}
 
 
 def multi_view_files(
     checkpoints: Path, kind: str, controls: Sequence[str], control_files: Mapping[str, Path] | None = None
 ) -> dict[str, Path]:
-    """Files of the multi-view model by role; `kind` is `t2w` (first window) or `v2w` (extension windows).
+    """Files of the multi-view model by role; see `single_view_files`.
 
-    A control file of the user's own stands for the kind that its name begins with (`t2w_` where it says neither); for
-    the other kind the file beside it is meant whose name begins so, never a released one.
+    A control file of the user's own belongs to the kind that its name begins with, `t2w` where it begins with neither.
+    For the other kind the file of the same name with the other beginning is taken, from the same folder; a released
+    file never stands in for it.
+
+    Args:
+        checkpoints: the root of all models.
+        kind: `t2w` (first window) or `v2w` (extension windows).
+        controls: names out of CONTROLS.
+        control_files: the user's own files by control.
     """
     folder = checkpoints / MULTI_VIEW
 
@@ -45,17 +68,21 @@ def multi_view_files(
             return own
         return own.with_name(f"{kind}_" + own.name.removeprefix("t2w_").removeprefix("v2w_"))
 
-    return {"base": folder / f"{kind}_base_model.pt", **{c: control(c) for c in check(controls)}}
+    return {"base": folder / f"{kind}_base_model.pt", **{name: control(name) for name in known_controls(controls)}}
 
 
 def has_extension(checkpoints: Path, controls: Sequence[str], control_files: Mapping[str, Path] | None = None) -> bool:
-    """Whether the `v2w` files are all there, so that videos can go on after the first window."""
+    """Whether all `v2w` files exist, so that videos can be longer than one window."""
     return all(path.is_file() for path in multi_view_files(checkpoints, "v2w", controls, control_files).values())
 
 
-def check(controls: Sequence[str]) -> Sequence[str]:
-    """The controls, if all are known."""
+def known_controls(controls: Sequence[str]) -> Sequence[str]:
+    """The controls as given.
+
+    Raises:
+        DreamkitError: one is not among CONTROLS.
+    """
     for name in controls:
         if name not in CONTROLS:
-            raise DreamkitError(f"unknown control {name!r}; known: {', '.join(CONTROLS)}", "Use hdmap, lidar, or both.")
+            raise DreamkitError(f"There is no control {name!r}.", f"Use one or more of {', '.join(CONTROLS)}.")
     return controls

@@ -1,7 +1,7 @@
-"""The memory-bound steps between matrix products, as plain functions that `torch.compile` turns into one kernel each.
+"""The memory-bound operations between matrix products: plain functions, which `torch.compile` fuses to a kernel each.
 
-Uncompiled they are correct and slower: each intermediate makes a round trip through memory. Compiled, they also round
-once instead of after every step.
+Uncompiled they are slower, because every intermediate is written to memory and read again. Compiled, they also round
+once instead of after every operation.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import torch.nn.functional as F
 def add_position_modulate(
     x_BLD: torch.Tensor, position_LD: torch.Tensor, scale_B1D: torch.Tensor, shift_B1D: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Add the absolute position to the stream; return the stream and its modulated norm.
+    """Add the absolute positions to x; return the sum and its modulated norm, both [B, L, D].
 
-    `position_LD` covers one view and repeats in each.
+    `position_LD` has the tokens of one view and is added to each view.
     """
     x_BLD = (x_BLD.unflatten(1, (-1, position_LD.shape[0])) + position_LD).flatten(1, 2)
     return x_BLD, modulate(x_BLD, scale_B1D, shift_B1D)
 
 
 def modulate(x_BLD: torch.Tensor, scale_B1D: torch.Tensor, shift_B1D: torch.Tensor) -> torch.Tensor:
-    """LayerNorm without affine (eps 1e-6), times 1 + scale, plus shift."""
+    """LayerNorm without affine weights (eps 1e-6), times 1 + scale, plus shift; [B, L, D]."""
     return F.layer_norm(x_BLD, x_BLD.shape[-1:], eps=1e-6) * (1 + scale_B1D) + shift_B1D
 
 
 def gated_add(x_BLD: torch.Tensor, gate_B1D: torch.Tensor, y_BLD: torch.Tensor) -> torch.Tensor:
-    """x + gate * y."""
+    """x + gate * y, [B, L, D]."""
     return torch.addcmul(x_BLD, gate_B1D, y_BLD)
 
 
@@ -41,20 +41,20 @@ def gated_add_modulate(
     scale_B1D: torch.Tensor,
     shift_B1D: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Close one residual step and open the next: the stream and its modulated norm."""
+    """x + gate * y, and its modulated norm: the end of one residual step and the start of the next."""
     x_BLD = gated_add(x_BLD, gate_B1D, y_BLD)
     return x_BLD, modulate(x_BLD, scale_B1D, shift_B1D)
 
 
 def head_norm(q_BLHD: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
-    """RMSNorm of each head (eps 1e-6)."""
+    """RMSNorm of each head (eps 1e-6), [B, L, H, D]."""
     return F.rms_norm(q_BLHD, q_BLHD.shape[-1:], weight_D, eps=1e-6)
 
 
 def head_norm_rope(
     q_BLHD: torch.Tensor, weight_D: torch.Tensor, cos_LD: torch.Tensor, sin_LD: torch.Tensor
 ) -> torch.Tensor:
-    """RMSNorm of each head, then rotary embedding in rotate-half form, in float32."""
+    """RMSNorm of each head, then rotary embedding in rotate-half form, computed in float32; dtype and shape of q."""
     q = head_norm(q_BLHD, weight_D).float()
     first, second = q.chunk(2, dim=-1)
     rotated = torch.cat([-second, first], dim=-1)
@@ -62,8 +62,12 @@ def head_norm_rope(
 
 
 @dataclass(frozen=True)
-class Pointwise:
-    """The functions above, as they are or compiled."""
+class FusedOps:
+    """The functions above, uncompiled or compiled.
+
+    Attributes:
+        name: "eager" or "compiled", for the sidecar; the other attributes are the functions.
+    """
 
     add_position_modulate: Callable[..., tuple[torch.Tensor, torch.Tensor]] = add_position_modulate
     gated_add_modulate: Callable[..., tuple[torch.Tensor, torch.Tensor]] = gated_add_modulate
@@ -74,30 +78,26 @@ class Pointwise:
     name: str = "eager"
 
 
-def compiled_pointwise() -> Pointwise:
-    """Each function compiled for itself. Needs a working Triton; compilation happens at the first call of a shape."""
-
-    def build(function: Callable[..., object]) -> Callable[..., object]:
-        return torch.compile(function, dynamic=False)
-
-    return Pointwise(
-        build(add_position_modulate),
-        build(gated_add_modulate),
-        build(gated_add),
-        build(modulate),
-        build(head_norm),
-        build(head_norm_rope),
+def compiled_ops() -> FusedOps:
+    """Each function compiled by itself, at the first call of a shape. Needs a working Triton."""
+    return FusedOps(
+        torch.compile(add_position_modulate, dynamic=False),
+        torch.compile(gated_add_modulate, dynamic=False),
+        torch.compile(gated_add, dynamic=False),
+        torch.compile(modulate, dynamic=False),
+        torch.compile(head_norm, dynamic=False),
+        torch.compile(head_norm_rope, dynamic=False),
         "compiled",
     )
 
 
-def choose_pointwise(device: torch.device) -> Pointwise:
-    """Compiled on CUDA where the compiler works (tried on a small input), eager elsewhere."""
+def choose_fused_ops(device: torch.device) -> FusedOps:
+    """Compiled on CUDA if a small input can be compiled and run, else uncompiled."""
     if device.type != "cuda":
-        return Pointwise()
-    compiled = compiled_pointwise()
+        return FusedOps()
+    compiled = compiled_ops()
     try:
         compiled.gated_add(*(torch.ones(1, 8, 8, device=device) for _ in range(3)))
-    except Exception:  # no Triton, no C compiler: slower, still right, and named in the sidecar
-        return Pointwise()
+    except Exception:  # no Triton or no C compiler: uncompiled gives the same result, slower; the sidecar names it
+        return FusedOps()
     return compiled

@@ -1,4 +1,4 @@
-"""Checkpoint files to modules: memory-mapped, `weights_only=True`, strict, straight to the device and dtype."""
+"""Checkpoint files to modules: memory-mapped, `weights_only=True`, every name and shape checked."""
 
 from __future__ import annotations
 
@@ -13,24 +13,31 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
-from dreamkit.transfer.device_copy import move_tensors
+from dreamkit.transfer.device_copy import copy_tensors
 from dreamkit.transfer.names import released_name
 
 Network = TypeVar("Network", Denoiser, ControlBranch)
 
-# In the files, but not weights: training's loss weighting, the position counter, Transformer Engine's fp8 state.
+# Names in the files that are no weights: training's loss weighting, the position counter, Transformer Engine's fp8
+# state.
 _NOT_WEIGHTS = re.compile(r"logvar\..*|(?:.*\.)?pos_embedder\.seq|.*\._extra_state")
-# A control branch is a copy of the base and brings the base's last layer along, which it never runs.
+# A control branch is trained as a copy of the base, so its file also has the base's last layer, which it does not use.
 _UNUSED_IN_CONTROL = ("final_layer.",)
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a file gave: how many tensors were its own, and which the base stood in for."""
+    """Where the tensors of a loaded network came from.
+
+    Attributes:
+        path: the checkpoint file.
+        own: number of tensors from that file.
+        from_base: released names of the tensors that the file lacks and that were taken from the base's file.
+    """
 
     path: Path
     own: int
@@ -38,16 +45,17 @@ class LoadReport:
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    """Tensors of a released `.pt` file, memory-mapped, by their names without the `net.` prefix.
+    """Tensors of a released `.pt` file, memory-mapped, by name without the `net.` prefix.
 
-    Understands an outer `ema` (preferred; its names use `-` for `.`) or `model`, and skips what is not a weight.
+    The tensors may stand in an outer dictionary under `ema` (preferred; its names use `-` for `.`) or `model`. Entries
+    that are no weights are left out.
 
     Raises:
         DreamkitError: no such file, or not a file of tensors.
     """
     if not path.is_file():
         raise DreamkitError(
-            f"checkpoint file not found: {path}{_neighbours(path)}",
+            f"There is no checkpoint file at {path}{_neighbours(path)}.",
             "Download the model into this folder, or set `checkpoints` to the folder that has it.",
         )
     try:
@@ -60,13 +68,12 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
                     raise
                 data = torch.load(path, map_location="cpu", weights_only=True)  # a file older than the zip format
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DreamkitError(
-            f"{path} is not a readable checkpoint: {first}",
+            f"{path} is not a readable checkpoint: {first_line(error)}.",
             "The download may have been cut off: compare its size with the published one and fetch it again.",
         ) from error
     if not isinstance(data, Mapping):
-        raise DreamkitError(f"{path} holds a {type(data).__name__}, not named tensors", "Fetch the file again.")
+        raise DreamkitError(f"{path} holds a {type(data).__name__}, not named tensors.", "Fetch the file again.")
     if isinstance(data.get("ema"), Mapping) and data["ema"]:
         data = {name.replace("-", "."): value for name, value in data["ema"].items()}
     elif isinstance(data.get("model"), Mapping):
@@ -79,8 +86,8 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
-# Extension windows load in the middle of a call; weights must not become inference tensors, which the copying threads,
-# outside of that mode, may not fill.
+# The v2w networks are loaded during a pipeline call, which runs in inference mode. Weights must be ordinary tensors:
+# the copying threads are not in that mode and cannot write to inference tensors.
 @torch.inference_mode(False)
 def load_network(
     kind: type[Network],
@@ -90,14 +97,14 @@ def load_network(
     dtype: torch.dtype,
     base: Path | None = None,
 ) -> tuple[Network, LoadReport]:
-    """Build a denoiser or control branch and fill it from `path`.
+    """Build a denoiser or control branch with the weights of a checkpoint file.
 
     Args:
         kind: `Denoiser` or `ControlBranch`.
-        config: the numbers the file must fit.
+        config: sizes of the network, which the file must have too.
         path: released checkpoint file.
-        device: where the weights go.
-        dtype: what they become.
+        device: device of the weights.
+        dtype: dtype of the weights.
         base: for a control branch, the base model's file; a tensor absent from `path` is taken from it.
 
     Raises:
@@ -122,10 +129,21 @@ def load_parameters(
     dtype: torch.dtype,
     base: Mapping[str, torch.Tensor] | None = None,
 ) -> list[str]:
-    """Replace every parameter by the tensor of its released name; returns the names that came from `base`.
+    """Replace every parameter by the tensor of its released name.
+
+    Args:
+        network: the module to fill; its parameters may be on the meta device.
+        tensors: tensors by released name.
+        label: the file's name, for messages.
+        device: device of the new parameters.
+        dtype: dtype of the new parameters.
+        base: tensors for the names that `tensors` lacks.
+
+    Returns:
+        The released names that were taken from `base`, sorted.
 
     Raises:
-        DreamkitError: a name missing or unexpected, or a shape that differs; all are listed.
+        DreamkitError: a name is missing or unexpected, or a shape differs; the message lists them.
     """
     wanted = {released_name(name): (name, parameter) for name, parameter in network.named_parameters()}
     skipped = _UNUSED_IN_CONTROL if isinstance(network, ControlBranch) else ()
@@ -143,18 +161,18 @@ def load_parameters(
         parts = [("missing", missing), ("unexpected", unexpected), ("wrong shape", shapes)]
         listed = "; ".join(f"{len(names)} {what}: {_short(names)}" for what, names in parts if names)
         raise DreamkitError(
-            f"{label} does not fit the model: {listed}",
+            f"{label} does not fit the model: {listed}.",
             "Check that the file is the one its name says (size and checksum), and fetch it again if not.",
         )
-    moved = move_tensors({wanted[name][0]: given[name] for name in wanted}, device, dtype)
+    moved = copy_tensors({wanted[name][0]: given[name] for name in wanted}, device, dtype)
     for name, tensor in moved.items():
         owner, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
     return taken
 
 
-def describe(tensors: Mapping[str, torch.Tensor]) -> str:
-    """In words, what kind of model these tensors are."""
+def checkpoint_kind(tensors: Mapping[str, torch.Tensor]) -> str:
+    """ "a single-view base model", "a multi-view control branch" and so on; empty for tensors of no denoiser."""
     part = "control branch" if "zero_blocks.block0.weight" in tensors else "base model"
     if "view_embeddings.weight" in tensors:
         return f"a multi-view {part}"
@@ -162,28 +180,32 @@ def describe(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def _check_kind(kind: type[nn.Module], config: DenoiserConfig, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    found = describe(tensors)
+    """Raise DreamkitError unless the tensors are of the kind of model that is to be loaded."""
+    found = checkpoint_kind(tensors)
     views = "multi-view" if config.view_table else "single-view"
     expected = f"a {views} {'control branch' if kind is ControlBranch else 'base model'}"
     # A control file may leave out every tensor it shares with the base, its view table too.
     only_own_parts = kind is ControlBranch and "x_embedder.proj.1.weight" not in tensors
     if not found:
         raise DreamkitError(
-            f"{path} holds no denoiser (first names: {_short(sorted(tensors))})", f"Expected {expected} in this place."
+            f"{path} holds no denoiser (first names: {_short(sorted(tensors))}).",
+            f"Put the checkpoint of {expected} in this place.",
         )
     if found != expected and not (only_own_parts and found.endswith("control branch")):
         raise DreamkitError(
-            f"{path} holds {found}, where {expected} is expected",
+            f"{path} holds {found}, where {expected} is expected.",
             "The file lies in the wrong folder or under the wrong name; move it, or fetch the right one.",
         )
 
 
 def _short(names: Sequence[str], most: int = 8) -> str:
+    """The first `most` names and the number of the others."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
 
 
 def _neighbours(path: Path) -> str:
+    """ " (<folder> has: ...)" for the nearest folder above `path` that exists."""
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

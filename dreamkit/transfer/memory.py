@@ -1,4 +1,4 @@
-"""How much of the GPU is free, and what to say when it is not enough."""
+"""Free GPU memory, and CUDA's out-of-memory error as a DreamkitError."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import torch
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
+from dreamkit.workspace.sizes import GIB
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes this process may still take on a CUDA device, under its own cap if one is set."""
+    """Bytes that this process can still allocate on a CUDA device, within its memory fraction if one is set."""
     free, total = torch.cuda.mem_get_info(device)
     reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
     fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)
@@ -20,15 +21,15 @@ def free_memory(device: torch.device) -> float:
 
 @contextmanager
 def explain_out_of_memory(device: torch.device, lower: str) -> Iterator[None]:
-    """Turn CUDA's out-of-memory into what was needed and what to lower."""
+    """Raise DreamkitError with the peak memory for CUDA's out-of-memory error; `lower` is the hint, a sentence."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        peak = torch.cuda.max_memory_allocated(device) / 2**30
-        total = torch.cuda.get_device_properties(device).total_memory / 2**30
-        detail = str(error).splitlines()[0]
+        peak = torch.cuda.max_memory_allocated(device) / GIB
+        total = torch.cuda.get_device_properties(device).total_memory / GIB
+        detail = first_line(error)
         torch.cuda.empty_cache()
         raise DreamkitError(
-            f"out of GPU memory: {peak:.1f} of {total:.1f} GiB were in use, and more was needed ({detail})",
+            f"Out of GPU memory: {peak:.1f} of {total:.1f} GiB were in use, and more was needed ({detail}).",
             lower,
         ) from error

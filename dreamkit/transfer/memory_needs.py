@@ -1,4 +1,4 @@
-"""How much GPU memory the 7B models need: as measured with one control, and what further controls add."""
+"""GPU memory that the 7B models need: measured with one control, computed for further controls."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dreamkit.workspace.sizes import GIB
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes of GPU memory of a stage.
+    """GPU memory of a stage, in bytes.
 
     Attributes:
-        forward: the peak of one forward; with less nothing runs.
-        run: the least in which a whole video was made.
+        forward: peak of one forward pass; with less, the stage cannot run.
+        run: least memory in which a whole video was made.
     """
 
     forward: float
     run: float
 
 
-# On an H200 with the HDMap control, one window, preset exact: the README's table "On a GPU".
+# Measured on an H200 with the HDMap control, one window, preset exact: the README's table "On a GPU".
 MEASURED = {"single_view": Need(20.7 * GIB, 24.0 * GIB), "multi_view": Need(25.6 * GIB, 26.1 * GIB)}
 
 
 def need(stage: str, controls: int) -> Need:
-    """What a stage takes with so many controls, at least one."""
+    """Memory of stage "single_view" or "multi_view" with this number of controls; below 1 it counts as 1."""
     more = branch_bytes(stage) * (controls - 1) if controls > 1 else 0
     return Need(MEASURED[stage].forward + more, MEASURED[stage].run + more)
 
 
 def branch_bytes(stage: str) -> int:
-    """Bytes of a stage's 7B control branch in bf16, counted from its shapes."""
+    """Bytes of the weights of a stage's 7B control branch in bf16, computed from its shapes."""
     import torch
 
     from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE

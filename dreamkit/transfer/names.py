@@ -1,4 +1,4 @@
-"""Names of parameters in the released checkpoints, and ours."""
+"""Names of this package's parameters and of the same parameters in the released checkpoints."""
 
 from __future__ import annotations
 
@@ -33,9 +33,12 @@ _ATTENTION = {
 
 
 def released_name(name: str) -> str:
-    """The released checkpoint's name (without `net.`) of our parameter `name`.
+    """Name in the released checkpoints, without `net.`, of the parameter `name` of this package.
 
     Source: the module tree of cosmos-transfer1 diffusion/networks/general_dit.py and its control encoders.
+
+    Raises:
+        KeyError: neither Denoiser nor ControlBranch has such a parameter.
 
     >>> released_name("trunk.blocks.3.cross_attention.q_norm")
     'blocks.block3.blocks.1.block.attn.to_q.1.weight'

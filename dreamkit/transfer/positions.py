@@ -1,7 +1,7 @@
-"""Where a token is: rotary angles inside attention, absolute tables added before every block.
+"""Positions of tokens: rotary angles in self-attention, and absolute positions added before every block.
 
-Both are built in the network's own dtype. Upstream registers them as buffers and casts them with the weights, in
-training as in inference, so the released bf16 weights have only ever seen bf16 angles; float32 networks get exact ones.
+Both are computed in the network's dtype. Upstream registers them as buffers and casts them with the weights, so the
+released weights were trained with angles in bf16; float32 networks get float32 angles.
 Source: cosmos-transfer1 diffusion/module/position_embedding.py.
 """
 
@@ -14,7 +14,7 @@ from dreamkit.transfer.config import DenoiserConfig
 
 
 def axis_dims(width: int) -> tuple[int, int, int]:
-    """Split `width` channels over (t, h, w): h and w get an even third each, t the rest."""
+    """Channels of (t, h, w): h and w get an even third of `width` each, t the rest."""
     third = width // 6 * 2
     return width - 2 * third, third, third
 
@@ -30,17 +30,17 @@ def rope_table(
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotary cosines and sines for a grid of tokens; time restarts in every view.
+    """Rotary cosines and sines for a grid of tokens; every view begins at time 0.
 
     Args:
-        config: head size, time extrapolation and base frame rate come from here.
+        config: the network's sizes.
         frames: latent frames of one view.
         height: tokens down.
         width: tokens across.
-        views: views standing one after the other on the time axis.
-        fps: frame rate of the output, which stretches time to that of 24 fps.
-        device: where to build.
-        dtype: dtype of the angles (see the module's note); the results are float32.
+        views: number of views, which follow one another on the time axis.
+        fps: frame rate of the video; positions in time are scaled by base_fps / fps.
+        device: device of the tables.
+        dtype: dtype of the angles (see the module's docstring); the results are float32.
 
     Returns:
         (cos, sin), each float32 [views * frames * height * width, head_dim], halves repeated (rotate-half form).
@@ -51,7 +51,7 @@ def rope_table(
         theta = 10000.0 * extrapolation ** (dim / (dim - 2))
         exponent = (torch.arange(0, dim, 2, device=device).float() / dim).to(dtype)
         position = torch.arange(length, device=device).to(dtype)
-        # Divided and multiplied apart, as upstream, because bf16 rounds after each.
+        # Two operations, as upstream, because bf16 rounds after each.
         if fps is not None:
             position = position / fps * config.base_fps
         return torch.outer(position, 1.0 / theta**exponent)  # [length, dim / 2]
@@ -73,7 +73,7 @@ def rope_table(
 
 
 class LearnedPositions(nn.Module):
-    """Three learned tables, summed, each position scaled to unit mean square (single-view models)."""
+    """Sum of three learned tables, scaled to unit root mean square for each token (single-view models)."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class LearnedPositions(nn.Module):
         self.pos_emb_w = nn.Parameter(torch.empty(config.table_w, config.width))
 
     def forward(self, frames: int, height: int, width: int) -> torch.Tensor:
-        """Table for a grid, [frames * height * width, D] in the parameters' dtype."""
+        """Positions of a grid of tokens, [frames * height * width, D] in the parameters' dtype."""
         sum_THWD = (
             self.pos_emb_t[:frames, None, None]
             + self.pos_emb_h[None, :height, None]
@@ -96,10 +96,10 @@ class LearnedPositions(nn.Module):
 def sincos_positions(
     config: DenoiserConfig, frames: int, height: int, width: int, device: torch.device, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Fixed table of the six-view models: t | h | w concatenated, each sine then cosine, not normalised.
+    """Fixed positions of the multi-view models: sines, then cosines, of t, h and w, concatenated, not normalised.
 
     Returns:
-        [frames * height * width, D] of `dtype`, for one view.
+        [frames * height * width, D] in `dtype`, for one view.
     """
 
     def table(length: int, dim: int) -> torch.Tensor:

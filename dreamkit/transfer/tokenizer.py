@@ -1,4 +1,4 @@
-"""Pixels to latents and back: the causal 8x8x8 tokenizer, in spatial tiles when memory is short.
+"""The causal 8x8x8 video tokenizer: frames to latents, latents to frames, in spatial tiles when memory is short.
 
 Source: cosmos-transfer1 diffusion/module/pretrained_vae.py.
 """
@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
+from dreamkit.transfer import folders
+from dreamkit.transfer.config import LATENT_CHANNELS, SPATIAL_COMPRESSION, latent_length, pixel_length
 from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.torchscript import load_torchscript
+from dreamkit.workspace.sizes import GIB
 
-SPATIAL = 8
 OVERLAP = 8  # latent pixels that neighbouring tiles share and blend over
 MOST_SPLITS = 8
 # Measured on an H200 with a tokenizer of the same design: 31 GiB for 121 frames of 704x1280 in bf16.
-BYTES_PER_PIXEL = 31 * 2**30 / (121 * 704 * 1280)
+BYTES_PER_PIXEL = 31 * GIB / (121 * 704 * 1280)
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class Tokenizer:
     """Encoder and decoder with the statistics that normalise their latents.
 
     Attributes:
-        encoder: callable, [1, 3, T, H, W] in -1..1 to a latent [1, C, t, h, w] or a tuple that starts with it.
-        decoder: callable, the other way.
-        mean: [1, C, t, 1, 1], float32: normalisation is per channel and latent frame.
-        std: the same shape.
-        dtype: what encoder and decoder run in.
+        encoder: frames [1, 3, T, H, W] in -1..1 to a latent [1, C, t, h, w], or to a tuple that starts with it.
+        decoder: a latent [1, C, t, h, w] to frames [1, 3, T, H, W] in -1..1.
+        mean: float32 [1, C, t, 1, 1]; latents are normalised per channel and latent frame.
+        std: float32 of the same shape.
+        dtype: dtype of the inputs of encoder and decoder.
     """
 
     encoder: Callable[[torch.Tensor], torch.Tensor | tuple[torch.Tensor, ...]]
@@ -44,45 +46,52 @@ class Tokenizer:
 
     @property
     def device(self) -> torch.device:
-        """Where encoder and decoder are."""
+        """Device of encoder and decoder."""
         return self.mean.device
 
     @torch.inference_mode()
     def encode(self, frames_THWC: np.ndarray) -> torch.Tensor:
-        """One chunk of frames, uint8 [T, H, W, 3], to its normalised latent, float32 [1, C, t, h, w]."""
+        """Normalised latent, float32 [1, C, t, h, w], of one window of frames, uint8 [T, H, W, 3]."""
 
         def encode(x_BCTHW: torch.Tensor) -> torch.Tensor:
             out = self.encoder(x_BCTHW.to(self.device, self.dtype))
             return (out if isinstance(out, torch.Tensor) else out[0]).float()
 
         pixels = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(3, 0, 1, 2)[None]
-        latent = self._tiled(lambda part: encode(part.float() / 127.5 - 1.0), pixels, SPATIAL, 1, SPATIAL)
+        latent = self._tiled(lambda part: encode(part.float() / 127.5 - 1.0), pixels, SPATIAL_COMPRESSION, 1)
         return (latent - self.mean) / self.std
 
     @torch.inference_mode()
     def decode(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
-        """A normalised latent [1, C, t, h, w] to frames, uint8 [T, H, W, 3]; values are truncated.
+        """Frames, uint8 [T, H, W, 3], of a normalised latent [1, C, t, h, w]; values are truncated to whole numbers.
 
-        It is that of one chunk or of a chunk's first latent frames.
+        The latent is that of one window or of a window's first latent frames.
         """
         frames = latent_BCTHW.shape[2]
         latent = latent_BCTHW * self.std[:, :, :frames] + self.mean[:, :, :frames]
-        decoded = self._tiled(lambda part: self.decoder(part.to(self.dtype)).float(), latent, 1, SPATIAL, SPATIAL)
+        decoded = self._tiled(lambda part: self.decoder(part.to(self.dtype)).float(), latent, 1, SPATIAL_COMPRESSION)
         pixels = ((decoded.clamp(-1, 1) + 1) / 2 * 255).to(torch.uint8)
         return pixels[0].permute(1, 2, 3, 0).cpu().numpy()
 
     def _tiled(
-        self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, in_unit: int, out_unit: int, scale: int
+        self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, in_unit: int, out_unit: int
     ) -> torch.Tensor:
-        """Run `function` over `x`, whole if it fits, else in more and more tiles.
+        """Run `function` over the whole of `x` if memory allows, else over n x n tiles, n from 2 to MOST_SPLITS.
 
-        `in_unit` and `out_unit` are the pixels of input and output per latent pixel.
+        Args:
+            function: encoder or decoder.
+            x: pixels or latents, [1, C, T, H, W].
+            in_unit: pixels of the input per latent pixel along each side.
+            out_unit: pixels of the output per latent pixel along each side.
+
+        Raises:
+            torch.cuda.OutOfMemoryError: the smallest tiles do not fit either.
         """
         height, width = x.shape[-2] // in_unit, x.shape[-1] // in_unit
-        frames = x.shape[2] if in_unit > 1 else 1 + 8 * (x.shape[2] - 1)
+        frames = x.shape[2] if in_unit > 1 else pixel_length(x.shape[2])
         splits = 1
         if self.device.type == "cuda":
-            need = frames * height * width * scale**2 * BYTES_PER_PIXEL
+            need = frames * height * width * SPATIAL_COMPRESSION**2 * BYTES_PER_PIXEL
             while splits < MOST_SPLITS and need / splits**2 > free_memory(self.device):
                 splits += 1
         while True:
@@ -101,30 +110,29 @@ def load_tokenizer(
     """Encoder, decoder and statistics from `encoder.jit`, `decoder.jit` and `mean_std.pt`.
 
     Raises:
-        DreamkitError: a file is missing, unreadable or not trusted; the statistics are too short for the window.
+        DreamkitError: a file is missing, unreadable or not trusted; or the statistics are too short for the window.
     """
     encoder, decoder = (
         load_torchscript(folder / f"{n}.jit", device, trusted).to(dtype) for n in ("encoder", "decoder")
     )
     path = folder / "mean_std.pt"
     if not path.is_file():
-        raise DreamkitError(f"tokenizer file not found: {path}", "Download Cosmos-Tokenize1-CV8x8x8-720p.")
-    frames = 1 + (window_frames - 1) // 8
+        raise DreamkitError(f"There is no tokenizer file at {path}.", f"Download {folders.TOKENIZER}.")
+    frames = latent_length(window_frames)
     try:
         mean, std = (t.float() for t in torch.load(path, map_location="cpu", weights_only=True))
-        channels = 16
-        shape = (1, channels, frames, 1, 1)
-        mean, std = (t.reshape(channels, -1)[:, :frames].reshape(shape).to(device) for t in (mean, std))
+        shape = (1, LATENT_CHANNELS, frames, 1, 1)
+        mean, std = (t.reshape(LATENT_CHANNELS, -1)[:, :frames].reshape(shape).to(device) for t in (mean, std))
     except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError, AttributeError) as error:
         raise DreamkitError(
-            f"{path} is not a pair (mean, std) for {frames} latent frames: {str(error).splitlines()[0]}",
+            f"{path} is not a pair (mean, std) for {frames} latent frames: {first_line(error)}.",
             "Fetch the file again.",
         ) from error
     return Tokenizer(encoder, decoder, mean, std, dtype)
 
 
 def _spans(length: int, splits: int) -> Iterator[tuple[int, int]]:
-    """Start and end of `splits` overlapping spans that cover `length`."""
+    """Start and end of `splits` spans that cover `length` latent pixels and overlap by OVERLAP."""
     if splits == 1 or length <= 2 * OVERLAP:
         yield 0, length
         return
@@ -135,7 +143,7 @@ def _spans(length: int, splits: int) -> Iterator[tuple[int, int]]:
 
 
 def _ramp(start: int, end: int, length: int, unit: int, device: torch.device) -> torch.Tensor:
-    """Blending weight along one axis: rises and falls over the overlap, except at the picture's edge."""
+    """Blending weight along one axis: rises and falls linearly over the overlap, 1 at the picture's edge."""
     size, fade = (end - start) * unit, OVERLAP * unit
     position = torch.arange(size, device=device) + 0.5
     weight = torch.ones(size, device=device)
@@ -154,6 +162,7 @@ def _run_tiles(
     in_unit: int,
     out_unit: int,
 ) -> torch.Tensor:
+    """`function` over `splits` x `splits` overlapping tiles of `x`, blended; `size` is that of the latent."""
     if splits == 1:
         return function(x)
     total = weights = None
@@ -161,7 +170,7 @@ def _run_tiles(
         for left, right in _spans(size[1], splits):
             part = x[..., top * in_unit : bottom * in_unit, left * in_unit : right * in_unit]
             out = function(part)
-            if total is None:
+            if total is None or weights is None:
                 shape = (*out.shape[:-2], size[0] * out_unit, size[1] * out_unit)
                 total = torch.zeros(shape, device=out.device)
                 weights = torch.zeros(shape[-2:], device=out.device)
@@ -172,4 +181,5 @@ def _run_tiles(
             window = (..., slice(top * out_unit, bottom * out_unit), slice(left * out_unit, right * out_unit))
             total[window] += out * ramp
             weights[window] += ramp
+    assert total is not None and weights is not None  # there is at least one tile
     return total / weights

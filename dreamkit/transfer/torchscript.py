@@ -1,4 +1,4 @@
-"""Which TorchScript files may be executed: those of a known checksum, and those the user vouches for."""
+"""TorchScript files: loading one executes it, so its checksum must be published or trusted by the user."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from pathlib import Path
 
 import torch
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
+from dreamkit.transfer.folders import TOKENIZER, TOKENIZER_MD5
 from dreamkit.workspace.files import sha256, write_json
 
-# Published by NVIDIA: cosmos-transfer1 scripts/download_checkpoints.py.
-KNOWN_MD5 = {
-    "f5834d03645c379bc0f8ad14b9bc0299": "Cosmos-Tokenize1-CV8x8x8-720p/encoder.jit",
-    "ff21a63ed817ffdbe4b6841111ec79a8": "Cosmos-Tokenize1-CV8x8x8-720p/decoder.jit",
-    "7f658580d5cf617ee1a1da85b1f51f0d": "Cosmos-Tokenize1-CV8x8x8-720p/autoencoder.jit",
-}
-
-
-# The tokenizer of the tiny bundle that ships with the kit, by SHA-256.
+# SHA-256 of the tiny bundle's tokenizer.
 KNOWN_SHA256 = (
     "sha256:ec1fdda7dcb2b15b22034778dbc2b6adf979e9d6e771d88ce13cbde147772b35",  # encoder.jit
     "sha256:143db5c56de10c3909ca41fc814e0aa392fc1c0cb42478f2d1b19de742c5be74",  # decoder.jit
@@ -29,7 +22,7 @@ KNOWN_SHA256 = (
 
 
 def cache_folder() -> Path:
-    """Where the kit keeps small things between runs: $DREAMKIT_CACHE, or the user's cache folder."""
+    """The user's cache folder for dreamkit: $DREAMKIT_CACHE, else $XDG_CACHE_HOME/dreamkit, else ~/.cache/dreamkit."""
     chosen = os.environ.get("DREAMKIT_CACHE")
     if chosen:
         return Path(chosen)
@@ -37,41 +30,51 @@ def cache_folder() -> Path:
 
 
 def trust(path: Path) -> None:
-    """Remember this file's checksum, for this user, as one that may be executed."""
-    store = cache_folder() / "trusted_torchscript.json"
-    write_json(store, {**_trusted(), sha256(path): str(path)})
+    """Add the file's SHA-256 to this user's list of files that may be executed."""
+    write_json(_trust_file(), {**_trusted(), sha256(path): str(path)})
 
 
 def is_trusted(path: Path) -> bool:
-    """Whether the file's checksum is a published one, or one that this user trusts."""
-    if hashlib.md5(path.read_bytes()).hexdigest() in KNOWN_MD5:
+    """Whether the file's checksum is a published one, or on this user's list (see `trust`)."""
+    if hashlib.md5(path.read_bytes()).hexdigest() in TOKENIZER_MD5.values():
         return True
     return sha256(path) in {*KNOWN_SHA256, *_trusted()}
 
 
 def load_torchscript(path: Path, device: torch.device, trusted: Collection[Path] = ()) -> torch.jit.ScriptModule:
-    """Load a TorchScript file, if its checksum is known or the user has named the file.
+    """Load a TorchScript file, in evaluation mode.
+
+    Args:
+        path: the file.
+        device: where its weights go.
+        trusted: files that may be executed whatever their checksum is.
 
     Raises:
-        DreamkitError: no such file, a checksum nobody vouches for, or a file that TorchScript cannot read.
+        DreamkitError: no such file, an unknown checksum, or a file that TorchScript cannot read.
     """
     if not path.is_file():
-        raise DreamkitError(f"tokenizer file not found: {path}", "Download Cosmos-Tokenize1-CV8x8x8-720p.")
+        raise DreamkitError(f"There is no tokenizer file at {path}.", f"Download {TOKENIZER}.")
     if path.resolve() not in {Path(p).resolve() for p in trusted} and not is_trusted(path):
         raise DreamkitError(
-            f"{path} is TorchScript with an unknown checksum ({sha256(path)}), and loading it would execute it",
+            f"{path} is TorchScript with an unknown checksum ({sha256(path)}), and loading it would execute it.",
             "Fetch the published file again; if the file is your own, name it in trust_jit.",
         )
     try:
         return torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
         raise DreamkitError(
-            f"{path} is not a readable TorchScript file: {str(error).splitlines()[0]}", "Fetch the file again."
+            f"{path} is not a readable TorchScript file: {first_line(error)}.", "Fetch the file again."
         ) from error
 
 
+def _trust_file() -> Path:
+    return cache_folder() / "trusted_torchscript.json"
+
+
 def _trusted() -> dict[str, str]:
+    """SHA-256 -> path of the files that this user trusts; empty where the list is missing or damaged."""
     try:
-        return json.loads((cache_folder() / "trusted_torchscript.json").read_text())
-    except (OSError, json.JSONDecodeError):
+        listed = json.loads(_trust_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
+    return listed if isinstance(listed, dict) else {}

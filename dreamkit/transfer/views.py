@@ -1,4 +1,4 @@
-"""What a multi-view model adds: which camera a token belongs to, and which latents are given."""
+"""Inputs of the multi-view models: the view embedding, and the mask of given latents."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import torch
 from torch import nn
 
 from dreamkit.transfer.config import DenoiserConfig
+from dreamkit.workspace.cameras import FIVE_VIEWS, SIX_VIEWS
 
-VIEW_IDS: dict[int, tuple[int, ...]] = {6: (0, 1, 2, 3, 4, 5), 5: (0, 1, 2, 4, 5)}
-"""Rows of the view table: all six cameras, or the five of a Waymo-style rig (no rear camera)."""
+# Number of views -> row of the view table for each view.
+VIEW_IDS: dict[int, tuple[int, ...]] = {
+    len(rig): tuple(camera.embedding for camera in rig.cameras) for rig in (SIX_VIEWS, FIVE_VIEWS)
+}
 
 
 class ViewEmbedding(nn.Module):
-    """Six channels beside the latent that name the camera: a table row plus the repeat-frame linear."""
+    """Input channels that identify the camera: a row of a learned table plus the repeat-frame linear."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -24,12 +27,16 @@ class ViewEmbedding(nn.Module):
     def forward(
         self, view_ids: Sequence[int], latent_shape: Sequence[int], frame_repeat: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """View channels [B, C, V x T, H, W] for a latent of `latent_shape`.
+        """View channels [B, view_width, V x T, H, W].
 
-        `frame_repeat` [B, V] is 0 for ordinary videos; its linear's bias still counts, as upstream.
+        Args:
+            view_ids: row of the table for each view.
+            latent_shape: (B, C, V x T, H, W) of the latent.
+            frame_repeat: [B, V], input of the repeat-frame linear; None for zeros, as for ordinary videos. Its bias is
+                added in both cases, as upstream.
         """
         batch, _, frames, height, width = latent_shape
-        # Row by row: an index tensor would be a copy to the device that everything waits for.
+        # Row by row: indexing with a tensor would copy it to the GPU and synchronise.
         rows_BVC = torch.stack([self.table[row] for row in view_ids]).expand(batch, -1, -1)
         if frame_repeat is None:
             frame_repeat = self.table.new_zeros(batch, len(view_ids))
@@ -39,7 +46,7 @@ class ViewEmbedding(nn.Module):
 
 
 def condition_mask(views: int, frames: int, given: int, device: torch.device) -> torch.Tensor:
-    """Mask, float32 [1, 1, V x T, 1, 1]: 1 on the front view and on the first `given` frames of every view."""
+    """Mask of given latents, float32 [1, 1, V x T, 1, 1]: 1 in the front view and in the first `given` of every view."""
     mask_VT = torch.zeros(views, frames, device=device)
     mask_VT[0] = 1.0
     mask_VT[:, :given] = 1.0

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dreamkit.errors import DreamkitError
 
 # A partial file starts so; nothing in the kit lists names that begin with a dot.
@@ -130,6 +128,8 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     Raises:
         DreamkitError: as `read_text`; or the YAML is invalid (line and column), or is no table with texts as keys.
     """
+    import yaml  # here, because the world model imports this module where PyYAML may be absent
+
     text = read_text(path, what)
     try:
         value = yaml.safe_load(text)
@@ -157,13 +157,11 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     return value
 
 
-def _yaml_fault(error: yaml.YAMLError) -> str:
-    """Where and what the fault is, to stand after "is not valid YAML"."""
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        return where + (f": {error.problem}" if error.problem else "")
-    if isinstance(error, yaml.reader.ReaderError):
+def _yaml_fault(error: Any) -> str:
+    """Place and kind of the fault of a `yaml.YAMLError`, to stand after "is not valid YAML"; may be empty."""
+    if mark := getattr(error, "problem_mark", None):
+        return f" at line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if hasattr(error, "position"):  # a character that YAML does not allow
         return f" at character {error.position + 1}: {error.reason}"
     return ""
 

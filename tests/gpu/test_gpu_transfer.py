@@ -9,8 +9,8 @@ import torch
 
 from dreamkit.bench.forward import memory_cap
 from dreamkit.transfer.attention import choose_attention
-from dreamkit.transfer.device_copy import move_tensors
-from dreamkit.transfer.fused_ops import Pointwise, choose_pointwise
+from dreamkit.transfer.device_copy import copy_tensors
+from dreamkit.transfer.fused_ops import FusedOps, choose_fused_ops
 from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.transfer.positions import rope_table
@@ -42,7 +42,7 @@ def test_every_backend_that_runs_gives_the_same(device):
 
 
 def test_compiled_steps_agree_with_eager_ones(device):
-    ops, eager = choose_pointwise(device), Pointwise()
+    ops, eager = choose_fused_ops(device), FusedOps()
     assert ops.name == "compiled"
     rope = rope_table(micro.SINGLE.denoiser, 4, 6, 8, fps=24, device=device, dtype=torch.float32)
     x, y = (torch.randn(1, 192, 48, device=device).bfloat16() for _ in range(2))
@@ -72,7 +72,7 @@ def test_tensors_arrive_whole_in_any_dtype(device):
         "single": torch.randn(7, 5).t(),
         "scalar": torch.tensor(3.0),
     }
-    moved = move_tensors(tensors, device, torch.float32)
+    moved = copy_tensors(tensors, device, torch.float32)
     for name, tensor in tensors.items():
         assert torch.equal(moved[name].cpu(), tensor.float()), name
 

@@ -121,7 +121,7 @@ def test_a_text_encoder_without_a_tensor_is_refused(copy):
 @pytest.mark.parametrize("name", folders.TOKENIZER_FILES)
 def test_a_tokenizer_file_lacking_is_named(name, copy):
     (copy / folders.TOKENIZER / name).unlink()
-    with pytest.raises(DreamkitError, match=f"tokenizer file not found: .*{name}"):
+    with pytest.raises(DreamkitError, match=f"There is no tokenizer file at .*{name}"):
         SingleViewPipeline.from_checkpoints(copy, device="cpu")
 
 

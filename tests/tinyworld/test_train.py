@@ -366,13 +366,13 @@ def test_what_an_earlier_stage_makes_is_asked_for(recipe, tmp_path):
     with pytest.raises(DreamkitError, match="no footage front"):
         run("tokenizer", tmp_path)
     (tmp_path / "data").symlink_to(data)
-    with pytest.raises(DreamkitError, match="tokenizer file not found"):
+    with pytest.raises(DreamkitError, match="There is no tokenizer file at"):
         run("base", tmp_path)
     (tmp_path / "out").mkdir(exist_ok=True)
     for name in ("google-t5", folders.TOKENIZER):
         (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "out" / name).symlink_to(out / name)
-    with pytest.raises(DreamkitError, match=r"checkpoint file not found: .*base_model\.pt"):
+    with pytest.raises(DreamkitError, match=r"There is no checkpoint file at .*base_model\.pt"):
         run("hdmap", tmp_path)
 
 

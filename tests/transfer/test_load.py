@@ -177,7 +177,7 @@ def test_config_file_or_released_numbers(tmp_path):
     save_config(micro.MULTI, tmp_path)
     assert read_config(tmp_path, COSMOS_7B_SINGLE) == micro.MULTI
     (tmp_path / "dreamkit.json").write_text('{"denoiser": {"widht": 1}, "height": 1}')
-    with pytest.raises(DreamkitError, match="unknown numbers: widht"):
+    with pytest.raises(DreamkitError, match="unknown keys: widht"):
         read_config(tmp_path, COSMOS_7B_SINGLE)
     (tmp_path / "dreamkit.json").write_text("{")
     with pytest.raises(DreamkitError, match="cannot be read"):
@@ -206,5 +206,5 @@ def test_files_of_own_controls(tmp_path):
         (released / name).touch()
     assert folders.has_extension(tmp_path, ["hdmap"])
     assert not folders.has_extension(tmp_path, ["hdmap"], plain)
-    with pytest.raises(DreamkitError, match="unknown control 'depth'"):
+    with pytest.raises(DreamkitError, match="There is no control 'depth'"):
         folders.single_view_files(tmp_path, ["depth"])

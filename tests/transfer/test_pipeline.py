@@ -297,7 +297,7 @@ def test_a_file_lacking_is_named_before_anything_is_made(micro_checkpoints, tmp_
         replace(micro.SINGLE), (tmp_path / folders.SINGLE_VIEW, (tmp_path / folders.SINGLE_VIEW).mkdir(parents=True))[0]
     )
     (tmp_path / folders.TOKENIZER).symlink_to(micro_checkpoints / folders.TOKENIZER)
-    with pytest.raises(DreamkitError, match=r"checkpoint file not found: .*base_model\.pt"):
+    with pytest.raises(DreamkitError, match=r"There is no checkpoint file at .*base_model\.pt"):
         SingleViewPipeline.from_checkpoints(tmp_path)
 
 

@@ -95,7 +95,7 @@ class Objective(nn.Module):
         nothing = torch.zeros(1)  # of the CPU, where a look at whether it is zero waits for nobody
         views = VIEW_IDS.get(self.config.views, (0,))
         prepared = trunk.prepare(nothing, shape, fps=FPS, view_ids=views, condition_mask=mask)
-        return replace(prepared, text=trunk.any_text_kv(text))
+        return replace(prepared, text=trunk.project_text(text))
 
     def loss(self, noised: Noised) -> torch.Tensor:
         """Mean squared error of F over what is not given."""
