@@ -46,7 +46,7 @@ class ViewEmbedding(nn.Module):
 
 
 def condition_mask(views: int, frames: int, given: int, device: torch.device) -> torch.Tensor:
-    """Mask of given latents, float32 [1, 1, V x T, 1, 1]: 1 in the front view and in the first `given` of every view."""
+    """Mask of given latents, float32 [1, 1, V x T, 1, 1]: 1 in the front view and in every view's first `given`."""
     mask_VT = torch.zeros(views, frames, device=device)
     mask_VT[0] = 1.0
     mask_VT[:, :given] = 1.0
