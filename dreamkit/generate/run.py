@@ -59,7 +59,7 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
 def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
     ws.must_exist()
-    with logging_to(ws.log_file(stage)):
+    with logging_to(ws.log_file(stage)), ws.tidy_manifest():
         asked = guardrail_record.record(params.guardrail)
         log.info("%s in %s. %s", stage.replace("_", " "), ws.root, asked.note)
         plan = make_plan(ws, params)

@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all, their checksums, and the nearest name for a misspelt one."""
+"""Reading and writing files: atomic writes, text, JSON and YAML with readable errors, checksums, nearest names."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import hashlib
 import json
 import os
@@ -11,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 
-# A partial file starts so; nothing in the kit lists names that begin with a dot.
+# Begins the name of a file that is being written. Files whose names begin with a dot are never listed as inputs.
 PARTIAL_PREFIX = ".partial-"
 SAMPLED_FROM_BYTES = 256 * 2**20
 SAMPLED_BLOCKS = 64
@@ -22,9 +23,9 @@ _YAML_LINES = "Write one `name: value` a line."
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to beside `path`; move it onto `path` when the block ends well, else delete it.
+    """Yield a path to write to, in the same folder; rename it to `path` when the block succeeds, else delete it.
 
-    The suffix is kept, because video writers choose their container by it. The folder is made when missing.
+    It has the suffix of `path`, because video writers choose the container by it. The folder is made when missing.
 
     Raises:
         DreamkitError: the folder cannot be made or written to, or the disk is full.
@@ -48,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; a file system that cannot sync a folder is left as it is."""
+    """Make a rename durable; does nothing where the file system cannot sync a folder."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -58,14 +59,36 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text; see `replacing`."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented UTF-8 JSON with a final newline, whole or not at all."""
+    """Write indented UTF-8 JSON with a final newline; see `replacing`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line of UTF-8 text, whole or not at all, to a file that is made when missing.
+
+    Where an interrupted writer left an unfinished last line, the new line begins below it. The caller holds a lock
+    against other writers.
+
+    Raises:
+        OSError: the file cannot be written, or the disk is full.
+    """
+    data = line.encode("utf-8") + b"\n"
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        if os.write(handle, data) != len(data):
+            os.ftruncate(handle, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(handle)
 
 
 def read_text(path: Path, what: str) -> str:
@@ -73,7 +96,7 @@ def read_text(path: Path, what: str) -> str:
 
     Args:
         path: the file.
-        what: what the file is to the user ("caption"), for the message.
+        what: kind of the file, for the message ("caption").
 
     Raises:
         DreamkitError: the file is missing, unreadable or not text.
@@ -83,7 +106,9 @@ def read_text(path: Path, what: str) -> str:
     except FileNotFoundError:
         raise DreamkitError(f"There is no {what} at {path}.", nearest_file_hint(path)) from None
     except OSError as error:
-        raise DreamkitError(f"Cannot read the {what} {path}: {error.strerror or error}.") from error
+        raise DreamkitError(
+            f"Cannot read the {what} {path}: {error.strerror or error}.", "Check that it is a file you may read."
+        ) from error
     except UnicodeDecodeError as error:
         raise DreamkitError(
             f"The {what} {path} is not UTF-8 text (byte {error.start}).", "Save it again as plain UTF-8 text."
@@ -94,10 +119,10 @@ def read_text(path: Path, what: str) -> str:
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object; see `read_text`.
+    """Read a JSON object; arguments as for `read_text`.
 
     Raises:
-        DreamkitError: as `read_text`; or the JSON is invalid (line and column), names a key twice, or is no object.
+        DreamkitError: as for `read_text`; or the JSON is invalid (line and column), has a key twice, or is no object.
     """
     text = read_text(path, what)
 
@@ -115,18 +140,22 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
             f"The {what} {path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
             "Common causes: a comma after the last entry, a missing quote, a quote inside a text without a backslash.",
         ) from None
-    except RecursionError:
-        raise DreamkitError(f"The {what} {path} is nested too deeply to be one.") from None
+    except (RecursionError, ValueError) as error:  # ValueError: a whole number of thousands of digits
+        fault = "is nested too deeply" if isinstance(error, RecursionError) else f"cannot be read: {first_line(error)}"
+        raise DreamkitError(f"The {what} {path} {fault}.", "Restore the file, or delete it.") from None
     if not isinstance(value, dict):
-        raise DreamkitError(f"The {what} {path} must be a JSON object {{...}}, not a {type(value).__name__}.")
+        raise DreamkitError(
+            f"The {what} {path} must be a JSON object {{...}}, not a {type(value).__name__}.",
+            'Put the entries between { and }, as `"name": value`.',
+        )
     return value
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """Read a YAML table whose keys are texts; see `read_text`. An empty file is an empty table.
+    """Read a YAML table whose keys are texts; arguments as for `read_text`. An empty file is an empty table.
 
     Raises:
-        DreamkitError: as `read_text`; or the YAML is invalid (line and column), or is no table with texts as keys.
+        DreamkitError: as for `read_text`; or the YAML is invalid (line and column), or is no table with texts as keys.
     """
     import yaml  # here, because the world model imports this module where PyYAML may be absent
 
@@ -176,11 +205,11 @@ def sha256(path: Path) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """A checksum that is also quick on checkpoint files of many GiB.
+    """A checksum that takes little time on files of many GiB.
 
-    Up to 256 MiB it is the file's SHA-256. Above, the SHA-256 of the size and of 64 blocks of 1 MiB spread evenly from
-    the first to the last byte, as `sampled-sha256:<hex>`; it tells released files and retrained ones apart, and is no
-    protection against somebody who changes bytes between the blocks.
+    Up to 256 MiB it is the file's SHA-256. Above, it is the SHA-256 of the size and of 64 blocks of 1 MiB spread evenly
+    over the file, as `sampled-sha256:<hex>`. Retrained weights change it; a change of bytes between the blocks does
+    not.
     """
     size = path.stat().st_size
     if size <= SAMPLED_FROM_BYTES:
@@ -194,14 +223,14 @@ def fingerprint(path: Path) -> str:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name most like `name`, letter case aside, or None when none is as close as `cutoff` (0 to 1)."""
+    """The known name most similar to `name`, ignoring case; None where none reaches `cutoff`, from 0 to 1."""
     by_lower = {other.lower(): other for other in known}
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[matches[0]] if matches else None
 
 
 def nearest_file_hint(path: Path) -> str:
-    """One sentence that names the nearest thing that exists where `path` was looked for."""
+    """A sentence that names the file or folder most similar to `path` that exists."""
     folder = path.parent
     if not folder.is_dir():
         existing = next((parent for parent in folder.parents if parent.is_dir()), Path())

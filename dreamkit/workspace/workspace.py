@@ -1,17 +1,17 @@
-"""The workspace folder: where every file lives, clip, chunk and style names, sidecars, the manifest.
+"""The workspace folder: paths of all its files, names of clips, chunks and styles, and sidecars.
 
     <root>/hdmap|lidar/<camera folder>/<clip>_<chunk>.mp4
-    <root>/captions/<clip>.txt | <clip>.json                    and the latter's sidecar styles/<clip>.json
-    <root>/single_view/<clip>_<style>.mp4                       and its sidecar <clip>_<style>.json
-    <root>/multi_view/<clip>_<style>/{0..5,grid}.mp4, prompt.json   and its sidecar <clip>_<style>.json
+    <root>/captions/<clip>.txt or <clip>.json                       with the sidecar styles/<clip>.json for the latter
+    <root>/single_view/<clip>_<style>.mp4                           with the sidecar <clip>_<style>.json
+    <root>/multi_view/<clip>_<style>/{0..5,grid}.mp4, prompt.json   with the sidecar <clip>_<style>.json
     <root>/manifest.jsonl, logs/, notebooks/, .cache/
 
-Chunk 0 of a clip keeps upstream's names; chunk n is `<clip>_<n>_<style>`.
+Results of chunk 0 have upstream's names; those of chunk n are named `<clip>_<n>_<style>`.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,8 @@ from typing import Any
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.workspace.controls import CONTROLS
-from dreamkit.workspace.files import nearest, nearest_file_hint, read_json, write_json, write_text
+from dreamkit.workspace.files import nearest, nearest_file_hint, read_json, write_json
+from dreamkit.workspace.manifest import append_to_manifest, rewrite_manifest
 
 log = logging.getLogger(__name__)
 STAGES = ("single_view", "multi_view")
@@ -31,37 +32,42 @@ _CHUNK_FILE = re.compile(r"(?P<clip>.+)_(?P<chunk>\d+)\.mp4")
 
 @dataclass(frozen=True, order=True)
 class Chunk:
-    """One stretch of a clip: the clip's name and the stretch's number, from 0."""
+    """A part of a clip that is made as one video.
+
+    Attributes:
+        clip: name of the clip.
+        index: number of the part, from 0.
+    """
 
     clip: str
     index: int = 0
 
     @property
     def name(self) -> str:
-        """`<clip>` for the first chunk, `<clip>_<n>` for later ones: what output names begin with."""
+        """`<clip>` for chunk 0, `<clip>_<n>` for chunk n: the beginning of the names of its results."""
         return self.clip if self.index == 0 else f"{self.clip}_{self.index}"
 
 
 def home(start: Path | None = None) -> Path:
-    """The folder that relative paths are read from: the working folder, or the one above when that is `notebooks`.
+    """The folder that relative paths start from: the working folder, or the one above when that is `notebooks`.
 
-    JupyterLab starts a kernel in the notebook's own folder, `dreamkit run` and papermill in the user's; both must mean
-    the same files.
+    JupyterLab starts a kernel in the notebook's folder, `dreamkit run` and papermill in the working folder; a relative
+    path must be the same file in both.
     """
     folder = (start or Path.cwd()).resolve()
     return folder.parent if folder.name == "notebooks" else folder
 
 
 def from_home(path: str | Path) -> Path:
-    """An absolute path, `~` expanded, relative ones read from `home()`."""
+    """An absolute path: `~` is expanded, and a relative path starts from `home()`."""
     return home() / Path(path).expanduser()
 
 
 def check_name(name: str, what: str) -> str:
-    """Give the name back when it can stand in a file name.
+    """The name as given, if it can be part of a file name; `what` says what it names ("clip").
 
     Raises:
-        DreamkitError: empty, over 200 bytes, beginning with a dot, or with a slash or a control character in it.
+        DreamkitError: it is empty or over 200 bytes, begins with a dot, or has a slash or control character.
     """
     bad = (
         not name.strip()
@@ -71,18 +77,18 @@ def check_name(name: str, what: str) -> str:
     )
     if bad:
         raise DreamkitError(
-            f"{name!r} cannot be the name of a {what}: files are named after it.",
+            f"{name!r} cannot be the name of a {what}, because file names contain it.",
             'Use letters, digits, spaces, - and _; at most 200 bytes, no dot in front and none of / \\ : * ? " < > |.',
         )
     return name
 
 
 class Workspace:
-    """A workspace folder; the only code that knows where its files lie. Nothing is created until it is written.
+    """Paths of a workspace folder. Folders are made when a file is written, not before.
 
     Args:
-        root: the folder; relative ones are read from `home()`.
-        folders: camera name -> folder name, as `cameras.read_folders` gives it; the f-theta folders when left out.
+        root: the folder; a relative path starts from `home()`.
+        folders: camera name -> folder name, from `cameras.read_folders`; the f-theta folders when left out.
     """
 
     def __init__(self, root: str | Path = "outputs", folders: Mapping[str, str] | None = None) -> None:
@@ -93,10 +99,10 @@ class Workspace:
         return f"Workspace({str(self.root)!r})"
 
     def must_exist(self) -> None:
-        """Look that the folder is there, before anything is written into a misspelt one.
+        """Raise where the folder does not exist, so that nothing is written to a misspelt one.
 
         Raises:
-            DreamkitError: it is not; names the nearest that is.
+            DreamkitError: the folder does not exist; the hint names the nearest that does.
         """
         if self.root.is_dir():
             return
@@ -117,18 +123,18 @@ class Workspace:
 
     @property
     def captions(self) -> Path:
-        """Folder of the captions."""
+        """The folder of the captions."""
         return self.root / "captions"
 
     def condition(self, control: str, camera: Camera, chunk: Chunk) -> Path:
-        """The condition video of one control, camera and chunk; it need not exist."""
+        """Path of the condition video of a control, camera and chunk, whether or not it exists."""
         return self.root / control / self.folders[camera.name] / f"{chunk.clip}_{chunk.index}.mp4"
 
     def found_condition(self, control: str, camera: Camera, chunk: Chunk) -> Path:
-        """As `condition`, and it exists.
+        """Path of the condition video of a control, camera and chunk.
 
         Raises:
-            DreamkitError: it does not; names the path looked for and the nearest that exists.
+            DreamkitError: it does not exist; the message has the path and the hint the nearest that exists.
         """
         path = self.condition(control, camera, chunk)
         if path.is_file():
@@ -142,10 +148,11 @@ class Workspace:
         raise DreamkitError(f"The clip {chunk.name} has no {control} video for {camera.name}: {path} is missing.", hint)
 
     def chunks(self, clip: str, control: str = "hdmap") -> list[Chunk]:
-        """The clip's chunks that have a front condition video of this control, in order."""
+        """The clip's chunks for which a front condition video of this control exists, in order."""
         return sorted(chunk for chunk in self._front_chunks(control) if chunk.clip == clip)
 
     def _front_chunks(self, control: str) -> Iterator[Chunk]:
+        """Chunk of every front condition video of this control."""
         folder = self.root / control / self.folders[SIX_VIEWS.front.name]
         for path in sorted(folder.glob("*.mp4")):
             match = _CHUNK_FILE.fullmatch(path.name)
@@ -153,26 +160,26 @@ class Workspace:
                 yield Chunk(match["clip"], int(match["chunk"]))
 
     def clips(self) -> list[str]:
-        """Every clip that has a caption, sorted."""
+        """Names of all clips that have a caption, sorted."""
         names = {path.stem for suffix in ("txt", "json") for path in self.captions.glob(f"*.{suffix}")}
         return sorted(name for name in names if not name.startswith("."))
 
     def style_record(self, clip: str) -> Path:
-        """The sidecar of `captions/<clip>.json`: who wrote which style. Not beside it, where it would be a caption."""
+        """The sidecar of `captions/<clip>.json`; in a folder of its own, because `captions` holds captions only."""
         return self.root / "styles" / f"{check_name(clip, 'clip')}.json"
 
     def drawn_clips(self) -> list[str]:
-        """Every clip that has a front condition video of some control, sorted."""
+        """Names of all clips that have a front condition video of any control, sorted."""
         return sorted({chunk.clip for control in CONTROLS for chunk in self._front_chunks(control)})
 
     # Results
 
     def name(self, chunk: Chunk, style: str) -> str:
-        """`<clip>_<style>`, or `<clip>_<n>_<style>` for chunk n."""
+        """Name of a result: `<clip>_<style>`, or `<clip>_<n>_<style>` for chunk n."""
         return f"{check_name(chunk.name, 'clip')}_{check_name(style, 'style')}"
 
     def single_view(self, chunk: Chunk, style: str) -> Path:
-        """The front video."""
+        """The front video of a chunk in a style."""
         return self.root / "single_view" / f"{self.name(chunk, style)}.mp4"
 
     def multi_view(self, chunk: Chunk, style: str) -> Path:
@@ -184,49 +191,55 @@ class Workspace:
         return self.multi_view(chunk, style) / f"{index}.mp4"
 
     def grid(self, chunk: Chunk, style: str) -> Path:
-        """All views in one video."""
+        """The video of all views side by side."""
         return self.multi_view(chunk, style) / "grid.mp4"
 
     def prompts(self, chunk: Chunk, style: str) -> Path:
-        """The prompts of all views, JSON."""
+        """The JSON file with the prompts of all views."""
         return self.multi_view(chunk, style) / "prompt.json"
 
     def sidecar(self, stage: str, chunk: Chunk, style: str) -> Path:
-        """The sidecar of a result of stage "single_view" or "multi_view"."""
+        """The sidecar of a result; `stage` is one of STAGES."""
         return self.root / stage / f"{self.name(chunk, style)}.json"
 
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
-        """The sidecar, or None when the result has none and is the user's own; a damaged one counts as none."""
+        """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""
         path = self.sidecar(stage, chunk, style)
         if not path.is_file():
             return None
         try:
             record = read_json(path, "sidecar")
         except DreamkitError as error:
-            log.warning("%s It counts as none.", error.message)
+            log.warning("%s The sidecar counts as none.", error.message)
             return None
         tables = [record.get(name, {}) for name in ("identity", "outputs", "replacing")]
         if not all(isinstance(table, dict) for table in tables):
-            log.warning("The sidecar %s is damaged: it lists no files by name. It counts as none.", path)
+            log.warning("The sidecar %s does not list its files. It counts as none.", path)
             return None
         return record
 
     def write_sidecar(self, stage: str, chunk: Chunk, style: str, record: Mapping[str, Any]) -> Path:
-        """Write a sidecar, with stage, clip, chunk and style in front, and renew the manifest."""
+        """Write a sidecar: stage, clip, chunk and style, then `record`. Also append it to the manifest.
+
+        Raises:
+            DreamkitError: the sidecar cannot be written. A manifest that cannot be written is only a warning.
+        """
         path = self.sidecar(stage, chunk, style)
-        write_json(path, {"stage": stage, "clip": chunk.clip, "chunk": chunk.index, "style": style, **record})
-        self.write_manifest()
+        whole = {"stage": stage, "clip": chunk.clip, "chunk": chunk.index, "style": style, **record}
+        write_json(path, whole)
+        append_to_manifest(self.manifest, self._manifest_lock, whole)
         return path
 
     def sidecars(self, stage: str) -> list[dict[str, Any]]:
-        """Every readable sidecar of a stage, sorted by name; a broken one is left out, its video is not lost by it."""
+        """All sidecars of a stage, sorted by file name; damaged ones are left out."""
         found = []
-        for path in sorted((self.root / stage).glob("*.json")):
+        for path in sorted((self.root / stage).glob("[!.]*.json")):
             try:
                 record = read_json(path, "sidecar")
             except DreamkitError:
                 continue
-            if {"stage", "clip", "chunk", "style"} <= record.keys():
+            named = all(isinstance(record.get(key), str) for key in ("stage", "clip", "style"))
+            if named and isinstance(record.get("chunk"), int):
                 found.append(record)
         return found
 
@@ -234,37 +247,51 @@ class Workspace:
 
     @property
     def manifest(self) -> Path:
-        """One JSON line per result, made from the sidecars; safe to delete."""
+        """One JSON line per result, copied from its sidecar; see the module `manifest`. Safe to delete."""
         return self.root / "manifest.jsonl"
 
+    @property
+    def _manifest_lock(self) -> Path:
+        return self.cache("manifest.lock")
+
     def write_manifest(self) -> Path:
-        """Write the manifest anew from the sidecars on disk."""
-        lines = [json.dumps(record, ensure_ascii=False) for stage in STAGES for record in self.sidecars(stage)]
-        write_text(self.manifest, "".join(f"{line}\n" for line in lines))
+        """Write the manifest anew from the sidecars on disk, without lines of replaced results."""
+        rewrite_manifest(
+            self.manifest, self._manifest_lock, lambda: (record for stage in STAGES for record in self.sidecars(stage))
+        )
         return self.manifest
 
+    @contextlib.contextmanager
+    def tidy_manifest(self) -> Iterator[None]:
+        """Write the manifest anew when the block ends, also by an exception, if there is one."""
+        try:
+            yield
+        finally:
+            if self.manifest.exists():
+                self.write_manifest()
+
     def log_file(self, stage: str) -> Path:
-        """Where a stage's log goes, appended run after run."""
+        """The log file of a stage; each run appends to it."""
         return self.root / "logs" / f"{stage}.log"
 
     def executed(self, notebook: str) -> Path:
-        """Where the executed copy of a notebook is kept."""
+        """The executed copy of a notebook."""
         return self.root / "notebooks" / f"{notebook}.ipynb"
 
     def cache(self, what: str) -> Path:
-        """A folder for things that can be made again."""
+        """A file or folder of things that can be made again."""
         return self.root / ".cache" / what
 
     def spec(self, stage: str) -> Path:
-        """The control spec that lives in the workspace."""
+        """The control spec of a stage, in the workspace."""
         return self.root / f"{stage}_spec.json"
 
 
 def listed_clips(ws: Workspace, asked: Sequence[str]) -> list[str]:
-    """The clips asked for; when none is, every clip that has conditions or a caption.
+    """The clips in `asked`; where it is empty, all clips that have condition videos or a caption.
 
     Raises:
-        DreamkitError: there is none, or one asked for has neither.
+        DreamkitError: the workspace has no clip, or one in `asked` has neither.
     """
     there = sorted({*ws.clips(), *ws.drawn_clips()})
     if unknown := [clip for clip in asked if clip not in there]:
@@ -276,6 +303,6 @@ def listed_clips(ws: Workspace, asked: Sequence[str]) -> list[str]:
     if not there:
         raise DreamkitError(
             f"The workspace {ws.root} has no clip: no condition video and no caption.",
-            "Draw conditions with `dreamkit render`, or set workspace to the folder that has them.",
+            "Draw condition videos with `dreamkit render`, or set workspace to the folder that has them.",
         )
     return list(asked) or there

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -90,6 +92,92 @@ def test_sidecars_make_the_manifest(tmp_path):
         ("single_view", "a", 0, 7),
         ("multi_view", "a", 1, 8),
     ]
+
+
+def rows(ws):
+    return [json.loads(line) for line in ws.manifest.read_text().splitlines()]
+
+
+def test_a_result_made_again_has_its_new_line_last_and_alone_after_a_run(tmp_path):
+    ws = Workspace(tmp_path)
+    with ws.tidy_manifest():
+        pass
+    assert not ws.manifest.exists()
+    with pytest.raises(KeyboardInterrupt), ws.tidy_manifest():
+        for style, seed in (("Night", 1), ("Day", 2), ("Night", 3)):
+            ws.write_sidecar("single_view", Chunk("a"), style, {"seed": seed})
+        assert [row["seed"] for row in rows(ws)] == [1, 2, 3]
+        raise KeyboardInterrupt
+    assert [(row["style"], row["seed"]) for row in rows(ws)] == [("Day", 2), ("Night", 3)]
+
+
+def test_a_result_costs_as_many_file_accesses_at_2000_results_as_at_10(tmp_path):
+    ws = Workspace(tmp_path)
+    accesses: list[tuple] = []
+    counting = False
+
+    def count(event, arguments):
+        if counting and event in ("open", "os.listdir", "os.scandir"):
+            accesses.append((event, arguments[0]))
+
+    sys.addaudithook(count)  # cannot be removed; does nothing once `counting` is False
+    costs = []
+    for results in (10, 2000):
+        for index in range(results):
+            path = ws.sidecar("single_view", Chunk("a", index), "Night")
+            path.parent.mkdir(exist_ok=True, parents=True)
+            path.write_text(json.dumps({"stage": "single_view", "clip": "a", "chunk": index, "style": "Night"}))
+        ws.write_manifest()
+        counting = True
+        ws.write_sidecar("single_view", Chunk("b", results), "Night", {})
+        counting = False
+        costs.append(len(accesses))
+        accesses.clear()
+        assert len(rows(ws)) == results + len(costs)
+    assert costs[0] == costs[1] == 5
+
+
+def test_two_writers_lose_no_line(tmp_path):
+    code = (
+        "import sys; from dreamkit.workspace.workspace import Chunk, Workspace\n"
+        "ws = Workspace(sys.argv[1])\n"
+        "for n in range(20):\n"
+        "    ws.write_sidecar('single_view', Chunk(sys.argv[2], n), 'Night', {'prompt': 'x' * 9000})\n"
+        "    if n % 5 == 0: ws.write_manifest()\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), clip]) for clip in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    made = {(row["clip"], row["chunk"]) for row in rows(Workspace(tmp_path))}
+    assert made == {(clip, n) for clip in "ab" for n in range(20)}
+
+
+def test_a_damaged_manifest_or_sidecar_does_not_stop_a_result(tmp_path, caplog):
+    ws = Workspace(tmp_path)
+    ws.manifest.write_bytes(b'{"stage": "single_view", "clip": "torn \xff')
+    ws.write_sidecar("single_view", Chunk("a"), "Night", {})
+    assert json.loads(ws.manifest.read_bytes().splitlines()[1])["clip"] == "a"
+    head = '"stage": "single_view", "clip": "b", "chunk": 0, "style": '
+    damaged = {
+        "surrogate.json": "{" + head + '"\\ud800"}',
+        "digits.json": "{" + head + "1" * 5000 + "}",
+        "deep.json": "[" * 100_000,
+        "bytes.json": "\x00",
+        "kind.json": "{" + head + '["Night"]}',
+        ".partial-1-a_Night.json": "{" + head + '"Night"}',
+    }
+    for name, text in damaged.items():
+        (tmp_path / "single_view" / name).write_text(text)
+    (tmp_path / "single_view" / "folder.json").mkdir()
+    ws.write_sidecar("single_view", Chunk("a"), "Day", {})
+    ws.write_manifest()
+    assert [(row["clip"], row["style"]) for row in rows(ws)] == [("a", "Day"), ("a", "Night"), ("b", "\ud800")]
+    assert not caplog.text
+    ws.manifest.unlink()
+    ws.manifest.mkdir()
+    ws.write_sidecar("single_view", Chunk("a"), "Dusk", {})
+    ws.write_manifest()
+    assert ws.read_sidecar("single_view", Chunk("a"), "Dusk")
+    assert caplog.text.count("manifest.jsonl was not written") == 2
 
 
 def test_relative_roots_mean_the_same_from_the_notebooks_folder(tmp_path, monkeypatch):
