@@ -158,12 +158,15 @@ def test_a_training_machine_needs_torch_numpy_opencv_and_yaml_only():
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}.split(",")))
-from dreamkit.tinyworld import bundle, figures_command, render, samples, scene, sheets, show, train, words
+from dreamkit.tinyworld.evaluate import command, sheets
+from dreamkit.tinyworld.render import colour, contact_sheet
+from dreamkit.tinyworld.train import bundle, recipe
+from dreamkit.tinyworld.world import samples, scene, scene_captions
 from dreamkit.transfer import pipeline
 made = scene.make_scene(1, 2)
-assert len(words.style_captions(made)) == 8
-render.render(made, "Snowy", size=(16, 16), samples=1)
-render.conditions(made, size=(16, 16))
+assert len(scene_captions.style_captions(made)) == 8
+colour.render(made, "Snowy", size=(16, 16), samples=1)
+colour.conditions(made, size=(16, 16))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
