@@ -140,7 +140,7 @@ def refuse_without_vllm() -> None:
     """
     if importlib.util.find_spec("vllm") is None:
         raise DreamkitError(
-            "vLLM is not installed, so no language model can run in this process.",
+            "The package vLLM is not installed, so no language model can run in this process.",
             'Install it with `pip install "dreamkit[gpu]"`, use a server, or use the built-in rules.',
         )
 
