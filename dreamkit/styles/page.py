@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Template
-from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_style_captions
@@ -39,13 +38,13 @@ _CHANGES_HTML = Template(
 {%- endfor %}""",
     autoescape=True,
 )
-_STYLE_HTML = Template("<b>{{ style }}</b><br>{{ changes }}", autoescape=True)
+_STYLE_HTML = Template("<b>{{ style }}</b><br>{{ changes | safe }}", autoescape=True)
 _CLIP_HTML = Template(
     """<h4>{{ clip }}</h4>
 <div style="display:grid;grid-template-columns:repeat(auto-fill,minmax(260px,1fr));gap:8px;line-height:1.35">
 {% for style, changes in styles %}
 <div style="border:1px solid rgba(128,128,128,.5);border-radius:6px;padding:8px">
-<b>{{ style }}</b><br>{{ changes }}</div>
+<b>{{ style }}</b><br>{{ changes | safe }}</div>
 {% endfor %}
 </div>""",
     autoescape=True,
@@ -122,7 +121,7 @@ class Styled:
         return Editor(Texts([(key, key) for key in places], load, check, save, count, aside))
 
 
-def marked(before: str, after: str) -> Markup:
+def marked(before: str, after: str) -> str:
     """`after` as HTML, compared with `before` word by word: new words tinted, removed words struck through."""
     old, new = (re.findall(r"\S+", text) for text in (before, after))
     parts = []
@@ -134,7 +133,7 @@ def marked(before: str, after: str) -> Markup:
             parts.append(("removed", " ".join(old[a:b])))
         if d > c:
             parts.append(("new", " ".join(new[c:d])))
-    return Markup(_CHANGES_HTML.render(parts=parts))
+    return _CHANGES_HTML.render(parts=parts)
 
 
 def table_of(p: StyleParams) -> StyleTable:
