@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+# What stands before the message and before the hint where the error is printed.
+TITLE, ARROW = "DreamkitError: ", "  -> "
+
 
 class DreamkitError(Exception):
     """An error that the user can mend; it is shown without a traceback.
@@ -17,15 +22,27 @@ class DreamkitError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  -> {self.hint}" if self.hint else self.message
+        return f"{self.message}\n{ARROW}{self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[type[DreamkitError], tuple[str, str]]:
         # The default pickles the message alone; an error that comes from a worker process needs its hint too.
         return type(self), (self.message, self.hint)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython calls this instead of formatting a traceback.
-        return [f"{type(self).__name__}: {self}"]
+        # IPython prints these lines for it, so that a notebook shows the message without a stack. Message and hint are
+        # separate entries, from which `from_traceback` makes the error again in another process.
+        return [TITLE + self.message, *([ARROW + self.hint] if self.hint else [])]
+
+    @classmethod
+    def from_traceback(cls, lines: Sequence[str]) -> DreamkitError | None:
+        """The error whose traceback a kernel reported; None when another exception was raised.
+
+        Args:
+            lines: the entries of the traceback, as the kernel sent them.
+        """
+        if not lines or not lines[0].startswith(TITLE):
+            return None
+        return DreamkitError(lines[0].removeprefix(TITLE), lines[1].removeprefix(ARROW) if len(lines) > 1 else "")
 
 
 def first_line(error: BaseException) -> str:

@@ -10,9 +10,17 @@ def test_message_and_hint_survive_a_process_boundary():
 
 
 def test_a_notebook_shows_the_message_without_a_stack():
-    assert DreamkitError("a.txt is empty.", "Write.")._render_traceback_() == [
-        "DreamkitError: a.txt is empty.\n  -> Write."
-    ]
+    shown = DreamkitError("a.txt is empty.", "Write.")._render_traceback_()
+    assert "\n".join(shown) == "DreamkitError: a.txt is empty.\n  -> Write."
+
+
+def test_an_error_is_made_again_from_what_a_kernel_reports():
+    for error in (DreamkitError("One.\n  -> Two.", "Three.\n  -> Four."), DreamkitError("Alone.")):
+        made = DreamkitError.from_traceback(error._render_traceback_())
+        assert made is not None
+        assert (made.message, made.hint) == (error.message, error.hint)
+    assert DreamkitError.from_traceback(["-----", "ValueError: no"]) is None
+    assert DreamkitError.from_traceback([]) is None
 
 
 def test_the_first_line_of_an_error_is_its_message_or_its_class():

@@ -1,4 +1,4 @@
-"""The parameters of notebook 02."""
+"""The parameters of notebook 02, captions."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from dreamkit.notebook.params import NotebookParams
 
 
 class CaptionParams(NotebookParams):
-    """Notebook 02: a caption for every clip."""
+    """Notebook 02: write, import or draft a caption for every clip."""
 
     notebook: ClassVar[str] = "02_captions"
 
-    clips: list[str] = Field([], description="clips to caption; empty: all")
-    csv: str = Field("", description="CSV file with the columns clip,caption to import")
-    overwrite: bool = Field(False, description="import and draft over captions that are there")
-    tokenizer: str = Field("", description="folder of google-t5/t5-11b; empty: tokens are estimated")
-    drafter: str = Field("", description="URL of a vision-language server (.../v1); empty: none")
-    drafter_model: str = Field("", description="model to ask; empty: the first the server has")
-    videos: str = Field("", description="folder of real front videos <clip>.mp4, for drafts")
-    camera_table: str = Field("", description="YAML, `folder: camera` lines, for other camera folders")
+    clips: list[str] = Field(default=[], description="clips to caption; empty: all")
+    csv: str = Field(default="", description="CSV file to import, with the columns clip,caption")
+    overwrite: bool = Field(default=False, description="replace existing captions on import and by drafts")
+    tokenizer: str = Field(default="", description="folder of google-t5/t5-11b; empty: tokens are estimated")
+    drafter: str = Field(default="", description="URL of a vision-language server (.../v1); empty: none")
+    drafter_model: str = Field(default="", description="model name; empty: the server's first")
+    videos: str = Field(default="", description="folder of real front videos <clip>.mp4 for the drafter")
+    camera_table: str = Field(
+        default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
+    )

@@ -1,4 +1,4 @@
-"""The parameters of notebook 01."""
+"""The parameters of notebook 01, download."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from dreamkit.notebook.params import NotebookParams, known_names
 
 
 class DownloadParams(NotebookParams):
-    """Notebook 01: model files and data."""
+    """Notebook 01: download model files and data."""
 
     notebook: ClassVar[str] = "01_download"
     needs_workspace: ClassVar[bool] = False
 
-    checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
-    models: list[str] = Field(["single_view", "multi_view"], description="single_view, multi_view, styles, guardrail")
-    controls: list[Literal["hdmap", "lidar"]] = Field(["hdmap"], min_length=1, description="hdmap, lidar or both")
-    long_videos: bool = Field(True, description="also the files for six views of more than 57 frames")
-    data: list[str] = Field([], description="hdmap, lidar, synthetic (of RDS-HQ), example")
-    clips: list[str] = Field(
-        [], validate_default=True, description="RDS-HQ clips to fetch, or a .txt or .json file of them"
+    checkpoints: str = Field(default="checkpoints", min_length=1, description="folder of the model files, or tiny")
+    models: list[str] = Field(
+        default=["single_view", "multi_view"], description="single_view, multi_view, styles, guardrail"
     )
-    datasets: str = Field("datasets", min_length=1, description="folder for the data")
-    workers: int = Field(4, ge=1, le=32, description="files fetched at the same time")
-    again: bool = Field(False, description="read files again that were found right before")
-    list_only: bool = Field(False, description="show what would be fetched, fetch nothing")
+    controls: list[Literal["hdmap", "lidar"]] = Field(
+        default=["hdmap"], min_length=1, description="hdmap, lidar or both"
+    )
+    long_videos: bool = Field(default=True, description="also the v2w files, for six views of more than 57 frames")
+    data: list[str] = Field(default=[], description="hdmap, lidar, synthetic (parts of RDS-HQ), example")
+    clips: list[str] = Field(
+        default=[], validate_default=True, description="RDS-HQ clips to download, or a .txt or .json file of them"
+    )
+    datasets: str = Field(default="datasets", min_length=1, description="folder for the data")
+    workers: int = Field(default=4, ge=1, le=32, description="parallel downloads")
+    again: bool = Field(default=False, description="re-verify checksums, also of files verified before")
+    list_only: bool = Field(default=False, description="list the files, download nothing")
 
     @field_validator("models")
     @classmethod

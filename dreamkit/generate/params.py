@@ -1,4 +1,4 @@
-"""The parameter models of the two generation notebooks."""
+"""The parameters of the two generation notebooks, 04 and 05."""
 
 from __future__ import annotations
 
@@ -15,40 +15,46 @@ from dreamkit.workspace.files import nearest
 
 
 class Params(NotebookParams):
-    """What both generation notebooks take."""
+    """The parameters that both generation notebooks have.
+
+    Attributes:
+        stage: "single_view" or "multi_view".
+    """
 
     stage: ClassVar[str]
 
-    checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
-    clips: list[str] = Field([], description="clips to run; empty: every clip with a caption")
-    styles: list[str] = Field([], description="styles to run; empty: every style the caption file has")
-    chunks: list[int] = Field([0], description="chunk numbers of each clip; empty: all there are")
-    spec: str = Field("", description="control spec file; empty: working folder's, then workspace's")
-    controls: list[str] = Field([], description="hdmap, lidar or both; empty: those of the spec")
+    checkpoints: str = Field(default="checkpoints", min_length=1, description="folder of the model files, or tiny")
+    clips: list[str] = Field(default=[], description="clips to run; empty: every clip with a caption")
+    styles: list[str] = Field(default=[], description="styles to run; empty: every style the caption file has")
+    chunks: list[int] = Field(default=[0], description="chunk numbers of each clip; empty: all there are")
+    spec: str = Field(default="", description="control spec file; empty: the working folder's, else the workspace's")
+    controls: list[str] = Field(default=[], description="hdmap, lidar or both; empty: the spec's")
     control_weight: float | str | dict[str, float | str] | None = Field(
-        None, description="number or .pt map, or {control: weight}; None: the spec's"
+        default=None, description="number, .pt map or {control: weight}; None: the spec's"
     )
-    num_steps: int = Field(35, ge=1, le=1000, description="denoising steps")
-    guidance: float = Field(5.0, ge=0, le=50, description="how strongly the caption is followed")
-    seed: int = Field(1, ge=0, lt=2**31, description="seed of the run")
+    num_steps: int = Field(default=35, ge=1, le=1000, description="denoising steps")
+    guidance: float = Field(default=5.0, ge=0, le=50, description="classifier-free guidance; 0: off")
+    seed: int = Field(default=1, ge=0, lt=2**31, description="seed of the run")
     seed_mode: Literal["clip", "upstream"] = Field(
-        "clip", description="clip: from seed, clip and style; upstream: seed as it is"
+        default="clip", description="clip: a seed per clip and style; upstream: one seed for all"
     )
-    fps: int = Field(24, ge=1, le=60, description="frames a second of the result, whatever the input's")
-    preset: Literal["exact"] = Field("exact", description="exact: the arithmetic of the released models")
+    fps: int = Field(default=24, ge=1, le=60, description="frame rate of the result, independent of the input's")
+    preset: Literal["exact"] = Field(default="exact", description="exact: the arithmetic of the released models")
     attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
-        "auto", description="attention kernel; auto: the quickest"
+        default="auto", description="attention kernel; auto: the fastest available"
     )
     device: str = Field(
-        "", pattern=r"^(cpu|cuda(:\d+)?)?$", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU"
+        default="", pattern=r"^(cpu|cuda(:\d+)?)?$", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU"
     )
-    offload: bool = Field(False, description="move the denoiser off the GPU while it is not needed")
-    num_gpus: int = Field(1, ge=1, description="GPUs for one video; 1 for now")
-    guardrail: str = Field("none", description="prompt and video check; none for now")
-    camera_table: str = Field("", description="YAML, `folder: camera` lines, for other camera folders")
-    trust_jit: list[str] = Field([], description="TorchScript files of your own to run")
-    overwrite: bool = Field(False, description="replace videos that dreamkit did not make, too")
-    skip_bad: bool = Field(False, description="leave out clips with a problem, make the rest")
+    offload: bool = Field(default=False, description="keep the denoiser in CPU memory while it is not needed")
+    num_gpus: int = Field(default=1, ge=1, description="GPUs for one video; only 1 for now")
+    guardrail: str = Field(default="none", description="prompt and video check; only none for now")
+    camera_table: str = Field(
+        default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
+    )
+    trust_jit: list[str] = Field(default=[], description="TorchScript files of your own that may run")
+    overwrite: bool = Field(default=False, description="also replace videos that have no sidecar")
+    skip_bad: bool = Field(default=False, description="skip clips with a problem instead of stopping")
 
     @field_validator("clips", "styles", "chunks", "controls", "trust_jit", mode="before")
     @classmethod
@@ -65,7 +71,7 @@ class Params(NotebookParams):
                     f"unknown control {name!r}; " + (f"did you mean {close!r}?" if close else "hdmap, lidar")
                 )
         if len(set(names)) < len(names):
-            raise ValueError("a control stands twice")
+            raise ValueError("a control is listed twice")
         return names
 
     @field_validator("control_weight")
@@ -73,7 +79,7 @@ class Params(NotebookParams):
     def _weights(cls, value: Any) -> Any:
         if isinstance(value, dict):
             if unknown := [name for name in value if name not in CONTROLS]:
-                raise ValueError(f"names the unknown control {unknown[0]!r}; known are {', '.join(CONTROLS)}")
+                raise ValueError(f"has the unknown control {unknown[0]!r}; known are {', '.join(CONTROLS)}")
             return {name: read_weight(weight) for name, weight in value.items()}
         return None if value is None else read_weight(value)
 
@@ -107,22 +113,26 @@ class Params(NotebookParams):
 
 
 class SingleViewParams(Params):
-    """Notebook 04: the front video."""
+    """Notebook 04: generate the front video."""
 
     notebook: ClassVar[str] = "04_single_view"
     stage: ClassVar[str] = "single_view"
 
-    negative_prompt: str = Field("", description="what to stay away from; empty: upstream's text")
-    windows: Literal["first", "all"] = Field("first", description="first: 121 frames; all: the rest too, with jumps")
+    negative_prompt: str = Field(default="", description="negative prompt; empty: upstream's")
+    windows: Literal["first", "all"] = Field(
+        default="first", description="first: 121 frames; all: every window, with jumps between"
+    )
 
 
 class MultiViewParams(Params):
-    """Notebook 05: the six views."""
+    """Notebook 05: generate the six views."""
 
     notebook: ClassVar[str] = "05_multi_view"
     stage: ClassVar[str] = "multi_view"
 
-    guidance: float = Field(3.0, ge=0, le=50, description="how strongly the caption is followed")
-    views: Literal[6, 5] = Field(6, description="6, or 5 (no rear camera; your own control file)")
-    num_input_frames: Literal[9, 1] = Field(9, description="frames a later window takes over, 9 or 1")
-    side_weather: bool = Field(False, description="tell the other views the style's weather, too; upstream does not")
+    guidance: float = Field(default=3.0, ge=0, le=50, description="classifier-free guidance; 0: off")
+    views: Literal[6, 5] = Field(default=6, description="6, or 5 (no rear camera; needs your own control file)")
+    num_input_frames: Literal[9, 1] = Field(
+        default=9, description="frames that a window takes from the one before, 9 or 1"
+    )
+    side_weather: bool = Field(default=False, description="add the style's weather to the other views' prompts")

@@ -13,7 +13,7 @@ from typing import Any
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, Params
 from dreamkit.generate.specs import Spec
-from dreamkit.notebook.params import ALIASES, parse
+from dreamkit.notebook.params import ALIASES, parse_params
 from dreamkit.workspace.files import nearest
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def apply_scalars(params: Params, spec: Spec) -> Params:
             log.info("%s = %r, from the spec", target, value)
     if not taken:
         return params
-    return parse(type(params), {**params.model_dump(exclude_unset=True), **taken}, f"The control spec {spec.source}")
+    return parse_params(type(params), {**params.model_dump(exclude_unset=True), **taken}, f"The control spec {spec.source}")
 
 
 def _not_taken(params: Params, spec: Spec, name: str, value: Any) -> None:

@@ -1,6 +1,6 @@
-"""What the parameter models of all notebooks share, and how values are checked against one.
+"""The base model of all notebooks' parameters, and the check of given values against a model.
 
-A notebook's parameters cell, `params/*.yaml` and the command line all come through `parse`.
+Values from a notebook's parameters cell, from a YAML file and from the command line are all checked by `parse_params`.
 """
 
 from __future__ import annotations
@@ -20,29 +20,40 @@ from dreamkit.workspace.files import nearest, read_text
 from dreamkit.workspace.workspace import Workspace, from_home
 
 P = TypeVar("P", bound="NotebookParams")
-# Names people use for a parameter that is called otherwise here.
+# Other names of a parameter that are understood, most of them from the original scripts.
 ALIASES = {
     "steps": "num_steps",
     "controlnet_specs": "spec",
     "checkpoint_dir": "checkpoints",
     "offload_diffusion_transformer": "offload",
 }
+# Types of variables in a notebook's namespace that can be parameters.
+_PLAIN_TYPES = (str, int, float, bool, list, dict, type(None))
 
 
 class NotebookParams(BaseModel):
-    """What every notebook takes."""
+    """The parameters that every notebook has; each room's `params.py` derives its notebook's model from it.
+
+    `model_fields_set` holds the parameters that the user gave. They take precedence over a control spec, also where
+    they equal their default.
+
+    Attributes:
+        notebook: name of the notebook, without folder and suffix.
+        needs_workspace: whether the workspace folder has to exist before the notebook runs.
+        workspace: the workspace folder.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     notebook: ClassVar[str]
     needs_workspace: ClassVar[bool] = True
 
-    workspace: str = Field("outputs", min_length=1, description="folder of conditions, captions and results")
+    workspace: str = Field(default="outputs", min_length=1, description="folder of conditions, captions and results")
 
     def open_workspace(self) -> Workspace:
-        """The workspace these parameters name, with its camera folders where the notebook takes a table of them.
+        """The workspace, with the camera folders of `camera_table` where the notebook has that parameter.
 
         Raises:
-            DreamkitError: the camera table cannot be used; or the notebook works on a folder that is not there.
+            DreamkitError: the camera table is invalid, or the folder does not exist and the notebook needs it.
         """
         table = getattr(self, "camera_table", "")
         workspace = Workspace(self.workspace, read_folders(from_home(table) if table else None))
@@ -52,37 +63,51 @@ class NotebookParams(BaseModel):
 
     @classmethod
     def from_cell(cls, namespace: Mapping[str, Any]) -> Self:
-        """The parameters of a running notebook, from the variables of its parameters cell: `from_cell(globals())`.
+        """The parameters of a running notebook: `from_cell(globals())`.
 
-        Given, and so stronger than a control spec, are those that papermill injected and those that differ from their
-        default.
+        A parameters cell lists every parameter, so those count as given that papermill injected or that differ from
+        their default. Papermill only warns of parameters that a notebook does not have; therefore a variable whose
+        name is close to a parameter's is refused as a misspelt one.
 
-        A plain value under a name that is nearly a parameter's counts as a misspelt one: papermill puts parameters it
-        does not know into the notebook with no more than a warning.
+        Args:
+            namespace: the notebook's global variables.
 
         Raises:
-            DreamkitError: as `parse`.
+            DreamkitError: as `parse_params`.
         """
-        plain = (str, int, float, bool, list, dict, type(None))
-        values = {
+        injected = _injected_names(namespace.get("In", ()))
+        given = {
             name: value
             for name, value in namespace.items()
-            if type(value) in plain and not name.startswith("_") and name not in ("In", "Out")
+            if type(value) in _PLAIN_TYPES
+            and not name.startswith("_")
+            and name not in ("In", "Out")
+            and cls._is_meant(name)
+            and (name in injected or cls._differs(name, value))
         }
-        meant = {
-            name: value
-            for name, value in values.items()
-            if name in cls.model_fields or name in ALIASES or nearest(name, cls.model_fields, cutoff=0.8)
-        }
-        given = without_defaults(cls, meant, keep=_injected(namespace.get("In", ())))
-        return parse(cls, given, f"The parameters of notebook {cls.notebook}")
+        return parse_params(cls, given, f"The parameters of notebook {cls.notebook}")
+
+    @classmethod
+    def _is_meant(cls, name: str) -> bool:
+        """Whether a variable is a parameter, or a misspelt one."""
+        return name in cls.model_fields or name in ALIASES or nearest(name, cls.model_fields, cutoff=0.8) is not None
+
+    @classmethod
+    def _differs(cls, name: str, value: Any) -> bool:
+        """Whether a variable of the parameters cell was changed from the default."""
+        return name not in cls.model_fields or value != cls.model_fields[name].default
 
 
-def known_names(names: list[str], choices: Any, what: str) -> list[str]:
-    """The names, when all are among the choices.
+def known_names(names: list[str], choices: Collection[str], what: str) -> list[str]:
+    """The names without repetitions; for pydantic validators.
+
+    Args:
+        names: the names to check.
+        choices: the allowed names.
+        what: what a name stands for, for the message.
 
     Raises:
-        ValueError: one is not; names the nearest.
+        ValueError: a name is not among the choices; the message has the nearest one.
     """
     for name in names:
         if name not in choices:
@@ -93,14 +118,14 @@ def known_names(names: list[str], choices: Any, what: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def parse(model: type[P], values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> P:
-    """Check values against a model; every problem in one error.
+def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins: Mapping[str, str] | None = None) -> P:
+    """Check values against a model and report every problem in one error.
 
     Args:
-        model: the notebook's.
-        values: parameter -> value; names of ALIASES are understood.
+        model: the notebook's model.
+        values: parameter -> value; the names in ALIASES are understood.
         source: where the values come from, for the message.
-        origins: name -> where that one comes from, when several sources were joined.
+        origins: name -> where this value comes from, when several sources were joined.
 
     Raises:
         DreamkitError: unknown names (with the nearest known one) or values outside their bounds.
@@ -111,32 +136,34 @@ def parse(model: type[P], values: Mapping[str, Any], source: str, origins: Mappi
         target = name if name in known else ALIASES.get(name, name)
         if target not in known:
             close = nearest(str(name), [*known, *ALIASES])
-            problems.append(f"{_told(name, origins)}: not a parameter" + (f"; did you mean {close}?" if close else ""))
+            problems.append(f"{_label(name, origins)}: not a parameter" + (f"; did you mean {close}?" if close else ""))
         elif target in named:
-            problems.append(f"{_told(name, origins)}: the same as {target}, which is given too")
+            problems.append(f"{_label(name, origins)}: the same as {target}, which is given too")
         else:
             named[target] = value
     parsed = None
     try:
         parsed = model(**named)
     except ValidationError as error:
-        for name, lines in _by_name(error).items():
+        for name, lines in _messages_by_name(error).items():
             given = named.get(name, known[name].default)
-            problems.append(f"{_told(name, origins)} = {given!r}: {' or '.join(dict.fromkeys(lines))}")
+            problems.append(f"{_label(name, origins)} = {given!r}: {' or '.join(dict.fromkeys(lines))}")
     if problems or parsed is None:
         raise DreamkitError(
             f"{source}: {len(problems)} parameter{'s' if len(problems) > 1 else ''} cannot be used.\n  "
             + "\n  ".join(problems),
-            f"The parameters and their bounds: dreamkit run {model.notebook} --show.",
+            f"Run `dreamkit run {model.notebook} --show` for all parameters and their bounds.",
         )
     return parsed
 
 
-def _told(name: str, origins: Mapping[str, str]) -> str:
+def _label(name: str, origins: Mapping[str, str]) -> str:
+    """The parameter's name, with the place that its value comes from where known."""
     return f"{name} ({origins[name]})" if name in origins else name
 
 
-def _by_name(error: ValidationError) -> dict[str, list[str]]:
+def _messages_by_name(error: ValidationError) -> dict[str, list[str]]:
+    """Parameter -> what pydantic says of its value."""
     lines: dict[str, list[str]] = {}
     for problem in error.errors():
         name, message = str(problem["loc"][0]), problem["msg"]
@@ -144,16 +171,11 @@ def _by_name(error: ValidationError) -> dict[str, list[str]]:
     return lines
 
 
-def without_defaults(
-    model: type[NotebookParams], values: Mapping[str, Any], keep: Collection[str] = ()
-) -> dict[str, Any]:
-    """The values of a place that lists every parameter: those left at their default there were not given."""
-    fields = model.model_fields
-    return {n: v for n, v in values.items() if n in keep or n not in fields or v != fields[n].default}
+def _injected_names(history: Iterable[Any]) -> set[str]:
+    """Names that papermill set, from the sources of the cells run so far.
 
-
-def _injected(history: Iterable[Any]) -> set[str]:
-    """Names that papermill set, from the cells run so far: its own cell begins with a comment that the others lack."""
+    The cell that papermill inserts begins with a comment that no cell of these notebooks has.
+    """
     cells = [cell for cell in history if isinstance(cell, str) and cell.startswith("# Parameters\n")]
     try:
         body = ast.parse(cells[-1]).body if cells else []
@@ -181,14 +203,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise DreamkitError(
-            f"The parameter file {path} is not valid YAML{where}.", "It has one `name: value` a line."
+            f"The parameter file {path} is not valid YAML{where}.", "Write one `name: value` a line."
         ) from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise DreamkitError(f"The parameter file {path} is no table of parameters.", "It has one `name: value` a line.")
+        raise DreamkitError(f"The parameter file {path} is no table of parameters.", "Write one `name: value` a line.")
     return values
 
 
-def table(model: type[NotebookParams]) -> list[tuple[str, str, str, str]]:
+def params_table(model: type[NotebookParams]) -> list[tuple[str, str, str, str]]:
     """Rows of (name, default, bounds, meaning) for every parameter."""
     schema = model.model_json_schema()["properties"]
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
@@ -196,8 +218,7 @@ def table(model: type[NotebookParams]) -> list[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
         rules = schema[name]
         bounds = [f"{sign} {rules[key]:.10g}" for key, sign in signs.items() if key in rules]
-        bounds += [
-            " | ".join(str(choice) for choice in rules.get("enum", [rules["const"]] if "const" in rules else []))
-        ]
+        choices = rules.get("enum", [rules["const"]] if "const" in rules else [])
+        bounds.append(" | ".join(str(choice) for choice in choices))
         rows.append((name, repr(field.default), ", ".join(filter(None, bounds)), field.description or ""))
     return rows

@@ -1,4 +1,4 @@
-"""The parameter model of the review notebook."""
+"""The parameters of notebook 06, review."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from dreamkit.notebook.params import NotebookParams
 
 
 class ReviewParams(NotebookParams):
-    """Notebook 06: watch, measure, judge, export."""
+    """Notebook 06: watch, measure, judge and export videos."""
 
     notebook: ClassVar[str] = "06_review"
 
-    clips: list[str] = Field([], description="clips to review; empty: all")
-    styles: list[str] = Field([], description="styles to review; empty: all")
-    reviewer: str = Field("", description="whose verdicts these are; empty: the system's user")
+    clips: list[str] = Field(default=[], description="clips to review; empty: all")
+    styles: list[str] = Field(default=[], description="styles to review; empty: all")
+    reviewer: str = Field(default="", description="reviewer's name; empty: the system user")
     thresholds: dict[str, float] = Field(
-        {"frozen": 15.0, "black": 0.0, "view_lag": 2.0, "flicker": 6.0},
-        description="measure: limit; past it a video is flagged",
+        default={"frozen": 15.0, "black": 0.0, "view_lag": 2.0, "flicker": 6.0},
+        description="limits; a video beyond one is flagged",
     )
-    critic: str = Field("", description="URL of a vLLM server (http://host:8000/v1); empty: none")
-    critic_model: str = Field("", description="model to ask; empty: the first the server has")
-    critic_votes: int = Field(3, ge=1, le=16, description="answers per video")
-    critic_frames: int = Field(4, ge=1, le=16, description="moments of a video that it sees")
-    export: str = Field("", description="folder for the accepted clips; empty: no export")
-    labels: str = Field("", description="RDS-HQ folder to export poses and labels from")
-    camera_table: str = Field("", description="YAML, `folder: camera` lines, for other camera folders")
+    critic: str = Field(default="", description="URL of a vLLM server (http://host:8000/v1); empty: none")
+    critic_model: str = Field(default="", description="model name; empty: the server's first")
+    critic_votes: int = Field(default=3, ge=1, le=16, description="requests per video")
+    critic_frames: int = Field(default=4, ge=1, le=16, description="time steps of a video in one request")
+    export: str = Field(default="", description="folder for the accepted clips; empty: no export")
+    labels: str = Field(default="", description="RDS-HQ folder to export poses and labels from")
+    camera_table: str = Field(
+        default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
+    )
 
     @field_validator("thresholds")
     @classmethod

@@ -1,4 +1,4 @@
-"""Run a notebook headless: check the parameters, execute through papermill, keep the executed copy."""
+"""Run a notebook without a browser: check its parameters, execute it with papermill, keep the executed copy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -17,12 +17,15 @@ from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, parse, read_yaml, table, without_defaults
+from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params, read_yaml
 from dreamkit.notebook.progress import MODE
 from dreamkit.review.params import ReviewParams
 from dreamkit.setup.params import SetupParams
 from dreamkit.styles.params import StyleParams
 from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, write_json
+
+if TYPE_CHECKING:
+    from papermill import PapermillExecutionError
 
 REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]
 KERNEL = "python3"
@@ -40,23 +43,23 @@ MODELS: dict[str, type[NotebookParams]] = {
 }
 
 
-def model_of(notebook: str) -> type[NotebookParams]:
-    """The model of a notebook's parameters, by its name without folder and suffix.
+def params_model(notebook: str) -> type[NotebookParams]:
+    """The model of a notebook's parameters.
+
+    Args:
+        notebook: the notebook's name, or its path.
 
     Raises:
-        DreamkitError: no notebook of that name.
+        DreamkitError: there is no notebook of that name.
     """
-    if notebook not in MODELS:
-        close = nearest(notebook, MODELS)
-        raise DreamkitError(
-            f"There is no notebook {notebook!r}.",
-            f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}.",
-        )
-    return MODELS[notebook]
+    name = Path(notebook).stem
+    if name not in MODELS:
+        raise DreamkitError(f"There is no notebook {name!r}.", _nearest_notebook(name))
+    return MODELS[name]
 
 
-def find(notebook: str) -> Path:
-    """The notebook file: the path given, else that name in `notebooks/` here or beside the package.
+def find_notebook(notebook: str) -> Path:
+    """The notebook file: the given path, else the file of that name in `notebooks/` here or beside the package.
 
     Raises:
         DreamkitError: there is none.
@@ -66,29 +69,53 @@ def find(notebook: str) -> Path:
     for path in (given, *(folder / f"{given.stem}.ipynb" for folder in folders)):
         if path.suffix == ".ipynb" and path.is_file():
             return path
-    close = nearest(given.stem, MODELS)
     raise DreamkitError(
         f"There is no notebook {notebook}, nor {given.stem}.ipynb in {folders[0]} or {folders[1]}.",
-        f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}.",
+        _nearest_notebook(given.stem),
     )
 
 
-def gather(notebook: str, file: Path | None, pairs: Mapping[str, Any]) -> NotebookParams:
-    """Parameters from a YAML file and from the command line, which wins; checked before any kernel starts.
+def _nearest_notebook(name: str) -> str:
+    """A hint with the name most like a misspelt one, or with all names."""
+    close = nearest(name, MODELS)
+    return f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}."
 
-    A file that lists every parameter, as those in `params/` do, gives those that differ from their defaults; a shorter
-    one gives all it lists. What is given is in the result's `model_fields_set` and is stronger than a control spec.
+
+def gather_params(model: type[P], file: Path | None, pairs: Mapping[str, Any]) -> P:
+    """Parameters from a YAML file and from the command line, checked before a kernel starts.
+
+    Where both give a parameter, the command line's value counts. The given parameters are the result's
+    `model_fields_set`; they take precedence over a control spec, also where they equal their default.
+
+    Args:
+        model: the notebook's model.
+        file: the YAML file, or None.
+        pairs: parameter -> value, from the command line.
 
     Raises:
-        DreamkitError: see `params.read_yaml` and `params.parse`.
+        DreamkitError: as `read_yaml` and `parse_params`.
     """
-    model, values = model_of(Path(notebook).stem), read_yaml(file) if file else {}
-    if set(values) >= set(model.model_fields):
-        values = without_defaults(model, values)
-    meant = {ALIASES.get(name, name) for name in pairs}
-    values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in meant}
+    values = _given_in_file(model, read_yaml(file), file) if file else {}
+    on_line = {ALIASES.get(name, name) for name in pairs}
+    values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in on_line}
     origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")
-    return parse(model, {**values, **pairs}, f"Notebook {Path(notebook).stem}", origins)
+    return parse_params(model, {**values, **pairs}, f"Notebook {model.notebook}", origins)
+
+
+def _given_in_file(model: type[NotebookParams], values: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The values that a file gives; of a file that lists every parameter, those that differ from their defaults.
+
+    Earlier versions of `params/` listed every parameter, and users have copies of them.
+    """
+    fields = model.model_fields
+    if not set(values) >= set(fields):
+        return values
+    print(
+        f"{file} lists every parameter of {model.notebook}, as files of earlier versions did: values that equal their"
+        " default count as not given. List only the parameters that you set.",
+        file=sys.stderr,
+    )
+    return {name: value for name, value in values.items() if name not in fields or value != fields[name].default}
 
 
 def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
@@ -106,40 +133,42 @@ def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
             equals = ""
         if not equals or not name.strip():
             raise DreamkitError(
-                f"-p {pair!r} is not KEY=VALUE.", "For example -p num_steps=20 or -p 'styles=[Night, Rainy]'."
+                f"-p {pair!r} is not KEY=VALUE.", "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'."
             )
     return values
 
 
-def describe(notebook: str) -> str:
+def describe_params(notebook: str) -> str:
     """The parameters of a notebook as a table of text: name, default, bounds, meaning."""
-    rows = [("parameter", "default", "bounds", "meaning"), *table(model_of(Path(notebook).stem))]
+    rows = [("parameter", "default", "bounds", "meaning"), *params_table(params_model(notebook))]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join("  ".join([*(f"{row[k]:<{widths[k]}}" for k in range(3)), row[3]]).rstrip() for row in rows)
 
 
-def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Path:
-    """Execute a notebook in the working folder; what it prints is printed.
+def run_notebook(notebook: str, params: NotebookParams, output: Path | None = None) -> Path:
+    """Execute a notebook in the working folder; its output is printed.
 
     Args:
         notebook: name or path.
-        params: checked parameters. Those given go into the notebook, the others hold, too.
-        output: where the executed copy goes; the workspace's `notebooks/` when left out.
+        params: checked parameters. Those given are injected into the notebook, and so are those that its own cell has
+            another value for.
+        output: file of the executed copy; in the workspace's `notebooks/` when left out.
 
     Returns:
-        The executed copy; it is kept when the notebook fails, too.
+        The executed copy. It is kept when the notebook fails, too.
 
     Raises:
-        DreamkitError: the notebook's own, or that it stopped for another reason.
+        DreamkitError: the notebook's own error, or why it stopped otherwise.
     """
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
 
-    source = find(notebook)
+    source = find_notebook(notebook)
     ws = params.open_workspace()
     kept = output or ws.executed(source.stem)
     partial = kept.with_name(PARTIAL_PREFIX + kept.name)
-    write_json(partial, {})  # says now, not after the run, when the folder cannot be written
+    write_json(partial, {})  # fails now, not after the run, when the folder cannot be written
+    partial.unlink()
     try:
         with _lines_for_progress():
             papermill.execute_notebook(
@@ -153,9 +182,9 @@ def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Pa
                 stderr_file=sys.stderr,
             )
     except papermill.PapermillExecutionError as error:
-        raise _told(error, source.stem, kept) from None
+        raise _notebook_error(error, source.stem, kept) from None
     except KeyboardInterrupt:
-        print("\ninterrupted: what is finished is kept; the same command goes on from there", file=sys.stderr)
+        print("\ninterrupted: finished files are kept; run the same command again to continue", file=sys.stderr)
         raise
     except NoSuchKernel:
         raise DreamkitError(
@@ -163,15 +192,13 @@ def run(notebook: str, params: NotebookParams, output: Path | None = None) -> Pa
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
     finally:
-        if partial.stat().st_size > 4:
+        if partial.is_file():  # papermill has written the copy, as far as the notebook ran
             partial.replace(kept)
-        else:
-            partial.unlink()
     return kept
 
 
 def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
-    """The parameters given, and those that somebody changed in the notebook's own cell."""
+    """The parameters that were given, and those for which the notebook's own cell has another value."""
     import papermill
 
     cell = {}
@@ -187,7 +214,7 @@ def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _lines_for_progress() -> Iterator[None]:
-    """Kernels started inside print a line per step: a bar cannot be read in a log."""
+    """Let kernels that are started inside print a line per step, because a log cannot show a bar."""
     before = os.environ.get(MODE)
     os.environ.setdefault(MODE, "lines")
     try:
@@ -197,17 +224,16 @@ def _lines_for_progress() -> Iterator[None]:
             del os.environ[MODE]
 
 
-def _told(error: Any, notebook: str, kept: Path) -> DreamkitError:
-    """The user's mistake as the notebook said it; anything else with the place of its traceback."""
-    if error.ename == DreamkitError.__name__:
-        message, _, hint = error.evalue.partition("\n  -> ")
-        return DreamkitError(message, hint)
-    if error.ename == "ModuleNotFoundError" and "'dreamkit'" in error.evalue:
+def _notebook_error(error: PapermillExecutionError, notebook: str, kept: Path) -> DreamkitError:
+    """The DreamkitError that the notebook raised; another exception as one, with the place of its traceback."""
+    if raised := DreamkitError.from_traceback(error.traceback):
+        return raised
+    if (error.ename, error.evalue) == ("ModuleNotFoundError", "No module named 'dreamkit'"):
         return DreamkitError(
             f"The Jupyter kernel {KERNEL!r} belongs to a Python that has no dreamkit.",
-            f"Make it this one's: {sys.executable} -m ipykernel install --sys-prefix.",
+            f"Install a kernel of this Python: {sys.executable} -m ipykernel install --sys-prefix.",
         )
     return DreamkitError(
-        f"Notebook {notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}",
+        f"Notebook {notebook} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}.",
         f"The whole traceback is in {kept}.",
     )

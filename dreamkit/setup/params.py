@@ -1,4 +1,4 @@
-"""The parameters of notebook 00."""
+"""The parameters of notebook 00, setup."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from dreamkit.notebook.params import NotebookParams, known_names
 
 
 class SetupParams(NotebookParams):
-    """Notebook 00: what this machine can run."""
+    """Notebook 00: what this machine can run, and a short test."""
 
     notebook: ClassVar[str] = "00_setup"
     needs_workspace: ClassVar[bool] = False
 
-    checkpoints: str = Field("checkpoints", min_length=1, description="folder of the model files, or tiny")
-    models: list[str] = Field(["single_view", "multi_view"], description="what you want to run: see notebook 01")
-    controls: list[Literal["hdmap", "lidar"]] = Field(["hdmap"], min_length=1, description="hdmap, lidar or both")
-    ask_hub: bool = Field(True, description="ask Hugging Face for sizes and licences")
-    labels: str = Field("", description="RDS-HQ folder to draw the sample from; empty: a drawn one")
+    checkpoints: str = Field(default="checkpoints", min_length=1, description="folder of the model files, or tiny")
+    models: list[str] = Field(
+        default=["single_view", "multi_view"], description="single_view, multi_view, styles, guardrail"
+    )
+    controls: list[Literal["hdmap", "lidar"]] = Field(
+        default=["hdmap"], min_length=1, description="hdmap, lidar or both"
+    )
+    ask_hub: bool = Field(default=True, description="request file sizes and licences from Hugging Face")
+    labels: str = Field(default="", description="RDS-HQ folder for the test clip; empty: the kit's sample clip")
 
     @field_validator("models")
     @classmethod

@@ -1,4 +1,4 @@
-"""The parameters of notebook 03."""
+"""The parameters of notebook 03, styles."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from dreamkit.notebook.params import NotebookParams
 
 
 class StyleParams(NotebookParams):
-    """Notebook 03: captions into styles."""
+    """Notebook 03: rewrite captions in styles of weather and daylight."""
 
     notebook: ClassVar[str] = "03_styles"
 
-    clips: list[str] = Field([], description="clips; empty: every clip with a caption")
-    styles: list[str] = Field([], description="styles to write; empty: all eight")
-    rewriter: Literal["rules", "server", "vllm"] = Field("rules", description="rules, server, or vllm in this kernel")
-    model: str = Field("", description="hub name or folder of the model; empty: Qwen/Qwen3-14B")
-    url: str = Field("http://127.0.0.1:8000/v1", description="address of the server")
-    seed: int = Field(1, ge=0, lt=2**31, description="seed of the words chosen")
-    overwrite: bool = Field(False, description="rewrite styles that are there already")
-    recolour: bool = Field(False, description="give vehicles that have a colour another one")
-    side_weather: bool = Field(False, description="side views' prompts say the weather too")
-    table: str = Field("", description="YAML file of styles of your own")
-    tokenizer: str = Field("", description="folder of google-t5/t5-11b; empty: tokens are estimated")
+    clips: list[str] = Field(default=[], description="clips; empty: every clip with a caption")
+    styles: list[str] = Field(default=[], description="styles to write; empty: all eight")
+    rewriter: Literal["rules", "server", "vllm"] = Field(
+        default="rules", description="rules, server, or vllm (in this kernel)"
+    )
+    model: str = Field(default="", description="hub name or folder of the model; empty: Qwen/Qwen3-14B")
+    url: str = Field(default="http://127.0.0.1:8000/v1", description="URL of the server")
+    seed: int = Field(default=1, ge=0, lt=2**31, description="seed for the choice of words")
+    overwrite: bool = Field(default=False, description="rewrite existing styles")
+    recolour: bool = Field(default=False, description="change the colours of vehicles")
+    side_weather: bool = Field(default=False, description="add the weather to the side views' prompts")
+    table: str = Field(default="", description="YAML file with your own styles")
+    tokenizer: str = Field(default="", description="folder of google-t5/t5-11b; empty: tokens are estimated")

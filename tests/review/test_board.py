@@ -154,7 +154,7 @@ def test_an_empty_workspace_says_what_to_do(tmp_path):
 
 def test_headless_writes_table_and_page_and_keeps_stills(workspace):
     params = ReviewParams(workspace=str(workspace.root), thresholds={"flicker": 1e-6}, styles=["Sunny"])
-    executed = notebook_run.run("06_review", params)
+    executed = notebook_run.run_notebook("06_review", params)
     table = pd.read_csv(workspace.root / "review" / "table.csv")
     assert list(table["style"]) == ["Sunny", "Sunny"]
     assert all("Flicker" in flags for flags in table["flags"])

@@ -6,15 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+import yaml
 from fakes import put_checkpoints, put_clip
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app, main
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.params import SingleViewParams
 from dreamkit.notebook.params import read_yaml
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.runs.notebook import MODELS
+from dreamkit.setup.params import SetupParams
 from dreamkit.workspace.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[2]
@@ -46,11 +51,28 @@ def test_cell_yaml_and_model_agree(path):
     model = MODELS[path.stem]
     values = literals(tagged(path))
     assert values == {name: field.default for name, field in model.model_fields.items()}
+    comments = dict(re.findall(r"^(\w+) = .*?  # (.*)$", tagged(path), re.MULTILINE))
+    assert comments == {name: field.description for name, field in model.model_fields.items()}
     for kind in ("demo", "cosmos"):
-        given = read_yaml(REPO / "params" / kind / f"{path.stem}.yaml")
-        assert list(given) == list(model.model_fields)
-        notebook_run.gather(path.stem, REPO / "params" / kind / f"{path.stem}.yaml", {})
-    assert read_yaml(REPO / "params" / "cosmos" / f"{path.stem}.yaml") == values
+        file = REPO / "params" / kind / f"{path.stem}.yaml"
+        given = read_yaml(file)
+        assert set(given) <= set(model.model_fields)
+        assert not [name for name, value in given.items() if value == model.model_fields[name].default]
+        notebook_run.gather_params(model, file, {})
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_file_for_the_7b_models_names_what_a_user_sets(path, tmp_path):
+    text = (REPO / "params" / "cosmos" / f"{path.stem}.yaml").read_text()
+    assert path.stem in text.splitlines()[0]
+    assert f"dreamkit run {path.stem} --show" in text
+    examples = [line[1:] for line in text.splitlines() if re.match(r"#\w", line)]
+    assert len(examples) > 1
+    file = tmp_path / path.name
+    file.write_text("\n".join(examples))
+    given = notebook_run.gather_params(MODELS[path.stem], file, {})
+    assert len(given.model_fields_set) == len(examples)
+    assert not [name for name in given.model_fields_set if getattr(given, name) == type(given)().model_dump()[name]]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -75,8 +97,7 @@ def test_notebook_hygiene(path):
 
 
 def test_every_command_is_there():
-    names = {command.callback.__name__ for command in app.registered_commands}
-    assert {"run", "demo", "doctor", "download", "render", "check"} <= names
+    assert {"run", "demo", "doctor", "download", "render", "check"} <= set(get_command(app).commands)
 
 
 def test_pairs_are_yaml():
@@ -97,7 +118,7 @@ def test_problems_name_the_file_or_the_command_line(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("num_step: 3\nguidance: -1\n")
     with pytest.raises(DreamkitError) as caught:
-        notebook_run.gather("04_single_view", file, {"fps": 0, "guidance": -2})
+        notebook_run.gather_params(SingleViewParams, file, {"fps": 0, "guidance": -2})
     text = str(caught.value)
     assert f"num_step ({file}): not a parameter; did you mean num_steps?" in text
     assert "guidance (command line) = -2" in text
@@ -107,21 +128,27 @@ def test_problems_name_the_file_or_the_command_line(tmp_path):
 def test_the_command_line_wins_under_any_name(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("num_steps: 3\nseed: 5\n")
-    found = notebook_run.gather("04_single_view", file, {"steps": 20})
+    found = notebook_run.gather_params(SingleViewParams, file, {"steps": 20})
     assert (found.num_steps, found.seed) == (20, 5)
 
 
-def test_a_short_file_gives_what_it_lists_a_full_one_what_differs(tmp_path):
+def test_a_short_file_gives_what_it_lists_a_full_one_what_differs(tmp_path, capsys):
     file = tmp_path / "mine.yaml"
     file.write_text("guidance: 5.0\n")
-    assert notebook_run.gather("04_single_view", file, {"seed": 1}).model_fields_set == {"guidance", "seed"}
-    full = REPO / "params" / "cosmos" / "04_single_view.yaml"
-    assert notebook_run.gather("04_single_view", full, {"guidance": 5.0}).model_fields_set == {"guidance"}
+    assert notebook_run.gather_params(SingleViewParams, file, {"seed": 1}).model_fields_set == {"guidance", "seed"}
+    assert capsys.readouterr().err == ""
+    # As `params/` had them before: every parameter, nearly all at their default.
+    file.write_text(yaml.safe_dump(SingleViewParams().model_dump() | {"fps": 30}))
+    given = notebook_run.gather_params(SingleViewParams, file, {"guidance": 5.0})
+    assert given.model_fields_set == {"guidance", "fps"}
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{file} lists every parameter of 04_single_view" in said
+    assert "values that equal their default count as not given" in said
 
 
 def test_what_is_given_goes_into_the_notebook(tmp_path):
-    source = notebook_run.find("04_single_view")
-    params = notebook_run.gather("04_single_view", None, {"guidance": 5.0, "steps": 35})
+    source = notebook_run.find_notebook("04_single_view")
+    params = notebook_run.gather_params(SingleViewParams, None, {"guidance": 5.0, "steps": 35})
     assert notebook_run._to_inject(source, params) == {"guidance": 5.0, "num_steps": 35}
     edited = tmp_path / "04_single_view.ipynb"
     edited.write_text(source.read_text().replace("seed = 1 ", "seed = 2 "))
@@ -134,7 +161,7 @@ def test_a_misspelt_workspace_is_refused_and_not_made(tmp_path, monkeypatch):
     for name in ("02_captions", "03_styles", "04_single_view", "05_multi_view", "06_review"):
         for wrong in ("output", "nope"):
             with pytest.raises(DreamkitError, match=r"no workspace folder .*(\n|.)*nearest that exists is .*outputs"):
-                notebook_run.run(name, notebook_run.gather(name, None, {"workspace": wrong}), tmp_path / "copy.ipynb")
+                notebook_run.run_notebook(name, notebook_run.gather_params(MODELS[name], None, {"workspace": wrong}), tmp_path / "copy.ipynb")
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 
@@ -147,8 +174,8 @@ def test_show_lists_names_bounds_and_meanings():
 
 def test_a_notebook_that_does_not_exist_names_the_nearest():
     with pytest.raises(DreamkitError, match="Did you mean 04_single_view"):
-        notebook_run.find("04_single")
-    assert any(notebook_run.find("04_single_view").samefile(path) for path in NOTEBOOKS)
+        notebook_run.find_notebook("04_single")
+    assert any(notebook_run.find_notebook("04_single_view").samefile(path) for path in NOTEBOOKS)
 
 
 def test_parameters_are_checked_before_a_kernel_starts(tmp_path, monkeypatch, capsys):
@@ -188,7 +215,7 @@ def test_plain_papermill_catches_a_misspelt_parameter(folder):
         sys.executable,
         "-m",
         "papermill",
-        str(notebook_run.find("04_single_view").resolve()),
+        str(notebook_run.find_notebook("04_single_view").resolve()),
         "out.ipynb",
         "-p",
         "num_step",
@@ -197,3 +224,17 @@ def test_plain_papermill_catches_a_misspelt_parameter(folder):
     run = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert run.returncode
     assert "did you mean num_steps?" in run.stderr
+
+
+def test_a_message_that_contains_the_hints_mark_comes_back_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    source = "from dreamkit.errors import DreamkitError\nraise DreamkitError('One.\\n  -> Two.', 'Three.\\n  -> Four.')"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbformat.write(book, tmp_path / "own.ipynb")
+    with pytest.raises(DreamkitError) as caught:
+        notebook_run.run_notebook("own.ipynb", SetupParams(), tmp_path / "copy.ipynb")
+    assert caught.value.message == "One.\n  -> Two."
+    assert caught.value.hint == "Three.\n  -> Four."
+    assert "Two." in (tmp_path / "copy.ipynb").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"own.ipynb", "copy.ipynb"}

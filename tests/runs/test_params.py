@@ -3,7 +3,7 @@ import pytest
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook import params
-from dreamkit.runs.notebook import model_of
+from dreamkit.runs.notebook import params_model
 
 
 def test_defaults_are_upstreams():
@@ -16,7 +16,7 @@ def test_defaults_are_upstreams():
 def test_every_problem_is_told_at_once_with_the_nearest_name():
     values = {"num_step": 3, "guidance": -1, "controls": ["hd_map"], "num_gpus": 8, "guardrail": "full", "zzz": 1}
     with pytest.raises(DreamkitError) as caught:
-        params.parse(SingleViewParams, values, "params/mine.yaml")
+        params.parse_params(SingleViewParams, values, "params/mine.yaml")
     text = str(caught.value)
     for part in (
         "params/mine.yaml: 6 parameters",
@@ -55,29 +55,29 @@ def test_every_problem_is_told_at_once_with_the_nearest_name():
 )
 def test_bounds(name, value):
     with pytest.raises(DreamkitError, match=name):
-        params.parse(SingleViewParams, {name: value}, "test")
+        params.parse_params(SingleViewParams, {name: value}, "test")
 
 
 def test_control_weight_is_a_number_a_map_or_one_each():
     for value in (0.5, "map.pt", {"hdmap": 0.3, "lidar": "lidar.pt"}, None):
-        assert params.parse(SingleViewParams, {"control_weight": value}, "test").control_weight == value
-    assert params.parse(SingleViewParams, {"control_weight": "0.5"}, "test").control_weight == 0.5
+        assert params.parse_params(SingleViewParams, {"control_weight": value}, "test").control_weight == value
+    assert params.parse_params(SingleViewParams, {"control_weight": "0.5"}, "test").control_weight == 0.5
 
 
 def test_one_value_stands_for_a_list():
-    found = params.parse(SingleViewParams, {"styles": "Night", "chunks": 2, "controls": "lidar"}, "test")
+    found = params.parse_params(SingleViewParams, {"styles": "Night", "chunks": 2, "controls": "lidar"}, "test")
     assert (found.styles, found.chunks, found.controls) == (["Night"], [2], ["lidar"])
 
 
 def test_other_names_are_understood_once():
-    assert params.parse(SingleViewParams, {"steps": 7}, "test").num_steps == 7
+    assert params.parse_params(SingleViewParams, {"steps": 7}, "test").num_steps == 7
     with pytest.raises(DreamkitError, match="same as num_steps"):
-        params.parse(SingleViewParams, {"steps": 7, "num_steps": 8}, "test")
+        params.parse_params(SingleViewParams, {"steps": 7, "num_steps": 8}, "test")
 
 
 def test_single_view_knows_no_multi_view_parameter():
     with pytest.raises(DreamkitError, match="views: not a parameter"):
-        params.parse(SingleViewParams, {"views": 6}, "test")
+        params.parse_params(SingleViewParams, {"views": 6}, "test")
 
 
 def test_attention_names_are_the_engines():
@@ -95,7 +95,7 @@ def test_a_notebooks_variables_become_parameters():
     with pytest.raises(DreamkitError, match="did you mean num_steps"):
         SingleViewParams.from_cell({"num_step": 4})
     with pytest.raises(DreamkitError, match="Did you mean 04_single_view"):
-        model_of("04_singleview")
+        params_model("04_singleview")
 
 
 def test_a_cell_gives_what_papermill_injected_and_what_differs():

@@ -21,7 +21,6 @@ from dreamkit.workspace.cameras import view_prompts
 from dreamkit.workspace.files import sha256
 
 _DEMO = Path(__file__).parents[3] / "params" / "demo"
-_FILES = (("", "04_single_view.yaml"), ("six_", "05_multi_view.yaml"))
 _KEYS = {"num_steps": "steps", "guidance": "guidance", "control_weight": "weight"}
 
 
@@ -57,7 +56,12 @@ def demo_settings(**given: Any) -> Settings:
     try:
         import yaml
 
-        read = {prefix: yaml.safe_load((_DEMO / name).read_text(encoding="utf-8")) for prefix, name in _FILES}
+        from dreamkit.generate.params import MultiViewParams, SingleViewParams
+
+        read = {}
+        for prefix, model in (("", SingleViewParams), ("six_", MultiViewParams)):
+            text = (_DEMO / f"{model.notebook}.yaml").read_text(encoding="utf-8")
+            read[prefix] = model(**yaml.safe_load(text)).model_dump()
     except (ImportError, OSError) as error:
         missing = ", ".join(sorted(needed - set(given)))
         raise DreamkitError(
