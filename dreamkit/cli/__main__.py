@@ -1,4 +1,4 @@
-"""`python -m dreamkit.cli`."""
+"""`python -m dreamkit.cli`: the command without an installation."""
 
 from dreamkit.cli import main
 

@@ -1,4 +1,8 @@
-"""The `dreamkit` command. Thin: each command imports what it needs, calls one function, prints what it made."""
+"""The commands of `dreamkit`; each imports what it needs when called, calls one function and prints the result.
+
+A command that stands for a notebook takes the notebook's parameters by `-f FILE` and `-p KEY=VALUE`, as
+`dreamkit run` does. Flags are for what is no parameter.
+"""
 
 from __future__ import annotations
 
@@ -7,187 +11,228 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.cli import styles as cli_styles
+from dreamkit.cli import styles
+from dreamkit.cli.options import FILE, PARAMETER, from_old_options
 from dreamkit.errors import DreamkitError
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Driving-video generation with Cosmos-Drive-Dreams models, from labels to reviewed videos.",
-)
+ABOUT = "Driving-video generation with Cosmos-Drive-Dreams models, from labels to reviewed videos."
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
+bench = typer.Typer(no_args_is_help=True, help="Measure speed, and the tiny bundle's quality, on this machine.")
 
 
-@app.callback()
+@app.callback(help=ABOUT)
 def root() -> None:
-    """Driving-video generation with Cosmos-Drive-Dreams models, from labels to reviewed videos."""
+    """Let typer show the help of the whole command."""
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_command(
     notebook: str = typer.Argument(..., help="Name of a notebook, such as 04_single_view, or its path."),
-    file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters."),
-    parameter: list[str] = typer.Option([], "--parameter", "-p", help="KEY=VALUE, over the file's; repeat at will."),
-    output: Path = typer.Option(None, "--output", "-o", help="Executed copy; the workspace's notebooks/ if left out."),
+    file: Path | None = FILE,
+    parameter: list[str] = PARAMETER,
+    output: Path | None = typer.Option(
+        None, "--output", "-o", help="Executed copy; in the workspace's notebooks/ by default."
+    ),
     show: bool = typer.Option(False, "--show", help="List the notebook's parameters and stop."),
 ) -> None:
-    """Run a notebook headless, after its parameters are checked; the executed copy is kept."""
-    from dreamkit.runs import notebook as notebook_run
+    """Run a notebook without a browser and keep the executed copy; its parameters are checked first."""
+    from dreamkit.runs.notebook import describe_params, gather_params, params_model, read_pairs, run_notebook
 
     if show:
-        print(notebook_run.describe(notebook))
+        print(describe_params(notebook))
         return
-    params = notebook_run.gather(notebook, file, notebook_run.read_pairs(parameter))
-    print(f"executed notebook: {notebook_run.run(notebook, params, output)}")
+    params = gather_params(params_model(notebook), file, read_pairs(parameter))
+    print(f"executed notebook: {run_notebook(notebook, params, output)}")
 
 
-@app.command()
-def demo(
-    output: Path = typer.Option(Path("outputs/demo"), "--output", "-o", help="Workspace folder to run it in."),
+@app.command("demo")
+def demo_command(
+    output: Path = typer.Option(Path("outputs/demo"), "--output", "-o", help="Workspace folder of the demo."),
 ) -> None:
     """Run every notebook on a sample clip with the tiny bundle, on this machine's CPU."""
-    from dreamkit.cli.demo import run as run_demo
+    from dreamkit.cli.demo import run_demo
 
     run_demo(output)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(context: typer.Context) -> None:
+@app.command("lab", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab_command(context: typer.Context) -> None:
     """Open JupyterLab at the first notebook; what follows `--` goes to jupyter lab."""
-    from dreamkit.cli.demo import lab as open_lab
+    from dreamkit.cli.demo import open_lab
 
     raise typer.Exit(open_lab(context.args))
 
 
-@app.command()
-def doctor(
-    as_json: bool = typer.Option(False, "--json", help="JSON for scripts."),
-    need: list[str] = typer.Option(["tiny"], help="tiny, single_view, multi_view, styles: exit code 1 without it."),
-    file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters, as for notebook 00_setup."),
-    parameter: list[str] = typer.Option([], "--parameter", "-p", help="KEY=VALUE, over the file's; repeat at will."),
-    link_headers: bool = typer.Option(False, help="Link CUDA's headers into the conda environment, then look."),
+@app.command("doctor")
+def doctor_command(
+    file: Path | None = FILE,
+    parameter: list[str] = PARAMETER,
+    as_json: bool = typer.Option(False, "--json", help="Print JSON, for scripts."),
+    need: list[str] = typer.Option(
+        ["tiny"], "--need", help="tiny, single_view, multi_view or styles; exit code 1 when this machine cannot run it."
+    ),
+    link_headers: bool = typer.Option(
+        False, "--link-headers", help="First link CUDA's headers into the conda environment."
+    ),
 ) -> None:
-    """Say what this machine can run, what is missing, and how to get it."""
+    """Notebook 00: what this machine can run, what is missing, and how to get it."""
     import json
 
-    from dreamkit.runs import notebook as notebook_run
-    from dreamkit.setup import doctor as doctors
-    from dreamkit.setup import machine
+    from dreamkit.runs.notebook import gather_params, read_pairs
+    from dreamkit.setup import doctor, machine
+    from dreamkit.setup.params import SetupParams
 
-    p = notebook_run.gather("00_setup", file, notebook_run.read_pairs(parameter))
-    if unknown := [name for name in need if name not in doctors.NAMES]:
-        raise DreamkitError(f"--need {unknown[0]} is no capability.", f"There are {', '.join(doctors.NAMES)}.")
+    p = gather_params(SetupParams, file, read_pairs(parameter))
+    if unknown := [name for name in need if name not in doctor.NAMES]:
+        raise DreamkitError(f"--need {unknown[0]} is no capability.", f"There are {', '.join(doctor.NAMES)}.")
     if link_headers:
         print(f"{machine.link_headers()} headers linked", file=sys.stderr)
-    report = doctors.examine(p)
+    report = doctor.examine(p)
     print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if as_json else report)
     if not all(report.can(name) for name in need):
         raise typer.Exit(1)
 
 
-@app.command()
-def download(
-    models: list[str] = typer.Argument(None, metavar="[MODEL]...", help="single_view multi_view styles guardrail."),
-    file: Path = typer.Option(None, "--file", "-f", help="YAML file of parameters, as for notebook 01_download."),
-    parameter: list[str] = typer.Option([], "--parameter", "-p", help="KEY=VALUE, over the file's; repeat at will."),
-    list_only: bool = typer.Option(False, "--list", help="Show what would be fetched, who may have it, and stop."),
+@app.command("download")
+def download_command(
+    models: list[str] | None = typer.Argument(None, metavar="[MODEL]...", hidden=True),
+    file: Path | None = FILE,
+    parameter: list[str] = PARAMETER,
+    list_only: bool = typer.Option(False, "--list", help="Show access and sizes, download nothing."),
 ) -> None:
-    """Fetch the model files, check every byte, keep what is there; licences are looked at first."""
-    from dreamkit.download import run as downloads
-    from dreamkit.runs import notebook as notebook_run
+    """Notebook 01: download model files and verify their checksums; files that are there are kept."""
+    from dreamkit.download import run as download_run
+    from dreamkit.download.params import DownloadParams
+    from dreamkit.runs.notebook import gather_params, read_pairs
 
-    pairs = notebook_run.read_pairs(parameter) | ({"models": models} if models else {})
-    p = notebook_run.gather("01_download", file, pairs | ({"list_only": True} if list_only else {}))
-    todo = downloads.plan(p)
+    pairs = from_old_options("download", {"models": models}) | read_pairs(parameter)
+    p = gather_params(DownloadParams, file, pairs | ({"list_only": True} if list_only else {}))
+    todo = download_run.plan(p)
     print(todo)
-    print(downloads.fetch(p.open_workspace(), p, todo))
+    print(download_run.fetch(p.open_workspace(), p, todo))
 
 
-@app.command()
-def render(
+@app.command("render")
+def render_command(
     source: Path = typer.Argument(..., metavar="INPUT", help="RDS-HQ folder: pose/, 3d_lanelines/, ..."),
     output: Path = typer.Option(Path("outputs"), "--output", "-o", help="Workspace folder."),
-    conditions: str = typer.Option(None, help="hdmap,lidar; hdmap, and lidar where there is lidar_raw, if left out."),
-    cameras: str = typer.Option(None, help="Names separated by commas; the six views if left out."),
-    clips: str = typer.Option(None, help="Names separated by commas, or a .json list of them; all if left out."),
-    camera_model: str = typer.Option("ftheta", help="ftheta or pinhole."),
-    novel_pose: str = typer.Option(None, help="Folder of other camera poses; the output folder gets its name added."),
-    chunk_frames: int = typer.Option(121, help="Frames of a video."),
-    overlap: int = typer.Option(0, help="Frames that neighbouring videos share."),
-    max_chunks: int = typer.Option(None, help="Videos of a clip and camera; as many as it fills if left out."),
-    workers: int = typer.Option(None, help="Processes that draw; one a core if left out."),
-    keep_shapes: bool = typer.Option(False, help="Draw shapes with no vertex in the picture too; the models saw none."),
-    overwrite: bool = typer.Option(False, help="Also replace videos that have no sidecar."),
+    conditions: str | None = typer.Option(
+        None, "--conditions", help="hdmap,lidar; by default hdmap, and lidar where there is lidar_raw."
+    ),
+    cameras: str | None = typer.Option(None, "--cameras", help="Names separated by commas; by default the six views."),
+    clips: str | None = typer.Option(
+        None, "--clips", help="Names separated by commas, or a .json list of them; by default all."
+    ),
+    camera_model: str = typer.Option("ftheta", "--camera-model", help="ftheta or pinhole."),
+    novel_pose: str | None = typer.Option(
+        None, "--novel-pose", help="Folder of other camera poses; its name is appended to the output folder's."
+    ),
+    chunk_frames: int = typer.Option(121, "--chunk-frames", help="Frames of a video."),
+    overlap: int = typer.Option(0, "--overlap", help="Frames that successive videos share."),
+    max_chunks: int | None = typer.Option(
+        None, "--max-chunks", help="Videos per clip and camera; by default as many as the clip fills."
+    ),
+    workers: int | None = typer.Option(None, "--workers", help="Drawing processes; by default one per core."),
+    keep_shapes: bool = typer.Option(
+        False,
+        "--keep-shapes/--no-keep-shapes",
+        help="Also draw shapes without a vertex in the picture; the models were trained without them.",
+    ),
+    overwrite: bool = typer.Option(
+        False, "--overwrite/--no-overwrite", help="Also replace videos that have no sidecar."
+    ),
 ) -> None:
     """Draw HDMap and LiDAR condition videos from RDS-HQ labels; a second run makes only what is missing."""
-    from dreamkit.cli.rds import render as run_render
+    from dreamkit.cli.rds import clip_names, comma_names, render_labels
+    from dreamkit.rds.plan import Options
+    from dreamkit.rds.strokes import Rules
 
-    run_render(
-        source, output, conditions=conditions, cameras=cameras, clips=clips, model=camera_model, novel_pose=novel_pose,
-        chunk_frames=chunk_frames, overlap=overlap, max_chunks=max_chunks, workers=workers, keep_shapes=keep_shapes,
+    options = Options(
+        conditions=comma_names(conditions),
+        cameras=comma_names(cameras),
+        clips=clip_names(clips),
+        model=camera_model,
+        novel_pose=novel_pose,
+        chunk_frames=chunk_frames,
+        overlap=overlap,
+        max_chunks=max_chunks,
+        workers=workers,
+        rules=Rules(keep_shapes_without_vertex=keep_shapes),
         overwrite=overwrite,
-    )  # fmt: skip
+    )
+    render_labels(source, output, options)
 
 
-@app.command()
-def check(
+@app.command("check")
+def check_command(
     folder: Path = typer.Argument(..., help="RDS-HQ folder."),
-    clips: str = typer.Option(None, help="Names separated by commas, or a .json list of them; all if left out."),
-    pictures: Path = typer.Option(None, help="Also draw a picture per camera into this folder."),
-    beside: Path = typer.Option(None, help="Videos to blend them with: ftheta_<camera>/<clip>.mp4 or <clip>_0.mp4."),
-    frame: int = typer.Option(None, help="Which frame to draw; the middle one if left out."),
-    camera_model: str = typer.Option("ftheta", help="ftheta or pinhole."),
-    novel_pose: str = typer.Option(None, help="Folder of other camera poses to check instead of pose/."),
+    clips: str | None = typer.Option(
+        None, "--clips", help="Names separated by commas, or a .json list of them; by default all."
+    ),
+    pictures: Path | None = typer.Option(None, "--pictures", help="Also draw a picture per camera into this folder."),
+    beside: Path | None = typer.Option(
+        None, "--beside", help="Videos to blend the pictures with: ftheta_<camera>/<clip>.mp4 or <clip>_0.mp4."
+    ),
+    frame: int | None = typer.Option(None, "--frame", help="Frame to draw; by default the middle one."),
+    camera_model: str = typer.Option("ftheta", "--camera-model", help="ftheta or pinhole."),
+    novel_pose: str | None = typer.Option(
+        None, "--novel-pose", help="Folder of other camera poses to check instead of pose/."
+    ),
 ) -> None:
-    """Look over RDS-HQ labels for the mistakes that converters make; exit code 1 when there are errors."""
-    from dreamkit.cli.rds import check as run_check
+    """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""
+    from dreamkit.cli.rds import check_labels, clip_names
+    from dreamkit.rds.plan import Options
 
-    if not run_check(folder, clips, pictures, beside, frame, camera_model, novel_pose):
+    options = Options(conditions=("hdmap",), clips=clip_names(clips), model=camera_model, novel_pose=novel_pose)
+    if not check_labels(folder, options, pictures, beside, frame):
         raise typer.Exit(1)
 
 
-bench = typer.Typer(no_args_is_help=True, help="Measure speed, and the tiny bundle, on this machine.")
-app.add_typer(bench, name="bench")
-
-
 @bench.command("render")
-def bench_render(
+def bench_render_command(
     folder: Path = typer.Argument(..., help="RDS-HQ folder."),
-    reference: Path = typer.Option(..., help="NVIDIA's toolkit, the folder that holds render_from_rds_hq.py."),
-    cameras: str = typer.Option(None, help="Names separated by commas; the six views if left out."),
-    frames: int = typer.Option(121, help="How many frames, from the first."),
-    repeats: int = typer.Option(3, help="How often; the table shows medians."),
-    processes: int = typer.Option(2, help="How many processes each side uses."),
-    reference_python: str = typer.Option(None, help="A Python that can import the toolkit; this one if left out."),
+    reference: Path = typer.Option(
+        ..., "--reference", help="NVIDIA's toolkit, the folder that holds render_from_rds_hq.py."
+    ),
+    cameras: str | None = typer.Option(None, "--cameras", help="Names separated by commas; by default the six views."),
+    frames: int = typer.Option(121, "--frames", help="Number of frames, from the first."),
+    repeats: int = typer.Option(3, "--repeats", help="Repetitions; the table shows medians."),
+    processes: int = typer.Option(2, "--processes", help="Processes of each renderer."),
+    reference_python: str | None = typer.Option(
+        None, "--reference-python", help="A Python that can import the toolkit; by default this one."
+    ),
 ) -> None:
-    """Time HDMap drawing beside the reference renderer's, and compare the pictures."""
-    from dreamkit.cli.rds import bench as run_bench
+    """Time HDMap drawing against the reference renderer, and compare the pictures."""
+    from dreamkit.bench.render import run, table
+    from dreamkit.cli.rds import comma_names
 
-    run_bench(folder, reference, cameras, frames, repeats, processes, reference_python)
+    python = reference_python or sys.executable
+    print(table(run(folder, reference, comma_names(cameras), frames, repeats, processes, python), processes))
 
 
 @bench.command("transfer", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench_transfer(context: typer.Context) -> None:
+def bench_transfer_command(context: typer.Context) -> None:
     """Time the world model with random weights: forward, block, write, load. `-- --help` lists the options."""
-    from dreamkit.bench.forward import main as run_bench
+    from dreamkit.bench.forward import main as bench_main
 
-    run_bench(context.args)
+    bench_main(context.args)
 
 
 @bench.command("tiny", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench_tiny(context: typer.Context) -> None:
-    """Measure the tiny bundle: does it follow map and caption, do views agree, how long. `-- --help` lists options."""
-    from dreamkit.tinyworld.evaluate.command import main as run_bench
+def bench_tiny_command(context: typer.Context) -> None:
+    """Measure the tiny bundle: adherence to map and caption, agreement of views, time. `-- --help` lists options."""
+    from dreamkit.tinyworld.evaluate.command import main as bench_main
 
-    run_bench(context.args)
+    bench_main(context.args)
 
 
-bench.command("styles")(cli_styles.bench)
-app.add_typer(cli_styles.app, name="styles")
+bench.command("styles")(styles.bench_styles_command)
+app.add_typer(bench, name="bench")
+app.add_typer(styles.app, name="styles")
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in its message and exit code 1, not in a traceback."""
+    """Run the command line; a DreamkitError ends in its message and exit code 1, without a traceback."""
     try:
         app()
     except DreamkitError as error:

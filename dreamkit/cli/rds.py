@@ -1,77 +1,84 @@
-"""What the commands of the RDS-HQ part do: command-line texts to options, a bar, and the words printed at the end."""
+"""What `dreamkit render` and `dreamkit check` do: options from texts, progress, the printed result."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.plan import Options
-from dreamkit.rds.strokes import Rules
+from dreamkit.workspace.files import read_text
 
 
-def names(text: str | None) -> tuple[str, ...] | None:
-    """Names separated by commas, or None for nothing."""
+def comma_names(text: str | None) -> tuple[str, ...] | None:
+    """Names separated by commas; None where there is none."""
     found = tuple(part.strip() for part in (text or "").split(",") if part.strip())
     return found or None
 
 
 def clip_names(text: str | None) -> tuple[str, ...] | None:
-    """As `names`; or the list in a .json file, which is how upstream's --clip_id_json names clips."""
+    """As `comma_names`; or the list in a .json file, as for upstream's --clip_id_json.
+
+    Raises:
+        DreamkitError: the file cannot be read, or is no JSON list of names.
+    """
     if text is None or not text.endswith(".json"):
-        return names(text)
+        return comma_names(text)
     try:
-        found = json.loads(Path(text).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DreamkitError(f"the list of clips {text} cannot be read ({error})") from None
+        found = json.loads(read_text(Path(text), "clip list"))
+    except json.JSONDecodeError as error:
+        raise DreamkitError(
+            f"The clip list {text} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
+            'Write a list of names, such as ["clip_a", "clip_b"].',
+        ) from None
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise DreamkitError(
-            f"the list of clips {text} is not a JSON list of names", 'For example ["clip_a", "clip_b"].'
+            f"The clip list {text} is no JSON list of names.", 'Write, for example, ["clip_a", "clip_b"].'
         )
     return tuple(found)
 
 
-def render(source: Path, output: Path, *, conditions: str | None, cameras: str | None, clips: str | None,
-           keep_shapes: bool, **options: Any) -> None:  # fmt: skip
-    """Render with a bar, then say what was made."""
+def render_labels(source: Path, output: Path, options: Options) -> None:
+    """Render condition videos with a progress bar, then print how many and where."""
     from tqdm import tqdm
 
-    from dreamkit.rds.render import render as run
+    from dreamkit.rds.render import render
 
-    chosen = Options(
-        conditions=names(conditions),
-        cameras=names(cameras),
-        clips=clip_names(clips),
-        rules=Rules(keep_shapes_without_vertex=keep_shapes),
-        **options,
-    )
     begun = time.perf_counter()
     with tqdm(unit="video", leave=False, disable=None) as bar:
 
-        def show(done: int, total: int, path: str) -> None:
+        def progress(done: int, total: int, path: str) -> None:
             bar.total, bar.n = total, done
             bar.set_postfix_str(Path(path).name)
 
-        results = run(source, output, chosen, show)
+        results = render(source, output, options, progress)
     made = sum(result.made for result in results)
     print(f"{made} videos made, {len(results) - made} found done, {time.perf_counter() - begun:.1f} s")
     for folder in sorted({result.path.parent for result in results}):
         print(f"  {folder}")
 
 
-def check(folder: Path, clips: str | None, pictures: Path | None, beside: Path | None, frame: int | None,
-          model: str, novel_pose: str | None) -> bool:  # fmt: skip
-    """Print what is found, write the pictures; true when there is no error among the findings."""
+def check_labels(folder: Path, options: Options, pictures: Path | None, beside: Path | None, frame: int | None) -> bool:
+    """Print the findings of each clip and draw the pictures.
+
+    Args:
+        folder: the RDS-HQ folder.
+        options: which clips, camera model and poses.
+        pictures: folder for a picture per camera; None draws none.
+        beside: folder of videos to blend the pictures with, or None.
+        frame: the frame to draw; None is the middle one.
+
+    Returns:
+        Whether there is no error among the findings.
+    """
     from dreamkit.rds.check import check_clip, write_pictures
     from dreamkit.rds.check_report import ERROR, report
     from dreamkit.rds.plan import choose_clips
 
-    options = Options(conditions=("hdmap",), clips=clip_names(clips), model=model, novel_pose=novel_pose)
     good = True
     for clip in choose_clips(folder, options):
-        findings = check_clip(folder, clip, model, options.pose_folder)
+        findings = check_clip(folder, clip, options.model, options.pose_folder)
         print(report(clip, findings))
         good &= not any(finding.severity == ERROR for finding in findings)
         if pictures:
@@ -81,14 +88,3 @@ def check(folder: Path, clips: str | None, pictures: Path | None, beside: Path |
             except DreamkitError as error:
                 print(f"  no pictures: {error}")
     return good
-
-
-def bench(folder: Path, reference: Path, cameras: str | None, frames: int, repeats: int, processes: int,
-          python: str | None) -> None:  # fmt: skip
-    """Print the table of both renderers."""
-    import sys
-
-    from dreamkit.bench.render import run, table
-
-    rows = run(folder, reference, names(cameras), frames, repeats, processes, python or sys.executable)
-    print(table(rows, processes))

@@ -1,4 +1,4 @@
-"""`dreamkit styles ...` and `dreamkit bench styles`; each command calls one function and prints what it made."""
+"""The commands `dreamkit styles ...` and `dreamkit bench styles`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.errors import DreamkitError
-from dreamkit.workspace.workspace import Workspace
+from dreamkit.cli.options import FILE, PARAMETER, from_old_options
 
-app = typer.Typer(no_args_is_help=True, help="Captions into styles: time of day and weather, the scene kept.")
+app = typer.Typer(no_args_is_help=True, help="Rewrite captions in styles: other weather and daylight, the same scene.")
 
-TABLE = typer.Option(None, "--table", "-t", help="YAML file of styles of your own, on top of the eight.")
-MODEL = typer.Option("", "--model", "-m", help="Hub name or folder; Qwen/Qwen3-14B when left out.")
-SHARE = typer.Option(0.9, "--memory-share", min=0.05, max=1.0, help="Part of the GPU's memory that vLLM may take.")
-CONTEXT = typer.Option(4096, "--context", min=1024, help="Tokens of a prompt and its answer together.")
-LETTERS = typer.Option(2400, "--letters", min=100, help="The longest answer, in letters.")
-MAX_TOKENS = typer.Option(1024, "--max-tokens", min=64, help="The longest answer, in the model's tokens.")
-EAGER = typer.Option(False, "--eager", help="Skip compilation: quicker start, slower answers.")
+TABLE: Path | None = typer.Option(None, "--table", "-t", help="YAML file with your own styles, besides the eight.")
+MODEL: str = typer.Option("", "--model", "-m", help="Hub name or folder; by default Qwen/Qwen3-14B.")
+SHARE: float = typer.Option(
+    0.9, "--memory-share", min=0.05, max=1.0, help="Share of the GPU's memory that vLLM may use."
+)
+CONTEXT: int = typer.Option(4096, "--context", min=1024, help="Tokens of a prompt and its answer together.")
+LETTERS: int = typer.Option(2400, "--letters", min=100, help="The longest answer, in letters.")
+MAX_TOKENS: int = typer.Option(1024, "--max-tokens", min=64, help="The longest answer, in the model's tokens.")
+EAGER: bool = typer.Option(False, "--eager", help="Skip compilation: faster start, slower answers.")
 
 
 @app.command("list")
-def list_styles(table: Path = TABLE) -> None:
-    """Print every style and what it stands for."""
+def styles_list_command(table: Path | None = TABLE) -> None:
+    """Print every style with its instruction."""
     from dreamkit.styles import load_styles
 
     for style in load_styles(table).styles.values():
@@ -33,8 +34,11 @@ def list_styles(table: Path = TABLE) -> None:
 
 
 @app.command("show")
-def show(
-    caption: str, style: list[str] = typer.Option([], "--style", "-s"), table: Path = TABLE, seed: int = 1
+def styles_show_command(
+    caption: str,
+    style: list[str] = typer.Option([], "--style", "-s", help="Styles; by default all."),
+    table: Path | None = TABLE,
+    seed: int = typer.Option(1, "--seed", help="Seed for the choice of words."),
 ) -> None:
     """Print one caption in the styles, by the rules; nothing is written."""
     from dreamkit.styles import Restyler, RuleRewriter, load_styles
@@ -49,52 +53,74 @@ def show(
 
 
 @app.command("write")
-def write(
-    workspace: str = typer.Option("outputs", "--workspace", "-w", help="Folder with captions/."),
-    clip: list[str] = typer.Option([], "--clip", "-c", help="Clips; all with a caption when left out."),
-    style: list[str] = typer.Option([], "--style", "-s", help="Styles; all when left out."),
-    rewriter: str = typer.Option("rules", "--rewriter", "-r", help="rules, vllm (in this process) or server."),
-    model: str = MODEL,
-    url: str = typer.Option("http://127.0.0.1:8000/v1", "--url", help="The server's address, for rewriter server."),
-    seed: int = typer.Option(1, "--seed", min=0),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Rewrite styles that are there already."),
-    recolour: bool = typer.Option(False, "--recolour", help="Give vehicles that have a colour another one."),
-    side_weather: bool = typer.Option(False, "--side-weather", help="Side views' prompts say the weather too."),
-    table: Path = TABLE,
-    tokenizer: Path = typer.Option(None, "--tokenizer", help="Folder of google-t5/t5-11b; estimated when left out."),
+def styles_write_command(
+    file: Path | None = FILE,
+    parameter: list[str] = PARAMETER,
     share: float = SHARE,
     context: int = CONTEXT,
     letters: int = LETTERS,
     max_tokens: int = MAX_TOKENS,
     eager: bool = EAGER,
+    workspace: str | None = typer.Option(None, "--workspace", "-w", hidden=True),
+    clips: list[str] | None = typer.Option(None, "--clip", "-c", hidden=True),
+    styles: list[str] | None = typer.Option(None, "--style", "-s", hidden=True),
+    rewriter: str | None = typer.Option(None, "--rewriter", "-r", hidden=True),
+    model: str | None = typer.Option(None, "--model", "-m", hidden=True),
+    url: str | None = typer.Option(None, "--url", hidden=True),
+    seed: int | None = typer.Option(None, "--seed", hidden=True),
+    overwrite: bool | None = typer.Option(None, "--overwrite", hidden=True),
+    recolour: bool | None = typer.Option(None, "--recolour", hidden=True),
+    side_weather: bool | None = typer.Option(None, "--side-weather", hidden=True),
+    table: str | None = typer.Option(None, "--table", "-t", hidden=True),
+    tokenizer: str | None = typer.Option(None, "--tokenizer", hidden=True),
 ) -> None:
-    """Write captions/<clip>.json: Original and the chosen styles. What is there is kept, what is missing is added."""
+    """Notebook 03: write captions/<clip>.json, Original and the chosen styles; existing styles are kept.
+
+    The flags are for the language model of rewriter vllm or server, which the notebook runs with their defaults.
+    """
     from tqdm import tqdm
 
     from dreamkit.captions.language import token_counter
-    from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter, load_styles
+    from dreamkit.runs.notebook import gather_params, read_pairs
+    from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter
     from dreamkit.styles.batch import write_styles
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
+    from dreamkit.styles.page import table_of
+    from dreamkit.styles.params import StyleParams
+    from dreamkit.workspace.workspace import from_home
 
+    old = {
+        "workspace": workspace,
+        "clips": clips,
+        "styles": styles,
+        "rewriter": rewriter,
+        "model": model,
+        "url": url,
+        "seed": seed,
+        "overwrite": overwrite,
+        "recolour": recolour,
+        "side_weather": side_weather,
+        "table": table,
+        "tokenizer": tokenizer,
+    }
+    p = gather_params(StyleParams, file, from_old_options("styles write", old) | read_pairs(parameter))
+    ws = p.open_workspace()
     chat: ServerRewriter | VllmRewriter | None = None
-    if rewriter == "vllm":
-        chat = VllmRewriter(model or DEFAULT_MODEL, share, context, letters, max_tokens, eager)
-    elif rewriter == "server":
-        chat = ServerRewriter(url, model, letters=letters, max_tokens=max_tokens)
+    if p.rewriter == "vllm":
+        chat = VllmRewriter(p.model or DEFAULT_MODEL, share, context, letters, max_tokens, eager)
+    elif p.rewriter == "server":
+        chat = ServerRewriter(p.url, p.model, letters=letters, max_tokens=max_tokens)
         chat.connect()
-    elif rewriter != "rules":
-        raise DreamkitError(f"There is no rewriter {rewriter!r}.", "Choose rules, vllm or server.")
-    rules = RuleRewriter(load_styles(table), recolour)
-    restyler = Restyler(chat, rules, seed, token_counter(tokenizer))
-    folder = Workspace(workspace)
+    counter = token_counter(from_home(p.tokenizer) if p.tokenizer else None)
+    restyler = Restyler(chat, RuleRewriter(table_of(p), p.recolour), p.seed, counter)
     with tqdm(unit="caption", disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = write_styles(folder, restyler, clip, style, overwrite, side_weather, progress)
-    print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {folder.captions}")
+        report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress)
+    print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {ws.captions}")
     if report.fell_back:
         print(
             f"{report.fell_back} rewrites of the model were refused and made by the rules; styles/<clip>.json says why"
@@ -105,23 +131,23 @@ def write(
 
 
 @app.command("serve")
-def serve(
+def styles_serve_command(
     model: str = MODEL,
-    host: str = typer.Option("127.0.0.1", "--host"),
-    port: int = typer.Option(8000, "--port", min=0, max=65535, help="0 takes a free one."),
+    host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on."),
+    port: int = typer.Option(8000, "--port", min=0, max=65535, help="Port to listen on; 0: a free one."),
     share: float = SHARE,
     context: int = CONTEXT,
-    python: str = typer.Option("", "--python", help="A Python that has vLLM; this one when left out."),
+    python: str = typer.Option("", "--python", help="A Python that has vLLM; by default this one."),
     log: Path = typer.Option(Path("outputs/logs/styles_server.log"), "--log", help="The server's output."),
-    wait: float = typer.Option(900.0, "--wait", min=1.0, help="Seconds until it must be healthy."),
+    wait: float = typer.Option(900.0, "--wait", min=1.0, help="Seconds that the start may take."),
     eager: bool = EAGER,
 ) -> None:
-    """Serve a rewriting model with vLLM until Ctrl-C: started, awaited, and stopped with all its processes."""
+    """Serve a rewriting model with vLLM until Ctrl-C, which stops all its processes."""
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
     from dreamkit.styles.model.server import Serving, serving
 
     how = Serving(model or DEFAULT_MODEL, host, port, share, context, python, wait, ("--enforce-eager",) * eager)
-    # A plain kill must stop the engine's processes too.
+    # So that a plain kill, too, leaves through `serving`, which stops the engine's processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with serving(how, log, say=lambda line: print(line, flush=True)) as address:
@@ -132,20 +158,21 @@ def serve(
         print("stopped")
 
 
-def bench(
+def bench_styles_command(
     model: str = MODEL,
-    captions: int = typer.Option(8, "--captions", min=1, help="Captions in each half; seven requests a caption."),
+    captions: int = typer.Option(
+        8, "--captions", min=1, help="Captions of each measurement; seven requests per caption."
+    ),
     share: float = SHARE,
     context: int = CONTEXT,
     letters: int = LETTERS,
     max_tokens: int = MAX_TOKENS,
     eager: bool = EAGER,
 ) -> None:
-    """Time vLLM on a batch of captions against one call after another, in one run."""
+    """Time vLLM on a batch of captions against one call after another, in the same run."""
     from dreamkit.bench.styles import measure
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
     from dreamkit.styles.model.rewriters import VllmRewriter
 
-    print(
-        json.dumps(measure(VllmRewriter(model or DEFAULT_MODEL, share, context, letters, max_tokens, eager), captions))
-    )
+    rewriter = VllmRewriter(model or DEFAULT_MODEL, share, context, letters, max_tokens, eager)
+    print(json.dumps(measure(rewriter, captions)))

@@ -68,7 +68,9 @@ def apply_scalars(params: Params, spec: Spec) -> Params:
             log.info("%s = %r, from the spec", target, value)
     if not taken:
         return params
-    return parse_params(type(params), {**params.model_dump(exclude_unset=True), **taken}, f"The control spec {spec.source}")
+    return parse_params(
+        type(params), {**params.model_dump(exclude_unset=True), **taken}, f"The control spec {spec.source}"
+    )
 
 
 def _not_taken(params: Params, spec: Spec, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""A page to edit many short texts: choose one, type, see what is wrong while typing, save."""
+"""A page for editing many short texts: a list to choose from, a text field, and checks while typing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dreamkit.errors import DreamkitError
 
 @dataclass(frozen=True)
 class Texts:
-    """What is edited.
+    """The texts that an Editor edits, and what it does with them.
 
     Attributes:
         keys: (label, key) of each text.
         load: key -> text.
         check: key, text -> what is wrong, one sentence each.
-        save: key, text -> what to tell; raises DreamkitError.
-        count: T5 tokens of a text.
-        aside: key, text -> HTML beside it, such as a picture or the changes.
+        save: key, text -> message of success; raises DreamkitError.
+        count: number of T5 tokens of a text.
+        aside: key, text -> HTML shown above it, such as a picture or the changes.
     """
 
     keys: Sequence[tuple[str, str]]
@@ -32,7 +32,19 @@ class Texts:
 
 
 class Editor:
-    """The page. Its widgets are attributes, so that a test or a script can drive it as a hand does."""
+    """The page.
+
+    Attributes:
+        texts: the texts.
+        choice: the list of texts.
+        text: the text field.
+        faults: number of tokens and what is wrong with the text.
+        aside: the HTML above the text field.
+        button: saves the text.
+        next: chooses the next text.
+        state: what came of saving.
+        box: the whole page.
+    """
 
     def __init__(self, texts: Texts) -> None:
         import ipywidgets as widgets
@@ -43,20 +55,20 @@ class Editor:
             options=list(texts.keys), layout=widgets.Layout(width="260px", height="340px"), description=""
         )
         self.text = widgets.Textarea(layout=wide, continuous_update=True)
-        self.told = widgets.HTML()
+        self.faults = widgets.HTML()
         self.aside = widgets.HTML()
         self.button = widgets.Button(description="Save · 保存", button_style="primary", icon="check")
         self.next = widgets.Button(description="Next · 下一个", icon="arrow-right")
         self.state = widgets.HTML()
         right = widgets.VBox(
-            [self.aside, self.text, self.told, widgets.HBox([self.button, self.next, self.state])],
+            [self.aside, self.text, self.faults, widgets.HBox([self.button, self.next, self.state])],
             layout=widgets.Layout(flex="1 1 0", min_width="0"),
         )
         self.box = widgets.HBox([self.choice, right], layout=widgets.Layout(width="100%"))
         self.choice.observe(self._show, "value")
-        self.text.observe(self._typed, "value")
+        self.text.observe(self._check, "value")
         self.button.on_click(self._save)
-        self.next.on_click(self._go_on)
+        self.next.on_click(self._choose_next)
         if texts.keys:
             self._show()
 
@@ -65,26 +77,35 @@ class Editor:
 
         display(self.box)
 
-    def _show(self, _: Any = None) -> None:
-        self.state.value = ""
-        self.text.value = self.texts.load(self.choice.value)
-        self._typed()
+    @property
+    def _key(self) -> str:
+        """Key of the chosen text."""
+        return str(self.choice.value)
 
-    def _typed(self, _: Any = None) -> None:
-        key, text = self.choice.value, self.text.value
-        faults = self.texts.check(key, text)
+    def _show(self, _: Any = None) -> None:
+        """Show the chosen text."""
+        self.state.value = ""
+        self.text.value = self.texts.load(self._key)
+        self._check()
+
+    def _check(self, _: Any = None) -> None:
+        """Show what is wrong with the text in the field."""
+        text = str(self.text.value)
+        faults = self.texts.check(self._key, text)
         self.button.disabled = not text.strip()
         lines = "".join(f"<li>{html.escape(fault)}</li>" for fault in faults)
         tokens = self.texts.count(text) if text.strip() else 0
-        self.told.value = f"<b>{tokens} tokens.</b> " + (f"<ul>{lines}</ul>" if lines else "Nothing is wrong with it.")
-        self.aside.value = self.texts.aside(key, text)
+        self.faults.value = f"<b>{tokens} tokens.</b> " + (
+            f"<ul>{lines}</ul>" if lines else "Nothing is wrong with it."
+        )
+        self.aside.value = self.texts.aside(self._key, text)
 
     def _save(self, _: Any = None) -> None:
         try:
-            self.state.value = html.escape(self.texts.save(self.choice.value, self.text.value))
+            self.state.value = html.escape(self.texts.save(self._key, str(self.text.value)))
         except DreamkitError as error:
             self.state.value = f"<b>{html.escape(str(error))}</b>"
 
-    def _go_on(self, _: Any = None) -> None:
-        place = [key for _, key in self.texts.keys].index(self.choice.value)
-        self.choice.value = self.texts.keys[(place + 1) % len(self.texts.keys)][1]
+    def _choose_next(self, _: Any = None) -> None:
+        keys = [key for _, key in self.texts.keys]
+        self.choice.value = keys[(keys.index(self._key) + 1) % len(keys)]

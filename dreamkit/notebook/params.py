@@ -8,16 +8,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from typing_extensions import Self
 
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import nearest, read_text
 from dreamkit.workspace.workspace import Workspace, from_home
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 P = TypeVar("P", bound="NotebookParams")
 # Other names of a parameter that are understood, most of them from the original scripts.

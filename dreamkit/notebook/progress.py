@@ -1,4 +1,4 @@
-"""Where a run says what it does: a log file, the cell or terminal, and a bar per video with the time left."""
+"""Log lines of a run, in a file and in the cell or terminal; whether progress is a bar or lines; times as text."""
 
 from __future__ import annotations
 
@@ -8,36 +8,31 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-log = logging.getLogger(__name__)
 PACKAGE = "dreamkit"
 MODE = "DREAMKIT_PROGRESS"
-"""Environment variable: "lines" prints a line per step, "bar" draws a bar; left out, a bar where a person watches."""
+"""Environment variable: "lines" prints a line per step, "bar" draws a bar; unset: a bar in a notebook or terminal."""
 
 
 def wants_bar() -> bool:
-    """A person watches: a notebook's kernel or a terminal, unless MODE says otherwise."""
+    """Whether progress is drawn as a bar: in a notebook's kernel or a terminal, unless MODE is set."""
     if mode := os.environ.get(MODE):
         return mode == "bar"
     return in_kernel() or sys.stderr.isatty()
 
 
 def in_kernel() -> bool:
-    """Whether this is a notebook's kernel."""
+    """Whether this process is a notebook's kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
 
 
 class _Console(logging.Handler):
-    """Prints through today's sys.stdout, which a notebook or a test may have replaced."""
+    """Prints to the current `sys.stdout`, which a notebook or a test may have replaced since the start."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the record; the lines of single steps only where no bar stands for them."""
+        """Print the record; a record of a single step only where there is no bar."""
         if getattr(record, "step", False) and wants_bar():
             return
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
@@ -46,9 +41,12 @@ class _Console(logging.Handler):
 
 @contextlib.contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Send what the package logs to the console and, with times, to the end of a file.
+    """Print what the package logs, and append it with times to a file.
 
-    A file that cannot be written is said so once; a run does not fail for its log.
+    A file that cannot be written is one warning; the run goes on without it.
+
+    Args:
+        path: the log file.
     """
     logger = logging.getLogger(PACKAGE)
     handlers: list[logging.Handler] = [_Console()]
@@ -83,7 +81,7 @@ def clock(seconds: float) -> str:
 
 
 def shortened(label: str, most: int = 22) -> str:
-    """A long name with its middle left out, so that a bar keeps its place beside it.
+    """A name of at most `most` letters, the middle of a longer one left out, so that a bar has room beside it.
 
     >>> shortened("2d23a1f4-c269-46aa-8e7d-1bb595d1e421_Golden hour", 21)
     '2d23a1f4-c…olden hour'

@@ -1,11 +1,12 @@
-"""What this machine can run, what is missing, and how to get it: one table, in English and Chinese."""
+"""What this machine can run, what is missing, and how to get it: a report in English and Chinese."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from jinja2 import Template
 
 from dreamkit.download import catalogue, checkpoints, hub
 from dreamkit.download.hub import Access
@@ -29,11 +30,28 @@ NAMES = {
     "guardrail": "guardrail · 安全护栏",
 }
 BF16_FROM = (8, 0)  # compute capability
+# Long paths are broken at any letter, Chinese words are not; the second column keeps its words on one line.
+_PAGE = Template(
+    """{% for head, *rows in tables %}<table>
+<tr>{% for cell in head %}<th style="text-align:left;white-space:nowrap">{{ cell }}</th>{% endfor %}</tr>
+{% for row in rows %}<tr>{% for cell in row %}<td style="text-align:left;vertical-align:top;
+{%- if loop.index == 2 %}white-space:nowrap{% else %}overflow-wrap:anywhere;word-break:keep-all{% endif %}">
+{{- cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>{% endfor %}
+<p><b>{{ settings }}</b></p>""",
+    autoescape=True,
+)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether one thing can be done here, and why not."""
+class Capability:
+    """Whether one thing can be done on this machine.
+
+    Attributes:
+        capability: a key of NAMES.
+        verdict: YES, PARTLY or NO.
+        why: the reason.
+    """
 
     capability: str
     verdict: str
@@ -41,15 +59,21 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Report:
-    """All that the doctor found."""
+class SetupReport:
+    """What is on this machine and what it can run.
+
+    Attributes:
+        checks: versions, devices, memory, disk, programs and access to the model files.
+        verdicts: the capabilities, in the order of NAMES.
+        settings: parameter -> value, as this machine should use it; "params" is a folder of parameter files.
+    """
 
     checks: tuple[Check, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Capability, ...]
     settings: dict[str, Any] = field(default_factory=dict)
 
     def can(self, capability: str) -> bool:
-        """Whether something can be done, at least partly."""
+        """Whether a capability is there, at least partly."""
         return any(one.capability == capability and one.verdict != NO for one in self.verdicts)
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,15 +85,16 @@ class Report:
         }
 
     def _tables(self) -> list[list[tuple[str, ...]]]:
-        found = [("what · 项目", "state · 状态", "found · 检测结果", "fix · 处理办法")]
-        found += [(check.name, STATES[check.state], check.value, check.fix) for check in self.checks]
+        """Checks and capabilities as rows of text, the first row the heading."""
+        checks = [("what · 项目", "state · 状态", "found · 检测结果", "fix · 处理办法")]
+        checks += [(check.name, STATES[check.state], check.value, check.fix) for check in self.checks]
         can = [("capability · 能力", "verdict · 结论", "why · 说明")]
         can += [(NAMES[one.capability], f"{one.verdict} · {CHINESE[one.verdict]}", one.why) for one in self.verdicts]
-        return [found, can]
+        return [checks, can]
 
-    def _settings(self) -> str:
-        told = ", ".join(f"{name}: {value}" for name, value in self.settings.items())
-        return f"Settings for this machine · 本机建议设置: {told}"
+    def _settings_line(self) -> str:
+        values = ", ".join(f"{name}: {value}" for name, value in self.settings.items())
+        return f"Settings for this machine · 本机建议设置: {values}"
 
     def __str__(self) -> str:
         lines = []
@@ -77,60 +102,44 @@ class Report:
             for head, *rest in rows:
                 lines.append(f"{head}: " + " | ".join(filter(None, rest)))
             lines.append("")
-        return "\n".join([*lines, self._settings()])
+        return "\n".join([*lines, self._settings_line()])
 
     def _repr_html_(self) -> str:
-        parts = []
-        for head, *rows in self._tables():
-            top = "".join(f'<th style="text-align:left;white-space:nowrap">{html.escape(cell)}</th>' for cell in head)
-            broken = "overflow-wrap:anywhere;word-break:keep-all"  # a Chinese word is not torn apart, a long path is
-            styles = [broken, "white-space:nowrap", broken, broken]
-            body = "".join(
-                "<tr>"
-                + "".join(
-                    f'<td style="text-align:left;vertical-align:top;{style}">{html.escape(cell)}</td>'
-                    for style, cell in zip(styles, row, strict=False)
-                )
-                + "</tr>"
-                for row in rows
-            )
-            parts.append(f"<table><tr>{top}</tr>{body}</table>")
-        return "".join(parts) + f"<p><b>{html.escape(self._settings())}</b></p>"
+        return _PAGE.render(tables=self._tables(), settings=self._settings_line())
 
 
-def examine(p: SetupParams) -> Report:
-    """Look at the machine, the model files and, when `ask_hub`, at what the hub lets this user have."""
+def examine(p: SetupParams) -> SetupReport:
+    """Check this machine, the model files and, with `ask_hub`, this user's access to the repositories."""
     access = hub.look_all(catalogue.repositories(p.models, p.controls, True), (), ()) if p.ask_hub else []
     gpu = machine.gpu_check()
     checks = [machine.python_check(), machine.torch_check(), gpu, *machine.library_checks()]
     checks += filter(None, [machine.conda_header_check()])
     checks += [machine.ffmpeg_check(), memory_check(), *disk_checks(p, access), *login_checks(access)]
     by_name = {check.name: check for check in checks}
-    verdicts = [
-        Verdict("tiny", YES if by_name["PyTorch"].state == "ok" else NO, "CPU or GPU, no download"),
-        *(stage_verdict(stage, p, gpu) for stage in checkpoints.FOLDERS),
-        styles_verdict(by_name["vLLM"]),
-        Verdict(
-            "guardrail", NO, "this version runs none, whatever files are here: look at prompts and videos yourself"
-        ),
+    no_guardrail = "this version runs none, with or without its files: check prompts and videos yourself"
+    capabilities = [
+        Capability("tiny", YES if by_name["PyTorch"].state == "ok" else NO, "CPU or GPU, no download"),
+        *(stage_capability(stage, p, gpu) for stage in checkpoints.FOLDERS),
+        styles_capability(by_name["vLLM"]),
+        Capability("guardrail", NO, no_guardrail),
     ]
-    return Report(tuple(checks), tuple(verdicts), settings(verdicts, by_name["Transformer Engine"]))
+    return SetupReport(tuple(checks), tuple(capabilities), settings(capabilities, by_name["Transformer Engine"]))
 
 
 def memory_check() -> Check:
-    """Main memory."""
+    """Size of the main memory."""
     return Check("RAM", "ok", f"{machine.memory_bytes() / GIB:.0f} GiB")
 
 
 def disk_checks(p: SetupParams, access: Sequence[Access]) -> list[Check]:
-    """Free space against what is still to be downloaded."""
+    """Free disk space against the size of the files that are still to be downloaded."""
     root = from_home(p.workspace if p.checkpoints == checkpoints.TINY else p.checkpoints)
     free = free_bytes(root)
     if not access:
         return [Check("disk", "ok", f"{amount(free)} free at {root}")]
     if unknown := [one.repository.name for one in access if not one.files]:
-        value = f"{amount(free)} free at {root}; what the models need is not known: no list of {unknown[0]}"
-        return [Check("disk", "note", value, "See the hub's line below.")]
+        value = f"{amount(free)} free at {root}; the size of the models is not known: no file list of {unknown[0]}"
+        return [Check("disk", "note", value, "See the line of Hugging Face below.")]
     total = here = 0
     for one in access:
         for file in one.repository.choose(list(one.files)):
@@ -144,12 +153,12 @@ def disk_checks(p: SetupParams, access: Sequence[Access]) -> list[Check]:
 
 
 def login_checks(access: Sequence[Access]) -> list[Check]:
-    """The token, and what the hub says of each repository."""
+    """Whether there is a token, and the access to each repository."""
     where = "HF_TOKEN or login" if hub.has_token() else "none"
     fix = "" if hub.has_token() else "hf auth login; needed for repositories behind a licence"
     checks = [Check("Hugging Face token", "ok" if hub.has_token() else "note", where, fix)]
     if access and all(one.state in (hub.NO_ANSWER, hub.OFFLINE) for one in access):
-        access = access[:1]  # the network is at fault, not the repositories
+        access = access[:1]  # one line is enough: the network fails, not the repositories
     for one in access:
         state = "ok" if one.granted else "missing"
         advice = {
@@ -162,43 +171,54 @@ def login_checks(access: Sequence[Access]) -> list[Check]:
     return checks
 
 
-def stage_verdict(stage: str, p: SetupParams, gpu: Check) -> Verdict:
-    """Whether the 7B model of a stage runs here: GPU, bf16, memory against what was measured, files."""
+def stage_capability(stage: str, p: SetupParams, gpu: Check) -> Capability:
+    """Whether the 7B model of a stage runs here: GPU, bf16, memory against the measured peaks, files.
+
+    Args:
+        stage: "single_view" or "multi_view".
+        p: the parameters; of them the checkpoint folder and the controls.
+        gpu: the result of `machine.gpu_check`.
+    """
     if gpu.state != "ok":
-        return Verdict(stage, NO, f"needs an NVIDIA GPU: {gpu.value}")
+        return Capability(stage, NO, f"needs an NVIDIA GPU: {gpu.value}")
     import torch
 
     props = torch.cuda.get_device_properties(0)
     if (props.major, props.minor) < BF16_FROM:
-        return Verdict(stage, NO, f"needs bf16, compute capability 8.0; this GPU has {props.major}.{props.minor}")
+        return Capability(stage, NO, f"needs bf16, compute capability 8.0; this GPU has {props.major}.{props.minor}")
     need, here = memory_needs.need(stage, len(p.controls)), props.total_memory
-    told = (
+    needs = (
         f"{need.forward / GIB:.1f} GiB at the peak of a forward, as measured on an H200; this GPU has {here / GIB:.1f}"
     )
     if here < need.forward:
-        return Verdict(stage, NO, told)
+        return Capability(stage, NO, needs)
     try:
         checkpoints.needed(stage, checkpoints.folder(p.checkpoints), p.controls, {})
     except DreamkitError as error:
-        return Verdict(stage, NO, f"{error.message} Notebook 01 fetches them.")
+        return Capability(stage, NO, f"{error.message} Notebook 01 fetches them.")
     if here < need.run:
-        return Verdict(stage, PARTLY, f"{told}, less than the {need.run / GIB:.1f} in which whole videos were made")
-    return Verdict(stage, YES, told)
+        return Capability(stage, PARTLY, f"{needs}, less than the {need.run / GIB:.1f} in which whole videos were made")
+    return Capability(stage, YES, needs)
 
 
-def styles_verdict(vllm: Check) -> Verdict:
-    """Rules always; a language model in this process when vLLM imports."""
+def styles_capability(vllm: Check) -> Capability:
+    """Whether captions can be rewritten: by the rules always, by a language model in this process with vLLM."""
     if vllm.state == "ok":
-        return Verdict("styles", YES, f"built-in rules, or a language model with vLLM {vllm.value}")
-    return Verdict(
+        return Capability("styles", YES, f"built-in rules, or a language model with vLLM {vllm.value}")
+    return Capability(
         "styles", PARTLY, f"built-in rules, or a server; no language model in this process (vLLM: {vllm.value})"
     )
 
 
-def settings(verdicts: Sequence[Verdict], engine: Check) -> dict[str, Any]:
-    """The parameters that this machine should use."""
-    stages = [one.verdict for one in verdicts if one.capability in checkpoints.FOLDERS and one.verdict != NO]
+def settings(capabilities: Sequence[Capability], engine: Check) -> dict[str, Any]:
+    """The parameters that suit this machine.
+
+    Args:
+        capabilities: what it can run.
+        engine: the check of Transformer Engine.
+    """
+    stages = [one.verdict for one in capabilities if one.capability in checkpoints.FOLDERS and one.verdict != NO]
     if stages:
-        told = {"preset": "exact", "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
-        return told | ({"offload": True} if PARTLY in stages else {})
+        chosen = {"preset": "exact", "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
+        return chosen | ({"offload": True} if PARTLY in stages else {})
     return {"preset": "exact", "checkpoints": checkpoints.TINY, "params": "params/demo"}

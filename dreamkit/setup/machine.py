@@ -1,4 +1,4 @@
-"""What there is on this machine: versions, GPU, memory, disk, and programs that import or do not, with the reason."""
+"""Checks of this machine: versions, GPU, memory, and whether optional libraries import, with the error if not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dreamkit.workspace.sizes import GIB
 
 IMPORT_SECONDS = 180
 _LIBRARIES = ("Transformer Engine", "transformer_engine.pytorch"), ("vLLM", "vllm")
-# Part of an import error -> what helps. The first that fits is taken.
+# Part of an import error -> advice; the first that matches is taken.
 _FIXES = {
     "undefined symbol": "it was built for another torch; {build}",
     ".h: No such file": "headers are missing; run dreamkit doctor --link-headers, then {build}",
@@ -35,13 +35,13 @@ _BUILD = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        name: what.
-        state: "ok", "note" (works without it) or "missing".
+        name: what was checked.
+        state: "ok", "note" (optional, the kit works without it) or "missing".
         value: what was found.
-        fix: what to do, or "".
+        fix: what to do about it, or "".
     """
 
     name: str
@@ -51,23 +51,23 @@ class Check:
 
 
 def python_check() -> Check:
-    """The interpreter."""
+    """Version of the Python interpreter."""
     version = platform.python_version()
     good = sys.version_info >= (3, 10)
     return Check("Python", "ok" if good else "missing", f"{version}, {sys.executable}", "" if good else "Python 3.10+")
 
 
 def torch_check() -> Check:
-    """PyTorch, and the CUDA it was built for."""
+    """Version of PyTorch and of the CUDA it was built for."""
     try:
         import torch
-    except Exception as error:  # a broken install fails in many ways; each is told, none ends the report
+    except Exception as error:  # a broken installation raises many kinds; each is reported
         return Check("PyTorch", "missing", last_line(error), 'pip install "torch>=2.7,<2.14"')
     return Check("PyTorch", "ok", f"{torch.__version__}, CUDA {torch.version.cuda or 'none'}")
 
 
 def gpu_check() -> Check:
-    """The first GPU: model, memory, compute capability, driver."""
+    """The first GPU: name, memory, compute capability, driver."""
     driver = driver_version()
     try:
         import torch
@@ -79,17 +79,17 @@ def gpu_check() -> Check:
             return Check("GPU", "ok", f"{value}, driver {driver or 'unknown'}")
         built_for = torch.version.cuda
     except Exception as error:
-        return Check("GPU", "missing", last_line(error), "Mend PyTorch first.")
+        return Check("GPU", "missing", last_line(error), "Repair PyTorch first.")
     if not driver:
         return Check("GPU", "note", "no NVIDIA driver", "The tiny bundle runs on the CPU; the 7B models need a GPU.")
     fix = "This torch is built for the CPU; install the CUDA build: pip install --force-reinstall torch"
     if built_for:
-        fix = f"This torch wants CUDA {built_for}, which needs a newer driver than {driver}; renew one of the two"
+        fix = f"This torch needs CUDA {built_for}, and that a newer driver than {driver}; change one of the two"
     return Check("GPU", "missing", f"driver {driver}, but PyTorch sees no GPU", fix)
 
 
 def driver_version() -> str:
-    """Version of the NVIDIA driver, or ""."""
+    """Version of the NVIDIA driver; "" without one."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ""
@@ -102,12 +102,17 @@ def driver_version() -> str:
 
 
 def library_checks() -> list[Check]:
-    """Transformer Engine and vLLM: installed, importable, and if not, the actual error."""
+    """Whether Transformer Engine and vLLM are installed and import."""
     return [import_check(name, module) for name, module in _LIBRARIES]
 
 
 def import_check(name: str, module: str) -> Check:
-    """Import a module in a process of its own, because a broken one may take the process along."""
+    """Import a module in a process of its own, because a broken one may crash the process.
+
+    Args:
+        name: the library's name, for the report.
+        module: the module to import.
+    """
     if importlib.util.find_spec(module.split(".")[0]) is None:
         return Check(name, "note", "not installed", f"Optional; {_BUILD.get(module, f'pip install {module}')}")
     try:
@@ -127,7 +132,12 @@ def import_check(name: str, module: str) -> Check:
 
 
 def import_fix(module: str, problem: str) -> str:
-    """What helps against an import error."""
+    """Advice for an import error.
+
+    Args:
+        module: the module that was imported.
+        problem: the last line of the error.
+    """
     build = f"run {_BUILD.get(module, f'pip install --force-reinstall {module}')}"
     for part, fix in _FIXES.items():
         if part in problem:
@@ -141,13 +151,13 @@ def _error_of(stderr: str, code: int) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """An error in one line."""
+    """Kind and last line of an error, 300 letters at most."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
 
 
 def ffmpeg_check() -> Check:
-    """The ffmpeg program; reading and writing videos does not need it."""
+    """Path of the ffmpeg program, which encodes the previews in notebooks."""
     found = shutil.which("ffmpeg")
     if found is None:
         try:
@@ -160,7 +170,7 @@ def ffmpeg_check() -> Check:
 
 
 def memory_bytes() -> int:
-    """Main memory, or the container's share of it."""
+    """Size of the main memory in bytes, or the container's limit."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.is_file() else "max"
@@ -168,9 +178,9 @@ def memory_bytes() -> int:
 
 
 def header_links(prefix: Path, site: Path) -> list[tuple[Path, Path]]:
-    """(header of an nvidia package, link that a conda environment lacks) for building Transformer Engine.
+    """Pairs of (header of an nvidia package, missing link in a conda environment), for building Transformer Engine.
 
-    The packages from PyPI bring CUDA's headers in folders that compilers in a conda environment do not search.
+    The packages from PyPI have CUDA's headers in folders that compilers in a conda environment do not search.
     Source: INSTALL.md of nv-tlabs/Cosmos-Drive-Dreams.
     """
     places = (prefix / "include", prefix / "include" / f"python{sys.version_info.major}.{sys.version_info.minor}")
@@ -184,7 +194,7 @@ def header_links(prefix: Path, site: Path) -> list[tuple[Path, Path]]:
 
 
 def conda_header_check() -> Check | None:
-    """Whether the links are there; None outside conda or without the packages."""
+    """Whether the links of `header_links` are there; None outside conda or without the packages."""
     prefix, site = os.environ.get("CONDA_PREFIX"), Path(sysconfig.get_paths()["purelib"])
     if not prefix or not list(site.glob("nvidia/*/include")):
         return None
@@ -196,7 +206,7 @@ def conda_header_check() -> Check | None:
 
 
 def link_headers() -> int:
-    """Make the links that `header_links` names; nothing that is there is replaced. Returns how many were made."""
+    """Make the links of `header_links` without replacing a file; returns their number."""
     prefix = os.environ.get("CONDA_PREFIX")
     links = header_links(Path(prefix), Path(sysconfig.get_paths()["purelib"])) if prefix else []
     for header, link in links:

@@ -1,6 +1,6 @@
-"""The sample clips that ship with the kit: where they lie, their captions, and their condition videos drawn.
+"""The two sample clips of the kit: their folder, their captions, and rendering their condition videos.
 
-`CURVE` drives round a bend with traffic, `JUNCTION` through an intersection.
+`CURVE` is a bend with traffic, `JUNCTION` an intersection.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from dreamkit.workspace.workspace import Chunk, Workspace
 
 FRAMES = 121
 SAMPLES = Path(__file__).parents[1] / "tiny" / "clips"
-
-
 CURVE, JUNCTION = "tiny_curve", "tiny_junction"
-
-
-# Fewer frames are drawn sooner than processes start.
+# With fewer frames, one process finishes before several have started.
 _WORTH_A_POOL = 30
 
 
@@ -32,12 +28,12 @@ def sample_captions(clip: str) -> dict[str, str]:
 def write_condition_clip(
     workspace_root: Path | str, clip: str = CURVE, frames: int = FRAMES, height: int = 704, width: int = 1280
 ) -> list[Path]:
-    """Render a sample clip's six HDMap videos into a workspace, and copy its captions where there are none.
+    """Render a sample clip's six HDMap videos into a workspace, and write its caption where there is none.
 
     Args:
         workspace_root: the workspace folder.
         clip: CURVE or JUNCTION.
-        frames: number of frames, at 30 a second; at most 121.
+        frames: number of frames, at 30 per second; at most 121.
         height: pixels, even.
         width: pixels, even.
 
@@ -46,9 +42,13 @@ def write_condition_clip(
     """
     ws = Workspace(workspace_root)
     options = Options(
-        clips=(clip,), conditions=("hdmap",), chunk_frames=frames, max_chunks=1, size=(width, height),
+        clips=(clip,),
+        conditions=("hdmap",),
+        chunk_frames=frames,
+        max_chunks=1,
+        size=(width, height),
         workers=1 if frames < _WORTH_A_POOL else None,
-    )  # fmt: skip
+    )
     render(SAMPLES, ws.root, options)
     if not any((ws.captions / f"{clip}{suffix}").exists() for suffix in (".txt", ".json")):
         caption_files.write_original(ws.captions, clip, sample_captions(clip)[caption_files.ORIGINAL])

@@ -1,4 +1,4 @@
-"""A short test of the whole way: conditions of a sample clip, then a front video by the tiny bundle."""
+"""A short test of all steps: conditions of a sample clip, then a front video by the tiny bundle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from dreamkit.workspace.workspace import Workspace, from_home
 
 
 def draw_sample(p: SetupParams, folder: Path) -> str:
-    """Render a short clip's conditions into a workspace folder, from `labels` where given; returns the clip's name."""
+    """Render the conditions of nine frames and write a caption.
+
+    Args:
+        p: the parameters; with `labels`, the first clip of that RDS-HQ folder is rendered, else the sample clip.
+        folder: the workspace folder to write to.
+
+    Returns:
+        The clip's name.
+    """
     if not p.labels:
         write_condition_clip(folder, frames=9, height=176, width=320)
         return CURVE
@@ -29,12 +37,12 @@ def draw_sample(p: SetupParams, folder: Path) -> str:
 
 
 def smoke_test(p: SetupParams) -> Results:
-    """Conditions of a sample clip, then a very short front video by the tiny bundle; returns its results.
+    """Render conditions and generate a front video of nine frames with the tiny bundle; returns its results.
 
-    Everything goes into the workspace's cache, nothing into the user's own folders.
+    All files go into the workspace's cache folder.
 
     Raises:
-        DreamkitError: labels that cannot be drawn, a folder that cannot be written, no working PyTorch.
+        DreamkitError: the labels cannot be rendered, the folder cannot be written, or PyTorch does not work.
     """
     ws = Workspace(p.open_workspace().cache("smoke"))
     clip = draw_sample(p, ws.root)
@@ -43,8 +51,8 @@ def smoke_test(p: SetupParams) -> Results:
         checkpoints=checkpoints.TINY,
         clips=[clip],
         styles=["Original"],
-        spec=str(specs.write_default("single_view", ws)),  # not the user's own in the working folder
+        spec=str(specs.write_default("single_view", ws)),  # not the one in the working folder, which is the user's
         num_steps=2,
-        guidance=0.0,  # what the tiny bundle was trained for
+        guidance=0.0,  # the tiny bundle was trained without guidance
     )
     return generate_run.single_view(ws, quick)

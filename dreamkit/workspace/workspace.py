@@ -243,6 +243,11 @@ class Workspace:
                 found.append(record)
         return found
 
+    def result_videos(self, stage: str) -> list[Path]:
+        """Every video of stage "single_view" or "multi_view", sorted; of the latter, the views and the grids."""
+        pattern = "*.mp4" if stage == "single_view" else "*/*.mp4"
+        return sorted(path for path in (self.root / stage).glob(pattern) if not path.name.startswith("."))
+
     # The manifest and the rest
 
     @property
@@ -277,6 +282,11 @@ class Workspace:
     def executed(self, notebook: str) -> Path:
         """The executed copy of a notebook."""
         return self.root / "notebooks" / f"{notebook}.ipynb"
+
+    @property
+    def review_report(self) -> Path:
+        """The page that notebook 06 writes."""
+        return self.root / "review" / "report.html"
 
     def cache(self, what: str) -> Path:
         """A file or folder of things that can be made again."""

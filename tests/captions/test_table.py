@@ -78,12 +78,12 @@ def test_the_editor_checks_while_typing_and_saves(ws):
     table = caption_table(ws, CaptionParams())
     editor = caption_editor(ws, CaptionParams(), table)
     assert editor.text.value == GOOD
-    assert "Nothing is wrong" in editor.told.value
+    assert "Nothing is wrong" in editor.faults.value
     editor.next.click()
     assert editor.choice.value == "beta"
     assert editor.button.disabled
     editor.text.value = "雪"
-    assert "written in Chinese" in editor.told.value
+    assert "written in Chinese" in editor.faults.value
     assert not editor.button.disabled
     editor.text.value = GOOD
     editor.button.click()

@@ -38,13 +38,13 @@ def ws(tmp_path, monkeypatch):
 def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
     small = functools.partial(write_condition_clip, frames=9, height=88, width=160)
     monkeypatch.setattr(demo, "write_condition_clip", small)
-    gather = notebook_run.gather
+    gather_params = notebook_run.gather_params
 
-    def quick(name, file, pairs):
-        return gather(name, file, pairs | ({"num_steps": 1} if name in ("04_single_view", "05_multi_view") else {}))
+    def quick(model, file, pairs):
+        return gather_params(model, file, pairs | ({"num_steps": 1} if "num_steps" in model.model_fields else {}))
 
-    monkeypatch.setattr(notebook_run, "gather", quick)
-    made = demo.run(ws.root)
+    monkeypatch.setattr(notebook_run, "gather_params", quick)
+    made = demo.run_demo(ws.root)
     assert [path.stem for path in sorted((ws.root / "notebooks").glob("*.ipynb"))] == sorted(MODELS)
     names = ["Night", "Original"]
     height, width = 160, 288
@@ -115,7 +115,7 @@ def test_alone_a_notebook_says_what_it_lacks(ws, monkeypatch, name, told):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     ws.root.mkdir()
     with pytest.raises(DreamkitError, match=told) as caught:
-        notebook_run.run(name, notebook_run.gather(name, None, {}))
+        notebook_run.run_notebook(name, notebook_run.gather_params(MODELS[name], None, {}))
     assert caught.value.hint
     assert name == "01_download" or str(ws.root.parent) in str(caught.value)
     left = {path.name for path in ws.root.rglob("*") if path.is_file() and "notebooks" not in path.parts[-2:]}
@@ -125,11 +125,11 @@ def test_alone_a_notebook_says_what_it_lacks(ws, monkeypatch, name, told):
 def test_the_demo_draws_its_clip_once(ws, monkeypatch):
     small = functools.partial(write_condition_clip, frames=3, height=44, width=80)
     monkeypatch.setattr(demo, "write_condition_clip", small)
-    demo.prepare(ws)
+    demo.prepare_demo(ws)
     front = ws.condition("hdmap", demo.SIX_VIEWS.front, Chunk(CURVE))
     before = front.stat().st_mtime_ns
     assert video.probe(front).frames == 3
-    demo.prepare(ws)
+    demo.prepare_demo(ws)
     assert front.stat().st_mtime_ns == before
     assert ws.clips() == [CURVE]
     assert list(json.loads(ws.spec("multi_view").read_text())) == ["hdmap"]
@@ -139,8 +139,8 @@ def test_the_demo_runs_its_own_specs(ws, monkeypatch, tmp_path):
     (tmp_path / "single_view_spec.json").write_text('{"lidar": {"control_weight": 0.1}}')
     monkeypatch.setattr(demo, "write_condition_clip", lambda root: root.mkdir(parents=True))
     run = {}
-    monkeypatch.setattr(notebook_run, "run", lambda name, p: (run.update({name: p}), ws.executed(name))[1])
-    demo.run(ws.root)
+    monkeypatch.setattr(notebook_run, "run_notebook", lambda name, p: (run.update({name: p}), ws.executed(name))[1])
+    demo.run_demo(ws.root)
     assert run["04_single_view"].spec == str(ws.spec("single_view"))
     assert run["05_multi_view"].spec == str(ws.spec("multi_view"))
 
@@ -163,6 +163,6 @@ def test_lab_opens_the_first_notebook_in_the_repository(monkeypatch, tmp_path):
 
 
 def test_the_demo_says_when_it_is_not_in_a_clone(monkeypatch, tmp_path):
-    monkeypatch.setattr(demo.notebooks, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(demo.notebook_run, "REPOSITORY", tmp_path)
     with pytest.raises(DreamkitError, match="Run it from a clone"):
-        demo.run(tmp_path / "outputs")
+        demo.run_demo(tmp_path / "outputs")

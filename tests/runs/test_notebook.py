@@ -161,7 +161,9 @@ def test_a_misspelt_workspace_is_refused_and_not_made(tmp_path, monkeypatch):
     for name in ("02_captions", "03_styles", "04_single_view", "05_multi_view", "06_review"):
         for wrong in ("output", "nope"):
             with pytest.raises(DreamkitError, match=r"no workspace folder .*(\n|.)*nearest that exists is .*outputs"):
-                notebook_run.run_notebook(name, notebook_run.gather_params(MODELS[name], None, {"workspace": wrong}), tmp_path / "copy.ipynb")
+                notebook_run.run_notebook(
+                    name, notebook_run.gather_params(MODELS[name], None, {"workspace": wrong}), tmp_path / "copy.ipynb"
+                )
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
 
 

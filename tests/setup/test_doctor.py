@@ -77,20 +77,20 @@ def test_licences_have_their_links():
 def test_stages_need_a_gpu_bf16_memory_and_files(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     p = SetupParams()
-    assert "needs an NVIDIA GPU" in doctor.stage_verdict("single_view", p, NO_GPU).why
+    assert "needs an NVIDIA GPU" in doctor.stage_capability("single_view", p, NO_GPU).why
 
     class Props:
         major, minor, total_memory = 7, 5, 16 * 2**30
 
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
     gpu = Check("GPU", "ok", "one")
-    assert "needs bf16" in doctor.stage_verdict("single_view", p, gpu).why
+    assert "needs bf16" in doctor.stage_capability("single_view", p, gpu).why
     Props.major, Props.minor, Props.total_memory = 9, 0, 16 * 2**30  # more than the weights, less than a forward
-    assert doctor.stage_verdict("single_view", p, gpu).verdict == "no"
-    assert "20.7 GiB at the peak of a forward" in doctor.stage_verdict("single_view", p, gpu).why
-    assert "this GPU has 16.0" in doctor.stage_verdict("single_view", p, gpu).why
+    assert doctor.stage_capability("single_view", p, gpu).verdict == "no"
+    assert "20.7 GiB at the peak of a forward" in doctor.stage_capability("single_view", p, gpu).why
+    assert "this GPU has 16.0" in doctor.stage_capability("single_view", p, gpu).why
     Props.total_memory = 80 * 2**30
-    assert "Notebook 01 fetches them" in doctor.stage_verdict("single_view", p, gpu).why
+    assert "Notebook 01 fetches them" in doctor.stage_capability("single_view", p, gpu).why
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_memory_is_held_against_what_was_measured(monkeypatch, tmp_path, gib, si
     put_checkpoints(tmp_path / "checkpoints")
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
     gpu, engine = Check("GPU", "ok", "one"), Check("Transformer Engine", "ok", "2")
-    verdicts = [doctor.stage_verdict(stage, SetupParams(), gpu) for stage in ("single_view", "multi_view")]
+    verdicts = [doctor.stage_capability(stage, SetupParams(), gpu) for stage in ("single_view", "multi_view")]
     assert [one.verdict for one in verdicts] == [single, multi]
     assert doctor.settings(verdicts, engine).get("offload", False) == (single == "partly")
     assert (doctor.settings(verdicts, engine)["params"] == "params/demo") == (single == "no")
@@ -201,6 +201,6 @@ sys.meta_path.insert(0, Hide())
     (site / "sitecustomize.py").write_text(hidden)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
     with pytest.raises(DreamkitError) as caught:
-        notebook_run.run("00_setup", SetupParams(ask_hub=False))
+        notebook_run.run_notebook("00_setup", SetupParams(ask_hub=False))
     assert "belongs to a Python that has no dreamkit" in str(caught.value)
     assert "ipykernel install" in str(caught.value)

@@ -38,11 +38,11 @@ def test_the_editor_checks_and_saves_one_style(ws):
     editor = write_style_page(ws, StyleParams(styles=["Night", "Snowy"])).editor()
     assert [label for label, _ in editor.texts.keys] == ["alpha: Original", "alpha: Night", "alpha: Snowy"]
     editor.next.click()
-    assert "Nothing is wrong" in editor.told.value
+    assert "Nothing is wrong" in editor.faults.value
     assert "<ins" in editor.aside.value
     night = editor.text.value
     editor.text.value = night + " Three buses wait."
-    assert "the caption has no bus" in editor.told.value.lower()
+    assert "the caption has no bus" in editor.faults.value.lower()
     editor.text.value = night + " The road is dark."
     editor.button.click()
     assert editor.state.value == "saved Night in alpha.json"
