@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import read_folders
-from dreamkit.workspace.files import nearest, read_text
+from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
 
 if TYPE_CHECKING:
@@ -190,26 +188,6 @@ def _injected_names(history: Iterable[Any]) -> set[str]:
         for target in line.targets
         if isinstance(target, ast.Name)
     }
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file of flat `name: value` lines.
-
-    Raises:
-        DreamkitError: missing, not YAML (line and column), or not such a table.
-    """
-    text = read_text(path, "parameter file")
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise DreamkitError(
-            f"The parameter file {path} is not valid YAML{where}.", "Write one `name: value` a line."
-        ) from None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise DreamkitError(f"The parameter file {path} is no table of parameters.", "Write one `name: value` a line.")
-    return values
 
 
 def params_table(model: type[NotebookParams]) -> list[tuple[str, str, str, str]]:

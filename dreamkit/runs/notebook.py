@@ -17,12 +17,12 @@ from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params, read_yaml
+from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params
 from dreamkit.notebook.progress import MODE
 from dreamkit.review.params import ReviewParams
 from dreamkit.setup.params import SetupParams
 from dreamkit.styles.params import StyleParams
-from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, write_json
+from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, read_yaml, write_json
 
 if TYPE_CHECKING:
     from papermill import PapermillExecutionError
@@ -95,7 +95,7 @@ def gather_params(model: type[P], file: Path | None, pairs: Mapping[str, Any]) -
     Raises:
         DreamkitError: as `read_yaml` and `parse_params`.
     """
-    values = _given_in_file(model, read_yaml(file), file) if file else {}
+    values = _given_in_file(model, read_yaml(file, "parameter file"), file) if file else {}
     on_line = {ALIASES.get(name, name) for name in pairs}
     values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in on_line}
     origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")

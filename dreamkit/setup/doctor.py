@@ -32,9 +32,9 @@ NAMES = {
 BF16_FROM = (8, 0)  # compute capability
 # Long paths are broken at any letter, Chinese words are not; the second column keeps its words on one line.
 _PAGE = Template(
-    """{% for head, *rows in tables %}<table>
-<tr>{% for cell in head %}<th style="text-align:left;white-space:nowrap">{{ cell }}</th>{% endfor %}</tr>
-{% for row in rows %}<tr>{% for cell in row %}<td style="text-align:left;vertical-align:top;
+    """{% for table in tables %}<table>
+<tr>{% for cell in table[0] %}<th style="text-align:left;white-space:nowrap">{{ cell }}</th>{% endfor %}</tr>
+{% for row in table[1:] %}<tr>{% for cell in row %}<td style="text-align:left;vertical-align:top;
 {%- if loop.index == 2 %}white-space:nowrap{% else %}overflow-wrap:anywhere;word-break:keep-all{% endif %}">
 {{- cell }}</td>{% endfor %}</tr>
 {% endfor %}</table>{% endfor %}

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from dreamkit.cli.app import app, main
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import SingleViewParams
-from dreamkit.notebook.params import read_yaml
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.runs.notebook import MODELS
 from dreamkit.setup.params import SetupParams
+from dreamkit.workspace.files import read_yaml
 from dreamkit.workspace.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def test_cell_yaml_and_model_agree(path):
     assert comments == {name: field.description for name, field in model.model_fields.items()}
     for kind in ("demo", "cosmos"):
         file = REPO / "params" / kind / f"{path.stem}.yaml"
-        given = read_yaml(file)
+        given = read_yaml(file, "parameter file")
         assert set(given) <= set(model.model_fields)
         assert not [name for name, value in given.items() if value == model.model_fields[name].default]
         notebook_run.gather_params(model, file, {})
@@ -233,6 +233,7 @@ def test_a_message_that_contains_the_hints_mark_comes_back_whole(tmp_path, monke
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]))
     source = "from dreamkit.errors import DreamkitError\nraise DreamkitError('One.\\n  -> Two.', 'Three.\\n  -> Four.')"
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    book.metadata["language_info"] = {"name": "python"}
     nbformat.write(book, tmp_path / "own.ipynb")
     with pytest.raises(DreamkitError) as caught:
         notebook_run.run_notebook("own.ipynb", SetupParams(), tmp_path / "copy.ipynb")

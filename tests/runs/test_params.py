@@ -4,6 +4,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook import params
 from dreamkit.runs.notebook import params_model
+from dreamkit.workspace.files import read_yaml
 
 
 def test_defaults_are_upstreams():
@@ -111,12 +112,12 @@ def test_a_cell_gives_what_papermill_injected_and_what_differs():
 def test_yaml_is_read_or_refused(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("num_steps: 4\nclips: [a, b]\n")
-    assert params.read_yaml(path) == {"num_steps": 4, "clips": ["a", "b"]}
+    assert read_yaml(path, "parameter file") == {"num_steps": 4, "clips": ["a", "b"]}
     path.write_text("num_steps: [4\n")
     with pytest.raises(DreamkitError, match="not valid YAML at line 2"):
-        params.read_yaml(path)
+        read_yaml(path, "parameter file")
     path.write_text("- a\n")
-    with pytest.raises(DreamkitError, match="no table"):
-        params.read_yaml(path)
+    with pytest.raises(DreamkitError, match="must be lines of"):
+        read_yaml(path, "parameter file")
     with pytest.raises(DreamkitError, match=r"nearest that exists is .*a\.yaml"):
-        params.read_yaml(tmp_path / "b.yaml")
+        read_yaml(tmp_path / "b.yaml", "parameter file")
