@@ -93,9 +93,10 @@ def doctor_command(
         raise typer.Exit(1)
 
 
-@app.command("download")
+# Earlier versions took models as words, without -p.
+@app.command("download", context_settings={"allow_extra_args": True})
 def download_command(
-    models: list[str] | None = typer.Argument(None, metavar="[MODEL]...", hidden=True),
+    context: typer.Context,
     file: Path | None = FILE,
     parameter: list[str] = PARAMETER,
     list_only: bool = typer.Option(False, "--list", help="Show access and sizes, download nothing."),
@@ -105,7 +106,7 @@ def download_command(
     from dreamkit.download.params import DownloadParams
     from dreamkit.runs.notebook import gather_params, read_pairs
 
-    pairs = from_old_options("download", {"models": models}) | read_pairs(parameter)
+    pairs = from_old_options("download", {"models": context.args}) | read_pairs(parameter)
     p = gather_params(DownloadParams, file, pairs | ({"list_only": True} if list_only else {}))
     todo = download_run.plan(p)
     print(todo)

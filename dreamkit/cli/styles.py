@@ -76,7 +76,7 @@ def styles_write_command(
 ) -> None:
     """Notebook 03: write captions/<clip>.json, Original and the chosen styles; existing styles are kept.
 
-    The flags are for the language model of rewriter vllm or server, which the notebook runs with their defaults.
+    --memory-share and what follows are for a language model (rewriter vllm or server); notebook 03 uses the defaults.
     """
     from tqdm import tqdm
 
