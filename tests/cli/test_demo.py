@@ -91,7 +91,7 @@ def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monk
             command = ["papermill", str(copy), "out.ipynb", *pairs]
             if way == "command":
                 pairs = [part for name, value in values.items() for part in ("-p", f"{name}={value}")]
-                command = ["dreamkit.cli.app", "run", "04_single_view", *pairs]
+                command = ["dreamkit.cli", "run", "04_single_view", *pairs]
             done = subprocess.run([sys.executable, "-m", *command], cwd=home, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
         of = Workspace(home / "outputs")
