@@ -1,6 +1,6 @@
-"""Measurements of the world model: `dreamkit bench transfer`, or `python -m dreamkit.bench.forward` without the CLI.
+"""`dreamkit bench transfer`: time and memory of the world model: forward pass, blocks, loading; with random weights.
 
-Random weights of the released sizes; every figure is printed with the machine's name.
+`python -m dreamkit.bench.forward` does the same where only the world model's dependencies are installed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,8 +34,8 @@ from dreamkit.transfer.fused_ops import FusedOps, choose_fused_ops
 from dreamkit.transfer.load import load_network
 from dreamkit.transfer.positions import rope_table
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
+from dreamkit.workspace.sizes import GIB
 
-GIB = 2**30
 Module = TypeVar("Module", bound=nn.Module)
 MODELS = {
     "single": COSMOS_7B_SINGLE,
@@ -48,7 +48,7 @@ MODELS = {
 def random_network(
     kind: type[Module], config: object, device: torch.device, dtype: torch.dtype, seed: int = 0
 ) -> Module:
-    """A network on `device` with random weights, none of them zero."""
+    """A network with random weights, none of them zero; `kind` is Denoiser, ControlBranch or Block."""
     from dreamkit.tinyworld.train.bundle import fill_random
 
     with torch.device("meta"):
@@ -63,13 +63,13 @@ def random_network(
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for the device."""
+    """Wait until the GPU has finished; does nothing for a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def peak(device: torch.device) -> str:
-    """Peak memory since the last reset, in words."""
+def peak_memory(device: torch.device) -> str:
+    """Peak GPU memory since the last reset, as text; on a CPU the peak host memory of the process."""
     if device.type != "cuda":
         return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB host"
     allocated, reserved = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
@@ -78,7 +78,7 @@ def peak(device: torch.device) -> str:
 
 @contextlib.contextmanager
 def memory_cap(device: torch.device, gib: float | None) -> Iterator[None]:
-    """Let this process take at most `gib` of the card, as a smaller card would."""
+    """Limit this process to `gib` of GPU memory during the block, as on a smaller GPU; None sets no limit."""
     if gib is None or device.type != "cuda":
         yield
         return
@@ -95,7 +95,16 @@ def memory_cap(device: torch.device, gib: float | None) -> Iterator[None]:
 def bench_forward(
     model: str, attention: str, pointwise: str, repeats: int, device: torch.device, cap: float | None
 ) -> None:
-    """Seconds and memory of one denoiser forward (base and HDMap control) at full size."""
+    """Print seconds and peak memory of one forward pass of the base with the HDMap branch.
+
+    Args:
+        model: key of MODELS.
+        attention: backend, see `choose_attention`.
+        pointwise: `auto`, or `eager` for uncompiled operations.
+        repeats: number of measurements after the first.
+        device: device to run on.
+        cap: limit of GPU memory in GiB, or None.
+    """
     config = MODELS[model]
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     with memory_cap(device, cap):
@@ -121,14 +130,16 @@ def bench_forward(
     median = sorted(times)[len(times) // 2]
     print(
         f"forward {model:11s} attention {chosen.name:6s} pointwise {ops.name:8s} "
-        f"{median:7.3f} s (first {first:.2f} s, {repeats} runs {min(times):.3f}..{max(times):.3f}), {peak(device)}"
-        + (f", cap {cap} GiB" if cap else ""),
+        f"{median:7.3f} s (first {first:.2f} s, {repeats} runs {min(times):.3f}..{max(times):.3f}), "
+        f"{peak_memory(device)}" + (f", cap {cap} GiB" if cap else ""),
         flush=True,
     )
 
 
-def one_forward(config: ModelConfig, base: Denoiser, branch: ControlBranch, device: torch.device, dtype: torch.dtype):  # noqa: ANN201
-    """A call that runs one conditional forward on random inputs."""
+def one_forward(
+    config: ModelConfig, base: Denoiser, branch: ControlBranch, device: torch.device, dtype: torch.dtype
+) -> Callable[[], torch.Tensor]:
+    """A function that runs one forward pass on random inputs."""
     shape = (1, *config.latent_shape)
     ids = VIEW_IDS.get(config.views, (0,))
     mask = condition_mask(config.views, config.latent_frames, 0, device) if config.views > 1 else None
@@ -147,10 +158,16 @@ def one_forward(config: ModelConfig, base: Denoiser, branch: ControlBranch, devi
 
 @torch.inference_mode()
 def bench_block(model: str, attention: str, device: torch.device) -> None:
-    """One full-size block in bf16 against the same weights in float32: relative error of output minus input."""
+    """Print the relative error of one block in bf16 against float32, of its output minus its input.
+
+    Args:
+        model: key of MODELS.
+        attention: backend of the bf16 runs, see `choose_attention`.
+        device: device to run on.
+    """
     config = MODELS[model]
     shape = config.denoiser
-    frames, height, width = config.latent_frames, config.height // 16, config.width // 16
+    frames, height, width = config.token_grid
     tokens = config.views * frames * height * width
     generator = torch.Generator(device).manual_seed(3)
 
@@ -185,22 +202,28 @@ def bench_block(model: str, attention: str, device: torch.device) -> None:
     )
 
 
+def released_files(root: Path, model: str, kind: str = "t2w") -> dict[str, Path]:
+    """Files of a model of MODELS by role, `base` and `hdmap`; `kind` is `t2w` or `v2w` (six views only)."""
+    if MODELS[model].views > 1:
+        return folders.multi_view_files(root, kind, ("hdmap",))
+    return folders.single_view_files(root, ("hdmap",))
+
+
 def write_checkpoints(root: Path, models: list[str], device: torch.device) -> None:
-    """Synthetic checkpoints of the released size and form; `v2w` files are links to the `t2w` ones."""
+    """Write checkpoints with random weights in the released form; `v2w` files are links to the `t2w` files."""
     from dreamkit.tinyworld.train.bundle import released_tensors
 
     for model in models:
-        config = MODELS[model]
-        multi = config.views > 1
-        folder = root / (folders.MULTI_VIEW if multi else folders.SINGLE_VIEW)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(config, folder)
-        for kind, name in ((Denoiser, "base_model.pt"), (ControlBranch, "hdmap_control.pt")):
+        config, files = MODELS[model], released_files(root, model)
+        later = released_files(root, model, "v2w")
+        files["base"].parent.mkdir(parents=True, exist_ok=True)
+        save_config(config, files["base"].parent)
+        for role, path in files.items():
+            kind = Denoiser if role == "base" else ControlBranch
             began = time.perf_counter()
-            path = folder / ("t2w_" + name if multi else name)
             torch.save(released_tensors(random_network(kind, config.denoiser, device, torch.bfloat16)), path)
-            if multi:
-                (folder / ("v2w_" + name)).symlink_to(path.name)
+            if later[role] != path:
+                later[role].symlink_to(path.name)
             print(
                 f"wrote   {path.name:22s} {path.stat().st_size / GIB:.2f} GiB in {time.perf_counter() - began:.1f} s",
                 flush=True,
@@ -210,11 +233,9 @@ def write_checkpoints(root: Path, models: list[str], device: torch.device) -> No
 
 
 def bench_load(root: Path, model: str, device: torch.device) -> None:
-    """Seconds and GB/s from file to device, with the file evicted from the page cache and with it warm."""
+    """Print seconds and GB/s of loading a model's base: once not in the page cache (cold), twice in it (warm)."""
     config = MODELS[model]
-    multi = config.views > 1
-    folder = root / (folders.MULTI_VIEW if multi else folders.SINGLE_VIEW)
-    path = folder / ("t2w_base_model.pt" if multi else "base_model.pt")
+    path = released_files(root, model)["base"]
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     os.sync()
     for state in ("cold", "warm", "warm"):
@@ -238,6 +259,7 @@ def bench_load(root: Path, model: str, device: torch.device) -> None:
 
 
 def _status(path: str, key: str) -> int:
+    """The number after `key:` in a file of /proc; 0 where there is none."""
     for line in Path(path).read_text().splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1])
@@ -245,15 +267,17 @@ def _status(path: str, key: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the measurements named on the command line; returns the exit code."""
+    """Run the measurements named in the arguments; returns the exit code."""
     parser = argparse.ArgumentParser(prog="dreamkit bench transfer", description=__doc__)
-    parser.add_argument("what", nargs="+", choices=("forward", "block", "write", "load"))
-    parser.add_argument("--models", default="single,multi", help=f"of {', '.join(MODELS)}")
-    parser.add_argument("--attention", default="auto", help=f"comma-separated, of {', '.join(BACKENDS)}")
-    parser.add_argument("--pointwise", default="auto", help="comma-separated: auto, eager")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--cap", type=float, default=None, help="GiB this process may take of the card")
-    parser.add_argument("--checkpoints", type=Path, default=Path("bench_checkpoints"))
+    parser.add_argument("what", nargs="+", choices=("forward", "block", "write", "load"), help="what to measure or do")
+    parser.add_argument("--models", default="single,multi", help=f"comma-separated, out of {', '.join(MODELS)}")
+    parser.add_argument("--attention", default="auto", help=f"comma-separated, out of {', '.join(BACKENDS)}")
+    parser.add_argument("--pointwise", default="auto", help="fused operations; comma-separated, out of auto, eager")
+    parser.add_argument("--repeats", type=int, default=3, help="forward passes to time")
+    parser.add_argument("--cap", type=float, default=None, help="limit of GPU memory, in GiB")
+    parser.add_argument(
+        "--checkpoints", type=Path, default=Path("bench_checkpoints"), help="folder of the random checkpoints"
+    )
     options = parser.parse_args(arguments)
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -1,9 +1,8 @@
-"""Our HDMap drawing timed beside the reference renderer's: same frames, same cores, pictures compared in the same run.
+"""`dreamkit bench render`: dreamkit's HDMap renderer and the reference renderer, timed, and their pictures compared.
 
-The reference is NVIDIA's toolkit (nv-tlabs/cosmos-av-sample-toolkits, or cosmos-drive-dreams-toolkits) in a folder that
-the user names; nothing of it is shipped. It runs as plain processes, without Ray and so without Ray's start-up; each
-draws its share of the frames. Timed on both sides: projecting, drawing, joining layers, and the Lanczos resize to
-1280x704. Not timed on either side: starting processes, reading labels, encoding.
+The reference is NVIDIA's toolkit (nv-tlabs/cosmos-av-sample-toolkits, or cosmos-drive-dreams-toolkits), in a folder of
+the user's. It runs without Ray in plain processes, each of which draws a share of the frames. Both sides are timed from
+projection to the Lanczos resize to 1280x704, without starting processes, reading labels, or encoding.
 """
 
 from __future__ import annotations
@@ -27,12 +26,21 @@ from dreamkit.rds.labels import list_clips
 from dreamkit.rds.plan import Options
 
 _DRIVER = Path(__file__).with_name("render_reference.py")
-_LIT = 16
+_LIT = 16  # a pixel counts as drawn when its largest channel is above this
 
 
 @dataclass(frozen=True)
-class Row:
-    """One camera: seconds of each repeat, and how far the pictures are apart (worst frame)."""
+class RenderTimes:
+    """Measurements for one camera.
+
+    Attributes:
+        camera: name of the camera.
+        frames: number of frames.
+        reference: seconds of the reference renderer, for each repeat.
+        ours: seconds of dreamkit, for each repeat.
+        difference: mean absolute difference of the pictures, 0 to 255, of the worst frame.
+        overlap: intersection over union of the drawn pixels, 0 to 1, of the worst frame.
+    """
 
     camera: str
     frames: int
@@ -43,12 +51,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast, from the medians."""
+        """Median time of the reference divided by that of dreamkit."""
         return statistics.median(self.reference) / statistics.median(self.ours)
 
 
-def compare(reference: np.ndarray, ours: np.ndarray) -> tuple[float, float]:
-    """Largest mean absolute difference and smallest overlap of lit pixels over the frames of two uint8 [T, H, W, 3]."""
+def compare_pictures(reference: np.ndarray, ours: np.ndarray) -> tuple[float, float]:
+    """Difference and overlap of the worst frame of two videos, uint8 [T, H, W, 3]; see `RenderTimes`."""
     difference = max(float(np.abs(a.astype(np.int16) - b).mean()) for a, b in zip(reference, ours, strict=True))
     overlaps = []
     for a, b in zip(reference.max(-1) > _LIT, ours.max(-1) > _LIT, strict=True):
@@ -57,7 +65,7 @@ def compare(reference: np.ndarray, ours: np.ndarray) -> tuple[float, float]:
     return difference, min(overlaps)
 
 
-def run(
+def time_renderers(
     root: Path,
     reference: Path,
     cameras: Sequence[str] | None = None,
@@ -66,24 +74,35 @@ def run(
     processes: int = 2,
     python: str = sys.executable,
     clip: str | None = None,
-) -> list[Row]:
-    """Time both renderers, one after the other for each repeat, so that whatever else the machine does hits both.
+) -> list[RenderTimes]:
+    """Time both renderers, in turn in each repeat, so that other load on the machine affects both.
 
     Args:
         root: the RDS-HQ folder.
-        reference: the toolkit's folder, the one that holds render_from_rds_hq.py.
-        cameras: names; the six views when left out.
-        frames: how many, from the first.
-        repeats: how often; the table shows medians.
-        processes: how many each side uses.
-        python: an interpreter that has what the toolkit imports (shapely, webdataset, python-pycg, ...).
-        clip: the first one when left out.
+        reference: the toolkit's folder, which contains render_from_rds_hq.py.
+        cameras: names of the cameras; the six views when left out.
+        frames: number of frames, from the first.
+        repeats: number of measurements.
+        processes: number of processes of each renderer.
+        python: an interpreter with the toolkit's dependencies (shapely, webdataset, python-pycg, ...).
+        clip: name of the clip; the first one when left out.
+
+    Returns:
+        One entry for each camera.
+
+    Raises:
+        DreamkitError: the folder is not the toolkit's, a number is below 1, or the reference renderer fails.
     """
     if not (reference / "render_from_rds_hq.py").is_file():
-        raise DreamkitError(f"{reference} does not hold render_from_rds_hq.py",
-                            "Give the toolkit's folder, for instance cosmos-drive-dreams-toolkits.")  # fmt: skip
+        raise DreamkitError(
+            f"{reference} does not contain render_from_rds_hq.py.",
+            "Give the toolkit's folder, for instance cosmos-drive-dreams-toolkits.",
+        )
     if min(frames, repeats, processes) < 1:
-        raise DreamkitError(f"{frames} frames, {repeats} repeats, {processes} processes; all must be 1 or more")
+        raise DreamkitError(
+            f"{frames} frames, {repeats} repeats and {processes} processes cannot be measured.",
+            "Set all three to 1 or more.",
+        )
     name = clip or list_clips(root)[0]
     options = Options(conditions=("hdmap",), cameras=tuple(cameras) if cameras else None)
     read = read_clip(root, name, options)
@@ -98,31 +117,53 @@ def run(
                 begun = time.perf_counter()
                 with drawn_hdmap(read, camera, numbers, options, pool) as drawn:
                     ours.append(time.perf_counter() - begun)
-                    apart = compare(expected, drawn)
-            rows.append(Row(camera, len(numbers), tuple(theirs), tuple(ours), *apart))
+                    apart = compare_pictures(expected, drawn)
+            rows.append(RenderTimes(camera, len(numbers), tuple(theirs), tuple(ours), *apart))
     return rows
 
 
-def _reference(root: Path, reference: Path, clip: str, camera: str, numbers: list[int], processes: int, python: str,
-               folder: Path) -> tuple[float, np.ndarray]:  # fmt: skip
-    """Seconds from the common start to the last process's last frame, and the pictures."""
-    shares = [part.tolist() for part in np.array_split(numbers, processes)]
+def _reference(
+    root: Path,
+    reference: Path,
+    clip: str,
+    camera: str,
+    numbers: list[int],
+    processes: int,
+    python: str,
+    folder: Path,
+) -> tuple[float, np.ndarray]:
+    """Seconds until all processes have drawn their frames, and the pictures, uint8 [T, H, W, 3]."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    running = []
-    for index, share in enumerate(shares):
-        job = {"reference": str(reference.resolve()), "root": str(root.resolve()), "clip": clip, "camera": camera,
-               "frames": share, "out": str(folder / f"{index}.npy")}  # fmt: skip
-        running.append(subprocess.Popen([python, str(_DRIVER), json.dumps(job)], stdin=subprocess.PIPE, env=environment,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))  # fmt: skip
+    running: list[subprocess.Popen[str]] = []
+    for index, share in enumerate(np.array_split(numbers, processes)):
+        job = {
+            "reference": str(reference.resolve()),
+            "root": str(root.resolve()),
+            "clip": clip,
+            "camera": camera,
+            "frames": share.tolist(),
+            "out": str(folder / f"{index}.npy"),
+        }
+        running.append(
+            subprocess.Popen(
+                [python, str(_DRIVER), json.dumps(job)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                text=True,
+            )
+        )
     try:
         for process in running:
-            _expect(process, "ready")
+            _wait_for(process, "ready")
         begun = time.perf_counter()
         for process in running:
+            assert process.stdin is not None  # a pipe
             process.stdin.write("go\n")
             process.stdin.flush()
         for process in running:
-            _expect(process, "drawn")
+            _wait_for(process, "drawn")
         seconds = time.perf_counter() - begun
         for process in running:
             process.communicate("save\n")
@@ -133,27 +174,45 @@ def _reference(root: Path, reference: Path, clip: str, camera: str, numbers: lis
     return seconds, np.concatenate([np.load(folder / f"{index}.npy") for index in range(processes)])
 
 
-def _expect(process: subprocess.Popen, word: str) -> None:
+def _wait_for(process: subprocess.Popen[str], word: str) -> None:
+    """Read the process's output up to the line `word`; DreamkitError with its last error line when it ends before."""
+    assert process.stdout is not None and process.stderr is not None  # both are pipes
     for line in process.stdout:
         if line.strip() == word:
             return
-    told = (process.stderr.read() or "").strip().splitlines()
-    raise DreamkitError(f"the reference renderer stopped before it was {word}: {told[-1] if told else 'no message'}",
-                        "Name a Python that can import the toolkit with --reference-python.")  # fmt: skip
+    errors = (process.stderr.read() or "").strip().splitlines()
+    raise DreamkitError(
+        f"The reference renderer stopped before it was {word}: {errors[-1] if errors else 'no message'}.",
+        "Name a Python that can import the toolkit with --reference-python.",
+    )
 
 
-def table(rows: Sequence[Row], processes: int) -> str:
-    """The rows as Markdown: milliseconds a frame on all cores together, medians over the repeats."""
-    lines = [f"{processes} processes each, milliseconds a frame (median of {len(rows[0].ours)}), wall clock",
-             "| camera | frames | reference | ours | ratio | worst mean difference | worst overlap |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+def render_table(rows: Sequence[RenderTimes], processes: int) -> str:
+    """The measurements as a Markdown table, in milliseconds a frame: medians over the repeats, and all cameras."""
+    lines = [
+        f"{processes} processes each, milliseconds a frame (median of {len(rows[0].ours)}), wall clock",
+        "| camera | frames | reference | ours | ratio | worst mean difference | worst overlap |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    totals = [0.0, 0.0]
     for row in rows:
-        theirs, ours = (1000 * statistics.median(times) / row.frames for times in (row.reference, row.ours))
-        lines.append(f"| {row.camera} | {row.frames} | {theirs:.1f} | {ours:.1f} | {row.ratio:.1f} "
-                     f"| {row.difference:.4f} | {row.overlap:.5f} |")  # fmt: skip
-    theirs, ours = (sum(statistics.median(times) for times in side) for side in
-                    ([row.reference for row in rows], [row.ours for row in rows]))  # fmt: skip
-    count = sum(row.frames for row in rows)
-    lines.append(f"| all | {count} | {1000 * theirs / count:.1f} | {1000 * ours / count:.1f} | {theirs / ours:.1f} | "
-                 f"{max(row.difference for row in rows):.4f} | {min(row.overlap for row in rows):.5f} |")  # fmt: skip
+        medians = [statistics.median(times) for times in (row.reference, row.ours)]
+        totals = [total + median for total, median in zip(totals, medians, strict=True)]
+        lines.append(_table_line(row.camera, row.frames, medians, row.difference, row.overlap))
+    lines.append(
+        _table_line(
+            "all",
+            sum(row.frames for row in rows),
+            totals,
+            max(row.difference for row in rows),
+            min(row.overlap for row in rows),
+        )
+    )
     return "\n".join(lines)
+
+
+def _table_line(camera: str, frames: int, seconds: Sequence[float], difference: float, overlap: float) -> str:
+    theirs, ours = (1000 * each / frames for each in seconds)
+    return (
+        f"| {camera} | {frames} | {theirs:.1f} | {ours:.1f} | {theirs / ours:.1f} | {difference:.4f} | {overlap:.5f} |"
+    )

@@ -1,7 +1,7 @@
-"""One process of the reference renderer for `dreamkit.bench.render`: a script for an interpreter of the user's choice.
+"""One process of the reference renderer, run by `dreamkit.bench.render`; a script that imports nothing of dreamkit.
 
-It imports the toolkit from the folder it is given, with empty stand-ins for Ray and decord (neither draws anything),
-reads the clip, says "ready", draws when told to, says "drawn", and saves the pictures. Needs nothing of dreamkit.
+It imports the toolkit with empty modules for Ray and decord, which the drawing does not use, reads the clip and prints
+"ready". After a line on standard input it draws and prints "drawn"; after another it saves the pictures.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import types
 
 
 def main() -> None:
-    """Read the job from the first argument and follow the words on standard input."""
+    """Run the job in the first argument, JSON with the keys reference, root, clip, camera, frames and out."""
     job = json.loads(sys.argv[1])
     sys.path.insert(0, job["reference"])
     os.chdir(job["reference"])
     ray = types.ModuleType("ray")
-    ray.remote = lambda **_: lambda function: function
+    setattr(ray, "remote", lambda **_: lambda function: function)  # noqa: B010 (a ModuleType declares no attribute)
     sys.modules |= {"ray": ray, "decord": types.ModuleType("decord")}
     import cv2
     import numpy as np
-    import render_from_rds_hq as toolkit
+    import render_from_rds_hq as toolkit  # pyright: ignore[reportMissingImports]  # in the folder added above
 
     cv2.setNumThreads(1)
-    with open("config/dataset_rds_hq.json") as file:  # noqa: PTH123 (a script of the fewest imports)
+    with open("config/dataset_rds_hq.json") as file:  # noqa: PTH123 (as few imports as possible)
         settings = json.load(file) | {"CAMERAS": [job["camera"]]}
     settings["NOT_POST_TRAINING"]["MAX_CHUNK"] = -1
     root, clip, frames = job["root"], job["clip"], job["frames"]

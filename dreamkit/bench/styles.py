@@ -1,4 +1,4 @@
-"""How much quicker a batch is than one call after another, on one engine in one run."""
+"""`dreamkit bench styles`: time of one batch of rewrites and of the same number of single calls, on one engine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SCENE = (
 _ROADS = ("two-lane road", "highway", "residential street", "bridge", "downtown avenue", "country road")
 
 
-def sample_captions(count: int) -> list[str]:
-    """So many captions, all different."""
+def varied_captions(count: int) -> list[str]:
+    """Captions of made-up scenes, all different."""
     colours, sides = ("white", "red", "blue", "black", "green"), ("left", "right")
     return [
         _SCENE.format(road=_ROADS[i % 6], count=2 + i // 60, colour=colours[i // 6 % 5], side=sides[i // 30 % 2])
@@ -27,21 +27,26 @@ def sample_captions(count: int) -> list[str]:
     ]
 
 
-def measure(model: VllmRewriter, captions: int = 8, table: StyleTable | None = None) -> dict[str, Any]:
-    """Time a batch of captions x styles against single calls of as many others, after a warm-up.
+def time_styles(model: VllmRewriter, captions: int = 8, table: StyleTable | None = None) -> dict[str, Any]:
+    """Time a batch of captions x styles and as many single calls, after a warm-up.
 
-    Each half has captions of its own, so neither finds its prompts in the prefix cache but for the system text.
+    The two halves have different captions, so that of their prompts only the system text is in the prefix cache.
+
+    Args:
+        model: the rewriter to measure.
+        captions: captions in each half.
+        table: the styles; the built-in table when left out.
 
     Returns:
-        seconds and requests per second of both, their ratio, and what ran where.
+        Seconds and requests per second of both, their ratio, the model's name and the machine's.
     """
     styles = (table or load_styles()).choose()
-    texts = sample_captions(2 * captions + 1)
+    texts = varied_captions(2 * captions + 1)
 
-    def asked(part: Sequence[str]) -> list[list[dict[str, str]]]:
+    def requests(part: Sequence[str]) -> list[list[dict[str, str]]]:
         return [conversation(text, style) for text in part for style in styles]
 
-    warm, first, second = asked(texts[:1]), asked(texts[1 : captions + 1]), asked(texts[captions + 1 :])
+    warm, first, second = requests(texts[:1]), requests(texts[1 : captions + 1]), requests(texts[captions + 1 :])
     model.ask(warm, range(len(warm)))
     start = time.perf_counter()
     batched = model.ask(first, range(len(first)))

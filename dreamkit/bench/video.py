@@ -1,7 +1,7 @@
-"""Whole runs at full size with random weights, from mp4 to mp4: `python -m dreamkit.bench.video`.
+"""`python -m dreamkit.bench.video`: time and memory of whole runs, from mp4 to mp4, with random weights.
 
-The denoisers are of the released size. Two parts cannot be random files: the TorchScript tokenizer, for which
-diffusers' AutoencoderKLCosmos (the same design) stands in, and T5-11B, for which a small T5 of its width does.
+The denoisers have the released size. Instead of the released tokenizer, diffusers' AutoencoderKLCosmos of the same
+design runs, and instead of T5-11B a small T5 of the same width.
 """
 
 from __future__ import annotations
@@ -13,26 +13,32 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dreamkit.bench.forward import GIB, MODELS, memory_cap, peak, write_checkpoints
+from dreamkit.bench.forward import MODELS, memory_cap, peak_memory, released_files, write_checkpoints
 from dreamkit.transfer import folders
-from dreamkit.transfer.config import ModelConfig, read_config
+from dreamkit.transfer.config import LATENT_CHANNELS, ModelConfig, read_config
 from dreamkit.transfer.pipeline import MultiViewPipeline, Progress, SingleViewPipeline
 from dreamkit.transfer.tokenizer import Tokenizer
-from dreamkit.workspace.video import read_video, write_video
+from dreamkit.workspace.sizes import GIB
+
+# The size and frame rate of condition videos, and the frame rate of results.
+CONDITION_SIZE = (704, 1280)
+CONDITION_FPS = 30
+FPS = 24
+PROMPT = "A car drives on a street."
 
 
 def stand_in_tokenizer(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Tokenizer:
-    """A tokenizer of the released design and size with random weights."""
-    from diffusers import AutoencoderKLCosmos
+    """A tokenizer with the released design and size and random weights."""
+    from diffusers import AutoencoderKLCosmos  # pyright: ignore[reportMissingImports]  # needed by this bench alone
 
     torch.manual_seed(0)
     vae = AutoencoderKLCosmos().to(device, dtype).eval().requires_grad_(False)
-    ones = torch.ones(1, 16, config.latent_frames, 1, 1, device=device)
+    ones = torch.ones(1, LATENT_CHANNELS, config.latent_frames, 1, 1, device=device)
     return Tokenizer(vae._encode, lambda z: vae._decode(z).sample, torch.zeros_like(ones), ones, dtype)
 
 
 def condition_frames(frames: int, height: int, width: int, phase: float) -> np.ndarray:
-    """Bright bars that move over black, uint8 [T, H, W, 3]: something for a condition video to hold."""
+    """Frames of a condition video, uint8 [T, H, W, 3]: bars that move over black; `phase` shifts them, 0 to 1."""
     video = np.zeros((frames, height, width, 3), np.uint8)
     for t in range(frames):
         for bar in range(6):
@@ -41,8 +47,8 @@ def condition_frames(frames: int, height: int, width: int, phase: float) -> np.n
     return video
 
 
-def announce(progress: Progress) -> None:
-    """One line a step."""
+def print_progress(progress: Progress) -> None:
+    """Print one line for a step of a pipeline."""
     print(
         f"        {progress.seconds:7.2f} s  window {progress.window + 1}/{progress.windows} "
         f"{progress.stage} {progress.step}/{progress.steps}",
@@ -51,28 +57,31 @@ def announce(progress: Progress) -> None:
 
 
 def run_single(root: Path, work: Path, steps: int, device: torch.device, cap: float | None) -> None:
-    """One front video."""
+    """Make one front video and print what it took; `work` is the folder of the videos, `cap` as for `memory_cap`."""
     from dreamkit.tinyworld.train.bundle import save_text_encoder
+    from dreamkit.workspace.video import read_video, write_video
 
     config = read_config(root / folders.SINGLE_VIEW, MODELS["single"])
     save_text_encoder(root / folders.TEXT_ENCODER, config.denoiser.text_width, 0)
-    write_video(work / "hdmap.mp4", condition_frames(config.window_frames, 704, 1280, 0.0), 30)
+    write_video(work / "hdmap.mp4", condition_frames(config.window_frames, *CONDITION_SIZE, 0.0), CONDITION_FPS)
     with memory_cap(device, cap):
         began = time.perf_counter()
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         pipeline = SingleViewPipeline.from_checkpoints(root, tokenizer=stand_in_tokenizer(config, device, dtype))
         loaded = time.perf_counter()
         hdmap = read_video(work / "hdmap.mp4")
-        out = pipeline("A car drives on a street.", {"hdmap": hdmap}, steps=steps, progress=announce)
-        write_video(work / "front.mp4", out, 24)
+        out = pipeline(PROMPT, {"hdmap": hdmap}, steps=steps, progress=print_progress)
+        write_video(work / "front.mp4", out, FPS)
         _report("single", began, loaded, pipeline, work / "front.mp4", device, cap)
 
 
 def run_multi(root: Path, work: Path, steps: int, device: torch.device, cap: float | None, frames: int) -> None:
-    """Six views after the front video of `run_single`."""
+    """Make six views from the front video of `run_single` and print what it took; arguments as there."""
+    from dreamkit.workspace.video import read_video, write_video
+
     config = read_config(root / folders.MULTI_VIEW, MODELS["multi"])
     for view in range(6):
-        write_video(work / f"hdmap_{view}.mp4", condition_frames(frames, 704, 1280, view / 6), 30)
+        write_video(work / f"hdmap_{view}.mp4", condition_frames(frames, *CONDITION_SIZE, view / 6), CONDITION_FPS)
     with memory_cap(device, cap):
         began = time.perf_counter()
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -80,9 +89,9 @@ def run_multi(root: Path, work: Path, steps: int, device: torch.device, cap: flo
         loaded = time.perf_counter()
         hdmaps = np.stack([read_video(work / f"hdmap_{view}.mp4") for view in range(6)])
         front = read_video(work / "front.mp4")[:frames]
-        out = pipeline(["A car drives on a street."] * 6, front, {"hdmap": hdmaps}, steps=steps, progress=announce)
+        out = pipeline([PROMPT] * 6, front, {"hdmap": hdmaps}, steps=steps, progress=print_progress)
         for view, video in enumerate(out):
-            write_video(work / f"{view}.mp4", video, 24)
+            write_video(work / f"{view}.mp4", video, FPS)
         _report("multi", began, loaded, pipeline, work / "5.mp4", device, cap)
 
 
@@ -95,34 +104,36 @@ def _report(
     device: torch.device,
     cap: float | None,
 ) -> None:
+    """Print what a run took and the size and mean of its last video; `began` and `loaded` are perf_counter times."""
+    from dreamkit.workspace.video import read_video
+
     made = read_video(last)
     info = {key: value for key, value in pipeline.info().items() if key != "peak_gpu_bytes"}
     seconds = time.perf_counter() - loaded
     print(
-        f"run     {name}: loaded in {loaded - began:.1f} s, run in {seconds:.1f} s, {peak(device)}, "
+        f"run     {name}: loaded in {loaded - began:.1f} s, run in {seconds:.1f} s, {peak_memory(device)}, "
         f"cap {cap}, last video {made.shape}, mean {made.mean():.0f}, {info}",
         flush=True,
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; returns the exit code."""
+    """Run what the arguments name; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dreamkit.bench.video", description=__doc__)
-    parser.add_argument("what", nargs="+", choices=("single", "multi"))
-    parser.add_argument("--steps", type=int, default=2)
-    parser.add_argument("--frames", type=int, default=57, help="of the six views")
-    parser.add_argument("--cap", type=float, default=None, help="GiB this process may take of the card")
-    parser.add_argument("--size", choices=("7b", "tiny"), default="7b")
-    parser.add_argument("--checkpoints", type=Path, default=Path("bench_checkpoints"))
-    parser.add_argument("--work", type=Path, default=Path("bench_run"))
+    parser.add_argument("what", nargs="+", choices=("single", "multi"), help="what to make: front video, six views")
+    parser.add_argument("--steps", type=int, default=2, help="solver steps")
+    parser.add_argument("--frames", type=int, default=57, help="frames of the six views")
+    parser.add_argument("--cap", type=float, default=None, help="limit of GPU memory, in GiB")
+    parser.add_argument("--size", choices=("7b", "tiny"), default="7b", help="size of the models")
+    parser.add_argument(
+        "--checkpoints", type=Path, default=Path("bench_checkpoints"), help="folder of the random checkpoints"
+    )
+    parser.add_argument("--work", type=Path, default=Path("bench_run"), help="folder of the videos")
     options = parser.parse_args(arguments)
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     prefix = "tiny_" if options.size == "tiny" else ""
-    missing = [
-        prefix + what
-        for what, folder in (("single", folders.SINGLE_VIEW), ("multi", folders.MULTI_VIEW))
-        if what in options.what and not (options.checkpoints / folder).is_dir()
-    ]
+    wanted = [prefix + what for what in ("single", "multi") if what in options.what]
+    missing = [model for model in wanted if not released_files(options.checkpoints, model)["base"].parent.is_dir()]
     write_checkpoints(options.checkpoints, missing, device)
     options.work.mkdir(parents=True, exist_ok=True)
     for what in options.what:

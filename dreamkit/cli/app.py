@@ -204,11 +204,11 @@ def bench_render_command(
     ),
 ) -> None:
     """Time HDMap drawing against the reference renderer, and compare the pictures."""
-    from dreamkit.bench.render import run, table
+    from dreamkit.bench.render import render_table, time_renderers
     from dreamkit.cli.rds import comma_names
 
     python = reference_python or sys.executable
-    print(table(run(folder, reference, comma_names(cameras), frames, repeats, processes, python), processes))
+    print(render_table(time_renderers(folder, reference, comma_names(cameras), frames, repeats, processes, python), processes))
 
 
 @bench.command("transfer", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

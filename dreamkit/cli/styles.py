@@ -170,9 +170,9 @@ def bench_styles_command(
     eager: bool = EAGER,
 ) -> None:
     """Time vLLM on a batch of captions against one call after another, in the same run."""
-    from dreamkit.bench.styles import measure
+    from dreamkit.bench.styles import time_styles
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
     from dreamkit.styles.model.rewriters import VllmRewriter
 
     rewriter = VllmRewriter(model or DEFAULT_MODEL, share, context, letters, max_tokens, eager)
-    print(json.dumps(measure(rewriter, captions)))
+    print(json.dumps(time_styles(rewriter, captions)))

@@ -1,7 +1,6 @@
-"""Prompt and video checks: what was asked for and what ran.
+"""The record of prompt and video checks in a sidecar: which were asked for, and which ran.
 
-No check is built in yet. Nothing here pretends otherwise: asking for one is refused, and every record says that none
-ran.
+This version has no checks: any but "none" is refused, and every record says that none ran.
 """
 
 from __future__ import annotations
@@ -15,29 +14,35 @@ NOTE = "No guardrail ran: neither the prompts nor the videos were checked, and n
 
 @dataclass(frozen=True)
 class GuardrailRecord:
-    """What a sidecar says about guardrails."""
+    """The sidecar's entry `guardrail`.
+
+    Attributes:
+        asked: value of the parameter `guardrail`.
+        ran: names of the checks that ran.
+        note: a sentence for the reader.
+    """
 
     asked: str
     ran: tuple[str, ...]
     note: str
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values for JSON."""
+        """The record as JSON values."""
         return {**asdict(self), "ran": list(self.ran)}
 
 
 def refusal(asked: str) -> str | None:
-    """Why this guardrail cannot be had, or None when it can."""
+    """Why the guardrail `asked` is not available, as part of a sentence; None when it is available."""
     if asked == "none":
         return None
     return f"guardrail {asked!r} is not available; this version has no guardrail, so set it to 'none'"
 
 
 def record(asked: str) -> GuardrailRecord:
-    """What ran for a run that asked for `asked`.
+    """The record of a run with parameter `guardrail` = `asked`.
 
     Raises:
-        DreamkitError: anything but "none" was asked for.
+        DreamkitError: `asked` is not "none".
     """
     if reason := refusal(asked):
         raise DreamkitError(

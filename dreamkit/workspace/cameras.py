@@ -1,4 +1,4 @@
-"""The camera rigs: name, folder, index, prompt sentence and grid place of every view."""
+"""The camera rigs: names, folders, prompt sentences of the cameras, and their places in the grid video."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dreamkit.workspace.files import nearest, read_yaml
 
 FOLDER_PREFIX = "ftheta_camera_"
 
-# The sentences are inputs of the trained model and stand verbatim as in cosmos-transfer1
-# (diffusion/inference/world_generation_pipeline.py, build_mv_prompt).
+# The models were trained with these sentences: verbatim from cosmos-transfer1
+# diffusion/inference/world_generation_pipeline.py, build_mv_prompt.
 _MOUNTED = "The video is captured from a camera mounted on a car. "
 
 
@@ -22,9 +22,9 @@ class Camera:
 
     Attributes:
         name: "front_wide_120fov" and so on.
-        index: place in the rig's order, and the number in `<index>.mp4`.
+        index: position in the rig's order, and the number in `<index>.mp4`.
         embedding: row of the model's view-embedding table.
-        sentence: the words that tell the model which way the camera looks.
+        sentence: beginning of the prompt, which says where the camera faces.
     """
 
     name: str
@@ -34,13 +34,18 @@ class Camera:
 
     @property
     def folder(self) -> str:
-        """The folder of the camera's condition videos where no table says otherwise."""
+        """Default name of the folder of the camera's condition videos."""
         return FOLDER_PREFIX + self.name
 
 
 @dataclass(frozen=True)
 class Rig:
-    """Cameras in the model's order, and the grid of indices, row by row, that shows them together."""
+    """The cameras of a car.
+
+    Attributes:
+        cameras: the cameras in the model's order.
+        grid: indices of the cameras in the grid video, row by row.
+    """
 
     cameras: tuple[Camera, ...]
     grid: tuple[tuple[int, ...], ...]
@@ -50,7 +55,7 @@ class Rig:
 
     @property
     def front(self) -> Camera:
-        """The camera that leads: single view makes it, the other views follow it."""
+        """The front camera, whose video the single-view model makes."""
         return self.cameras[0]
 
     @property
@@ -62,7 +67,7 @@ class Rig:
         """The camera of that name.
 
         Raises:
-            DreamkitError: the rig has no such camera.
+            DreamkitError: the rig has no such camera; the hint names the nearest.
         """
         for camera in self.cameras:
             if camera.name == name:
@@ -72,7 +77,7 @@ class Rig:
         raise DreamkitError(f"There is no camera {name!r} among the {len(self)} views.", hint)
 
     def place(self, camera: Camera) -> tuple[int, int]:
-        """First (row, column) of the camera in the grid."""
+        """(row, column) of the camera in the grid; the first where it is there twice."""
         return next(
             (row, column)
             for row, indices in enumerate(self.grid)
@@ -90,12 +95,13 @@ _REAR_RIGHT = ("rear_right_70fov", 5, _MOUNTED + "The camera is facing the rear 
 
 
 def _rig(rows: Sequence[tuple[str, int, str]], grid: tuple[tuple[int, ...], ...]) -> Rig:
+    """A rig from (name, embedding, sentence) of its cameras in order, and its grid."""
     cameras = tuple(Camera(name, index, embedding, text) for index, (name, embedding, text) in enumerate(rows))
     return Rig(cameras, grid)
 
 
 SIX_VIEWS = _rig((_FRONT, _LEFT, _RIGHT, _REAR, _REAR_LEFT, _REAR_RIGHT), ((1, 0, 2), (4, 3, 5)))
-# Waymo-style: no rear camera. The front view stands in the grid twice, as upstream's own.
+# The rig of Waymo's cars, without a rear camera. The grid has the front view twice, as upstream's.
 FIVE_VIEWS = _rig((_FRONT, _LEFT, _RIGHT, _REAR_LEFT, _REAR_RIGHT), ((1, 0, 2), (3, 0, 4)))
 
 
@@ -103,7 +109,7 @@ def rig(views: int) -> Rig:
     """The rig of six or five views.
 
     Raises:
-        DreamkitError: another number of views.
+        DreamkitError: there is no rig of that many views.
     """
     rigs = {6: SIX_VIEWS, 5: FIVE_VIEWS}
     if views not in rigs:
@@ -112,15 +118,14 @@ def rig(views: int) -> Rig:
 
 
 def view_prompts(caption: str, of: Rig = SIX_VIEWS, others: Sequence[str] = ()) -> list[str]:
-    """One prompt per view: the caption for the front one, the camera's sentence for the others.
+    """One prompt for each view: the camera's sentence, then the caption for the front view and `others` for the rest.
 
-    Follows build_mv_prompt in cosmos-transfer1: a prompt that does not begin with its camera's sentence gets it in
-    front.
+    Source: build_mv_prompt in cosmos-transfer1. A prompt that begins with its camera's sentence is left as it is.
 
     Args:
-        caption: what the front camera sees.
+        caption: caption of the front view.
         of: the rig.
-        others: prompts for the views after the front one, in the rig's order; may be fewer than those.
+        others: prompts of the views after the front one, in the rig's order; may be fewer than those.
     """
     given = [caption, *others][: len(of)]
     prompts = []
@@ -131,15 +136,15 @@ def view_prompts(caption: str, of: Rig = SIX_VIEWS, others: Sequence[str] = ()) 
 
 
 def read_folders(table: Path | None) -> dict[str, str]:
-    """Camera name -> folder name, from a YAML table of `folder: camera` lines; the defaults without a table.
+    """Camera name -> folder name, from a YAML table of lines `folder: camera`; the default names without a table.
 
-    A table renames only the cameras it names:
+    Cameras that the table leaves out keep their default folder:
 
         pinhole_front: front_wide_120fov
         fleet_cam_07: rear_tele_30fov
 
     Raises:
-        DreamkitError: the table is missing, not YAML, names an unknown camera or gives one camera two folders.
+        DreamkitError: the table is missing or not YAML, has an unknown camera, or gives a camera two folders.
     """
     folders = {camera.name: camera.folder for camera in SIX_VIEWS.cameras}
     if table is None:
@@ -154,9 +159,13 @@ def read_folders(table: Path | None) -> dict[str, str]:
         camera = SIX_VIEWS.camera(name.removeprefix(FOLDER_PREFIX))
         if camera.name in renamed:
             raise DreamkitError(
-                f"The camera table {table} gives {camera.name} two folders, {renamed[camera.name]} and {folder}."
+                f"The camera table {table} gives {camera.name} two folders, {renamed[camera.name]} and {folder}.",
+                "Keep one of the two lines.",
             )
         if Path(folder).name != folder:
-            raise DreamkitError(f"The camera table {table} names {folder!r}, which is not the name of one folder.")
+            raise DreamkitError(
+                f"The camera table {table} has {folder!r}, which is not the name of one folder.",
+                "Name folders as they stand in the workspace's folder of a control, without slashes.",
+            )
         renamed[camera.name] = folder
     return folders | renamed

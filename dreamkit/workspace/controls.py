@@ -1,3 +1,3 @@
-"""The controls that the models know: what their condition videos show."""
+"""Names of the controls, that is, of the kinds of condition videos that the models take."""
 
 CONTROLS = ("hdmap", "lidar")

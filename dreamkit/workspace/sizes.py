@@ -1,4 +1,4 @@
-"""Sizes in bytes: the unit they are told in, and the free space of a disk."""
+"""Sizes in bytes: the unit of messages, and the free space of a disk."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ GIB = 2**30
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space on the disk of a folder that need not exist yet."""
+    """Free bytes on the disk of a folder, which need not exist yet."""
     return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free

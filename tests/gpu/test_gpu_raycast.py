@@ -1,4 +1,4 @@
-"""Rays on a GPU: the Triton kernel draws the pictures of the torch version."""
+"""The raycaster on a GPU: the Triton kernel and the torch version draw the same pictures."""
 
 import pytest
 import torch
@@ -9,9 +9,12 @@ from dreamkit.tinyworld.render.scene_tensors import build_stage
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.workspace.cameras import SIX_VIEWS
 
-pytestmark = pytest.mark.skipif(
-    not torch.cuda.is_available() or not raycast.has_triton(), reason="needs a CUDA device and Triton"
-)
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        not torch.cuda.is_available() or not raycast.has_triton(), reason="needs a CUDA device and Triton"
+    ),
+]
 
 
 @pytest.mark.parametrize("style", ["Sunny", "Night", "Rainy"])  # with shadows, lamps, mirror images

@@ -1,3 +1,5 @@
+"""LiDAR condition pictures: the same on GPU and CPU."""
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,9 @@ from rds_clips import PINHOLE
 
 from dreamkit.rds import lidar
 
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
 def test_the_gpu_gives_the_cpu_s_pictures(clip):
     camera = PINHOLE.scaled_to(640, 360)
     cpu, gpu = (

@@ -1,4 +1,4 @@
-"""Steps replayed on a GPU are the steps that run as they are."""
+"""Training steps on a GPU: those replayed as CUDA graphs equal those run directly."""
 
 import micro
 import pytest
@@ -10,7 +10,7 @@ from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.views import condition_mask
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 STEPS = 14
 
 

@@ -1,4 +1,4 @@
-"""The world model on a GPU: backends agree, fused steps agree, files arrive, both pipelines run, caps are kept."""
+"""The world model on a GPU: attention backends, compiled operations, loading, both pipelines, tiles."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.transfer.positions import rope_table
 from dreamkit.transfer.tokenizer import Tokenizer
+from dreamkit.workspace.sizes import GIB
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_a_tokenizer_that_does_not_fit_runs_in_tiles(device):
     frames = np.random.default_rng(0).integers(0, 255, (17, 352, 640, 3), np.uint8)
     whole = tokenizer.encode(frames)
     with memory_cap(device, 14.0):
-        assert free_memory(device) < 14.5 * 2**30
+        assert free_memory(device) < 14.5 * GIB
         tiled = tokenizer.encode(frames)
     assert sizes[0] == 640 and min(sizes) < 640
     assert torch.allclose(tiled, whole, atol=1e-5)

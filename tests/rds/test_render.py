@@ -242,16 +242,19 @@ def test_importing_the_package_needs_no_video_or_command_line_library():
 
 def test_the_bench_compares_pictures_and_refuses_a_folder_that_is_no_toolkit(folder, tmp_path):
     black, white = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 4, 4, 3), 200, np.uint8)
-    assert bench_render.compare(black, black) == (0, 1) and bench_render.compare(white, black) == (200, 0)
-    row = bench_render.Row(FRONT, 10, (2.0, 1.0, 3.0), (0.2, 0.1, 0.3), 0.5, 0.99)
-    assert row.ratio == 10 and "| 200.0 | 20.0 | 10.0 |" in bench_render.table([row], 2)
+    assert bench_render.compare_pictures(black, black) == (0, 1) and bench_render.compare_pictures(white, black) == (
+        200,
+        0,
+    )
+    row = bench_render.RenderTimes(FRONT, 10, (2.0, 1.0, 3.0), (0.2, 0.1, 0.3), 0.5, 0.99)
+    assert row.ratio == 10 and "| 200.0 | 20.0 | 10.0 |" in bench_render.render_table([row], 2)
     with pytest.raises(DreamkitError, match="render_from_rds_hq"):
-        bench_render.run(folder, tmp_path)
+        bench_render.time_renderers(folder, tmp_path)
     (tmp_path / "render_from_rds_hq.py").write_text("raise SystemExit('no such module: shapely')")
     with pytest.raises(DreamkitError, match="1 or more"):
-        bench_render.run(folder, tmp_path, repeats=0)
+        bench_render.time_renderers(folder, tmp_path, repeats=0)
     with pytest.raises(DreamkitError, match="stopped before it was ready"):
-        bench_render.run(folder, tmp_path, [FRONT], 2, 1, 1)
+        bench_render.time_renderers(folder, tmp_path, [FRONT], 2, 1, 1)
 
 
 def test_novel_poses_keep_every_camera(tmp_path):
