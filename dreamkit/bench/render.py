@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.rds.drawing import draw_pool, drawn_hdmap, read_clip
+from dreamkit.rds.drawing import draw_pool, read_clip, shared_hdmap
 from dreamkit.rds.labels import list_clips
 from dreamkit.rds.plan import Options
 
@@ -115,7 +115,7 @@ def time_renderers(
                 seconds, expected = _reference(root, reference, name, camera, numbers, processes, python, Path(folder))
                 theirs.append(seconds)
                 begun = time.perf_counter()
-                with drawn_hdmap(read, camera, numbers, options, pool) as drawn:
+                with shared_hdmap(read, camera, numbers, options, pool) as drawn:
                     ours.append(time.perf_counter() - begun)
                     apart = compare_pictures(expected, drawn)
             rows.append(RenderTimes(camera, len(numbers), tuple(theirs), tuple(ours), *apart))

@@ -208,7 +208,8 @@ def bench_render_command(
     from dreamkit.cli.rds import comma_names
 
     python = reference_python or sys.executable
-    print(render_table(time_renderers(folder, reference, comma_names(cameras), frames, repeats, processes, python), processes))
+    rows = time_renderers(folder, reference, comma_names(cameras), frames, repeats, processes, python)
+    print(render_table(rows, processes))
 
 
 @bench.command("transfer", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

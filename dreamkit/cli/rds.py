@@ -43,7 +43,7 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
     """Render condition videos with a progress bar, then print how many and where."""
     from tqdm import tqdm
 
-    from dreamkit.rds.render import render
+    from dreamkit.rds.render import render_clips
 
     begun = time.perf_counter()
     with tqdm(unit="video", leave=False, disable=None) as bar:
@@ -52,7 +52,7 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
             bar.total, bar.n = total, done
             bar.set_postfix_str(Path(path).name)
 
-        results = render(source, output, options, progress)
+        results = render_clips(source, output, options, progress)
     made = sum(result.made for result in results)
     print(f"{made} videos made, {len(results) - made} found done, {time.perf_counter() - begun:.1f} s")
     for folder in sorted({result.path.parent for result in results}):

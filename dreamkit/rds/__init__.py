@@ -1,4 +1,5 @@
-"""RDS-HQ labels to condition videos: read, check, draw, write.
+"""RDS-HQ labels to condition videos: read the labels, draw HDMap and LiDAR pictures, write the videos.
 
-The modules need numpy, OpenCV and (for LiDAR) torch. Nothing is imported here, so that reading labels stays light.
+May import `workspace` and `errors`. Nothing is imported here, and video libraries only when a video is written.
+Begin with `render.render_clips`; `plan` decides what to render, `labels` and `rig` read, `hdmap` and `lidar` draw.
 """

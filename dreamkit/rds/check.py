@@ -1,180 +1,205 @@
-"""Look over an RDS-HQ folder for the mistakes that a converter makes: what is wrong, where, and what likely caused it.
+"""Check an RDS-HQ folder for mistakes that converters make, and draw pictures to compare with the cameras' videos.
 
-`check_clip` gathers findings; `picture` draws what a camera sees, over the camera's own video where one is given.
+`check_clip` returns what is wrong, where, and the likely cause; `write_pictures` draws one picture a camera.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
-from dreamkit.rds.check_geometry import (
-    camera_findings,
-    intrinsic_findings,
-    lidar_findings,
-    map_findings,
-    object_findings,
-    pose_findings,
+from dreamkit.rds.check_labels import lidar_findings, map_findings, object_findings
+from dreamkit.rds.check_poses import camera_findings, count_findings, intrinsic_findings, pose_findings
+from dreamkit.rds.check_report import ERROR, NOTE, SEVERITIES, WARNING, LabelFinding
+from dreamkit.rds.drawing import LoadedClip, read_clip
+from dreamkit.rds.labels import (
+    LAYERS,
+    LIDAR_FOLDER,
+    OBJECT_FOLDER,
+    VEHICLE_FOLDER,
+    Shapes,
+    layer_path,
+    read_layer,
+    read_lidar,
+    read_objects,
 )
-from dreamkit.rds.check_report import ERROR, NOTE, WARNING, Finding
-from dreamkit.rds.drawing import Clip, read_clip
-from dreamkit.rds.labels import LAYERS, layer_path, read_layer, read_lidar, read_objects
 from dreamkit.rds.plan import Options
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 
-_CHUNK = 121
+T = TypeVar("T")
 
 
 @dataclass
-class _Reader:
-    """Reads parts of a clip and turns what cannot be read into findings."""
+class _Parts:
+    """Parts of a clip; what cannot be read becomes a finding."""
 
     root: Path
     clip: str
-    findings: list[Finding]
+    findings: list[LabelFinding] = field(default_factory=list)
 
-    def read(self, folder: str, how: Callable[[], Any], missing: str | None = None, cause: str = "") -> Any:
-        """The part, or None; a missing tar is a finding of severity `missing`, or none at all."""
+    def read(self, folder: str, reader: Callable[[], T], missing: str | None, effect: str) -> T | None:
+        """The result of `reader`, or None and a finding.
+
+        Args:
+            folder: the folder of the part's tar.
+            reader: reads the part.
+            missing: severity of a missing tar; None for a part that need not be there.
+            effect: what a missing tar leads to.
+        """
         path = layer_path(self.root, self.clip, folder)
         if not path.is_file():
             if missing:
-                self.findings.append(Finding(missing, self.clip, folder, f"{path} is missing", cause))
+                self.findings.append(LabelFinding(missing, folder, f"{path} is missing", effect))
             return None
         try:
-            return how()
+            return reader()
         except DreamkitError as error:
-            self.findings.append(Finding(ERROR, self.clip, folder, error.message, error.hint or "a damaged file"))
+            self.findings.append(LabelFinding(ERROR, folder, error.message, error.hint))
             return None
 
 
-def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose") -> list[Finding]:
-    """Every finding about a clip, errors first. Nothing is raised for what is wrong with the data."""
+def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose") -> list[LabelFinding]:
+    """Everything suspicious about a clip's labels, errors first.
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip.
+        model: camera model, "ftheta" or "pinhole".
+        poses: folder of the camera poses.
+    """
     root = Path(root)
-    reader = _Reader(root, clip, [])
-    cameras = reader.read(poses, lambda: read_camera_poses(root, clip, folder=poses), ERROR, "nothing can be rendered")
-    vehicle = reader.read(
-        "vehicle_pose",
+    parts = _Parts(root, clip)
+    cameras = parts.read(poses, lambda: read_camera_poses(root, clip, folder=poses), ERROR, "nothing can be rendered")
+    vehicle = parts.read(
+        VEHICLE_FOLDER,
         lambda: read_vehicle_poses(root, clip),
         WARNING,
         "camera headings are judged by the motion alone, and no novel drive can be made",
     )
-    intrinsics = reader.read(
+    has_defaults = model == "ftheta"
+    intrinsics = parts.read(
         f"{model}_intrinsic",
         lambda: read_cameras(root, clip, model=model),
-        WARNING if model == "ftheta" else ERROR,
-        "the default f-theta cameras would be used" if model == "ftheta" else "nothing can be rendered",
+        WARNING if has_defaults else ERROR,
+        "the default f-theta cameras would be used" if has_defaults else "nothing can be rendered",
     )
-    layers = {}
-    for layer in LAYERS:
-        found = reader.read(
-            f"3d_{layer}",
-            lambda layer=layer: read_layer(root, clip, layer),
-            None if layer == "lanes" else WARNING,
-            "this layer is not drawn",
-        )
-        if found is not None:
-            layers[layer] = found
-    objects = reader.read("all_object_info", lambda: read_objects(root, clip), WARNING, "no boxes are drawn")
-    lidar = reader.read("lidar_raw", lambda: read_lidar(root, clip), NOTE, "no LiDAR videos can be rendered")
-    add = reader.findings.extend
+    layers = _read_layers(parts)
+    objects = parts.read(OBJECT_FOLDER, lambda: read_objects(root, clip), WARNING, "no boxes are drawn")
+    lidar = parts.read(LIDAR_FOLDER, lambda: read_lidar(root, clip), NOTE, "no LiDAR videos can be rendered")
+    findings = parts.findings
     if cameras:
         tracks = cameras | ({"vehicle": vehicle} if vehicle is not None else {})
-        add(_count_findings(clip, tracks))
+        findings += count_findings(tracks)
         for name, track in tracks.items():
-            add(pose_findings(clip, name, track))
-        add(camera_findings(clip, cameras, vehicle))
+            findings += pose_findings(name, track)
+        findings += camera_findings(cameras, vehicle)
         path = (vehicle if vehicle is not None else next(iter(cameras.values())))[:, :3, 3]
-        add(map_findings(clip, layers, path))
+        findings += map_findings(layers, path)
         if objects is not None:
-            add(object_findings(clip, objects, layers, path, vehicle is not None))
+            findings += object_findings(objects, layers, path, vehicle is not None)
         if lidar is not None:
-            add(lidar_findings(clip, lidar, len(path)))
-        if intrinsics:
-            without = sorted(cameras.keys() - intrinsics.keys())
-            add(
-                Finding(
-                    WARNING,
-                    clip,
-                    f"{model}_intrinsic",
-                    f"{name} has poses and no intrinsics",
-                    "the default camera would be used",
-                )
-                for name in without
-            )
+            findings += lidar_findings(lidar, len(path))
+        for name in sorted(cameras.keys() - intrinsics.keys()) if intrinsics else ():
+            what = f"{name} has poses and no intrinsics"
+            findings.append(LabelFinding(WARNING, f"{model}_intrinsic", what, "the default camera would be used"))
     if intrinsics:
-        add(intrinsic_findings(clip, intrinsics))
-    order = {ERROR: 0, WARNING: 1, NOTE: 2}
-    return sorted(reader.findings, key=lambda finding: order[finding.severity])
+        findings += intrinsic_findings(intrinsics)
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def _count_findings(clip: str, tracks: dict[str, np.ndarray]) -> Iterator[Finding]:
-    counts = {name: len(track) for name, track in tracks.items()}
-    if len(set(counts.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: item[1]))
-        yield Finding(
-            ERROR, clip, "pose", f"frame counts disagree: {told}", "a camera that started late or lost frames"
+def _read_layers(parts: _Parts) -> dict[str, Shapes]:
+    """The map layers by name, without those that cannot be read."""
+    layers = {}
+    for layer in LAYERS:
+        # Nothing draws lanes by default, and most folders have none.
+        missing = None if layer == "lanes" else WARNING
+        shapes = parts.read(
+            f"3d_{layer}",
+            lambda layer=layer: read_layer(parts.root, parts.clip, layer),
+            missing,
+            "this layer is not drawn",
         )
-    if min(counts.values()) < _CHUNK:
-        yield Finding(
-            WARNING,
-            clip,
-            "pose",
-            f"{min(counts.values())} frames are fewer than a chunk of {_CHUNK}",
-            "a short recording, or poses at 10 Hz instead of 30",
-        )
+        if shapes is not None:
+            layers[layer] = shapes
+    return layers
 
 
-def picture(clip: Clip, camera: str, frame: int, beside: Path | None = None, width: int = 960) -> np.ndarray:
-    """What a camera sees in a frame, uint8 [H, width, 3]; half and half with that frame of a video, if given."""
+def overlay_picture(
+    clip: LoadedClip, camera: str, frame: int, video: Path | None = None, width: int = 960
+) -> np.ndarray:
+    """The HDMap picture of a frame, averaged with that frame of a video where one is given.
+
+    Args:
+        clip: read with its map.
+        camera: name of the camera.
+        frame: frame number.
+        video: the camera's video, or None.
+        width: width of the picture in pixels.
+
+    Returns:
+        uint8 [H, width, 3], RGB, H even.
+
+    Raises:
+        DreamkitError: the map was not read, or the video has no such frame.
+    """
     if clip.scene is None:
-        raise DreamkitError("the map of this clip was not read")
-    drawn = next(hdmap.draw(clip.scene, clip.cameras[camera], clip.poses[camera], [frame]))
+        raise DreamkitError("The map of this clip was not read.", "Read it with hdmap among the conditions.")
+    drawn = next(hdmap.draw_hdmap_frames(clip.scene, clip.cameras[camera], clip.poses[camera], [frame]))
     size = (width, round(drawn.shape[0] * width / drawn.shape[1] / 2) * 2)
     drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
-    if beside is None:
+    if video is None:
         return drawn
     from dreamkit.workspace.video import read_video
 
-    seen = read_video(beside, max_frames=frame + 1, size=(size[1], size[0]))
+    seen = read_video(video, max_frames=frame + 1, size=(size[1], size[0]))
     if len(seen) <= frame:
-        raise DreamkitError(f"{beside} has {len(seen)} frames and none for frame {frame}")
+        raise DreamkitError(
+            f"{video} has {len(seen)} frames and none for frame {frame}.",
+            "Give a frame that the video has, or leave the videos out.",
+        )
     return cv2.addWeighted(drawn, 0.5, seen[frame], 0.5, 0)
 
 
 def write_pictures(
     root: Path, clip: str, out: Path, options: Options = Options(), beside: Path | None = None, frame: int | None = None
 ) -> list[Path]:
-    """One PNG a camera, `<out>/<clip>/<camera>.png`.
+    """Write one PNG a camera, `<out>/<clip>/<camera>.png`.
 
     Args:
         root: the RDS-HQ folder.
-        clip: the clip.
-        out: where the pictures go.
+        clip: name of the clip.
+        out: folder of the pictures.
         options: camera model, cameras and pose folder.
-        beside: a folder of `<model>_<camera>/<clip>.mp4` or `<clip>_0.mp4`, blended with the drawing; the RDS-HQ folder
-            itself is looked through when this is left out.
-        frame: which frame; the middle one when left out.
+        beside: folder with `<model>_<camera>/<clip>.mp4` or `<clip>_0.mp4`, which are averaged with the drawings; the
+            RDS-HQ folder itself when left out.
+        frame: frame number; the middle one when left out.
+
+    Returns:
+        The files, a camera each.
+
+    Raises:
+        DreamkitError: the labels cannot be read, or a clip or video has no such frame.
     """
     from dreamkit.workspace.files import replacing
 
-    read = read_clip(root, clip, options)
+    loaded = read_clip(root, clip, options)
     written = []
-    for camera, track in read.poses.items():
+    for camera, track in loaded.poses.items():
         number = len(track) // 2 if frame is None else frame
         if not 0 <= number < len(track):
             raise DreamkitError(
-                f"clip {clip} has no frame {number} of {camera}", f"Give one from 0 to {len(track) - 1}."
+                f"The clip {clip} has no frame {number} of {camera}.", f"Give one from 0 to {len(track) - 1}."
             )
         folder = Path(beside or root) / f"{options.model}_{camera}"
         video = next((path for path in (folder / f"{clip}.mp4", folder / f"{clip}_0.mp4") if path.is_file()), None)
-        image = picture(read, camera, number, video)
+        image = overlay_picture(loaded, camera, number, video)
         path = out / clip / f"{camera}.png"
         with replacing(path) as partial:
             cv2.imwrite(str(partial), image[..., ::-1])

@@ -1,4 +1,4 @@
-"""A finding of `dreamkit check`, and a list of them as text."""
+"""What `dreamkit check` found wrong with a clip's labels, and a list of it as text."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
+SEVERITIES = (ERROR, WARNING, NOTE)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something about a clip that should be looked at.
+class LabelFinding:
+    """One suspicious fact about a clip's labels.
 
-    severity: error, warning or note; layer: the folder it is about; what: the fact; cause: what likely made it so;
-    frame: the first frame concerned, or None when it is about the whole clip.
+    Attributes:
+        severity: ERROR, WARNING or NOTE.
+        layer: the folder it is about.
+        what: the fact.
+        cause: its likely cause.
+        frame: the first frame concerned, or None when the whole clip is.
     """
 
     severity: str
-    clip: str
     layer: str
     what: str
     cause: str
@@ -28,10 +32,10 @@ class Finding:
         return f"{self.severity:8}{where}: {self.what}\n        likely: {self.cause}"
 
 
-def report(clip: str, findings: Sequence[Finding]) -> str:
+def report(clip: str, findings: Sequence[LabelFinding]) -> str:
     """The findings of a clip as lines of text."""
     if not findings:
         return f"{clip}: nothing found"
-    counts = [(sum(f.severity == severity for f in findings), severity) for severity in (ERROR, WARNING, NOTE)]
-    told = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for count, severity in counts if count)
-    return "\n".join([f"{clip}: {told}", *(f"  {finding}".replace("\n", "\n  ") for finding in findings)])
+    counts = [(sum(finding.severity == severity for finding in findings), severity) for severity in SEVERITIES]
+    summary = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for count, severity in counts if count)
+    return "\n".join([f"{clip}: {summary}", *(f"  {finding}".replace("\n", "\n  ") for finding in findings)])

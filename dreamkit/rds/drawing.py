@@ -1,4 +1,4 @@
-"""A clip read for drawing, and its HDMap pictures drawn here or spread over processes in stretches of frames."""
+"""Read all that a clip's pictures are drawn from, and draw HDMap pictures in this process or in several."""
 
 from __future__ import annotations
 
@@ -18,68 +18,94 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
-from dreamkit.rds.ftheta import Camera
-from dreamkit.rds.labels import layer_path, read_map, read_objects
-from dreamkit.rds.objects import Boxes, every_frame, rest, unknown_types
+from dreamkit.rds.camera_models import CameraModel
+from dreamkit.rds.labels import OBJECT_FOLDER, layer_path, read_map, read_objects
+from dreamkit.rds.objects import Boxes, every_frame, no_boxes, rest, unknown_types
 from dreamkit.rds.plan import Options, choose_cameras
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
 
 log = logging.getLogger(__name__)
 
-# Frames that one task draws: some tenths of a second of work.
-_STRETCH = 8
+# Frames that one task draws, a few tenths of a second of work.
+_TASK_FRAMES = 8
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A clip read for drawing: cameras of the drawn size, poses, the HDMap scene, and the boxes of every frame."""
+class LoadedClip:
+    """All that a clip's pictures are drawn from, except the LiDAR sweeps.
 
-    cameras: dict[str, Camera]
+    Attributes:
+        cameras: the cameras to render by name, scaled to the drawn size.
+        poses: camera-to-world by the same names, float64 [T, 4, 4].
+        scene: map and boxes prepared for drawing; None when only LiDAR is rendered.
+        boxes: boxes of every frame.
+    """
+
+    cameras: dict[str, CameraModel]
     poses: dict[str, np.ndarray]
-    scene: hdmap.Scene | None
+    scene: hdmap.MapScene | None
     boxes: Boxes
 
 
 def read_boxes(root: Path, clip: str, frame_count: int) -> Boxes:
-    """A clip's boxes in every frame; a missing object tar gives none, with a warning."""
-    path = layer_path(root, clip, "all_object_info")
+    """Boxes of a clip in each of its frames; none, with a warning, when the tar of the objects is missing."""
+    path = layer_path(root, clip, OBJECT_FOLDER)
     if not path.is_file():
         log.warning("%s is missing: no boxes are drawn", path)
-        nothing = np.zeros(0, np.int64)
-        return Boxes(nothing, (), np.zeros((0, 4, 4)), np.zeros((0, 3)), nothing.astype(bool), ())
+        return no_boxes()
     objects = read_objects(root, clip)
     for kind, count in unknown_types(objects).items():
         log.warning("%s: %d labels of the unknown type %r are drawn in white, like all other types", path, count, kind)
     return every_frame(rest(objects), frame_count)
 
 
-def read_clip(root: Path, clip: str, options: Options = Options()) -> Clip:
-    """Everything that a clip's videos are drawn from, except the LiDAR sweeps."""
+def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip:
+    """Read all that a clip's pictures are drawn from, except the LiDAR sweeps.
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip.
+        options: cameras, camera model, pose folder, drawn size, conditions and rules.
+
+    Raises:
+        DreamkitError: the labels are missing or damaged, or a camera is unknown.
+    """
     cameras = choose_cameras(root, clip, options)
     poses = read_camera_poses(root, clip, list(cameras), options.pose_folder)
     boxes = read_boxes(root, clip, max(map(len, poses.values())))
     wants_map = options.conditions is None or "hdmap" in options.conditions
     scene = hdmap.build_scene(read_map(root, clip, options.rules.layers), boxes, options.rules) if wants_map else None
-    return Clip(cameras, poses, scene, boxes)
+    return LoadedClip(cameras, poses, scene, boxes)
 
 
 def draw_hdmap(
-    clip: Clip, camera: str, frames: Sequence[int], options: Options = Options(), pool: Executor | None = None
+    clip: LoadedClip, camera: str, frames: Sequence[int], options: Options = Options(), pool: Executor | None = None
 ) -> np.ndarray:
-    """HDMap pictures of one camera, uint8 [T, H, W, 3] of `options.size`; drawn here, or spread over a pool."""
-    with drawn_hdmap(clip, camera, frames, options, pool) as pictures:
+    """HDMap pictures of one camera, uint8 [T, H, W, 3] (RGB) of `options.size`.
+
+    Args:
+        clip: read with its map.
+        camera: name of the camera.
+        frames: frame numbers.
+        options: the size of the pictures.
+        pool: processes that draw, from `draw_pool`; None draws in this process.
+
+    Raises:
+        DreamkitError: the map of the clip was not read.
+    """
+    with shared_hdmap(clip, camera, frames, options, pool) as pictures:
         return pictures.copy() if pool else pictures
 
 
 @contextlib.contextmanager
-def drawn_hdmap(
-    clip: Clip, camera: str, frames: Sequence[int], options: Options = Options(), pool: Executor | None = None
+def shared_hdmap(
+    clip: LoadedClip, camera: str, frames: Sequence[int], options: Options = Options(), pool: Executor | None = None
 ) -> Iterator[np.ndarray]:
-    """As `draw_hdmap`, without a copy: the pictures lie in memory shared with the pool, and end with the block."""
+    """The pictures of `draw_hdmap` without a copy, valid inside the block: they lie in memory shared with the pool."""
     if clip.scene is None:
-        raise DreamkitError("the map of this clip was not read", "Read it with hdmap among the conditions.")
+        raise DreamkitError("The map of this clip was not read.", "Read it with hdmap among the conditions.")
     width, height = options.size
     shape = (len(frames), height, width, 3)
     arguments = (clip.scene, clip.cameras[camera], clip.poses[camera], options.size)
@@ -90,8 +116,8 @@ def drawn_hdmap(
         return
     with _shared(shape) as (memory, pictures):
         tasks = [
-            pool.submit(_draw_task, memory.name, shape, first, list(frames[first : first + _STRETCH]), *arguments)
-            for first in range(0, len(frames), _STRETCH)
+            pool.submit(_draw_task, memory.name, shape, first, list(frames[first : first + _TASK_FRAMES]), *arguments)
+            for first in range(0, len(frames), _TASK_FRAMES)
         ]
         try:
             for task in tasks:
@@ -105,18 +131,28 @@ def drawn_hdmap(
 
 @contextlib.contextmanager
 def _shared(shape: tuple[int, ...]) -> Iterator[tuple[SharedMemory, np.ndarray]]:
+    """Shared memory and a uint8 array of this shape in it."""
     memory = SharedMemory(create=True, size=int(np.prod(shape)))
     try:
         yield memory, np.ndarray(shape, np.uint8, memory.buf)
     finally:
         memory.unlink()
-        with contextlib.suppress(BufferError):  # an exception's traceback may still hold the array
+        with contextlib.suppress(BufferError):  # an exception's traceback can still refer to the array
             memory.close()
 
 
-def _draw_task(name: str, shape: tuple[int, ...], first: int, frames: list[int], scene: hdmap.Scene, camera: Camera,
-               poses: np.ndarray, size: tuple[int, int]) -> None:  # fmt: skip
-    # The processes are the parallelism; OpenCV's and BLAS's own threads would only fight over the cores.
+def _draw_task(
+    name: str,
+    shape: tuple[int, ...],
+    first: int,
+    frames: list[int],
+    scene: hdmap.MapScene,
+    camera: CameraModel,
+    poses: np.ndarray,
+    size: tuple[int, int],
+) -> None:
+    """Draw frames into shared memory `name`, which holds pictures [T, H, W, 3]; the first one has index `first`."""
+    # One process runs on each core; threads of OpenCV would slow the others down.
     cv2.setNumThreads(1)
     memory = SharedMemory(name)
     try:
@@ -127,25 +163,33 @@ def _draw_task(name: str, shape: tuple[int, ...], first: int, frames: list[int],
         memory.close()
 
 
-def _draw_into(pictures: np.ndarray, first: int, frames: Sequence[int], scene: hdmap.Scene, camera: Camera,
-               poses: np.ndarray, size: tuple[int, int]) -> None:  # fmt: skip
+def _draw_into(
+    pictures: np.ndarray,
+    first: int,
+    frames: Sequence[int],
+    scene: hdmap.MapScene,
+    camera: CameraModel,
+    poses: np.ndarray,
+    size: tuple[int, int],
+) -> None:
+    """Draw frames and resize them into pictures [T, H, W, 3]; the first one has index `first`."""
     fit = resizer((camera.width, camera.height), size)
-    for index, picture in enumerate(hdmap.draw(scene, camera, poses, frames), first):
+    for index, picture in enumerate(hdmap.draw_hdmap_frames(scene, camera, poses, frames), first):
         pictures[index] = fit(picture)
 
 
 def spare_cores() -> int:
-    """All cores but the one that waits for the others; at least one."""
+    """Number of cores but one for the main process; at least 1."""
     return max(1, (os.cpu_count() or 2) - 1)
 
 
 @contextlib.contextmanager
 def draw_pool(workers: int | None = None, preload: Sequence[str] = ()) -> Iterator[Executor]:
-    """Processes that draw, started afresh so that they inherit neither threads nor a GPU; one core each.
+    """A pool of processes that draw, without threads or a GPU context of this process; each uses one thread.
 
     Args:
-        workers: how many; all cores but one when None.
-        preload: modules that are slow to import; one process imports them and the others are forked from it.
+        workers: number of processes; one less than the cores when None.
+        preload: names of modules that are slow to import; one process imports them and the others are forked from it.
     """
     workers = workers or spare_cores()
     context = get_context("forkserver" if preload and "forkserver" in get_all_start_methods() else "spawn")
@@ -154,8 +198,8 @@ def draw_pool(workers: int | None = None, preload: Sequence[str] = ()) -> Iterat
     pool = ProcessPoolExecutor(workers, mp_context=context)
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     try:
-        # The matrix library reads these when a process starts, so all processes are started here. The short sleep
-        # keeps one process from taking two of the tasks and leaving another process unstarted.
+        # BLAS reads these variables when a process starts, so all processes are started here: each takes one task, as
+        # the short sleep keeps a process from finishing before the next one has started.
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
         for task in [pool.submit(time.sleep, 0.05) for _ in range(workers)]:
             task.result()

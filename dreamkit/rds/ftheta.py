@@ -1,11 +1,12 @@
-"""F-theta and pinhole cameras, vectorised over points; arrays may be numpy or torch.
+"""F-theta cameras, vectorised over points; arrays may be numpy or torch.
 
 An f-theta camera maps the angle between a ray and the optical axis to a radius in pixels with a polynomial of degree
 five. RDS-HQ stores `[cx, cy, width, height, six coefficients, is_backward, c, d, e]`: a backward polynomial maps radius
 to angle, a forward one angle to radius, and `[[c, d], [e, 1]]` stretches the result (1 0 0 when the three are absent).
-Facts: docs/rds_hq_format.md and the cameras of nv-tlabs/cosmos-av-sample-toolkits, whose numbers these reproduce to
-float32 rounding: the missing direction of the polynomial is a least-squares fit through zero, and past the largest
-angle of the picture the radius goes on linearly.
+
+Sources: docs/rds_hq_format.md and the cameras of nv-tlabs/cosmos-av-sample-toolkits. Results agree with that toolkit's
+to float32 rounding: the missing direction of the polynomial is a least-squares fit through zero, and beyond the largest
+angle of the picture the radius grows linearly.
 
 Camera axes are OpenCV's: x right, y down, z forward. Pixels are (u, v), the centre of the first pixel is (0, 0).
 """
@@ -13,7 +14,6 @@ Camera axes are OpenCV's: x right, y down, z forward. Pixels are (u, v), the cen
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,19 +21,17 @@ from typing import Any
 import numpy as np
 
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.intrinsics import array_library, check_picture_size, finite_vector
 
-_SAMPLES = 500
-# The valid part of a forward polynomial is searched in steps of this angle, up to half a turn.
-_ANGLE_STEP = math.pi / 2000
-
-
-def _namespace(array: Any) -> Any:
-    """torch for a tensor, else numpy; torch is never imported from here."""
-    return sys.modules["torch"] if type(array).__module__.partition(".")[0] == "torch" else np
+_NO_STRETCH = (1.0, 0.0, 0.0)
+_FIT_SAMPLES = 500
+# The rising part of a forward polynomial is searched in steps of this angle, up to half a turn.
+_ANGLE_STEPS = 2000
+_ANGLE_STEP = math.pi / _ANGLE_STEPS
 
 
 def _horner(x: Any, coefficients: np.ndarray) -> Any:
-    """The polynomial at x, lowest coefficient first."""
+    """The value of a polynomial at x; coefficients start with the constant."""
     result = x * 0 + float(coefficients[-1])
     for value in coefficients[-2::-1]:
         result = result * x + float(value)
@@ -41,12 +39,13 @@ def _horner(x: Any, coefficients: np.ndarray) -> Any:
 
 
 def _derivative(coefficients: np.ndarray) -> np.ndarray:
+    """Coefficients of the derivative."""
     return coefficients[1:] * np.arange(1, len(coefficients))
 
 
 def _fit_inverse(coefficients: np.ndarray, upper: float) -> np.ndarray:
-    """The polynomial of the same degree, without a constant, that best undoes `coefficients` on 0..upper."""
-    y = np.linspace(0.0, upper, _SAMPLES)
+    """Least-squares inverse on 0..upper: a polynomial of the same degree without a constant."""
+    y = np.linspace(0.0, upper, _FIT_SAMPLES)
     x = _horner(y, coefficients)
     scale = float(np.abs(x).max()) or 1.0
     powers = np.arange(1, len(coefficients))
@@ -55,73 +54,18 @@ def _fit_inverse(coefficients: np.ndarray, upper: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Pinhole:
-    """A pinhole camera; focal lengths and centre in pixels."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
-        if not (all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))) and self.fx > 0 and self.fy > 0):
-            raise DreamkitError(
-                f"pinhole camera with focal lengths ({self.fx}, {self.fy}) and centre "
-                f"({self.cx}, {self.cy}): focal lengths must be positive numbers"
-            )
-
-    @classmethod
-    def from_vector(cls, vector: np.ndarray) -> Pinhole:
-        """From the format's `[fx, fy, cx, cy, width, height]`; raises DreamkitError when it cannot be a camera."""
-        values = _finite_vector(vector, (6,), "pinhole")
-        return cls(*values[:4].tolist(), *_whole(values[4:6]))
-
-    @classmethod
-    def from_fov(cls, fov_degrees: float, width: int, height: int) -> Pinhole:
-        """A centred pinhole camera with square pixels and this horizontal field of view in degrees."""
-        if not 0 < fov_degrees < 180:
-            raise DreamkitError(
-                f"a pinhole camera cannot have a field of view of {fov_degrees} degrees",
-                "Give an angle between 0 and 180, for instance 90.",
-            )
-        focal = width / 2 / math.tan(math.radians(fov_degrees) / 2)
-        return cls(focal, focal, width / 2, height / 2, width, height)
-
-    def vector(self) -> np.ndarray:
-        """The format's vector, float64 [6]."""
-        return np.array([self.fx, self.fy, self.cx, self.cy, self.width, self.height], np.float64)
-
-    def scaled_to(self, width: int, height: int) -> Pinhole:
-        """The same camera for a picture resized to width x height; the two ratios may differ."""
-        sx, sy = width / self.width, height / self.height
-        return Pinhole(
-            self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, int(self.width * sx), int(self.height * sy)
-        )
-
-    def project(self, points: Any) -> Any:
-        """Camera points [..., 3] to pixels [..., 2]; behind it they are mirrored, beside it (z = 0) NaN."""
-        xp = _namespace(points)
-        z = points[..., 2]
-        z = xp.where(z == 0, xp.full_like(z, math.nan), z)
-        u = points[..., 0] / z * self.fx + self.cx
-        v = points[..., 1] / z * self.fy + self.cy
-        return xp.stack([u, v], -1)
-
-    def unproject(self, pixels: Any) -> Any:
-        """Pixels [..., 2] to unit rays [..., 3]."""
-        xp = _namespace(pixels)
-        x = (pixels[..., 0] - self.cx) / self.fx
-        y = (pixels[..., 1] - self.cy) / self.fy
-        length = xp.sqrt(x * x + y * y + 1)
-        return xp.stack([x / length, y / length, 1 / length], -1)
-
-
-@dataclass(frozen=True)
 class FTheta:
-    """An f-theta camera: centre in pixels, polynomial, its direction, and the linear term (c, d, e)."""
+    """An f-theta camera.
+
+    Attributes:
+        cx: column of the optical centre in pixels.
+        cy: row of the optical centre in pixels.
+        width: width of the picture in pixels.
+        height: height of the picture in pixels.
+        polynomial: six coefficients, the constant first.
+        is_backward: True for radius (pixels) to angle (radians), False for angle to radius.
+        linear: (c, d, e) of the stretch `[[c, d], [e, 1]]`.
+    """
 
     cx: float
     cy: float
@@ -129,38 +73,34 @@ class FTheta:
     height: int
     polynomial: tuple[float, ...]
     is_backward: bool
-    linear: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    linear: tuple[float, float, float] = _NO_STRETCH
 
     def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
+        check_picture_size(self.width, self.height)
         c, d, e = self.linear
         if abs(c - d * e) < 1e-9:
             raise DreamkitError(
-                f"f-theta camera with the linear term {self.linear}: the stretch cannot be undone",
+                f"The linear term {self.linear} of an f-theta camera cannot be inverted.",
                 "Leave the last three numbers out, or set them to 1, 0, 0.",
             )
         if self.edge[1] < 0 or not all(map(math.isfinite, self.edge)):
             raise DreamkitError(
-                "f-theta camera whose radius shrinks with the angle inside the picture: polynomial "
-                f"{[float(p) for p in self.polynomial]}",
+                f"The f-theta polynomial {[float(p) for p in self.polynomial]} gives a radius that shrinks while the "
+                "angle grows inside the picture.",
                 "Check whether the polynomial is a backward one (radius to angle) or a forward one.",
             )
 
     @classmethod
-    def from_vector(cls, vector: np.ndarray) -> FTheta:
-        """From the format's vector of 11 or 14 numbers; raises DreamkitError when it cannot be a camera."""
-        values = _finite_vector(vector, (11, 14), "f-theta")
-        width, height = _whole(values[2:4])
-        linear = tuple(values[11:14].tolist()) if len(values) == 14 else (1.0, 0.0, 0.0)
-        return cls(
-            float(values[0]),
-            float(values[1]),
-            width,
-            height,
-            tuple(values[4:10].tolist()),
-            bool(values[10] > 0),
-            linear,
-        )
+    def from_vector(cls, vector: Any) -> FTheta:
+        """The camera of the format's vector of 11 or 14 numbers.
+
+        Raises:
+            DreamkitError: the numbers describe no camera.
+        """
+        values = finite_vector(vector, (11, 14), "f-theta").tolist()
+        cx, cy, width, height = values[:4]
+        c, d, e = values[11:] or _NO_STRETCH
+        return cls(cx, cy, int(width), int(height), tuple(values[4:10]), values[10] > 0, (c, d, e))
 
     def vector(self) -> np.ndarray:
         """The format's vector, float64 [14]."""
@@ -171,56 +111,60 @@ class FTheta:
 
     @cached_property
     def max_radius(self) -> float:
-        """Pixels from the centre to the farthest corner."""
+        """Distance in pixels from the optical centre to the farthest corner."""
         return math.hypot(max(self.cx, self.width - self.cx), max(self.cy, self.height - self.cy))
 
     @cached_property
     def forward(self) -> np.ndarray:
-        """Coefficients of angle (radians) to radius (pixels), float64 [6]."""
+        """Coefficients from angle (radians) to radius (pixels), float64 [6]."""
         given = np.array(self.polynomial, np.float64)
         return _fit_inverse(given, self.max_radius) if self.is_backward else given
 
     @cached_property
     def backward(self) -> np.ndarray:
-        """Coefficients of radius (pixels) to angle (radians), float64 [6]."""
+        """Coefficients from radius (pixels) to angle (radians), float64 [6]."""
         given = np.array(self.polynomial, np.float64)
         if self.is_backward:
             return given
-        angles = np.arange(1, 2001) * _ANGLE_STEP
+        angles = np.arange(1, _ANGLE_STEPS + 1) * _ANGLE_STEP
         falling = np.flatnonzero(_horner(angles, _derivative(given)) <= 0)
         outside = np.flatnonzero(_horner(angles, given) > self.max_radius)
-        # The last angle still rising, or the first one that leaves the picture, whichever comes first.
-        last = min(falling[0] - 1 if len(falling) else 1999, outside[0] if len(outside) else 1999)
+        # The last angle with a growing radius, or the first one outside the picture, whichever is smaller.
+        end = _ANGLE_STEPS - 1
+        last = min(falling[0] - 1 if len(falling) else end, outside[0] if len(outside) else end)
         return _fit_inverse(given, float(angles[last]) if last >= 0 else _ANGLE_STEP)
 
     @cached_property
     def max_angle(self) -> float:
-        """The largest angle (radians) of a corner of the picture; beyond it the radius grows linearly."""
+        """The largest angle (radians) among the corners of the picture; beyond it the radius grows linearly."""
         right, bottom = self.width - 1, self.height - 1
         rays = self.unproject(np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]], np.float32))
         return float(np.arctan2(np.hypot(rays[:, 0], rays[:, 1]), rays[:, 2]).max())
 
     @cached_property
     def edge(self) -> tuple[float, float]:
-        """Radius and its slope (pixels, pixels per radian) at the largest angle."""
+        """Radius (pixels) and its slope (pixels per radian) at the largest angle."""
         return (float(_horner(self.max_angle, self.forward)), float(_horner(self.max_angle, _derivative(self.forward))))
 
     def scaled_to(self, width: int, height: int) -> FTheta:
-        """The same camera for a picture resized to width x height; the two ratios may differ by 2 % at most.
+        """The same camera for its picture resized to width x height pixels; the two ratios may differ by 2 %.
 
-        An f-theta camera has one radius, so the height decides; the width is rounded down as in the reference, and the
-        drawing is stretched to the asked size at the end.
+        An f-theta camera has one radius in pixels, so the height decides. The width is rounded down as in the reference
+        toolkit, and the drawn picture is stretched to the wanted size at the end.
+
+        Raises:
+            DreamkitError: the two ratios differ by more.
         """
         ratio = height / self.height
         if abs(ratio - width / self.width) >= 0.02:
             raise DreamkitError(
-                f"an f-theta camera of {self.width}x{self.height} cannot be scaled to {width}x{height}: "
-                "both sides must shrink alike",
+                f"An f-theta camera of {self.width}x{self.height} cannot be scaled to {width}x{height}: "
+                "the ratio of the sides must stay the same.",
                 "Crop the camera's picture to 16:9 first, or use pinhole cameras.",
             )
         powers = np.arange(6)
         factor = (1 / ratio) ** powers if self.is_backward else np.full(6, ratio)
-        # The reference keeps scaled intrinsics in float32; so do we, or line ends round to other pixels.
+        # The reference toolkit keeps scaled centres in float32; in float64 some line ends would round to other pixels.
         single = np.array([self.cx * ratio, self.cy * ratio], np.float32)
         return FTheta(
             float(single[0]),
@@ -233,8 +177,11 @@ class FTheta:
         )
 
     def project(self, points: Any) -> Any:
-        """Camera points [..., 3] to float32 pixels [..., 2] (float64 tensors stay float64); behind is allowed."""
-        xp = _namespace(points)
+        """Points [..., 3] in camera axes to pixels [..., 2]; points behind the camera are projected too.
+
+        numpy points give float32 pixels; tensors keep their dtype.
+        """
+        xp = array_library(points)
         if xp is np:
             points = points.astype(np.float32)
         x, y, z = points[..., 0], points[..., 1], points[..., 2]
@@ -254,8 +201,8 @@ class FTheta:
         return xp.stack([c * u + d * v + self.cx, e * u + v + self.cy], -1)
 
     def unproject(self, pixels: Any) -> Any:
-        """Pixels [..., 2] to unit rays [..., 3]."""
-        xp = _namespace(pixels)
+        """Pixels [..., 2] to unit rays [..., 3] in camera axes."""
+        xp = array_library(pixels)
         c, d, e = self.linear
         u, v = pixels[..., 0] - self.cx, pixels[..., 1] - self.cy
         x, y = (u - d * v) / (c - d * e), (c * v - e * u) / (c - d * e)
@@ -267,51 +214,11 @@ class FTheta:
         return xp.stack([x * scale, y * scale, xp.where(radius > 0, xp.cos(angle), xp.ones_like(angle))], -1)
 
 
-Camera = FTheta | Pinhole
-
-
 def _polynomial(xp: Any, angle: Any, coefficients: np.ndarray) -> Any:
-    # In double precision for numpy, as the reference does it, and rounded back afterwards.
+    """The polynomial at an angle; numpy computes in float64, as the reference toolkit does."""
     return _horner(angle.astype(np.float64) if xp is np else angle, coefficients)
 
 
 def _as_type(xp: Any, value: Any, like: Any) -> Any:
+    """A numpy array in the dtype of another; a tensor as it is."""
     return value.astype(like.dtype) if xp is np else value
-
-
-def _finite_vector(vector: np.ndarray, lengths: tuple[int, ...], kind: str) -> np.ndarray:
-    try:
-        values = np.asarray(vector, np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        raise DreamkitError(f"{kind} intrinsics that are not numbers") from None
-    if len(values) not in lengths:
-        raise DreamkitError(f"{kind} intrinsics of {len(values)} numbers; expected {' or '.join(map(str, lengths))}")
-    if not np.isfinite(values).all():
-        raise DreamkitError(f"{kind} intrinsics with a value that is not a finite number: {values.tolist()}")
-    return values
-
-
-def _whole(size: np.ndarray) -> tuple[int, int]:
-    return int(size[0]), int(size[1])
-
-
-def _check_size(width: int, height: int) -> None:
-    if not (1 < width <= 32768 and 1 < height <= 32768):
-        raise DreamkitError(
-            f"a camera of {width}x{height} pixels; both sides must lie between 2 and 32768",
-            "Check the order of the intrinsics: f-theta starts cx, cy, width, height; pinhole ends with width, height.",
-        )
-
-
-def rectification_map(camera: Camera, pinhole: Pinhole) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel of `pinhole`, where it lies in `camera`'s picture: two float32 maps [H, W] for cv2.remap."""
-    v, u = np.mgrid[0 : pinhole.height, 0 : pinhole.width].astype(np.float32)
-    pixels = camera.project(pinhole.unproject(np.stack([u, v], -1)))
-    return pixels[..., 0].astype(np.float32), pixels[..., 1].astype(np.float32)
-
-
-def rectify(image: np.ndarray, camera: Camera, pinhole: Pinhole) -> np.ndarray:
-    """A picture uint8 [H, W, 3] of `camera`, as `pinhole` would have seen it; black where the camera saw nothing."""
-    import cv2
-
-    return cv2.remap(image, *rectification_map(camera, pinhole), cv2.INTER_LINEAR)

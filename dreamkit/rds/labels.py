@@ -1,8 +1,8 @@
-"""The labels of RDS-HQ folders as small typed arrays; a reader raises DreamkitError on whatever it cannot use.
+"""The labels of RDS-HQ folders as small typed arrays: map layers, objects, LiDAR sweeps.
 
 The format (docs/rds_hq_format.md of nv-tlabs/cosmos-av-sample-toolkits): one folder a layer, one tar a clip. Map layers
-are a JSON of labels with vertices in world metres; objects and LiDAR sweeps come at 10 Hz, so with every third frame
-number of the 30 Hz poses. Poses and intrinsics are read by `dreamkit.rds.rig`.
+are a JSON of labels with vertices in world metres. Objects and LiDAR sweeps come at 10 Hz and are numbered by the
+frames of the 30 Hz poses. Poses and intrinsics are read by `dreamkit.rds.rig`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dreamkit.rds.tars import Tar, decoding, open_tar
 
 log = logging.getLogger(__name__)
 
-# Each map layer and the shape of its labels.
+_OBJECT_FIELDS = ("object_to_world", "object_lwh", "object_is_moving", "object_type")
 LAYERS = {
     "lanelines": "polyline",
     "lanes": "polyline",
@@ -34,20 +34,29 @@ LAYERS = {
     "traffic_signs": "cuboid",
     "traffic_lights": "cuboid",
 }
+"""Map layer -> the shape of its labels."""
+OBJECT_FOLDER, LIDAR_FOLDER, VEHICLE_FOLDER = "all_object_info", "lidar_raw", "vehicle_pose"
 CAMERA_HZ = 30
 LABEL_HZ = 10
+LABEL_STEP = CAMERA_HZ // LABEL_HZ
+"""Frames from one label to the next."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Polylines, polygons or cuboids of one layer: shape s is rows starts[s] to starts[s + 1] of points [P, 3]."""
+    """Polylines, polygons or cuboids of one map layer.
+
+    Attributes:
+        points: vertices of all shapes one after another, world metres, float64 [P, 3].
+        starts: shape s has the rows starts[s] to starts[s + 1] of points, int64 [S + 1].
+    """
 
     points: np.ndarray
     starts: np.ndarray
 
     @classmethod
     def of(cls, shapes: Iterable[np.ndarray]) -> Shapes:
-        """From arrays [n, 3]."""
+        """Shapes of arrays [n, 3] of vertices, one array a shape."""
         parts = [np.asarray(shape, np.float64).reshape(-1, 3) for shape in shapes]
         starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
         return cls(np.concatenate(parts) if parts else np.zeros((0, 3)), starts)
@@ -61,11 +70,17 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Objects:
-    """Tracked boxes, one row for each object in each labelled frame (R rows), by frame and then by track.
+    """Tracked boxes, one row for each object in each labelled frame (R rows), sorted by frame and then by track.
 
-    frames: int64 [K], the labelled frame numbers, also those without an object; ids: the tracks, sorted as text;
-    frame, track: int64 [R], the row's frame number and index into ids; pose: float64 [R, 4, 4], box centre to world;
-    size: float64 [R, 3], length, width, height in metres; moving: bool [R]; kind: the R object types as written.
+    Attributes:
+        frames: the labelled frame numbers, also those without an object, int64 [K].
+        ids: names of the tracks, sorted as text.
+        frame: frame number of each row, int64 [R].
+        track: index into `ids` of each row, int64 [R].
+        pose: box centre to world, float64 [R, 4, 4].
+        size: length, width, height in metres, float64 [R, 3].
+        moving: whether the object moves, bool [R].
+        kind: object types as written in the file, R of them.
     """
 
     frames: np.ndarray
@@ -83,7 +98,13 @@ class Objects:
 
 @dataclass(frozen=True)
 class LidarFrame:
-    """One sweep: points float32 [N, 3] in the sensor's metres, intensity float32 [N] or None, sensor-to-world pose."""
+    """One LiDAR sweep.
+
+    Attributes:
+        xyz: points in metres in the sensor's axes, float32 [N, 3].
+        to_world: sensor-to-world pose, float64 [4, 4].
+        intensity: float32 [N], or None.
+    """
 
     xyz: np.ndarray
     to_world: np.ndarray
@@ -92,24 +113,35 @@ class LidarFrame:
 
 @dataclass(frozen=True)
 class Lidar:
-    """The sweeps of a clip, decoded one at a time; `frames` are their frame numbers (every third one)."""
+    """The LiDAR sweeps of a clip, decoded one at a time.
+
+    Attributes:
+        tar: the clip's tar.
+        keys: frame number -> name of the sweep in the tar.
+    """
 
     tar: Tar
     keys: dict[int, str]
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Frame numbers that have a sweep, ascending."""
+        """Frame numbers with a sweep, ascending."""
         return tuple(sorted(self.keys))
 
     def load(self, frame: int) -> LidarFrame:
-        """One sweep; raises DreamkitError when it is damaged."""
+        """One sweep, without points that are not finite.
+
+        Raises:
+            DreamkitError: the sweep is damaged.
+        """
         key = self.keys[frame]
         arrays = self.tar.arrays(key)
         where = f"{self.tar.path}: {key}"
         missing = {"xyz", "lidar_to_world"} - arrays.keys()
         if missing:
-            raise DreamkitError(f"{where} has no {' and no '.join(sorted(missing))}")
+            raise DreamkitError(
+                f"{where} has no {' and no '.join(sorted(missing))}.", "A sweep is an .npz with xyz and lidar_to_world."
+            )
         with decoding(self.tar.path, key):
             xyz = np.asarray(arrays["xyz"], np.float32)
             xyz = xyz.reshape(-1, 3)
@@ -123,37 +155,55 @@ class Lidar:
 
 
 def list_clips(root: Path, poses: str = "pose") -> list[str]:
-    """The clips of a folder: the names of the tars in its pose folder, sorted."""
+    """Names of the clips in an RDS-HQ folder, sorted: those of the tars in its pose folder.
+
+    Args:
+        root: the RDS-HQ folder.
+        poses: its folder of camera poses.
+
+    Raises:
+        DreamkitError: there is no such folder, or no tar in it.
+    """
     folder = Path(root) / poses
     if not folder.is_dir():
         raise DreamkitError(
-            f"{folder} is missing, so {root} is not an RDS-HQ folder",
+            f"{folder} is missing, so {root} is not an RDS-HQ folder.",
             "Give the folder that holds pose/, 3d_lanelines/, all_object_info/ and the others.",
         )
     clips = sorted(path.stem for path in folder.glob("*.tar") if not path.name.startswith("."))
     if not clips:
-        raise DreamkitError(f"{folder} holds no .tar, so there is no clip to work on")
+        raise DreamkitError(
+            f"{folder} holds no .tar, so there is no clip.", "Give an RDS-HQ folder with the poses of a clip."
+        )
     return clips
 
 
 def layer_path(root: Path, clip: str, folder: str) -> Path:
-    """Where a layer's tar of a clip lies."""
+    """Path of a clip's tar in a folder of the data set."""
     return Path(root) / folder / f"{clip}.tar"
 
 
 def read_layer(root: Path, clip: str, layer: str) -> Shapes:
-    """One map layer (a key of LAYERS): shapes in the order of the file, vertices in world metres.
+    """One map layer of a clip: shapes in the order of the file.
 
     A layer with labels that hold no vertices is empty, not an error. Shapes of too few points are kept, but not drawn.
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip.
+        layer: a key of LAYERS.
+
+    Raises:
+        DreamkitError: the tar is missing or damaged, or its labels have another form.
     """
     tar = open_tar(layer_path(root, clip, f"3d_{layer}"), clip)
     keys = [key for key in tar.members if key.endswith(".json")]
     if not keys:
-        raise DreamkitError(f"{tar.path} holds no .json member", f"Expected {clip}.{layer}.json.")
+        raise DreamkitError(f"{tar.path} holds no .json member.", f"The format names it {clip}.{layer}.json.")
     key = next((key for key in keys if key.removesuffix(".json").endswith(layer)), keys[0])
     data = tar.json(key)
     if not isinstance(data, dict) or not isinstance(data.get("labels"), list):
-        raise DreamkitError(f"{tar.path}: {key} has no list of labels", 'Expected {"labels": [...]}.')
+        raise DreamkitError(f"{tar.path}: {key} has no list of labels.", 'The format is {"labels": [...]}.')
     shapes = []
     for index, label in enumerate(data["labels"]):
         with decoding(tar.path, f"{key}, label {index}"):
@@ -165,17 +215,26 @@ def read_layer(root: Path, clip: str, layer: str) -> Shapes:
 
 
 def read_map(root: Path, clip: str, layers: Sequence[str] = tuple(LAYERS)) -> dict[str, Shapes]:
-    """The map layers that the folder has. A missing tar is skipped with a warning; none at all is an error."""
+    """Map layers of a clip by name, without those whose tar is missing; a warning is logged for them.
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip.
+        layers: keys of LAYERS.
+
+    Raises:
+        DreamkitError: none of the layers is there, or one is damaged.
+    """
     found = {}
     for layer in layers:
         path = layer_path(root, clip, f"3d_{layer}")
         if path.is_file():
             found[layer] = read_layer(root, clip, layer)
-        elif layer != "lanes":  # nothing draws lanes by default, and most folders do without
+        elif layer != "lanes":  # nothing draws lanes by default, and most folders have none
             log.warning("%s is missing: %s are not drawn", path, layer.replace("_", " "))
     if not found:
         raise DreamkitError(
-            f"{root} has no map layer of clip {clip}: none of {', '.join(f'3d_{name}' for name in layers)}",
+            f"{root} has no map layer of clip {clip}: none of {', '.join(f'3d_{name}' for name in layers)}.",
             "Check the clip's name, and that the 3d_* folders were fetched.",
         )
     return found
@@ -197,6 +256,7 @@ def _vertex_lists(label: Any) -> Iterator[list]:
 
 
 def _points(vertices: Any) -> np.ndarray:
+    """A list of vertices as float64 [n, 3]; each is a list of three numbers or a table of x, y, z."""
     if not isinstance(vertices, list):
         raise ValueError("vertices that are not a list")
     rows = [[v["x"], v["y"], v["z"]] if isinstance(v, dict) else v for v in vertices]
@@ -209,16 +269,22 @@ def _points(vertices: Any) -> np.ndarray:
 
 
 def read_objects(root: Path, clip: str) -> Objects:
-    """All tracked objects of a clip; a labelled frame without objects counts as labelled."""
-    tar = open_tar(layer_path(root, clip, "all_object_info"), clip)
+    """All tracked objects of a clip; a labelled frame without objects counts as labelled.
+
+    Raises:
+        DreamkitError: the tar is missing or damaged, or an object lacks a field or has an impossible one.
+    """
+    tar = open_tar(layer_path(root, clip, OBJECT_FOLDER), clip)
     keys = numbered(tar, re.compile(r"(?:^|\.)(\d+)\.all_object_info\.json$"))
     if not keys:
-        raise DreamkitError(f"{tar.path} holds no member named like 000000.all_object_info.json")
+        raise no_member(tar, "000000.all_object_info.json")
     rows = []
     for number, key in sorted(keys.items()):
         data = tar.json(key)
         if not isinstance(data, dict):
-            raise DreamkitError(f"{tar.path}: {key} is not a table of objects by track", "Expected {track id: {...}}.")
+            raise DreamkitError(
+                f"{tar.path}: {key} is not a table of objects by track.", "The format is {track id: {...}}."
+            )
         for track, info in sorted(data.items()):
             rows.append((number, track, *_object(info, f"{tar.path}: {key}, object {track}")))
     ids = tuple(sorted({row[1] for row in rows}))
@@ -236,13 +302,11 @@ def read_objects(root: Path, clip: str) -> Objects:
 
 
 def _object(info: Any, where: str) -> tuple[np.ndarray, np.ndarray, bool, str]:
-    missing = (
-        []
-        if not isinstance(info, dict)
-        else [name for name in ("object_to_world", "object_lwh", "object_is_moving", "object_type") if name not in info]
-    )
-    if not isinstance(info, dict) or missing:
-        raise DreamkitError(f"{where} lacks {', '.join(missing) or 'its fields'}")
+    """Pose [4, 4], size [3], whether it moves, and type of one labelled object."""
+    known = info if isinstance(info, dict) else {}
+    missing = [name for name in _OBJECT_FIELDS if name not in known]
+    if missing:
+        raise DreamkitError(f"{where} lacks {', '.join(missing)}.", "Convert the objects of this clip again.")
     pose = require_poses(info["object_to_world"], where)
     try:
         size = np.asarray(info["object_lwh"], np.float64)
@@ -250,21 +314,30 @@ def _object(info: Any, where: str) -> tuple[np.ndarray, np.ndarray, bool, str]:
         size = np.zeros(0)
     if pose.ndim != 2 or size.shape != (3,) or not np.isfinite(size).all() or (size < 0).any():
         raise DreamkitError(
-            f"{where} needs a 4x4 object_to_world and three sizes in metres, none negative; "
-            f"got {str(info['object_lwh'])[:80]}"
+            f"{where} has the object_lwh {str(info['object_lwh'])[:80]}.",
+            "An object needs a 4x4 object_to_world, and three sizes in metres in object_lwh, none negative.",
         )
     return pose, size, bool(info["object_is_moving"]), str(info["object_type"])
 
 
 def read_lidar(root: Path, clip: str) -> Lidar:
-    """The clip's LiDAR sweeps, to be loaded one at a time."""
-    tar = open_tar(layer_path(root, clip, "lidar_raw"), clip)
+    """The LiDAR sweeps of a clip; only the list of them is read here.
+
+    Raises:
+        DreamkitError: the tar is missing or damaged, or holds no sweep.
+    """
+    tar = open_tar(layer_path(root, clip, LIDAR_FOLDER), clip)
     keys = numbered(tar, re.compile(r"(?:^|\.)(\d+)\.lidar_raw\.npz$"))
     if not keys:
-        raise DreamkitError(f"{tar.path} holds no member named like 000000.lidar_raw.npz")
+        raise no_member(tar, "000000.lidar_raw.npz")
     return Lidar(tar, keys)
 
 
 def numbered(tar: Tar, pattern: re.Pattern[str]) -> dict[int, str]:
-    """The tar's keys that match, by the frame number in the pattern's first group."""
+    """Frame number -> key of the tar's members that match; the pattern's first group is the number."""
     return {int(match[1]): key for key in tar.members if (match := pattern.search(key))}
+
+
+def no_member(tar: Tar, example: str) -> DreamkitError:
+    """The error for a tar without any member of the expected kind; `example` is the name of such a member."""
+    return DreamkitError(f"{tar.path} holds no member named like {example}.", "Fetch or convert this file again.")

@@ -1,7 +1,6 @@
-"""Object tracks made ready for drawing: one resting place for what stands still, and a box in every frame.
+"""Object tracks prepared for drawing: one mean pose for what stands still, and boxes in every frame.
 
-Facts: utils/bbox_utils.py of nv-tlabs/cosmos-av-sample-toolkits. Its habits are kept, since the models were trained on
-pictures drawn that way.
+Source of the rules: utils/bbox_utils.py of nv-tlabs/cosmos-av-sample-toolkits, which drew the models' training videos.
 """
 
 from __future__ import annotations
@@ -14,32 +13,41 @@ import numpy as np
 from dreamkit.rds.labels import Objects
 from dreamkit.rds.poses import interpolate
 
-# Both published vocabularies, to the five classes that have a colour. Every type not named here is drawn as Others.
-CLASS_OF = {
-    "Car": "Car", "Vehicle": "Car", "Automobile": "Car", "Other_vehicle": "Car",
-    "Truck": "Truck", "Bus": "Truck", "Heavy_truck": "Truck", "Train_or_tram_car": "Truck", "Trolley_bus": "Truck",
-    "Trailer": "Truck",
-    "Pedestrian": "Pedestrian", "Person": "Pedestrian",
-    "Cyclist": "Cyclist", "Rider": "Cyclist",
-}  # fmt: skip
-# Types that the vocabularies have and that belong to Others, so that only a truly unknown one is reported.
-OTHER_TYPES = frozenset({
-    "Others", "Unknown", "Ground", "GroundPaint", "LaneLine", "RoadDots", "StopLine", "CrossWalk", "RoadSymbol",
-    "ParkingDelimeter", "Zone", "SpeedBump", "Surface", "Asphalt", "Dirt", "Gravel", "Train", "Ego",
-    "MovableObject", "EgoVehicle", "Vegetation", "TreeTrunk", "Wall", "Building", "Bridge", "Tunnel",
-    "RoadworkObject", "TrafficCone", "TrafficSign", "TrafficSignal", "Pole", "VerticalPole", "Walkable", "Sidewalk",
-    "Stairs", "Boundary", "TrafficDivider", "Curb", "Barrier", "GuardRail", "Other", "Wire", "Reflection", "Sky",
-    "Stroller", "Animal", "Protruding_object",
-})  # fmt: skip
-# A resting object's pose counts for the mean only if its heading lies within about 45 degrees of the mean heading.
+_CLASS_TYPES = {
+    "Car": ("Car", "Vehicle", "Automobile", "Other_vehicle"),
+    "Truck": ("Truck", "Bus", "Heavy_truck", "Train_or_tram_car", "Trolley_bus", "Trailer"),
+    "Pedestrian": ("Pedestrian", "Person"),
+    "Cyclist": ("Cyclist", "Rider"),
+}
+OTHERS = "Others"
+CLASS_OF = {kind: name for name, kinds in _CLASS_TYPES.items() for kind in kinds}
+"""Object type of either published vocabulary -> class with a colour; a type that is not here is drawn as OTHERS."""
+_OTHER_GROUPS = (
+    (OTHERS, "Other", "Unknown", "Ego", "EgoVehicle", "MovableObject", "Train"),
+    ("Ground", "GroundPaint", "LaneLine", "RoadDots", "StopLine", "CrossWalk", "RoadSymbol", "ParkingDelimeter"),
+    ("Surface", "Asphalt", "Dirt", "Gravel", "Walkable", "Sidewalk", "Stairs", "SpeedBump", "Zone"),
+    ("Boundary", "TrafficDivider", "Curb", "Barrier", "GuardRail", "RoadworkObject", "TrafficCone"),
+    ("TrafficSign", "TrafficSignal", "Pole", "VerticalPole", "Wire", "Vegetation", "TreeTrunk"),
+    ("Wall", "Building", "Bridge", "Tunnel", "Reflection", "Sky"),
+    ("Stroller", "Animal", "Protruding_object"),
+)
+OTHER_TYPES = frozenset(kind for group in _OTHER_GROUPS for kind in group)
+"""Types of the published vocabularies that are drawn as OTHERS and are not reported as unknown."""
+# Poses whose heading is more than about 45 degrees from the mean heading are left out of the mean pose.
 _HEADING_COSINE = 0.7
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes of consecutive frames, N rows by frame and then by track id as text.
+    """Boxes of consecutive frames, a row for each object in each frame (N rows), sorted by frame and then by track id.
 
-    frame: int64 [N]; track: the N ids; pose: float64 [N, 4, 4]; size: float64 [N, 3]; moving: bool [N]; kind: N types.
+    Attributes:
+        frame: frame number, int64 [N].
+        track: track id of each row.
+        pose: box centre to world, float64 [N, 4, 4].
+        size: length, width, height in metres, float64 [N, 3].
+        moving: whether the object moves, bool [N].
+        kind: object type of each row, as written in the file.
     """
 
     frame: np.ndarray
@@ -50,15 +58,21 @@ class Boxes:
     kind: tuple[str, ...]
 
 
+def no_boxes() -> Boxes:
+    """Boxes of a clip without objects."""
+    return Boxes(np.zeros(0, np.int64), (), np.zeros((0, 4, 4)), np.zeros((0, 3)), np.zeros(0, bool), ())
+
+
 def unknown_types(objects: Objects) -> dict[str, int]:
-    """Types that neither vocabulary has, with the number of labels; they are drawn as Others."""
+    """Number of labels of each type in neither published vocabulary; such objects are drawn as OTHERS."""
     return dict(Counter(kind for kind in objects.kind if kind not in CLASS_OF and kind not in OTHER_TYPES))
 
 
 def rest(objects: Objects) -> Objects:
-    """Give the frames in which a track stands still the mean size and pose of those frames.
+    """The objects with one size and pose for all frames in which a track stands still: the mean of those frames.
 
-    Outlying headings are left out of the mean pose; the mean rotation is built from the mean forward and up axes.
+    Poses with an outlying heading are left out of the mean pose; the mean rotation is built from the mean forward and
+    up axes.
     """
     size, pose = objects.size.copy(), objects.pose.copy()
     for track in range(len(objects.ids)):
@@ -74,6 +88,7 @@ def rest(objects: Objects) -> Objects:
 
 
 def _mean_pose(poses: np.ndarray) -> np.ndarray:
+    """Mean of poses [N, 4, 4] as [4, 4]."""
     u, _, vh = np.linalg.svd(poses[:, :3, :3])
     u[:, :, 2] *= np.sign(np.linalg.det(u @ vh))[:, None]
     nearest = u @ vh
@@ -85,24 +100,25 @@ def _mean_pose(poses: np.ndarray) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [..., 3] of length one; zero vectors stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length == 0, 1, length)
 
 
 def every_frame(objects: Objects, frame_count: int) -> Boxes:
-    """Boxes for the frames 0..frame_count-1, from labels at every third frame or so.
+    """Boxes in each of the frames 0 to frame_count - 1, from labels at about every third frame.
 
-    Between two labelled frames only the tracks of both are drawn (position along the line, rotation by slerp, size
-    linearly; type and motion of the earlier one), so a gap in a track is a gap in the picture. After the last labelled
-    frame its boxes stay; before the first one there are none.
+    Between two labelled frames only tracks with both labels have a box: its position is interpolated linearly, its
+    rotation by slerp, its size linearly, and its type and motion are those of the earlier label. After the last
+    labelled frame its boxes stay; before the first one there are none.
     """
-    known = objects.frames[objects.frames < frame_count] if frame_count else objects.frames[:0]
-    if not len(known) or not len(objects):
-        return Boxes(np.zeros(0, np.int64), (), np.zeros((0, 4, 4)), np.zeros((0, 3)), np.zeros(0, bool), ())
+    labelled = objects.frames[objects.frames < frame_count]
+    if not len(labelled) or not len(objects):
+        return no_boxes()
     rows_at = {int(frame): np.flatnonzero(objects.frame == frame) for frame in objects.frames}
     frame, low, high, t = [], [], [], []
-    for number in range(int(known[0]), frame_count):
-        before = int(known[np.searchsorted(known, number, "right") - 1])
+    for number in range(int(labelled[0]), frame_count):
+        before = int(labelled[np.searchsorted(labelled, number, "right") - 1])
         after = np.searchsorted(objects.frames, number)
         a = rows_at[before]
         if before == number or after == len(objects.frames):
@@ -132,8 +148,8 @@ def every_frame(objects: Objects, frame_count: int) -> Boxes:
     )
 
 
-def corners(boxes: Boxes) -> np.ndarray:
-    """Corners float64 [N, 8, 3]: the upper face from front left clockwise seen from above, then the lower face."""
+def box_corners(boxes: Boxes) -> np.ndarray:
+    """World corners of boxes, float64 [N, 8, 3]: the upper face clockwise from the front left, then the lower face."""
     signs = np.array(
         [[1, 1, 1], [1, -1, 1], [-1, -1, 1], [-1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, -1, -1], [-1, 1, -1]]
     )

@@ -1,35 +1,44 @@
-"""Rigid poses as 4x4 matrices: checks, quaternions, interpolation. Batched over leading dimensions."""
+"""Rigid poses as 4x4 matrices: checks, quaternions, interpolation."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from dreamkit.errors import DreamkitError
 
+_POSE_HINT = "Poses are 4x4 camera-to-world (or vehicle- or object-to-world) matrices."
 
-def require_poses(poses: np.ndarray, where: str) -> np.ndarray:
-    """float64 [..., 4, 4], or DreamkitError that starts with `where` and names the first bad index."""
+
+def require_poses(poses: Any, where: str) -> np.ndarray:
+    """The poses as float64 [..., 4, 4].
+
+    Args:
+        poses: 4x4 matrices, with any leading dimensions.
+        where: the file and member, which the message begins with.
+
+    Raises:
+        DreamkitError: a pose is no 4x4 matrix, not finite, or cannot be inverted; names the index of the first one.
+    """
     try:
         poses = np.asarray(poses, np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise DreamkitError(f"{where}: a pose that is not a 4x4 matrix of numbers") from None
+        raise DreamkitError(f"{where}: a pose is not a 4x4 matrix of numbers.", _POSE_HINT) from None
     if poses.shape[-2:] != (4, 4):
-        raise DreamkitError(f"{where}: a pose of shape {list(poses.shape)}; expected a 4x4 matrix")
+        raise DreamkitError(f"{where}: a pose has the shape {list(poses.shape)} instead of 4x4.", _POSE_HINT)
     flat = poses.reshape(-1, 4, 4)
     bad = np.flatnonzero(~np.isfinite(flat).all((1, 2)))
     if len(bad):
         raise DreamkitError(
-            f"{where}: the pose at index {bad[0]} has a value that is not a finite number ({len(bad)} such poses)",
+            f"{where}: the pose at index {bad[0]} has a value that is not a finite number ({len(bad)} such poses).",
             "Fill or drop these frames when converting the data.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.linalg.det(flat[:, :3, :3])
     bad = np.flatnonzero(~((np.abs(size) > 1e-6) & (np.abs(size) < 1e6)))
     if len(bad):
-        raise DreamkitError(
-            f"{where}: the pose at index {bad[0]} has a rotation that cannot be inverted",
-            "Poses are 4x4 camera-to-world (or vehicle- or object-to-world) matrices.",
-        )
+        raise DreamkitError(f"{where}: the pose at index {bad[0]} has a rotation that cannot be inverted.", _POSE_HINT)
     return poses
 
 
@@ -37,7 +46,7 @@ def quaternions(rotations: np.ndarray) -> np.ndarray:
     """Rotation matrices [N, 3, 3] to unit quaternions [N, 4] (x, y, z, w)."""
     m = np.asarray(rotations, np.float64)
     trace = np.trace(m, axis1=-2, axis2=-1)
-    # Shepperd: start from the largest of x, y, z, w, the others follow without cancellation.
+    # Shepperd's method: computing from the largest of x, y, z, w avoids cancellation.
     choice = np.argmax(np.stack([m[:, 0, 0], m[:, 1, 1], m[:, 2, 2], trace], -1), -1)
     q = np.empty((len(m), 4))
     for start in range(3):
@@ -66,7 +75,13 @@ def rotations(q: np.ndarray) -> np.ndarray:
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Between poses [N, 4, 4] at t [N] in 0..1: positions along the line, rotations along the shortest arc (slerp)."""
+    """Poses between two, float64 [N, 4, 4]: positions are interpolated linearly, rotations by slerp.
+
+    Args:
+        first: poses at t = 0, [N, 4, 4].
+        second: poses at t = 1, [N, 4, 4].
+        t: float [N], 0 to 1.
+    """
     t = np.asarray(t, np.float64)[:, None]
     a, b = quaternions(first[:, :3, :3]), quaternions(second[:, :3, :3])
     cosine = (a * b).sum(-1, keepdims=True)
@@ -83,7 +98,12 @@ def interpolate(first: np.ndarray, second: np.ndarray, t: np.ndarray) -> np.ndar
 
 
 def resample(poses: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Poses [T, 4, 4] at fractional frame numbers `at` [N], held beyond both ends."""
+    """Poses at fractional frame numbers, float64 [N, 4, 4].
+
+    Args:
+        poses: one pose a frame, [T, 4, 4].
+        at: frame numbers, float [N]; before the first and after the last frame those two poses are returned.
+    """
     at = np.clip(np.asarray(at, np.float64), 0, len(poses) - 1)
     low = np.minimum(np.floor(at).astype(int), max(len(poses) - 2, 0))
     high = np.minimum(low + 1, len(poses) - 1)

@@ -1,7 +1,7 @@
-"""RDS-HQ clips to condition videos in the workspace's layout: several at once, resumed where it stopped.
+"""Render RDS-HQ clips to condition videos in a workspace; videos that are done are skipped.
 
-One thread a video has it drawn by a pool of processes, encodes it and writes its sidecar. LiDAR is splatted in this
-process, on the GPU when there is one.
+HDMap pictures are drawn by a pool of processes, while one thread a video encodes it and writes its sidecar. LiDAR is
+splatted in the main process, on the GPU if there is one.
 """
 
 from __future__ import annotations
@@ -18,75 +18,96 @@ import cv2
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.rds.drawing import Clip, draw_pool, drawn_hdmap, read_clip
+from dreamkit.rds.drawing import LoadedClip, draw_pool, read_clip, shared_hdmap
 from dreamkit.rds.labels import read_lidar
-from dreamkit.rds.plan import Options, Video, choose_cameras, choose_clips, is_done, plan_clip
+from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clips, is_done, plan_clip
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
 from dreamkit.workspace.files import write_json
 
-# Videos that may wait for a free thread: their clips' labels are in memory.
+# Videos that wait for a free thread at most, because the labels of their clips stay in memory.
 _QUEUED = 32
 Progress = Callable[[int, int, str], None]
+"""Called with the videos done, an estimate of all videos, and the path of the finished video."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """A video of a run: made now, or found done."""
+class RenderResult:
+    """One video of a render call.
+
+    Attributes:
+        path: the video file.
+        made: True when it was rendered now, False when it was done already.
+    """
 
     path: Path
     made: bool
 
 
-def render(root: Path, out: Path, options: Options = Options(), progress: Progress | None = None) -> list[Result]:
+def render_clips(
+    root: Path, out: Path, options: Options = Options(), progress: Progress | None = None
+) -> list[RenderResult]:
     """Render condition videos into a workspace.
 
     Args:
         root: the RDS-HQ folder.
         out: the workspace folder; with a novel pose folder, `<out>_<folder>` is written instead, as upstream does.
-        options: what and how.
-        progress: called with (videos done, videos in all, the path just finished); the total is a guess until the last
-            clip has been looked at.
+        options: what to render, and how.
+        progress: called after each video with (videos done, all videos, path); the number of all videos is an estimate
+            until the last clip is planned.
 
     Returns:
-        Every video asked for, made or found.
+        All videos of the options, rendered now or before.
 
     Raises:
-        DreamkitError: an input is missing or damaged. The other clips are rendered first, finished videos stay, and the
-            next run makes only what is missing.
+        DreamkitError: an input is missing or damaged. The other clips are rendered first, and the next call renders
+            only what is missing.
     """
     root, out = Path(root), Path(out)
     if options.novel_pose:
         out = out.with_name(f"{out.name}_{Path(options.novel_pose).name}")
     clips = choose_clips(root, options)
-    run = _Run(root, out, options, len(clips), progress)
-    workers = options.workers or _cores()
+    state = _RenderState(root, out, options, len(clips), progress)
+    workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(draw_pool(workers)) if workers > 1 and run.wants_pool(clips) else None
-        # Two videos in memory keep the pool busy while one of them is encoded; more cores can feed more.
+        pool = stack.enter_context(draw_pool(workers)) if workers > 1 and state.wants_pool(clips) else None
+        # Two videos in memory keep the pool busy while one of them is encoded; many cores draw more videos at once.
         threads = stack.enter_context(ThreadPoolExecutor(2 + workers // 8 if pool else 1))
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         for name in clips:
             try:
-                run.start_clip(name, threads, pool)
+                state.start_clip(name, threads, pool)
             except DreamkitError as error:
-                run.failed[name] = error
-            run.collect(_QUEUED)
-        run.collect(0)
-    if len(clips) == 1 and run.failed:
-        raise next(iter(run.failed.values()))
-    if run.failed:
-        told = "\n".join(f"  {name}: {error.message}" for name, error in run.failed.items())
+                state.failed[name] = error
+            state.collect(_QUEUED)
+        state.collect(0)
+    if len(clips) == 1 and state.failed:
+        raise next(iter(state.failed.values()))
+    if state.failed:
+        lines = "".join(f"\n  {name}: {error.message}" for name, error in state.failed.items())
         raise DreamkitError(
-            f"{len(run.failed)} of {len(clips)} clips could not be rendered:\n{told}",
-            "Mend these clips or leave them out; the others are done.",
+            f"{len(state.failed)} of {len(clips)} clips could not be rendered:{lines}",
+            "Repair these clips or leave them out; the others are done.",
         )
-    return [Result(path, made) for path, made in run.made.items() if made is not None]
+    return [RenderResult(path, made) for path, made in state.made.items() if made is not None]
 
 
 @dataclass
-class _Run:
-    """What a render call keeps in mind while its videos are under way."""
+class _RenderState:
+    """State of one render call.
+
+    Attributes:
+        root: the RDS-HQ folder.
+        out: the workspace folder.
+        options: what to render, and how.
+        clips: number of clips.
+        progress: called after each video.
+        made: path -> whether the video was made now; None until it is finished.
+        failed: clip -> its error.
+        running: video in the making -> its clip.
+        planned_clips: number of clips whose videos are in `made`.
+        finished: number of videos rendered or found done.
+    """
 
     root: Path
     out: Path
@@ -99,8 +120,8 @@ class _Run:
     planned_clips: int = 0
     finished: int = 0
 
-    def plan(self, name: str) -> list[Video]:
-        """The videos of a clip."""
+    def plan(self, name: str) -> list[PlannedVideo]:
+        """All videos of a clip."""
         cameras = list(choose_cameras(self.root, name, self.options))
         poses = read_camera_poses(self.root, name, cameras, self.options.pose_folder)
         return plan_clip(
@@ -108,14 +129,14 @@ class _Run:
         )
 
     def wants_pool(self, clips: list[str]) -> bool:
-        """Processes take a second to start, which a run that finds its only clip done should not."""
+        """Whether a pool is worth the second that it takes to start: not when the only clip is probably done."""
         if len(clips) > 1:
             return True
         videos = [video for video in self.plan(clips[0]) if video.condition == "hdmap"]
         return not all(video.sidecar.is_file() for video in videos)
 
     def start_clip(self, name: str, threads: Executor, pool: Executor | None) -> None:
-        """Plan a clip, queue its HDMap videos and make its LiDAR videos."""
+        """Plan a clip, queue its HDMap videos and render its LiDAR videos."""
         videos = self.plan(name)
         done = [is_done(video, self.options.overwrite) for video in videos]
         todo = [video for video, finished in zip(videos, done, strict=True) if not finished]
@@ -134,7 +155,7 @@ class _Run:
             self.note(path, True)
 
     def collect(self, most: int) -> None:
-        """Wait until at most so many videos are under way."""
+        """Wait until at most `most` videos are in the making."""
         while len(self.running) > most:
             for future in wait(self.running, return_when=FIRST_COMPLETED).done:
                 name = self.running.pop(future)
@@ -144,7 +165,7 @@ class _Run:
                     self.failed[name] = error
 
     def note(self, path: Path, made: bool) -> None:
-        """Count a finished video."""
+        """Record a finished video and report progress."""
         self.made[path] = made
         self.finished += 1
         if self.progress:
@@ -152,18 +173,21 @@ class _Run:
             self.progress(self.finished, max(total, self.finished), str(path))
 
 
-def _cores() -> int:
+def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _make_hdmap(clip: Clip, video: Video, options: Options, pool: Executor | None) -> Path:
+def _make_hdmap(clip: LoadedClip, video: PlannedVideo, options: Options, pool: Executor | None) -> Path:
+    """Draw and write one HDMap video."""
     begun = time.perf_counter()
-    with drawn_hdmap(clip, video.camera, video.frames, options, pool) as pictures:
+    with shared_hdmap(clip, video.camera, video.frames, options, pool) as pictures:
         return _finish(video, pictures, options, begun, "cpu")
 
 
-def _make_lidar(root: Path, name: str, clip: Clip, videos: list[Video], options: Options) -> Iterator[Path]:
-    """The LiDAR videos of a clip, chunk by chunk, all cameras of a chunk together."""
+def _make_lidar(
+    root: Path, name: str, clip: LoadedClip, videos: list[PlannedVideo], options: Options
+) -> Iterator[Path]:
+    """Draw and write the LiDAR videos of a clip, all cameras of a chunk together."""
     if not videos:
         return
     from dreamkit.rds import lidar
@@ -176,25 +200,29 @@ def _make_lidar(root: Path, name: str, clip: Clip, videos: list[Video], options:
         cameras = {camera: clip.cameras[camera] for camera in same}
         fits = {camera: resizer((model.width, model.height), options.size) for camera, model in cameras.items()}
         pictures = {camera: np.empty((len(frames), options.size[1], options.size[0]), np.uint8) for camera in same}
-        for index, drawn in enumerate(lidar.draw(sweeps, cameras, clip.poses, frames)):
+        for index, drawn in enumerate(lidar.draw_lidar_frames(sweeps, cameras, clip.poses, frames)):
             for camera, picture in drawn.items():
                 pictures[camera][index] = fits[camera](picture)
         for camera, video in same.items():
             yield _finish(video, pictures.pop(camera)[..., None].repeat(3, -1), options, begun, str(device))
 
 
-def _finish(video: Video, pictures: np.ndarray, options: Options, begun: float, device: str) -> Path:
-    """Write video and sidecar so that no stop in between can pass for a finished video or for the user's own."""
+def _finish(video: PlannedVideo, pictures: np.ndarray, options: Options, begun: float, device: str) -> Path:
+    """Write the sidecar, then the video.
+
+    In this order a run that stops in between leaves a sidecar without a video, which is rendered again. A video without
+    a sidecar would count as the user's own.
+    """
     from dreamkit import __version__
     from dreamkit.workspace.video import write_video
 
     if video.sidecar.is_file():
         video.path.unlink(missing_ok=True)
-    made = {"device": device, "seconds": round(time.perf_counter() - begun, 3), "versions": _versions(__version__)}
+    made = {
+        "device": device,
+        "seconds": round(time.perf_counter() - begun, 3),
+        "versions": {"dreamkit": __version__, "numpy": np.__version__, "opencv": cv2.__version__},
+    }
     write_json(video.sidecar, {**video.record, **made})
     write_video(video.path, pictures, options.fps, options.crf)
     return video.path
-
-
-def _versions(dreamkit: str) -> dict[str, str]:
-    return {"dreamkit": dreamkit, "numpy": np.__version__, "opencv": cv2.__version__}

@@ -1,21 +1,21 @@
-"""World shapes to the strokes and hulls of a picture: what is dropped, cut, rounded and faded, and how.
+"""World shapes to the lines and convex hulls of a picture: which are drawn, where they are cut, and in which colour.
 
-The rules are facts read from nv-tlabs/cosmos-av-sample-toolkits (utils/camera/base.py); see `dreamkit.rds.hdmap`.
-The shapes of several frames are projected in one go.
+Source of the rules: utils/camera/base.py of nv-tlabs/cosmos-av-sample-toolkits; see `dreamkit.rds.hdmap`.
+The shapes of several frames are projected together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from dreamkit.rds.ftheta import Camera
+from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.labels import Shapes
 
-# The layers that the reference draws; lanes (pairs of lane borders) are in the format but not among them.
 DRAWN = (
     "lanelines",
     "road_boundaries",
@@ -26,16 +26,22 @@ DRAWN = (
     "traffic_signs",
     "traffic_lights",
 )
-# How far in front of the camera's plane a crossing edge is cut, as a share of the way to its visible end.
+"""The layers that the reference toolkit draws; lanes (pairs of lane borders) are in the format, but not drawn."""
+# Where an edge across the camera's plane is cut: at this fraction of the way from the plane to its visible end.
 _LINE_CUT, _HULL_CUT = 0.2, 0.05
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What may be varied about the drawing; the defaults are what the models were trained on.
+    """Settings of the drawing; the defaults are those of the models' training videos.
 
-    depth_max: metres at which colours reach black; line_width, box_width: pixels of a 1280x720 picture;
-    resample: metres between points of lane lines and road boundaries; layers: which map layers to draw.
+    Attributes:
+        depth_max: depth in metres at which colours are black.
+        line_width: width of map lines in pixels of the drawn picture.
+        box_width: width of box edges in pixels of the drawn picture.
+        resample: distance in metres between points of lane lines and road boundaries.
+        layers: the map layers to draw.
+        keep_shapes_without_vertex: also draw shapes that cross the picture without a vertex in it.
     """
 
     depth_max: float = 122.5
@@ -48,7 +54,15 @@ class Rules:
 
 @dataclass(frozen=True)
 class Layer:
-    """Shapes of one colour: `frame` is None for the map, or each shape's frame number, ascending, for boxes."""
+    """Shapes of one colour.
+
+    Attributes:
+        shapes: world geometry.
+        colour: RGB at depth 0, 0 to 255.
+        filled: True for filled convex hulls, False for lines.
+        width: width of the lines in pixels.
+        frame: frame number of each shape, ascending; None for map shapes, which are drawn in every frame.
+    """
 
     shapes: Shapes
     colour: tuple[int, int, int]
@@ -57,13 +71,44 @@ class Layer:
     frame: np.ndarray | None = None
 
 
-# The marks of a filled layer are (polygon int32 [n, 2], colour) pairs; of lines, rows x1 y1 x2 y2 and their colours.
-Marks = list[tuple[np.ndarray, tuple[int, int, int]]] | tuple[np.ndarray, np.ndarray]
+@dataclass(frozen=True)
+class Lines:
+    """Line segments to draw in one picture.
+
+    Attributes:
+        ends: x1, y1, x2, y2 in pixels, int32 [n, 4].
+        colours: RGB, int32 [n, 3].
+    """
+
+    ends: np.ndarray
+    colours: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hulls:
+    """Filled polygons to draw in one picture.
+
+    Attributes:
+        polygons: corners x, y in pixels, int32 [n, 2] each.
+        colours: RGB of each polygon.
+    """
+
+    polygons: list[np.ndarray] = field(default_factory=list)
+    colours: list[tuple[int, ...]] = field(default_factory=list)
+
+
+Marks = Lines | Hulls
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Shapes in camera space: shape i of the batch's frame[i] is rows starts[i] to starts[i + 1] of points [P, 3]."""
+    """Shapes in camera axes.
+
+    Attributes:
+        points: vertices, float64 [P, 3].
+        starts: shape i has the rows starts[i] to starts[i + 1] of points.
+        frame: index into the batch of each shape's frame.
+    """
 
     points: np.ndarray
     starts: np.ndarray
@@ -71,11 +116,11 @@ class _Seen:
 
 
 def _gather(layer: Layer, world_to_camera: np.ndarray, batch: list[int], depth_max: float) -> _Seen:
-    """The shapes that are not wholly behind the camera nor wholly beyond the largest depth, frame after frame."""
+    """The shapes of each frame of the batch; map shapes wholly behind the camera or beyond depth_max are left out."""
     shapes = layer.shapes
     first, length = shapes.starts[:-1], np.diff(shapes.starts)
     if layer.frame is None:
-        # Depth alone decides here, so only the third row of each pose is used. [F, P]
+        # [F, P]; the third row of a pose is enough for the depth.
         depth = shapes.points @ world_to_camera[:, 2, :3].T + world_to_camera[:, 2, 3]
         near = np.minimum.reduceat(depth, first, axis=0).T
         far = np.maximum.reduceat(depth, first, axis=0).T
@@ -101,20 +146,34 @@ def _keep(seen: _Seen, kept: np.ndarray) -> tuple[_Seen, np.ndarray]:
 
 
 def _any(flags: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Whether a flag of the points is set, for each shape."""
     return np.logical_or.reduceat(flags, starts[:-1])
 
 
-def project(layer: Layer, camera: Camera, world_to_camera: np.ndarray, batch: list[int], rules: Rules) -> list[Marks]:
-    """The marks of one layer for each frame of the batch; world_to_camera is float64 [len(batch), 4, 4]."""
+def project_layer(
+    layer: Layer, camera: CameraModel, world_to_camera: np.ndarray, batch: list[int], rules: Rules
+) -> Sequence[Marks]:
+    """What to draw of one layer in each frame of a batch.
+
+    Args:
+        layer: the shapes.
+        camera: scaled to the size of the picture.
+        world_to_camera: poses of the batch, float64 [len(batch), 4, 4].
+        batch: frame numbers.
+        rules: settings of the drawing.
+
+    Returns:
+        Hulls for a filled layer, else Lines; one for each frame of the batch.
+    """
     seen = _gather(layer, world_to_camera, batch, rules.depth_max)
     if layer.frame is not None and len(seen.frame):
         depth = seen.points[:, 2]
         far, near = np.maximum.reduceat(depth, seen.starts[:-1]), np.minimum.reduceat(depth, seen.starts[:-1])
         seen, _ = _keep(seen, (far >= 0) & (near <= rules.depth_max))
     if not len(seen.frame):
-        return [[] if layer.filled else (np.zeros((0, 4), np.int32), np.zeros((0, 3), np.int32)) for _ in batch]
+        return [Hulls() if layer.filled else _no_lines() for _ in batch]
     pixels = camera.project(seen.points)
-    # Lines round to the nearest pixel, hulls truncate towards zero.
+    # The reference toolkit rounds ends of lines, and truncates corners of hulls towards zero.
     pixels = _to_int(pixels if layer.filled else np.round(pixels))
     inside = (pixels >= 0).all(1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
     if layer.filled:
@@ -127,26 +186,31 @@ def project(layer: Layer, camera: Camera, world_to_camera: np.ndarray, batch: li
     return _lines(layer, camera, seen, pixels, len(batch), rules)
 
 
+def _no_lines() -> Lines:
+    return Lines(np.zeros((0, 4), np.int32), np.zeros((0, 3), np.int32))
+
+
 def _to_int(pixels: np.ndarray) -> np.ndarray:
-    # What an x86 processor makes of numbers that do not fit, so that lines through such ends keep their direction.
+    """Pixels as int32; numbers that do not fit become -2^31, as on x86 processors, where the reference was run."""
     return np.where(np.abs(pixels) < 2**31, pixels, -(2**31)).astype(np.int32)
 
 
 def _faded(depth: np.ndarray, colour: tuple[int, int, int], depth_max: float) -> np.ndarray:
-    """Colours int32 [n, 3] at these mean depths; 2 (depth_max - depth) / 255 of the full colour."""
+    """Colours int32 [n, 3] at mean depths [n]: the colour times 2 (depth_max - depth) / 255."""
     weight = 2 * (depth_max - depth) / 255
-    # Beyond depth_max the weight of a hull turns negative, and the reference's cast to a byte wraps round.
+    # Beyond depth_max the weight of a hull is negative, and the reference toolkit's cast to uint8 wraps around.
     return (weight[:, None] * np.array(colour)).astype(np.int32) & 255
 
 
-def _lines(layer: Layer, camera: Camera, seen: _Seen, pixels: np.ndarray, count: int, rules: Rules) -> list[Marks]:
+def _lines(layer: Layer, camera: CameraModel, seen: _Seen, pixels: np.ndarray, count: int, rules: Rules) -> list[Lines]:
+    """Line segments of each of `count` frames; `pixels` int32 [P, 2] are the projected points."""
     depth = seen.points[:, 2]
-    first = np.ones(len(depth), bool)
-    first[seen.starts[1:-1] - 1] = False
-    if len(first):
-        first[-1] = False
-    a = np.flatnonzero(first)
-    # Both ends behind: nothing to draw.
+    has_next = np.ones(len(depth), bool)
+    has_next[seen.starts[1:-1] - 1] = False
+    if len(has_next):
+        has_next[-1] = False
+    a = np.flatnonzero(has_next)
+    # Segments with both ends behind the camera are not drawn.
     a = a[(depth[a] >= 0) | (depth[a + 1] >= 0)]
     b = a + 1
     ends = np.concatenate([pixels[a], pixels[b]], 1)
@@ -157,21 +221,23 @@ def _lines(layer: Layer, camera: Camera, seen: _Seen, pixels: np.ndarray, count:
         p, q = seen.points[front], seen.points[behind]
         t = -q[:, 2] / (p[:, 2] - q[:, 2]) + _LINE_CUT
         q = t[:, None] * p + (1 - t)[:, None] * q
-        # The cut point itself may lie behind when the visible end is very near; the reference projects it all the same.
+        # The cut point can lie behind the camera when the visible end is very near; the reference projects it too.
         ends[crossing] = _to_int(np.concatenate([camera.project(p / p[:, 2:]), camera.project(q / q[:, 2:])], 1))
     colours = _faded(np.clip((depth[a] + depth[b]) / 2, 0, rules.depth_max), layer.colour, rules.depth_max)
     frame = np.repeat(seen.frame, np.diff(seen.starts))[a]
-    ends, kept = _clip(ends, camera.width, camera.height, layer.width)
+    ends, kept = _clip_lines(ends, camera.width, camera.height, layer.width)
     kept &= ~_covered(ends, frame)
     ends, colours, frame = ends[kept], colours[kept], frame[kept]
     bounds = np.searchsorted(frame, np.arange(count + 1))
-    return [(ends[i:j], colours[i:j]) for i, j in pairwise(bounds)]
+    return [Lines(ends[i:j], colours[i:j]) for i, j in pairwise(bounds)]
 
 
-def _clip(ends: np.ndarray, width: int, height: int, stroke: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut strokes at the picture's border as cv2.clipLine does; the flag is false for those that cannot touch it."""
+def _clip_lines(ends: np.ndarray, width: int, height: int, stroke: int) -> tuple[np.ndarray, np.ndarray]:
+    """Line segments cut at the picture's border as cv2.clipLine does, and whether each can touch the picture."""
     x, y = ends[:, 0::2], ends[:, 1::2]
-    kept = ~((x < -stroke).all(1) | (x >= width + stroke).all(1) | (y < -stroke).all(1) | (y >= height + stroke).all(1))
+    beyond_x = (x < -stroke).all(1) | (x >= width + stroke).all(1)
+    beyond_y = (y < -stroke).all(1) | (y >= height + stroke).all(1)
+    kept = np.logical_not(beyond_x | beyond_y)
     outside = ((x < 0) | (x >= width) | (y < 0) | (y >= height)).any(1)
     ends = ends.copy()
     for row in np.flatnonzero(kept & outside).tolist():
@@ -182,7 +248,7 @@ def _clip(ends: np.ndarray, width: int, height: int, stroke: int) -> tuple[np.nd
 
 
 def _covered(ends: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Strokes shrunk to a dot on which the next stroke starts: it paints over them entirely."""
+    """Whether a segment is a single pixel on which the next one starts, and so is painted over by it."""
     covered = np.zeros(len(ends), bool)
     covered[:-1] = (
         (ends[:-1, :2] == ends[:-1, 2:]).all(1) & (ends[:-1, 2:] == ends[1:, :2]).all(1) & (frame[:-1] == frame[1:])
@@ -190,8 +256,9 @@ def _covered(ends: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return covered
 
 
-def _hulls(layer: Layer, camera: Camera, seen: _Seen, pixels: np.ndarray, count: int, rules: Rules) -> list[Marks]:
-    marks: list[Marks] = [[] for _ in range(count)]
+def _hulls(layer: Layer, camera: CameraModel, seen: _Seen, pixels: np.ndarray, count: int, rules: Rules) -> list[Hulls]:
+    """Convex hulls of each of `count` frames; `pixels` int32 [P, 2] are the projected points."""
+    marks = [Hulls() for _ in range(count)]
     for index, (i, j) in enumerate(pairwise(seen.starts)):
         points, corners_2d = seen.points[i:j], pixels[i:j]
         if (points[:, 2] < 0).any():
@@ -200,12 +267,13 @@ def _hulls(layer: Layer, camera: Camera, seen: _Seen, pixels: np.ndarray, count:
         hull = _clip_polygon(cv2.convexHull(corners_2d).reshape(-1, 2), camera.width, camera.height)
         if hull is not None:
             colour = _faded(points[:, 2].mean(keepdims=True), layer.colour, rules.depth_max)[0]
-            marks[seen.frame[index]].append((hull, tuple(colour.tolist())))
+            marks[seen.frame[index]].polygons.append(hull)
+            marks[seen.frame[index]].colours.append(tuple(colour.tolist()))
     return marks
 
 
 def _cut_behind(points: np.ndarray) -> np.ndarray:
-    """A walk cut at the camera's plane: its visible vertices, and a point a little in front on crossing edges"""
+    """A polyline [n, 3] cut at the camera's plane: its visible vertices, and a point on each edge across the plane."""
     result = []
     for p, q in pairwise(points):
         if p[2] >= 0:
@@ -220,7 +288,7 @@ def _cut_behind(points: np.ndarray) -> np.ndarray:
 
 
 def _clip_polygon(hull: np.ndarray, width: int, height: int) -> np.ndarray | None:
-    """A convex polygon inside 0..width x 0..height, corners truncated to int32 [n, 2]; None when it has no area."""
+    """A convex polygon cut to 0..width x 0..height, corners truncated to int32 [n, 2]; None without any area."""
     if len(hull) < 3:
         return None
     if (hull >= 0).all() and (hull <= (width, height)).all():
@@ -240,5 +308,5 @@ def _clip_polygon(hull: np.ndarray, width: int, height: int) -> np.ndarray | Non
         points = np.stack([points, cut], 1)[keep]
     x, y = points.T
     area = np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)) if len(points) > 2 else 0.0
-    # What only touches the border has no area left and is dropped.
+    # A polygon that only touches the border has no area left.
     return points.astype(np.int32) if abs(area) > 1e-9 else None

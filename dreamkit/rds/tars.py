@@ -1,7 +1,7 @@
-"""RDS-HQ tars in memory: members by key, decoded without unpacking to disk; and the same tars written.
+"""Read and write RDS-HQ tars; members are decoded in memory.
 
-A member is named `<clip>.<key>` (webdataset) or just `<key>`. Whatever is wrong with the bytes ends in a DreamkitError
-that names the file and the member.
+A member is named `<clip>.<key>` (webdataset) or just `<key>`. Damaged files raise a DreamkitError that names the file
+and the member.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -26,13 +26,18 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class Tar:
-    """An indexed tar: for each key (name without the clip prefix) where its bytes lie."""
+    """An indexed tar.
+
+    Attributes:
+        path: the file.
+        members: key (member name without the clip prefix) -> offset and size of its data in bytes.
+    """
 
     path: Path
     members: dict[str, tuple[int, int]]
 
     def read(self, key: str) -> bytes:
-        """The bytes of one member."""
+        """Data of one member."""
         offset, size = self.members[key]
         with decoding(self.path, key), self.path.open("rb") as file:
             file.seek(offset)
@@ -56,10 +61,14 @@ class Tar:
 
 @contextmanager
 def decoding(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on bad bytes into a DreamkitError that names the file and the member.
+    """Turn exceptions of decoders into a DreamkitError that names the file and the member.
 
-    The decoders (JSON, npy, npz, tar) raise a dozen kinds of exception on damaged bytes, up to MemoryError and
-    RecursionError, hence the wide net; nothing but decoding happens inside.
+    The decoders (JSON, npy, npz, tar) raise many kinds of exceptions on damaged bytes, MemoryError and RecursionError
+    included, so every Exception is caught; nothing but decoding may happen inside the block.
+
+    Args:
+        path: the file.
+        what: the member, or the part of it.
     """
     try:
         yield
@@ -67,11 +76,17 @@ def decoding(path: Path, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         detail = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise DreamkitError(f"{path}: {what} cannot be read ({detail})", "Fetch or convert this file again.") from error
+        raise DreamkitError(
+            f"{path}: {what} cannot be read ({detail}).", "Fetch or convert this file again."
+        ) from error
 
 
 def decode_npy(data: bytes) -> np.ndarray:
-    """An .npy file's array; refuses pickles and headers that promise more than the bytes hold."""
+    """The array of an .npy file.
+
+    Raises:
+        ValueError: the array holds Python objects, or its header states more numbers than there are.
+    """
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -80,16 +95,24 @@ def decode_npy(data: bytes) -> np.ndarray:
         raise ValueError("it holds Python objects, not numbers")
     count = int(np.prod(shape, dtype=object)) if shape else 1
     if count < 0 or count * dtype.itemsize > len(data) - stream.tell():
-        raise ValueError(f"its header promises {count} numbers, more than the file holds")
+        raise ValueError(f"its header states {count} numbers, more than the file holds")
     values = np.frombuffer(data, dtype, count, stream.tell())
     return values.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def open_tar(path: Path, clip: str) -> Tar:
-    """Index a tar; raises DreamkitError when it is missing, not a tar, or truncated."""
+    """Index a tar.
+
+    Args:
+        path: the file.
+        clip: name of the clip, which the member names begin with.
+
+    Raises:
+        DreamkitError: the file is missing, truncated, or not a tar.
+    """
     path = Path(path)
     if not path.is_file():
-        raise DreamkitError(f"{path} is missing", "Fetch it, or check the folder and the clip's name.")
+        raise DreamkitError(f"{path} is missing.", "Fetch it, or check the folder and the clip's name.")
     members: dict[str, tuple[int, int]] = {}
     with decoding(path, "this tar"), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -101,13 +124,14 @@ def open_tar(path: Path, clip: str) -> Tar:
                         raise tarfile.ReadError("it ends in the middle of a member")
                     members[_key(member.name, clip)] = (member.offset_data, member.size)
         file.seek(max(0, size - _BLOCK))
-        # tarfile takes a cut between two members for the end; a whole tar ends in blocks of zeros.
+        # tarfile accepts a file that is cut between two members; a whole tar ends in blocks of zeros.
         if size % _BLOCK or file.read(_BLOCK) != bytes(_BLOCK):
             raise tarfile.ReadError("it is truncated: the end mark is missing")
     return Tar(path, members)
 
 
 def _key(name: str, clip: str) -> str:
+    """A member's name without folders and clip prefix."""
     base = name.rpartition("/")[2]
     return base[len(clip) + 1 :] if base.startswith(f"{clip}.") else base
 
@@ -122,12 +146,21 @@ def encode_npy(array: np.ndarray) -> bytes:
 def encode_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Named arrays as compressed .npz bytes."""
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
+    # Any: in numpy's stub a name may also be that of a parameter, which is no array.
+    np.savez_compressed(stream, **cast("dict[str, Any]", arrays))
     return stream.getvalue()
 
 
 def write_tar(path: Path, clip: str, members: Mapping[str, bytes]) -> None:
-    """Write `<clip>.<key>` members; the file appears whole or not at all, and equal input gives equal bytes."""
+    """Write a tar with members `<clip>.<key>`; equal input gives equal bytes.
+
+    The file appears whole or not at all.
+
+    Args:
+        path: the file.
+        clip: name of the clip.
+        members: key -> data.
+    """
     with replacing(Path(path)) as partial:
         with tarfile.open(partial, mode="w", format=tarfile.GNU_FORMAT) as tar:
             for key, data in members.items():
@@ -136,5 +169,5 @@ def write_tar(path: Path, clip: str, members: Mapping[str, bytes]) -> None:
                 info.mode = 0o644
                 tar.addfile(info, io.BytesIO(data))
             end = tar.offset
-        # tarfile fills up to 10 KiB; the end mark is two blocks, and a small clip is mostly small files.
+        # tarfile pads to 10 KiB; the two blocks of the end mark are enough, and keep small tars small.
         os.truncate(partial, end + 2 * _BLOCK)

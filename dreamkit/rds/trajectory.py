@@ -1,7 +1,10 @@
 """Novel ego trajectories: the recorded path shifted, bent into a lane change, or driven at another speed.
 
-The cameras keep their place on the vehicle; objects and map stay as labelled. Written as another pose folder, the
-result is rendered with `dreamkit render INPUT --novel-pose FOLDER`.
+The cameras keep their place on the vehicle; objects and map stay as labelled. The new camera poses are written as
+another pose folder of the clip, and rendered with `dreamkit render INPUT --novel-pose FOLDER`:
+
+    write_novel_poses(Path("rds_hq"), clip, Manoeuvre(lane_change=3.5, change_from=30), folder="lane_change")
+    render_clips(Path("rds_hq"), Path("outputs"), Options(clips=(clip,), novel_pose="lane_change"))
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.labels import VEHICLE_FOLDER
 from dreamkit.rds.poses import resample
 from dreamkit.rds.rig import read_camera_poses, read_vehicle_poses
 from dreamkit.rds.writer import write_camera_poses
@@ -20,12 +24,17 @@ from dreamkit.rds.writer import write_camera_poses
 
 @dataclass(frozen=True)
 class Manoeuvre:
-    """What to change about a drive.
+    """A change of the recorded drive.
 
-    shift: metres to the left, the whole way (negative: to the right);
-    lane_change: metres to the left, reached smoothly between two frames of the new drive;
-    change_from: the frame in which the lane change starts; change_frames: how many 30 Hz frames it takes;
-    speed: 1 as recorded, 0.5 half as fast, 2 twice as fast (and so over in half the frames).
+    Attributes:
+        shift: metres to the left over the whole drive; negative is to the right.
+        lane_change: metres to the left of a lane change; negative is to the right.
+        change_from: frame of the new drive in which the lane change starts.
+        change_frames: number of 30 Hz frames that the lane change takes.
+        speed: factor of the recorded speed, 0.05 to 20; a speed of 2 halves the number of frames.
+
+    Raises:
+        DreamkitError: a value is out of range; shifts are at most 50 m.
     """
 
     shift: float = 0.0
@@ -36,25 +45,35 @@ class Manoeuvre:
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.speed <= 20:
-            raise DreamkitError(f"a speed of {self.speed} times the recorded one; expected 0.05 to 20")
+            raise DreamkitError(
+                f"A drive cannot be {self.speed} times as fast as recorded.", "Give a speed from 0.05 to 20."
+            )
         if self.change_frames < 1 or self.change_from < 0:
             raise DreamkitError(
-                f"a lane change from frame {self.change_from} over {self.change_frames} frames cannot be",
+                f"A lane change cannot start at frame {self.change_from} and take {self.change_frames} frames.",
                 "It starts at frame 0 or later and takes at least one frame.",
             )
         if not (abs(self.shift) <= 50 and abs(self.lane_change) <= 50):
-            raise DreamkitError(f"a shift of {self.shift} m or {self.lane_change} m; expected metres within -50 to 50")
+            raise DreamkitError(
+                f"A drive cannot be shifted by {self.shift} m with a lane change of {self.lane_change} m.",
+                "Give metres from -50 to 50 for each.",
+            )
 
 
 def offsets(manoeuvre: Manoeuvre, frames: int) -> np.ndarray:
-    """Metres to the left of the recorded path in each frame, float64 [frames]."""
+    """Metres to the left of the recorded path in each frame of the new drive, float64 [frames]."""
     t = np.clip((np.arange(frames) - manoeuvre.change_from) / manoeuvre.change_frames, 0, 1)
-    # The quintic with no speed and no acceleration at both ends.
+    # The quintic polynomial whose first and second derivatives are zero at both ends.
     return manoeuvre.shift + manoeuvre.lane_change * t**3 * (10 - 15 * t + 6 * t * t)
 
 
 def offset_path(vehicle: np.ndarray, metres: np.ndarray) -> np.ndarray:
-    """Vehicle poses [T, 4, 4] moved to their left by metres [T], and turned along the new path."""
+    """Vehicle poses moved to their left and turned along the new path, float64 [T, 4, 4].
+
+    Args:
+        vehicle: vehicle-to-world, float64 [T, 4, 4], x forward, y left, z up.
+        metres: distance to the left in each frame, float64 [T].
+    """
     result = vehicle.copy()
     left = vehicle[:, :3, 1]
     result[:, :3, 3] += metres[:, None] * left
@@ -62,7 +81,7 @@ def offset_path(vehicle: np.ndarray, metres: np.ndarray) -> np.ndarray:
         forward = np.gradient(vehicle[:, :3, 3], axis=0)
         along = (forward * vehicle[:, :3, 0]).sum(1)
         sideways = np.gradient(metres)
-        # A vehicle that stands keeps its heading; so does one that would have to drive sideways.
+        # Without forward motion the heading is kept.
         turn = np.where(along > 1e-3, np.arctan2(sideways, np.maximum(along, 1e-3)), 0.0)
         yaw = np.tile(np.eye(3), (len(vehicle), 1, 1))
         yaw[:, 0, 0] = yaw[:, 1, 1] = np.cos(turn)
@@ -71,44 +90,59 @@ def offset_path(vehicle: np.ndarray, metres: np.ndarray) -> np.ndarray:
     return result
 
 
-def drive(
+def change_drive(
     vehicle: np.ndarray, cameras: Mapping[str, np.ndarray], manoeuvre: Manoeuvre
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The vehicle's and the cameras' poses of the changed drive.
+    """Poses of the vehicle and of the cameras on the changed drive.
 
     Args:
         vehicle: vehicle-to-world, float64 [T, 4, 4], x forward, y left, z up.
         cameras: camera-to-world by camera, float64 [T, 4, 4] each.
-        manoeuvre: what to change.
+        manoeuvre: the change.
 
     Returns:
-        The same with T' frames, where T' = (T - 1) / speed + 1, rounded down; a slower drive has more frames than the
-        labels of the objects cover, so it is cut to T.
+        The same with T' frames: (T - 1) / speed + 1, rounded down, and at most T, because the objects have no labels
+        beyond.
 
     Raises:
-        DreamkitError: a camera with another number of frames than the vehicle.
+        DreamkitError: a camera has another number of frames than the vehicle.
     """
     for name, track in cameras.items():
         if len(track) != len(vehicle):
-            raise DreamkitError(f"{name} has {len(track)} poses and the vehicle {len(vehicle)}; they must agree")
+            raise DreamkitError(
+                f"{name} has {len(track)} poses and the vehicle {len(vehicle)}; they must agree.",
+                "Write poses of the vehicle and of each camera for every frame.",
+            )
     frames = min(len(vehicle), int((len(vehicle) - 1) / manoeuvre.speed + 1e-9) + 1)
     at = np.arange(frames) * manoeuvre.speed
     recorded = resample(vehicle, at)
     changed = offset_path(recorded, offsets(manoeuvre, frames))
-    carry = changed @ np.linalg.inv(recorded)
-    return changed, {name: carry @ resample(track, at) for name, track in cameras.items()}
+    motion = changed @ np.linalg.inv(recorded)
+    return changed, {name: motion @ resample(track, at) for name, track in cameras.items()}
 
 
 def write_novel_poses(root: Path, clip: str, manoeuvre: Manoeuvre, folder: str = "novel_pose") -> Path:
-    """Read a clip's poses, change the drive, and write the cameras' new poses as another pose folder of the clip.
+    """Write the camera poses of a changed drive as another pose folder of the clip.
+
+        write_novel_poses(Path("rds_hq"), "clip_a", Manoeuvre(shift=-1.5), folder="shifted")
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip; it needs `vehicle_pose` and `pose`.
+        manoeuvre: the change of the drive.
+        folder: the new pose folder, for `Options(novel_pose=...)` or `dreamkit render --novel-pose`.
+
+    Returns:
+        Path of the new pose folder.
 
     Raises:
-        DreamkitError: no vehicle poses, or poses that do not fit each other; `folder` holds the recorded poses.
+        DreamkitError: poses are missing, damaged or of different lengths; or `folder` is that of the recorded poses.
     """
-    if folder in ("pose", "vehicle_pose"):
+    if folder in ("pose", VEHICLE_FOLDER):
         raise DreamkitError(
-            f"{folder!r} holds the recorded drive", "Give the novel one a folder of its own, e.g. lane_change."
+            f"{folder!r} holds the recorded drive.",
+            "Give the novel drive a folder of its own, for example lane_change.",
         )
     vehicle, cameras = read_vehicle_poses(root, clip), read_camera_poses(root, clip)
-    write_camera_poses(root, clip, drive(vehicle, cameras, manoeuvre)[1], folder)
+    write_camera_poses(root, clip, change_drive(vehicle, cameras, manoeuvre)[1], folder)
     return Path(root) / folder

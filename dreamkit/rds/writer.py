@@ -1,6 +1,6 @@
-"""Write RDS-HQ folders: what `dreamkit.rds.labels` reads, for converters and for the made-up world.
+"""Write RDS-HQ folders, for converters of other data sets and for the tiny world.
 
-Each function writes one tar, whole or not at all, with the names the published data has (`<clip>.<key>`).
+Each function writes one tar with the member names of the published data (`<clip>.<key>`), whole or not at all.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.rds.ftheta import Camera, FTheta
-from dreamkit.rds.labels import LAYERS, LidarFrame, Objects, Shapes, layer_path
+from dreamkit.rds.camera_models import CAMERA_MODELS, CameraModel
+from dreamkit.rds.labels import (
+    LAYERS,
+    LIDAR_FOLDER,
+    OBJECT_FOLDER,
+    VEHICLE_FOLDER,
+    LidarFrame,
+    Objects,
+    Shapes,
+    layer_path,
+)
 from dreamkit.rds.poses import require_poses
 from dreamkit.rds.tars import encode_npy, encode_npz, write_tar
 
@@ -22,11 +31,12 @@ _SHAPE_KEY = {"polyline": "polyline3d", "polygon": "surface", "cuboid": "cuboid3
 
 
 def _json(value: Any) -> bytes:
+    """JSON as bytes, without spaces."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
 def write_layer(root: Path, clip: str, layer: str, shapes: Shapes) -> None:
-    """One map layer (a key of LAYERS); an empty one is written as such."""
+    """Write one map layer (a key of LAYERS), also an empty one."""
     labels = []
     for part in shapes:
         vertices = {"vertices": part.tolist()}
@@ -38,13 +48,13 @@ def write_layer(root: Path, clip: str, layer: str, shapes: Shapes) -> None:
 
 
 def write_map(root: Path, clip: str, layers: Mapping[str, Shapes]) -> None:
-    """Several map layers by name."""
+    """Write map layers by name."""
     for layer, shapes in layers.items():
         write_layer(root, clip, layer, shapes)
 
 
 def write_objects(root: Path, clip: str, objects: Objects) -> None:
-    """All tracked objects, one member a labelled frame."""
+    """Write all tracked objects of a clip, one member a labelled frame."""
     frames: dict[int, dict[str, Any]] = {int(frame): {} for frame in objects.frames}
     for row, frame in enumerate(objects.frame.tolist()):
         frames[frame][objects.ids[objects.track[row]]] = {
@@ -54,19 +64,26 @@ def write_objects(root: Path, clip: str, objects: Objects) -> None:
             "object_type": objects.kind[row],
         }
     members = {f"{frame:06d}.all_object_info.json": _json(found) for frame, found in sorted(frames.items())}
-    write_tar(layer_path(root, clip, "all_object_info"), clip, members)
+    write_tar(layer_path(root, clip, OBJECT_FOLDER), clip, members)
 
 
 def write_camera_poses(root: Path, clip: str, poses: Mapping[str, np.ndarray], folder: str = "pose") -> None:
-    """Camera-to-world poses [T, 4, 4] by camera; `folder` may be another one, for a novel trajectory.
+    """Write camera-to-world poses [T, 4, 4] by camera.
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip.
+        poses: as many frames for each camera.
+        folder: the pose folder; another one than `pose` for a novel trajectory.
 
     Raises:
-        DreamkitError: cameras that differ in their number of frames, or a pose that cannot be one.
+        DreamkitError: the cameras have no frames or different numbers of them, or a pose is not usable.
     """
     counts = {len(track) for track in poses.values()}
     if len(counts) != 1 or 0 in counts:
         raise DreamkitError(
-            f"camera poses of clip {clip} with {sorted(counts)} frames; all cameras need the same number"
+            f"The camera poses of the clip {clip} have {sorted(counts)} frames.",
+            "Give the same number of frames for all cameras.",
         )
     tracks = {camera: require_poses(track, camera) for camera, track in poses.items()}
     members = {
@@ -77,32 +94,32 @@ def write_camera_poses(root: Path, clip: str, poses: Mapping[str, np.ndarray], f
     write_tar(layer_path(root, clip, folder), clip, members)
 
 
-def write_vehicle_poses(root: Path, clip: str, poses: np.ndarray, folder: str = "vehicle_pose") -> None:
-    """Vehicle-to-world poses [T, 4, 4]."""
+def write_vehicle_poses(root: Path, clip: str, poses: np.ndarray, folder: str = VEHICLE_FOLDER) -> None:
+    """Write vehicle-to-world poses [T, 4, 4]."""
     members = {
         f"{frame:06d}.vehicle_pose.npy": encode_npy(pose) for frame, pose in enumerate(require_poses(poses, "vehicle"))
     }
     write_tar(layer_path(root, clip, folder), clip, members)
 
 
-def write_cameras(root: Path, clip: str, cameras: Mapping[str, Camera]) -> None:
-    """Intrinsics by camera; f-theta and pinhole cameras go to their own folders."""
-    for model in ("ftheta", "pinhole"):
+def write_cameras(root: Path, clip: str, cameras: Mapping[str, CameraModel]) -> None:
+    """Write intrinsics by camera; f-theta and pinhole cameras go to a folder each."""
+    for model, kind in CAMERA_MODELS.items():
         members = {
             f"{model}_intrinsic.{name}.npy": encode_npy(camera.vector())
             for name, camera in cameras.items()
-            if isinstance(camera, FTheta) == (model == "ftheta")
+            if isinstance(camera, kind)
         }
         if members:
             write_tar(layer_path(root, clip, f"{model}_intrinsic"), clip, members)
 
 
 def write_lidar(root: Path, clip: str, sweeps: Mapping[int, LidarFrame]) -> None:
-    """LiDAR sweeps by frame number."""
+    """Write LiDAR sweeps by frame number."""
     members = {}
     for frame, sweep in sorted(sweeps.items()):
         arrays = {"xyz": sweep.xyz.astype(np.float32), "lidar_to_world": sweep.to_world}
         if sweep.intensity is not None:
             arrays["intensity"] = sweep.intensity.astype(np.float32)
         members[f"{frame:06d}.lidar_raw.npz"] = encode_npz(arrays)
-    write_tar(layer_path(root, clip, "lidar_raw"), clip, members)
+    write_tar(layer_path(root, clip, LIDAR_FOLDER), clip, members)

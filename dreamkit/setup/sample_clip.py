@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dreamkit.captions import files as caption_files
 from dreamkit.rds.plan import Options
-from dreamkit.rds.render import render
+from dreamkit.rds.render import render_clips
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Chunk, Workspace
 
@@ -49,7 +49,7 @@ def write_condition_clip(
         size=(width, height),
         workers=1 if frames < _WORTH_A_POOL else None,
     )
-    render(SAMPLES, ws.root, options)
+    render_clips(SAMPLES, ws.root, options)
     if not any((ws.captions / f"{clip}{suffix}").exists() for suffix in (".txt", ".json")):
         caption_files.write_original(ws.captions, clip, sample_captions(clip)[caption_files.ORIGINAL])
     return [ws.condition("hdmap", camera, Chunk(clip)) for camera in SIX_VIEWS.cameras]

@@ -11,7 +11,7 @@ from dreamkit.generate import specs
 from dreamkit.generate.params import SingleViewParams
 from dreamkit.generate.results import Results
 from dreamkit.rds.plan import Options
-from dreamkit.rds.render import render
+from dreamkit.rds.render import render_clips
 from dreamkit.setup.params import SetupParams
 from dreamkit.setup.sample_clip import CURVE, sample_captions, write_condition_clip
 from dreamkit.workspace.workspace import Workspace, from_home
@@ -30,7 +30,7 @@ def draw_sample(p: SetupParams, folder: Path) -> str:
     if not p.labels:
         write_condition_clip(folder, frames=9, height=176, width=320)
         return CURVE
-    made = render(from_home(p.labels), folder, Options(conditions=("hdmap",), chunk_frames=9, max_chunks=1))
+    made = render_clips(from_home(p.labels), folder, Options(conditions=("hdmap",), chunk_frames=9, max_chunks=1))
     clip = made[0].path.stem.rpartition("_")[0]
     caption_files.write_original(Workspace(folder).captions, clip, sample_captions(CURVE)[caption_files.ORIGINAL])
     return clip

@@ -128,7 +128,11 @@ class Workspace:
 
     def condition(self, control: str, camera: Camera, chunk: Chunk) -> Path:
         """Path of the condition video of a control, camera and chunk, whether or not it exists."""
-        return self.root / control / self.folders[camera.name] / f"{chunk.clip}_{chunk.index}.mp4"
+        return self.condition_in(control, self.folders[camera.name], chunk)
+
+    def condition_in(self, control: str, folder: str, chunk: Chunk) -> Path:
+        """Path of the condition video of a control and chunk in a camera folder, for cameras of no rig too."""
+        return self.root / control / folder / f"{chunk.clip}_{chunk.index}.mp4"
 
     def found_condition(self, control: str, camera: Camera, chunk: Chunk) -> Path:
         """Path of the condition video of a control, camera and chunk.

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 def test_the_gpu_gives_the_cpu_s_pictures(clip):
     camera = PINHOLE.scaled_to(640, 360)
     cpu, gpu = (
-        next(lidar.draw(sweeps_of(clip, device=device), {FRONT: camera}, {FRONT: clip[1]}, [10]))[FRONT]
+        next(lidar.draw_lidar_frames(sweeps_of(clip, device=device), {FRONT: camera}, {FRONT: clip[1]}, [10]))[FRONT]
         for device in ("cpu", "cuda")
     )
     assert np.abs(gpu.astype(int) - cpu).max() <= 1

@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from dreamkit.errors import DreamkitError
-from dreamkit.rds.ftheta import FTheta, Pinhole, rectification_map, rectify
+from dreamkit.rds.camera_models import rectification_map, rectify_picture
+from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import list_clips
+from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.poses import interpolate, quaternions, resample, rotations
 from dreamkit.rds.rig import read_cameras
 
@@ -95,7 +97,7 @@ def test_rectifying_makes_a_straight_line_straight():
     image = np.zeros((1080, 1920, 3), np.uint8)
     for u, v in bent.round().astype(int):
         image[v - 3 : v + 4, u - 3 : u + 4] = 255
-    rows = np.argwhere(rectify(image, WIDE, straight)[..., 0] > 128)
+    rows = np.argwhere(rectify_picture(image, WIDE, straight)[..., 0] > 128)
     assert len(rows) and np.ptp(rows[:, 0]) < 6
     assert np.abs(rows[:, 0].mean() - straight.project(line)[0, 1]) < 1.5
     map_x, map_y = rectification_map(WIDE, straight)

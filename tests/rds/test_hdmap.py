@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from dreamkit.rds import hdmap, strokes
-from dreamkit.rds.ftheta import FTheta, Pinhole
+from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import Shapes, list_clips, read_map, read_objects
 from dreamkit.rds.objects import Boxes, every_frame, rest
+from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 
@@ -17,7 +18,7 @@ HOME = np.eye(4)[None]
 
 def picture(layers, camera=CAMERA, poses=HOME, boxes=NO_BOXES, **rules):
     scene = hdmap.build_scene({name: Shapes.of(parts) for name, parts in layers.items()}, boxes, strokes.Rules(**rules))
-    return next(hdmap.draw(scene, camera, poses, [0]))
+    return next(hdmap.draw_hdmap_frames(scene, camera, poses, [0]))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_pictures_equal_the_reference_renderer(real_data, real_scene, camera):
     shrink = resizer(SIZE_DRAWN, SIZE)
     frames = (0, 40, 120)
     for frame, drawn in zip(
-        frames, hdmap.draw(scene, cameras[name].scaled_to(*SIZE_DRAWN), poses[name], frames), strict=True
+        frames, hdmap.draw_hdmap_frames(scene, cameras[name].scaled_to(*SIZE_DRAWN), poses[name], frames), strict=True
     ):
         oracle = cv2.imread(str(real_data / "render_oracle" / f"{camera}_{frame:03d}.png"))[..., ::-1]
         ours = shrink(drawn)
@@ -50,7 +51,7 @@ def test_pictures_equal_the_reference_renderer(real_data, real_scene, camera):
 def test_every_camera_of_the_real_clip_can_be_drawn(real_scene):
     scene, poses, cameras = real_scene
     for name, track in poses.items():
-        drawn = next(hdmap.draw(scene, cameras[name].scaled_to(*SIZE_DRAWN), track, [299]))
+        drawn = next(hdmap.draw_hdmap_frames(scene, cameras[name].scaled_to(*SIZE_DRAWN), track, [299]))
         assert drawn.shape == (720, 1280, 3) and drawn.any()
 
 
@@ -154,8 +155,8 @@ def test_a_scene_pickles_and_frames_may_come_in_any_order():
     poses[:, 2, 3] = np.arange(30) * 0.5
     scene = hdmap.build_scene({"wait_lines": Shapes.of([np.array([[-3, 1, 20], [3, 1, 20]], float)])}, NO_BOXES)
     camera = FTheta(640, 360, 1280, 720, (0, 0.0016, 0, 0, 0, 0), True)
-    forward = list(hdmap.draw(pickle.loads(pickle.dumps(scene)), camera, poses, range(30)))
-    backward = list(hdmap.draw(scene, camera, poses, range(29, -1, -1)))
+    forward = list(hdmap.draw_hdmap_frames(pickle.loads(pickle.dumps(scene)), camera, poses, range(30)))
+    backward = list(hdmap.draw_hdmap_frames(scene, camera, poses, range(29, -1, -1)))
     np.testing.assert_array_equal(np.stack(forward), np.stack(backward)[::-1])
     assert not np.array_equal(forward[0], forward[29])
 

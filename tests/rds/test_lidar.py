@@ -162,7 +162,7 @@ def test_near_returns_are_dropped_and_the_ends_count_again(clip):
 
 def test_grey_is_far_bright_and_black_where_nothing_is():
     depth = torch.tensor([[0.0, 7.5, 37.5, 75.0, 200.0]])
-    np.testing.assert_array_equal(lidar.grey(depth)[0], [0, 25, 127, 255, 255])
+    np.testing.assert_array_equal(lidar.depth_to_grey(depth)[0], [0, 25, 127, 255, 255])
 
 
 def test_no_point_in_front_gives_a_black_picture():

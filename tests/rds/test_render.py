@@ -15,9 +15,11 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds import trajectory, writer
 from dreamkit.rds.drawing import draw_hdmap, draw_pool, read_clip
 from dreamkit.rds.plan import Options, chunk_frames
-from dreamkit.rds.render import render
+from dreamkit.rds.render import render_clips
 from dreamkit.rds.rig import read_camera_poses
+from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.video import probe, read_video
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 FRONT = "camera_front_wide_120fov"
 # Small pictures keep these tests quick; the sizes of the models are covered by the comparison with the reference.
@@ -43,7 +45,7 @@ def test_chunks_follow_upstreams_rule():
 
 
 def test_videos_are_named_sized_and_described_as_the_workspace_wants(folder, tmp_path):
-    results = render(folder, tmp_path / "out", options(conditions=None, cameras=None))
+    results = render_clips(folder, tmp_path / "out", options(conditions=None, cameras=None))
     paths = {result.path.relative_to(tmp_path / "out").as_posix() for result in results}
     assert paths == {f"{condition}/ftheta_{camera}/{CLIP}_{n}.mp4"
                      for condition in ("hdmap", "lidar") for camera in HEADINGS for n in (0, 1)}  # fmt: skip
@@ -56,7 +58,7 @@ def test_videos_are_named_sized_and_described_as_the_workspace_wants(folder, tmp
 
 
 def test_the_video_shows_the_drawing(folder, tmp_path):
-    (result, *_) = render(folder, tmp_path, options())
+    (result, *_) = render_clips(folder, tmp_path, options())
     clip = read_clip(folder, CLIP, options())
     drawn = draw_hdmap(clip, FRONT, range(12), options())
     assert np.abs(read_video(result.path).astype(int) - drawn).mean() < 4
@@ -64,44 +66,44 @@ def test_the_video_shows_the_drawing(folder, tmp_path):
 
 
 def test_a_second_run_finds_everything_done_and_a_change_makes_it_again(folder, tmp_path):
-    first = render(folder, tmp_path, options())
+    first = render_clips(folder, tmp_path, options())
     assert all(result.made for result in first)
     stamps = {result.path: result.path.stat().st_mtime_ns for result in first}
-    again = render(folder, tmp_path, options())
+    again = render_clips(folder, tmp_path, options())
     assert [result.path for result in again] == [result.path for result in first]
     assert not any(result.made for result in again)
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     first[1].path.unlink()
-    assert [result.made for result in render(folder, tmp_path, options())] == [False, True]
-    assert all(result.made for result in render(folder, tmp_path, options(crf=30)))
+    assert [result.made for result in render_clips(folder, tmp_path, options())] == [False, True]
+    assert all(result.made for result in render_clips(folder, tmp_path, options(crf=30)))
 
 
 def test_a_video_without_a_sidecar_is_the_users_own(folder, tmp_path, caplog):
     own = tmp_path / "hdmap" / f"ftheta_{FRONT}" / f"{CLIP}_0.mp4"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"mine")
-    assert [result.made for result in render(folder, tmp_path, options())] == [False, True]
+    assert [result.made for result in render_clips(folder, tmp_path, options())] == [False, True]
     assert own.read_bytes() == b"mine" and "is kept" in caplog.text
-    assert [result.made for result in render(folder, tmp_path, options(overwrite=True))] == [True, False]
+    assert [result.made for result in render_clips(folder, tmp_path, options(overwrite=True))] == [True, False]
     assert probe(own).frames == 12
 
 
 def test_a_run_stopped_between_sidecar_and_video_is_not_taken_for_done(folder, tmp_path, monkeypatch):
-    render(folder, tmp_path, options())
+    render_clips(folder, tmp_path, options())
 
     def stop(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dreamkit.workspace.video.write_video", stop)
     with pytest.raises(KeyboardInterrupt):
-        render(folder, tmp_path, options(crf=30))
+        render_clips(folder, tmp_path, options(crf=30))
     monkeypatch.undo()
-    results = render(folder, tmp_path, options(crf=30))
+    results = render_clips(folder, tmp_path, options(crf=30))
     assert results[0].made and probe(results[0].path).frames == 12
 
 
 def test_a_clip_shorter_than_a_chunk_becomes_one_short_video_with_a_warning(folder, tmp_path, caplog):
-    (result,) = render(folder, tmp_path, options(chunk_frames=121))
+    (result,) = render_clips(folder, tmp_path, options(chunk_frames=121))
     assert probe(result.path).frames == 30
     assert "fewer than a chunk of 121" in caplog.text
 
@@ -112,13 +114,13 @@ def test_several_clips_at_once_and_a_damaged_one_does_not_stop_the_others(tmp_pa
     write_clip(source, "c", frames=12, cameras=[FRONT])
     (source / "all_object_info" / "b.tar").write_bytes(b"half a downl")
     with pytest.raises(DreamkitError, match=r"1 of 3 clips.*\n  b: .*all_object_info") as caught:
-        render(source, tmp_path / "out", options())
+        render_clips(source, tmp_path / "out", options())
     assert "others are done" in caught.value.hint
     made = sorted(path.name for path in (tmp_path / "out").rglob("*.mp4"))
     assert made == ["a_0.mp4", "c_0.mp4"]
-    assert len(render(source, tmp_path / "out", options(clips=("c", "a")))) == 2
+    assert len(render_clips(source, tmp_path / "out", options(clips=("c", "a")))) == 2
     with pytest.raises(DreamkitError, match="all_object_info"):
-        render(source, tmp_path / "out", options(clips=("b",)))
+        render_clips(source, tmp_path / "out", options(clips=("b",)))
 
 
 def test_processes_draw_the_same_pictures(folder):
@@ -134,7 +136,7 @@ def test_processes_draw_the_same_pictures(folder):
 
 def test_pinhole_cameras_see_what_f_theta_cameras_see(tmp_path):
     source = write_clip(tmp_path / "rds", frames=6, cameras=[FRONT], model=PINHOLE)
-    (result,) = render(source, tmp_path / "out", options(model="pinhole", chunk_frames=6))
+    (result,) = render_clips(source, tmp_path / "out", options(model="pinhole", chunk_frames=6))
     assert result.path.parent.name == f"pinhole_{FRONT}"
     clip = read_clip(source, CLIP, options(model="pinhole"))
     drawn = draw_hdmap(clip, FRONT, [0], options(model="pinhole"))[0]
@@ -151,21 +153,21 @@ def test_missing_parts_have_their_fallback_or_message(tmp_path, caplog):
     source = write_clip(tmp_path / "rds", frames=6, cameras=[FRONT])
     (source / "all_object_info" / f"{CLIP}.tar").unlink()
     (source / "ftheta_intrinsic" / f"{CLIP}.tar").unlink()
-    (result,) = render(source, tmp_path / "out", options(chunk_frames=6))
+    (result,) = render_clips(source, tmp_path / "out", options(chunk_frames=6))
     assert result.made and "no boxes are drawn" in caplog.text and "default f-theta" in caplog.text
     for changes, message in (
         ({"conditions": ("lidar",)}, "no LiDAR to render"),
         ({"cameras": ("front_wide_12fov",)}, "no poses of a camera"),
         ({"clips": ("made-up_000_10",)}, "has no clip"),
         ({"model": "pinhole"}, "pinhole_intrinsic"),
-        ({"model": "fisheye"}, "unknown camera model"),
+        ({"model": "fisheye"}, "camera model .fisheye. is unknown"),
         ({"novel_pose": "nowhere"}, "is missing, so"),
     ):
         with pytest.raises(DreamkitError, match=message):
-            render(source, tmp_path / "out", options(**changes))
+            render_clips(source, tmp_path / "out", options(**changes))
     (source / "pose" / f"{CLIP}.tar").unlink()
     with pytest.raises(DreamkitError, match=r"holds no \.tar"):
-        render(source, tmp_path / "out", options())
+        render_clips(source, tmp_path / "out", options())
 
 
 @pytest.mark.parametrize("changes", [{"overlap": 12}, {"overlap": -1}, {"chunk_frames": 0}, {"max_chunks": 0},
@@ -178,42 +180,49 @@ def test_options_that_cannot_be_are_refused(changes):
 def test_a_novel_drive_is_rendered_beside_the_recorded_one(tmp_path):
     source = write_clip(tmp_path / "rds", frames=12, cameras=[FRONT])
     trajectory.write_novel_poses(source, CLIP, trajectory.Manoeuvre(shift=1.0), "shifted")
-    (result,) = render(source, tmp_path / "out", options(novel_pose="shifted"))
+    (result,) = render_clips(source, tmp_path / "out", options(novel_pose="shifted"))
     assert result.path == tmp_path / "out_shifted" / "hdmap" / f"ftheta_{FRONT}" / f"{CLIP}_0.mp4"
-    (recorded,) = render(source, tmp_path / "out", options())
+    (recorded,) = render_clips(source, tmp_path / "out", options())
     assert not np.array_equal(read_video(recorded.path), read_video(result.path))
     with pytest.raises(DreamkitError, match="recorded drive"):
         trajectory.write_novel_poses(source, CLIP, trajectory.Manoeuvre(), "pose")
 
 
+def test_a_camera_folder_of_none_of_the_six_views_has_a_place_in_the_workspace(tmp_path):
+    workspace, chunk = Workspace(tmp_path), Chunk("clip_a", 2)
+    assert workspace.condition_in("lidar", "pinhole_roof", chunk) == tmp_path / "lidar/pinhole_roof/clip_a_2.mp4"
+    front = SIX_VIEWS.front
+    assert workspace.condition_in("hdmap", front.folder, chunk) == workspace.condition("hdmap", front, chunk)
+
+
 def test_manoeuvres():
     vehicle = drive(60)
     cameras = rig_poses(vehicle)
-    same, same_cameras = trajectory.drive(vehicle, cameras, trajectory.Manoeuvre())
+    same, same_cameras = trajectory.change_drive(vehicle, cameras, trajectory.Manoeuvre())
     np.testing.assert_allclose(same, vehicle, atol=1e-12)
     np.testing.assert_allclose(same_cameras[FRONT], cameras[FRONT], atol=1e-12)
-    shifted, _ = trajectory.drive(vehicle, cameras, trajectory.Manoeuvre(shift=-1.5))
+    shifted, _ = trajectory.change_drive(vehicle, cameras, trajectory.Manoeuvre(shift=-1.5))
     np.testing.assert_allclose(shifted[:, 1, 3], -1.5)
     np.testing.assert_allclose(shifted[:, :3, :3], vehicle[:, :3, :3], atol=1e-12)
     change = trajectory.Manoeuvre(lane_change=3.5, change_from=10, change_frames=30)
-    changed, carried = trajectory.drive(vehicle, cameras, change)
+    changed, carried = trajectory.change_drive(vehicle, cameras, change)
     assert np.all(changed[:11, 1, 3] == 0) and np.allclose(changed[40:, 1, 3], 3.5)
     heading = np.degrees(np.arctan2(changed[:, 1, 0], changed[:, 0, 0]))
     assert heading[25] > 20 and abs(heading[5]) < 0.1 and abs(heading[-1]) < 0.1
     # The cameras stay where they are on the vehicle.
     mount = np.linalg.inv(vehicle[0]) @ cameras[FRONT][0]
     np.testing.assert_allclose(np.linalg.inv(changed) @ carried[FRONT], np.tile(mount, (60, 1, 1)), atol=1e-9)
-    fast, _ = trajectory.drive(vehicle, cameras, trajectory.Manoeuvre(speed=2))
+    fast, _ = trajectory.change_drive(vehicle, cameras, trajectory.Manoeuvre(speed=2))
     assert len(fast) == 30 and fast[29, 0, 3] == pytest.approx(vehicle[58, 0, 3])
-    slow, slow_cameras = trajectory.drive(vehicle, cameras, trajectory.Manoeuvre(speed=0.5))
+    slow, slow_cameras = trajectory.change_drive(vehicle, cameras, trajectory.Manoeuvre(speed=0.5))
     assert len(slow) == len(slow_cameras[FRONT]) == 60 and slow[1, 0, 3] == pytest.approx(0.15)
-    standing, _ = trajectory.drive(np.tile(np.eye(4), (60, 1, 1)), {}, change)
+    standing, _ = trajectory.change_drive(np.tile(np.eye(4), (60, 1, 1)), {}, change)
     np.testing.assert_allclose(standing[:, :3, :3], np.tile(np.eye(3), (60, 1, 1)))
     for bad in ({"speed": 0}, {"change_frames": 0}, {"change_from": -1}, {"shift": 1e3}, {"lane_change": float("nan")}):
         with pytest.raises(DreamkitError):
             trajectory.Manoeuvre(**bad)
     with pytest.raises(DreamkitError, match="must agree"):
-        trajectory.drive(vehicle[:-1], cameras, change)
+        trajectory.change_drive(vehicle[:-1], cameras, change)
 
 
 def test_the_command_line_renders_reports_and_resumes(tmp_path):

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from dreamkit.rds import writer
-from dreamkit.rds.ftheta import Camera, FTheta, Pinhole
+from dreamkit.rds.camera_models import CameraModel
+from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import LidarFrame, Objects, Shapes
+from dreamkit.rds.pinhole import Pinhole
 
 CLIP = "made-up_000_100"
 # Heading of each camera in degrees to the left of straight ahead.
@@ -116,7 +118,7 @@ def write_clip(
     clip: str = CLIP,
     frames: int = 30,
     cameras=HEADINGS,
-    model: Camera | None = FTHETA,
+    model: CameraModel | None = FTHETA,
     with_lidar: bool = False,
 ) -> Path:
     """Write the whole clip, without a model with the nominal cameras; returns the folder."""

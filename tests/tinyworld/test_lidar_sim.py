@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dreamkit.rds.check import check_clip
-from dreamkit.rds.lidar import Sweeps, draw
+from dreamkit.rds.lidar import Sweeps, draw_lidar_frames
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.tinyworld.render.lidar_sim import cast_sweeps
 from dreamkit.tinyworld.render.scene_tensors import build_stage
@@ -48,6 +48,6 @@ def test_sweeps_in_memory_are_drawn(cast):
     scene, lidar = cast
     boxes = every_frame(rest(scene.objects), scene.frames)
     lens = {FRONT: scene.lenses[FRONT].scaled_to(320, 180)}
-    (picture,) = draw(Sweeps(lidar, boxes, scene.frames), lens, {FRONT: scene.camera_poses(FRONT)}, [6])
+    (picture,) = draw_lidar_frames(Sweeps(lidar, boxes, scene.frames), lens, {FRONT: scene.camera_poses(FRONT)}, [6])
     assert picture[FRONT].shape == (180, 320)
     assert 0.05 < (picture[FRONT] > 0).mean() < 0.9

@@ -42,7 +42,7 @@ def test_conditions_are_those_of_the_written_clip(tmp_path, scenes):
     lens = read_cameras(tmp_path, "made", [name])[name].scaled_to(*DRAWN)
     poses = read_camera_poses(tmp_path, "made", [name])[name]
     drawn = [cv2.resize(picture, (1280, 704), interpolation=cv2.INTER_LANCZOS4)
-             for picture in hdmap.draw(world, lens, poses, [0, 38])]  # fmt: skip
+             for picture in hdmap.draw_hdmap_frames(world, lens, poses, [0, 38])]  # fmt: skip
     expected = np.stack([cv2.resize(picture, (160, 96), interpolation=cv2.INTER_LINEAR) for picture in drawn])
     made = conditions(scene, ["cross_left_120fov"], SMALL, [0, 38])[0]
     assert np.abs(made.astype(int) - expected).max() <= 1  # the resizer's own rounding

@@ -186,7 +186,7 @@ def conditions(
     result = np.empty((len(cameras), len(numbers), *size, 3), np.uint8)
     for view, camera in enumerate(cameras):
         lens = scene.lenses[camera].scaled_to(*drawn)
-        for index, drawing in enumerate(hdmap.draw(world, lens, scene.camera_poses(camera), numbers)):
+        for index, drawing in enumerate(hdmap.draw_hdmap_frames(world, lens, scene.camera_poses(camera), numbers)):
             video = fit(drawing) if fit else drawing
             result[view, index] = cv2.resize(video, size[::-1], interpolation=cv2.INTER_LINEAR)
     return result

@@ -238,6 +238,6 @@ def lidar_pictures(scene: Scene, stage: Stage, size: tuple[int, int]) -> np.ndar
     lens, fit = scene.lenses[camera].scaled_to(*DRAWN), resizer(DRAWN, VIDEO)
     out = np.empty((scene.frames, *size, 3), np.uint8)
     poses = {camera: scene.camera_poses(camera)}
-    for index, drawn in enumerate(lidar.draw(sweeps, {camera: lens}, poses, range(scene.frames))):
+    for index, drawn in enumerate(lidar.draw_lidar_frames(sweeps, {camera: lens}, poses, range(scene.frames))):
         out[index] = cv2.resize(fit(drawn[camera]), size[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
     return out

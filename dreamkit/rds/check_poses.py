@@ -1,0 +1,144 @@
+"""Checks of `dreamkit check` on poses and cameras: rotations, jumps, viewing directions, intrinsics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dreamkit.rds.camera_models import CameraModel
+from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
+from dreamkit.rds.labels import CAMERA_HZ
+from dreamkit.rds.plan import CHUNK_FRAMES
+
+# Heading of each camera by a part of its name, degrees to the left of straight ahead, and the tolerance.
+HEADINGS = {
+    "front_wide": 0,
+    "front_tele": 0,
+    "cross_left": 60,
+    "cross_right": -60,
+    "rear_left": 150,
+    "rear_right": -150,
+    "rear_tele": 180,
+}
+_HEADING_TOLERANCE = 50
+MAX_SPEED = 80.0
+"""Metres per second above which a vehicle counts as jumping."""
+_MAX_TURN = 270.0  # degrees per second
+MILLIMETRES = "lengths in millimetres (or centimetres); the format wants metres"
+
+
+def count_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
+    """Different numbers of frames, and fewer frames than a chunk has.
+
+    Args:
+        tracks: poses float64 [T, 4, 4] by camera, and those of the vehicle.
+    """
+    counts = {name: len(track) for name, track in tracks.items()}
+    fewest = min(counts.values())
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: item[1]))
+        cause = "a camera that started late or lost frames"
+        yield LabelFinding(ERROR, "pose", f"frame counts disagree: {listed}", cause)
+    if fewest < CHUNK_FRAMES:
+        what = f"{fewest} frames are fewer than a chunk of {CHUNK_FRAMES}"
+        yield LabelFinding(WARNING, "pose", what, f"a short recording, or poses at 10 Hz instead of {CAMERA_HZ}")
+
+
+def pose_findings(name: str, poses: np.ndarray) -> Iterator[LabelFinding]:
+    """Matrices that are no rotations, and jumps from one frame to the next.
+
+    Args:
+        name: of the camera, or "vehicle".
+        poses: camera-to-world or vehicle-to-world, float64 [T, 4, 4].
+    """
+    rotation = poses[:, :3, :3]
+    off = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max((1, 2))
+    mirrored = np.linalg.det(rotation) < 0
+    if off.max() > 0.01:
+        what = f"the rotation of {name} is off a rotation by {off.max():.2g}"
+        cause = "a scale in the matrix, or rows and columns mixed up"
+        yield LabelFinding(ERROR, "pose", what, cause, int(off.argmax()))
+    elif mirrored.any():
+        what = f"the rotation of {name} mirrors"
+        yield LabelFinding(ERROR, "pose", what, "a left-handed coordinate system", int(mirrored.argmax()))
+    step = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    if len(step) and np.median(step) * CAMERA_HZ > 1000:
+        yield LabelFinding(ERROR, "pose", f"{name} drives {np.median(step) * CAMERA_HZ:.0f} m/s", MILLIMETRES, 0)
+        return
+    far = np.flatnonzero(step > MAX_SPEED / CAMERA_HZ)
+    if len(far):
+        what = f"{name} jumps {step[far[0]]:.1f} m from one frame to the next ({len(far)} jumps)"
+        cause = "lost frames, two drives in one file, or another frame rate"
+        yield LabelFinding(ERROR, "pose", what, cause, int(far[0]) + 1)
+    cosine = (np.trace(rotation[:-1].swapaxes(1, 2) @ rotation[1:], axis1=1, axis2=2) - 1) / 2
+    turn = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    sharp = np.flatnonzero(turn > _MAX_TURN / CAMERA_HZ)
+    if len(sharp):
+        what = f"{name} turns {turn[sharp[0]]:.0f} degrees from one frame to the next"
+        yield LabelFinding(ERROR, "pose", what, "lost frames, or quaternions in another order", int(sharp[0]) + 1)
+
+
+def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | None) -> Iterator[LabelFinding]:
+    """Cameras that point the wrong way, lie on their side, or are far from the vehicle.
+
+    Args:
+        cameras: camera-to-world poses float64 [T, 4, 4] by camera.
+        vehicle: vehicle-to-world poses float64 [T, 4, 4], or None.
+    """
+    reference = vehicle if vehicle is not None else _poses_along_motion(next(iter(cameras.values())))
+    if reference is None:
+        return
+    for name, track in cameras.items():
+        count = min(len(track), len(reference))
+        local = np.linalg.inv(reference[:count]) @ track[:count]
+        forward, down = np.median(local[:, :3, 2], 0), np.median(local[:, :3, 1], 0)
+        if abs(forward[2]) > 0.7 or down[2] > -0.5:
+            what = f"{name} looks up or down, or lies on its side"
+            cause = "camera axes that are not OpenCV's (x right, y down, z forward), for instance the vehicle's"
+            yield LabelFinding(ERROR, "pose", what, cause, 0)
+            continue
+        nominal = next((angle for part, angle in HEADINGS.items() if part in name), None)
+        heading = np.degrees(np.arctan2(forward[1], forward[0]))
+        if nominal is not None and abs((heading - nominal + 180) % 360 - 180) > _HEADING_TOLERANCE:
+            what = (
+                f"{name} looks {heading:.0f} degrees to the left of straight ahead; a camera of that name looks "
+                f"{nominal} degrees"
+            )
+            yield LabelFinding(ERROR, "pose", what, "left and right swapped, or cameras renamed", 0)
+        distance = np.linalg.norm(np.median(local[:, :3, 3], 0))
+        if vehicle is not None and distance > 50:
+            what = f"{name} is {distance:.0f} m away from the vehicle"
+            yield LabelFinding(ERROR, "pose", what, f"{MILLIMETRES}; or poses in different world frames", 0)
+
+
+def _poses_along_motion(track: np.ndarray) -> np.ndarray | None:
+    """A camera's positions with x along the motion and z up, [T, 4, 4]; None for a camera that does not move."""
+    motion = track[-1, :3, 3] - track[0, :3, 3]
+    motion[2] = 0
+    if np.linalg.norm(motion) < 1:
+        return None
+    x = motion / np.linalg.norm(motion)
+    poses = np.tile(np.eye(4), (len(track), 1, 1))
+    poses[:, :3, :3] = np.stack([x, np.cross([0, 0, 1.0], x), [0, 0, 1.0]], 1)
+    poses[:, :3, 3] = track[:, :3, 3]
+    return poses
+
+
+def intrinsic_findings(cameras: Mapping[str, CameraModel]) -> Iterator[LabelFinding]:
+    """Optical centres outside the picture, and fields of view far from the one in the camera's name."""
+    for name, camera in cameras.items():
+        if not (0 <= camera.cx <= camera.width and 0 <= camera.cy <= camera.height):
+            what = (
+                f"the optical centre of {name} is ({camera.cx:.0f}, {camera.cy:.0f}), outside its "
+                f"{camera.width}x{camera.height} picture"
+            )
+            cause = "centre and size mixed up, or intrinsics of another resolution"
+            yield LabelFinding(ERROR, "intrinsic", what, cause)
+            continue
+        ends = camera.unproject(np.array([[0, camera.cy], [camera.width, camera.cy]], np.float64))
+        angle = np.degrees(np.arctan2(np.abs(ends[:, 0]), ends[:, 2])).sum()
+        stated = name.rpartition("_")[2].removesuffix("fov")
+        if stated.isdigit() and name.endswith("fov") and not 0.6 < angle / int(stated) < 1.6:
+            cause = "intrinsics of another camera or resolution, or a polynomial of the other direction"
+            yield LabelFinding(ERROR, "intrinsic", f"{name} sees {angle:.0f} degrees", cause)
