@@ -223,9 +223,9 @@ def bench_transfer_command(context: typer.Context) -> None:
 @bench.command("tiny", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench_tiny_command(context: typer.Context) -> None:
     """Measure the tiny bundle: adherence to map and caption, agreement of views, time. `-- --help` lists options."""
-    from dreamkit.tinyworld.evaluate.command import main as bench_main
+    from dreamkit.tinyworld.evaluate.command import run_evaluation
 
-    bench_main(context.args)
+    run_evaluation(context.args)
 
 
 bench.command("styles")(styles.bench_styles_command)

@@ -36,13 +36,13 @@ def main(arguments: list[str]) -> int:
 
             write_sheet(Path(file), int(seed))
         case ["speed"]:
-            from dreamkit.tinyworld.render.contact_sheet import speed
+            from dreamkit.tinyworld.render.contact_sheet import measure_speed
 
-            speed()
+            measure_speed()
         case ["figures", *options]:
-            from dreamkit.tinyworld.evaluate.command import main as measure
+            from dreamkit.tinyworld.evaluate.command import run_evaluation
 
-            return measure(options)
+            return run_evaluation(options)
         case _:
             print(__doc__)
             return 2

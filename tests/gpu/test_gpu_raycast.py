@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dreamkit.tinyworld.render import raycast
-from dreamkit.tinyworld.render.colour import render
-from dreamkit.tinyworld.render.scene_tensors import build_stage
+from dreamkit.tinyworld.render.colour import render_scene
+from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.workspace.cameras import SIX_VIEWS
 
@@ -20,10 +20,10 @@ pytestmark = [
 @pytest.mark.parametrize("style", ["Sunny", "Night", "Rainy"])  # with shadows, lamps, mirror images
 def test_the_kernel_draws_what_torch_draws(style, monkeypatch):
     scene = make_scene(41, 40)
-    stage = build_stage(scene, "cuda")
+    tensors = build_scene_tensors(scene, "cuda")
 
     def drawn():
-        return render(scene, style, SIX_VIEWS.names[:1], (160, 288), [20], stage=stage)
+        return render_scene(scene, style, SIX_VIEWS.names[:1], (160, 288), [20], tensors=tensors)
 
     by_kernel = drawn()
     monkeypatch.setattr(raycast, "has_triton", lambda: False)

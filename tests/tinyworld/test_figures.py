@@ -14,23 +14,23 @@ from dreamkit.errors import DreamkitError
 from dreamkit.setup import sample_clip
 from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld.evaluate import figures, report, sheets
-from dreamkit.tinyworld.evaluate.heldout import Conditions, HeldOut, Sizes, draw, scene_seed
-from dreamkit.tinyworld.evaluate.models import Settings, demo_settings
-from dreamkit.tinyworld.evaluate.run import KINDS, Plan, append, measure, read_rows
+from dreamkit.tinyworld.evaluate.held_out import ConditionCache, HeldOutScene, VideoSizes, draw_conditions, scene_seed
+from dreamkit.tinyworld.evaluate.models import EvaluationSettings, demo_settings
+from dreamkit.tinyworld.evaluate.run import KINDS, EvaluationPlan, append_row, measure_bundle, read_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SIZES = Sizes((32, 48), 2, (32, 48), 2)
-SETTINGS = Settings(1, 1.0, 1.0, 1, 1.0, 1.0)
+SIZES = VideoSizes((32, 48), 2, (32, 48), 2)
+SETTINGS = EvaluationSettings(1, 1.0, 1.0, 1, 1.0, 1.0)
 
 
 @cache
-def scene_of(number: int) -> HeldOut:
-    return HeldOut(scene_seed(0, number), SIZES, 1, torch.device("cpu"))
+def scene_of(number: int) -> HeldOutScene:
+    return HeldOutScene(scene_seed(0, number), SIZES, 1, torch.device("cpu"))
 
 
 @cache
 def drawn(number: int, six: bool) -> np.ndarray:
-    return draw(scene_of(number).seed, SIZES, six)
+    return draw_conditions(scene_of(number).seed, SIZES, six)
 
 
 @cache
@@ -94,10 +94,16 @@ def row(kind, scene=0, style="Sunny", **values):
 def test_rows_become_figures_with_bounds():
     dark = {"luminance": 40.0, "ground": 30.0, "far_contrast": 0.2}
     rows = [
-        row("front"), row("front", 1, psnr=15.0), row("front", 0, "Night", light=dark),
-        row("swapped", psnr=20.0), row("uncontrolled", psnr=24.0), row("six", seconds=130.0), row("six", 1, apart=None),
-        row("front", 2, device="NVIDIA", seconds=1.0), row("reseeded", difference=4.0),
-    ]  # fmt: skip
+        row("front"),
+        row("front", 1, psnr=15.0),
+        row("front", 0, "Night", light=dark),
+        row("swapped", psnr=20.0),
+        row("uncontrolled", psnr=24.0),
+        row("six", seconds=130.0),
+        row("six", 1, apart=None),
+        row("front", 2, device="NVIDIA", seconds=1.0),
+        row("reseeded", difference=4.0),
+    ]
     found = {figure.name: figure for figure in figures.figures(rows)}
     follows = found["front video follows the map"]
     assert (follows.value, follows.worst, follows.count, follows.passed) == (22.5, 15.0, 4, True)
@@ -114,22 +120,22 @@ def test_rows_become_figures_with_bounds():
     assert found["six views of 57 frames, 2 CPU cores"].passed is True  # the mean; the worst is told
     assert found["six views of 57 frames, 2 CPU cores"].worst == 130
     assert figures.by_view(rows) == [20, 21, None, 22, 23]
-    text = report.text(rows)
+    text = report.report_text(rows)
     assert "| front: lost with control weight 0 | >= 2 dB | 1.00 dB | 1.00 |  | 1 | FAIL |" in text
     assert "| Night | 25.00 | 18.00 |" in text and "| not measured |" in text
 
 
 def test_true_pictures_pass_and_a_run_goes_on_where_it_stopped(tmp_path):
-    path, painter, plan = tmp_path / "rows.jsonl", Painter(), Plan(2, ("Sunny", "Night"), KINDS, every=1)
+    path, painter, plan = tmp_path / "rows.jsonl", Painter(), EvaluationPlan(2, ("Sunny", "Night"), KINDS, every=1)
     said: list[str] = []
-    rows = measure(painter, replace(plan, scenes=1), path, minutes=0, say=said.append)
+    rows = measure_bundle(painter, replace(plan, scenes=1), path, minutes=0, say=said.append)
     assert [each["kind"] for each in rows] == ["front"] and "stopped after 0 minutes" in said[-1]
     with path.open("a") as file:
         file.write('{"kind": "swap')  # cut off
-    rows = measure(painter, plan, path, say=said.append)
+    rows = measure_bundle(painter, plan, path, say=said.append)
     assert len(rows) == len(plan.videos()) == 28 and rows == read_rows([path])
     calls = len(painter.calls)
-    assert measure(painter, plan, path, say=said.append) == rows and len(painter.calls) == calls
+    assert measure_bundle(painter, plan, path, say=said.append) == rows and len(painter.calls) == calls
     assert calls == 28 + 1  # the first front video was made again for those that follow it
     found = {figure.name: figure for figure in figures.figures(rows)}
     for name in ("front video follows the map", "five views follow the map", "front video, marks and objects"):
@@ -146,13 +152,13 @@ def test_true_pictures_pass_and_a_run_goes_on_where_it_stopped(tmp_path):
 
 
 def test_rows_of_another_bundle_are_refused_and_other_files_count(tmp_path):
-    plan, quiet = Plan(1, ("Sunny",), ("front",), every=4), lambda said: None
+    plan, quiet = EvaluationPlan(1, ("Sunny",), ("front",), every=4), lambda said: None
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
-    measure(Painter(), plan, first, say=quiet)
-    assert len(measure(Painter(), plan, second, [first], say=quiet)) == 1 and not second.exists()
+    measure_bundle(Painter(), plan, first, say=quiet)
+    assert len(measure_bundle(Painter(), plan, second, [first], say=quiet)) == 1 and not second.exists()
     with pytest.raises(DreamkitError, match="another bundle"):
-        measure(Painter("two"), plan, first, say=quiet)
-    append(second, row("front"))
+        measure_bundle(Painter("two"), plan, first, say=quiet)
+    append_row(second, row("front"))
     with pytest.raises(DreamkitError, match=r"second\.jsonl holds"):
         read_rows([first, second])
 
@@ -160,9 +166,9 @@ def test_rows_of_another_bundle_are_refused_and_other_files_count(tmp_path):
 def test_conditions_drawn_by_a_pool_are_the_same():
     seed = scene_seed(3, 1)
     with ThreadPoolExecutor(2) as pool:
-        ahead = Conditions(SIZES, pool)
-        ahead.ask(seed, True)
-        assert np.array_equal(ahead.get(seed, True), Conditions(SIZES).get(seed, True))
+        ahead = ConditionCache(SIZES, pool)
+        ahead.request(seed, True)
+        assert np.array_equal(ahead.get(seed, True), ConditionCache(SIZES).get(seed, True))
     assert 1_000 < scene_seed(0, 0) < seed < scene_seed(299, 999) < 1_000_000  # no sample clip, no training scene
 
 

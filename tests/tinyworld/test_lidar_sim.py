@@ -4,8 +4,8 @@ import pytest
 from dreamkit.rds.check import check_clip
 from dreamkit.rds.lidar import Sweeps, draw_lidar_frames
 from dreamkit.rds.objects import every_frame, rest
-from dreamkit.tinyworld.render.lidar_sim import cast_sweeps
-from dreamkit.tinyworld.render.scene_tensors import build_stage
+from dreamkit.tinyworld.render.lidar_sim import simulate_sweeps
+from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.world.scene import make_scene, write_clip
 
 FRONT = "front_wide_120fov"
@@ -14,7 +14,7 @@ FRONT = "front_wide_120fov"
 @pytest.fixture(scope="module")
 def cast():
     scene = make_scene(43, 13)
-    return scene, cast_sweeps(scene, build_stage(scene))
+    return scene, simulate_sweeps(scene, build_scene_tensors(scene))
 
 
 def test_returns_lie_on_the_ground_and_on_the_labelled_boxes(cast):

@@ -14,8 +14,8 @@ from dreamkit.tinyworld.train.objective import (
     add_noise,
     by_muon,
     draw_sigma,
-    start_base,
-    start_branch,
+    init_base,
+    init_branch,
 )
 from dreamkit.transfer.config import TINY_MULTI
 from dreamkit.transfer.control import ControlBranch
@@ -65,15 +65,15 @@ def perfect(objective, batch):
 @MODELS
 def test_a_perfect_network_has_no_loss(config, monkeypatch):
     objective, batch = Objective(config, random(Denoiser, config)), batch_of(config)
-    monkeypatch.setattr(objective, "evaluate", perfect(objective, batch))
+    monkeypatch.setattr(objective, "denoiser_output", perfect(objective, batch))
     assert float(objective.loss(add_noise(batch, generator()))) < 1e-6
-    monkeypatch.setattr(objective, "evaluate", lambda *a: perfect(objective, batch)(*a) + 2.0)
+    monkeypatch.setattr(objective, "denoiser_output", lambda *a: perfect(objective, batch)(*a) + 2.0)
     assert float(objective.loss(add_noise(batch, generator()))) == pytest.approx(4.0, rel=1e-4)
 
 
 @MODELS
 def test_an_untrained_network_costs_about_one(config):
-    objective, batch = Objective(config, start_base(Denoiser(config.denoiser), 0)), batch_of(config, 8)
+    objective, batch = Objective(config, init_base(Denoiser(config.denoiser), 0)), batch_of(config, 8)
     with torch.no_grad():
         assert 0.7 < float(objective.loss(add_noise(batch, generator()))) < 2.5
 
@@ -82,9 +82,9 @@ def test_given_latents_do_not_count(monkeypatch):
     objective, batch = Objective(micro.MULTI, random(Denoiser, micro.MULTI)), batch_of(micro.MULTI)
     mask = batch.given[0]
     assert 0 < mask.mean() < 1
-    monkeypatch.setattr(objective, "evaluate", lambda *a: perfect(objective, batch)(*a) + 100 * mask)
+    monkeypatch.setattr(objective, "denoiser_output", lambda *a: perfect(objective, batch)(*a) + 100 * mask)
     assert float(objective.loss(add_noise(batch, generator()))) < 1e-6
-    monkeypatch.setattr(objective, "evaluate", lambda *a: perfect(objective, batch)(*a) + 3 * (1 - mask))
+    monkeypatch.setattr(objective, "denoiser_output", lambda *a: perfect(objective, batch)(*a) + 3 * (1 - mask))
     assert float(objective.loss(add_noise(batch, generator()))) == pytest.approx(9.0, rel=1e-4)
 
 
@@ -107,8 +107,12 @@ def test_training_asks_what_the_engine_asks(config, sigma, with_hint):
             controls = [(branch, branch.prepare(own, batch.hint[one], 1.0))]
         expected = denoise(
             lambda scaled, c_noise, p=prepared, c=controls: base(scaled, c_noise, p, c),
-            x[one], sigma, config.sigma_data, torch.float32, given,
-        )  # fmt: skip
+            x[one],
+            sigma,
+            config.sigma_data,
+            torch.float32,
+            given,
+        )
         assert torch.allclose(made[one], expected, atol=2e-5 * float(expected.abs().max()))
         if given is not None:
             assert torch.equal(torch.where(given[0] > 0, made[one], 0), torch.where(given[0] > 0, given[1], 0))
@@ -123,8 +127,8 @@ def test_noise_levels_reach_from_clear_pictures_to_the_first_step():
 
 @MODELS
 def test_a_base_begins_with_open_gates_and_no_shift_at_every_noise_level(config):
-    base = start_base(Denoiser(config.denoiser), 3)
-    assert torch.equal(base.trunk.patch.weight, start_base(Denoiser(config.denoiser), 3).trunk.patch.weight)
+    base = init_base(Denoiser(config.denoiser), 3)
+    assert torch.equal(base.trunk.patch.weight, init_base(Denoiser(config.denoiser), 3).trunk.patch.weight)
     for sigma in (0.03, 1.0, 80.0):
         _, shared = base.trunk.timestep(torch.tensor([0.25 * math.log(sigma)]))
         shift, scale, gate = shared.chunk(3, dim=-1)
@@ -141,13 +145,13 @@ def test_a_base_begins_with_open_gates_and_no_shift_at_every_noise_level(config)
 @MODELS
 def test_a_branch_begins_as_the_base_s_first_blocks_and_adds_nothing(config):
     base = random(Denoiser, config)
-    branch = start_branch(ControlBranch(config.denoiser), base, 0)
+    branch = init_branch(ControlBranch(config.denoiser), base, 0)
     theirs = dict(base.trunk.named_parameters())
     assert all(torch.equal(p, theirs[name]) for name, p in branch.trunk.named_parameters())
     batch, x = batch_of(config), torch.randn(2, *config.latent_shape, generator=generator())
     with torch.no_grad():
-        alone = Objective(config, base).evaluate(x, torch.tensor([0.3, 5.0]), batch)
-        together = Objective(config, base, branch).evaluate(x, torch.tensor([0.3, 5.0]), batch)
+        alone = Objective(config, base).denoiser_output(x, torch.tensor([0.3, 5.0]), batch)
+        together = Objective(config, base, branch).denoiser_output(x, torch.tensor([0.3, 5.0]), batch)
     assert torch.equal(alone, together)
     # And yet it learns from the first step on.
     Objective(config, base, branch).loss(add_noise(batch, generator())).backward()

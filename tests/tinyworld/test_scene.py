@@ -11,22 +11,22 @@ from dreamkit.rds.labels import read_map, read_objects
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 from dreamkit.styles.table import load_styles
 from dreamkit.tinyworld.world.road import Curve, bend
-from dreamkit.tinyworld.world.scene import SETTINGS, SHAPES, Scene, make_scene, thinned, write_clip
-from dreamkit.tinyworld.world.scene_captions import describe, style_captions
+from dreamkit.tinyworld.world.scene import SETTINGS, SHAPES, MadeUpScene, make_scene, thinned, write_clip
+from dreamkit.tinyworld.world.scene_captions import scene_caption, style_captions
 from dreamkit.tinyworld.world.traffic import label_frames
 
 KINDS = [(setting, shape) for setting in SETTINGS for shape in SHAPES if shape != "junction" or setting == "street"]
 MODES = ("go", "stop", "left", "right")
 
 
-def of_kind(setting: str, shape: str, frames: int = 31, seed: int = 900) -> Scene:
+def of_kind(setting: str, shape: str, frames: int = 31, seed: int = 900) -> MadeUpScene:
     return make_scene(seed, frames, setting, shape)
 
 
 @pytest.fixture(scope="module")
-def junctions() -> dict[str, Scene]:
+def junctions() -> dict[str, MadeUpScene]:
     """A crossing of each way to drive."""
-    found: dict[str, Scene] = {}
+    found: dict[str, MadeUpScene] = {}
     for seed in range(1000, 1060):
         scene = make_scene(seed, 121, shape="junction")
         found.setdefault(scene.flow.mode, scene)
@@ -34,7 +34,7 @@ def junctions() -> dict[str, Scene]:
     return found
 
 
-def same(a: Scene, b: Scene) -> bool:
+def same(a: MadeUpScene, b: MadeUpScene) -> bool:
     layers = all(np.array_equal(a.layers[name].points, b.layers[name].points) for name in a.layers)
     return layers and np.array_equal(a.objects.pose, b.objects.pose) and np.array_equal(a.vehicle, b.vehicle)
 
@@ -61,7 +61,7 @@ def test_a_written_clip_is_complete_and_the_same_scene(tmp_path, setting, shape)
     assert np.array_equal(read_vehicle_poses(tmp_path, "made"), scene.vehicle)
     poses, lenses = read_camera_poses(tmp_path, "made"), read_cameras(tmp_path, "made")
     assert len(poses) == 6
-    for name in scene.mounts:
+    for name in scene.camera_to_vehicle:
         assert np.array_equal(poses[f"camera_{name}"], scene.camera_poses(name))
         assert lenses[f"camera_{name}"] == scene.lenses[name]
 
@@ -120,12 +120,12 @@ def _flat(pose: np.ndarray, size: np.ndarray, ahead: float = 0.0):
 
 
 def test_captions_say_what_is_there_and_take_every_style(junctions):
-    captions = {mode: describe(scene) for mode, scene in junctions.items()}
+    captions = {mode: scene_caption(scene) for mode, scene in junctions.items()}
     assert "turns left" in captions["left"]
     assert "red light" in captions["stop"]
     assert "intersection" in captions["go"]
-    assert describe(junctions["go"]) == captions["go"]
-    assert "highway" in describe(of_kind("highway", "straight"))
+    assert scene_caption(junctions["go"]) == captions["go"]
+    assert "highway" in scene_caption(of_kind("highway", "straight"))
     table = load_styles()
     styled = style_captions(junctions["go"])
     assert list(styled) == ["Original", *(style.name for style in table.choose())]
@@ -165,8 +165,8 @@ from dreamkit.tinyworld.world import samples, scene, scene_captions
 from dreamkit.transfer import pipeline
 made = scene.make_scene(1, 2)
 assert len(scene_captions.style_captions(made)) == 8
-colour.render(made, "Snowy", size=(16, 16), samples=1)
-colour.conditions(made, size=(16, 16))
+colour.render_scene(made, "Snowy", size=(16, 16), samples=1)
+colour.condition_pictures(made, size=(16, 16))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

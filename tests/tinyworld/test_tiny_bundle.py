@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError
-from dreamkit.tinyworld.render.colour import render
+from dreamkit.tinyworld.render.colour import render_scene
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.transfer import folders
@@ -148,7 +148,7 @@ def test_pipelines_load_every_file():
 
 def test_the_tokenizer_gives_a_made_up_scene_back():
     tokenizer = load_tokenizer(TINY / folders.TOKENIZER, CPU, torch.float32, 9)
-    true = render(make_scene(600_001, 9), "Sunny", size=(96, 160)).colour[0].numpy()
+    true = render_scene(make_scene(600_001, 9), "Sunny", size=(96, 160)).colour[0].numpy()
     latent = tokenizer.encode(true)
     assert latent.shape == (1, 16, 2, 12, 20) and 0.5 < latent.std() < 2
     error = (tokenizer.decode(latent).astype(float) - true) ** 2

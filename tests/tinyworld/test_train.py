@@ -17,13 +17,21 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld import __main__ as command
-from dreamkit.tinyworld.render.colour import conditions
-from dreamkit.tinyworld.render.scene_tensors import build_stage
+from dreamkit.tinyworld.render.colour import condition_pictures
+from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.train import footage, text_stage, wordings
+from dreamkit.tinyworld.train import dataset, paraphrases, text_stage
 from dreamkit.tinyworld.train import recipe as train_recipe
 from dreamkit.tinyworld.train.codec import Decoder, Encoder
-from dreamkit.tinyworld.train.footage import Kind, draw_footage, draw_lidar, kind_of, read_footage, scene_seed, short_of
+from dreamkit.tinyworld.train.dataset import (
+    DatasetSpec,
+    dataset_spec,
+    draw_dataset,
+    draw_lidar,
+    read_dataset,
+    scene_seed,
+    short_spec,
+)
 from dreamkit.tinyworld.train.latents import HELD_OUT, Latents, draw_batch, held_out_batch
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.transfer import folders
@@ -35,7 +43,7 @@ from dreamkit.workspace.cameras import SIX_VIEWS
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 SCENES = HELD_OUT + 1
-FRONT = Kind("front", SIX_VIEWS.names[:1], (16, 32), 2)
+FRONT = DatasetSpec("front", SIX_VIEWS.names[:1], (16, 32), 2)
 
 
 class Here(Executor):
@@ -66,9 +74,9 @@ def recipe(tmp_path_factory, one_thread):
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(footage, "draw_pool", here)
-        patch.setattr(footage, "conditions", quarter)
-        patch.setattr(footage, "lidar_pictures", noise)
+        patch.setattr(dataset, "draw_pool", here)
+        patch.setattr(dataset, "condition_pictures", quarter)
+        patch.setattr(dataset, "lidar_pictures", noise)
         for stage in train_recipe.STAGES:
             assert run(stage, root) == 0, stage
     log.removeHandler(handler)
@@ -83,7 +91,7 @@ def run(stage, root, *more):
 
 
 def quarter(scene, cameras, size, reduced=1):
-    return conditions(scene, cameras, size, reduced=4)
+    return condition_pictures(scene, cameras, size, reduced=4)
 
 
 def noise(scene, stage, size):
@@ -94,21 +102,23 @@ def noise(scene, stage, size):
 
 
 def test_footage_is_of_the_models_size():
-    assert kind_of(TINY_SINGLE) == Kind("front", ("front_wide_120fov",), (160, 288), 121)
-    assert kind_of(TINY_MULTI) == Kind("six", SIX_VIEWS.names, (96, 160), 57)
+    assert dataset_spec(TINY_SINGLE) == DatasetSpec("front", ("front_wide_120fov",), (160, 288), 121)
+    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57)
 
 
 def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(footage, "draw_pool", here)
-    monkeypatch.setattr(footage, "make_scene", lambda seed, frames: drawn.append(seed) or make_scene(seed, frames))
-    assert short_of(kind_of(TINY_SINGLE)) == Kind("front_short", SIX_VIEWS.names[:1], (160, 288), 17, 50_000)
-    six = short_of(kind_of(TINY_MULTI))
-    assert (six.frames, six.reduced) == (17, 2) and short_of(FRONT).frames == FRONT.frames
-    draw_footage(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
-    draw_footage(tmp_path, short_of(FRONT), 2, 1, 0, CPU, samples=1)
+    monkeypatch.setattr(dataset, "draw_pool", here)
+    monkeypatch.setattr(dataset, "make_scene", lambda seed, frames: drawn.append(seed) or make_scene(seed, frames))
+    assert short_spec(dataset_spec(TINY_SINGLE)) == DatasetSpec(
+        "front_short", SIX_VIEWS.names[:1], (160, 288), 17, 50_000
+    )
+    six = short_spec(dataset_spec(TINY_MULTI))
+    assert (six.frames, six.reduced) == (17, 2) and short_spec(FRONT).frames == FRONT.frames
+    draw_dataset(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
+    draw_dataset(tmp_path, short_spec(FRONT), 2, 1, 0, CPU, samples=1)
     assert drawn == [scene_seed(0, 0), scene_seed(0, 50_000), scene_seed(0, 50_001)]
-    assert len(read_footage(tmp_path, FRONT).colour) == 1 and len(read_footage(tmp_path, short_of(FRONT)).colour) == 2
+    assert len(read_dataset(tmp_path, FRONT).colour) == 1 and len(read_dataset(tmp_path, short_spec(FRONT)).colour) == 2
 
 
 def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_path):
@@ -118,12 +128,12 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
     for name in ("google-t5", folders.TOKENIZER):
         (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "out" / name).symlink_to(out / name)
-    short = replace(kind_of(micro.SINGLE), name="front_short", frames=9)
+    short = replace(dataset_spec(micro.SINGLE), name="front_short", frames=9)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(footage, "draw_pool", here)
-        patch.setattr(footage, "conditions", quarter)
-        draw_footage(tmp_path / "data", short, SCENES, 1, 0, CPU, samples=1)
-        patch.setattr(train_recipe, "short_of", lambda kind: short)
+        patch.setattr(dataset, "draw_pool", here)
+        patch.setattr(dataset, "condition_pictures", quarter)
+        draw_dataset(tmp_path / "data", short, SCENES, 1, 0, CPU, samples=1)
+        patch.setattr(train_recipe, "short_spec", lambda kind: short)
         seen = []
         draw = train_recipe.draw_batch
         patch.setattr(train_recipe, "draw_batch", lambda *given: seen.append(batch := draw(*given)) or batch)
@@ -136,57 +146,59 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
 def test_a_pool_of_processes_draws_the_same_scenes(tmp_path, monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "1")  # set for the pool's processes; restored afterwards
-    drawn = draw_footage(tmp_path, FRONT, 2, 2, 3, CPU, samples=1)
+    drawn = draw_dataset(tmp_path, FRONT, 2, 2, 3, CPU, samples=1)
     assert drawn.colour.shape == (2, 2, 1, 2, 16, 32, 3) and drawn.hdmap.shape == (2, 1, 2, 16, 32, 3)
     assert drawn.styles == [list(STYLES[:2]), list(STYLES[2:4])]
     for index in range(2):
-        assert np.array_equal(drawn.hdmap[index], conditions(make_scene(scene_seed(3, index), 2), size=(16, 32)))
+        assert np.array_equal(
+            drawn.hdmap[index], condition_pictures(make_scene(scene_seed(3, index), 2), size=(16, 32))
+        )
     assert (drawn.colour[0, 0] != drawn.colour[0, 1]).any() and drawn.captions[0][0] != drawn.captions[0][1]
     lidar = draw_lidar(tmp_path, FRONT, 1, 3)
     scene = make_scene(scene_seed(3, 0), 2)
-    assert np.array_equal(lidar[0, 0], footage.lidar_pictures(scene, build_stage(scene), (16, 32)))
+    assert np.array_equal(lidar[0, 0], dataset.lidar_pictures(scene, build_scene_tensors(scene), (16, 32)))
 
 
 def test_footage_is_drawn_once_and_again_when_something_else_is_asked(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(footage, "draw_pool", here)
-    monkeypatch.setattr(footage, "make_scene", lambda seed, frames: drawn.append(seed) or make_scene(seed, frames))
+    monkeypatch.setattr(dataset, "draw_pool", here)
+    monkeypatch.setattr(dataset, "make_scene", lambda seed, frames: drawn.append(seed) or make_scene(seed, frames))
     monkeypatch.setattr(
-        footage, "_lidar_video", lambda kind, seed: drawn.append(seed) or noise(make_scene(seed, 2), None, kind.size)
+        dataset, "_lidar_video", lambda kind, seed: drawn.append(seed) or noise(make_scene(seed, 2), None, kind.size)
     )
     for scenes, seed, expected in ((1, 0, 1), (1, 0, 0), (2, 0, 2), (2, 1, 2), (2, 1, 0)):
-        for draw in (partial(draw_footage, styles=1, device=CPU, samples=1), draw_lidar):
+        for draw in (partial(draw_dataset, styles=1, device=CPU, samples=1), draw_lidar):
             drawn.clear()
             draw(tmp_path, FRONT, scenes=scenes, seed=seed)
             assert drawn == [scene_seed(seed, index) for index in range(expected)], (draw, scenes, seed)
 
 
 def test_when_the_time_is_over_there_are_as_many_scenes_as_were_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(footage, "draw_pool", here)
+    monkeypatch.setattr(dataset, "draw_pool", here)
     options = {"styles": 2, "seed": 0, "device": CPU, "samples": 1}
-    for footage_of in (draw_footage(tmp_path, FRONT, 3, until=0.0, **options), read_footage(tmp_path, FRONT)):
+    for footage_of in (draw_dataset(tmp_path, FRONT, 3, until=0.0, **options), read_dataset(tmp_path, FRONT)):
         assert len(footage_of.colour) == len(footage_of.hdmap) == 1
         assert footage_of.styles == [list(STYLES[:2])] and len(footage_of.captions[0]) == 2
         assert footage_of.colour[0].std() > 10
-    assert len(draw_footage(tmp_path, FRONT, 3, **options).colour) == 1  # it is not drawn again
-    assert len(draw_footage(tmp_path, FRONT, 2, **options).colour) == 2
+    assert len(draw_dataset(tmp_path, FRONT, 3, **options).colour) == 1  # it is not drawn again
+    assert len(draw_dataset(tmp_path, FRONT, 2, **options).colour) == 2
 
 
 def test_footage_that_was_not_finished_is_none(tmp_path, monkeypatch):
     with pytest.raises(DreamkitError, match=r"no footage front in .*") as caught:
-        read_footage(tmp_path, FRONT)
+        read_dataset(tmp_path, FRONT)
     assert "draw-front" in caught.value.hint
-    monkeypatch.setattr(footage, "draw_pool", here)
-    draw_footage(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
+    monkeypatch.setattr(dataset, "draw_pool", here)
+    draw_dataset(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(footage, "render", stop)
+    monkeypatch.setattr(dataset, "render_scene", stop)
     with pytest.raises(KeyboardInterrupt):
-        draw_footage(tmp_path, FRONT, 2, 1, 0, CPU, samples=1)
+        draw_dataset(tmp_path, FRONT, 2, 1, 0, CPU, samples=1)
     with pytest.raises(DreamkitError, match="no footage front"):
-        read_footage(tmp_path, FRONT)
+        read_dataset(tmp_path, FRONT)
 
 
 # ---- batches
@@ -247,7 +259,7 @@ def test_scenes_held_out_are_looked_at():
 
 
 def test_captions_are_labelled_with_what_they_say():
-    texts, facts = text_stage.corpus(3, 7)
+    texts, facts = text_stage.labelled_captions(3, 7)
     assert len(texts) == len(facts) == 1 + 3 * len(STYLES) * 7
     assert facts[0] == (-100,) * 4
     for text, (style, *place) in zip(texts, facts, strict=True):
@@ -257,10 +269,10 @@ def test_captions_are_labelled_with_what_they_say():
 
 
 def test_other_wordings_name_their_style():
-    texts, styles = wordings.word_captions(160, 3)
+    texts, styles = paraphrases.paraphrased_captions(160, 3)
     assert len(set(texts)) > 150 and [styles.count(style) for style in range(len(STYLES))] == [20] * len(STYLES)
-    assert texts == wordings.word_captions(160, 3)[0] != wordings.word_captions(160, 4)[0]
-    said = wordings.read_wordings()
+    assert texts == paraphrases.paraphrased_captions(160, 3)[0] != paraphrases.paraphrased_captions(160, 4)[0]
+    said = paraphrases.read_paraphrases()
     assert set(said["styles"]) == set(STYLES)
     for text, style in zip(texts, styles, strict=True):
         own = said["styles"][STYLES[style]]
@@ -378,8 +390,8 @@ def test_what_an_earlier_stage_makes_is_asked_for(recipe, tmp_path):
 
 def test_too_few_scenes_are_refused(recipe, tmp_path, monkeypatch):
     data, out, _ = recipe
-    monkeypatch.setattr(footage, "draw_pool", here)
-    monkeypatch.setattr(footage, "lidar_pictures", noise)
+    monkeypatch.setattr(dataset, "draw_pool", here)
+    monkeypatch.setattr(dataset, "lidar_pictures", noise)
     (tmp_path / "out").symlink_to(out)
     (tmp_path / "data").mkdir()
     for path in data.glob("front*"):

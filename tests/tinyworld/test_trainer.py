@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from dreamkit.tinyworld.train.trainer import Fit, Schedule, orthogonal
+from dreamkit.tinyworld.train.trainer import Schedule, Trainer, orthogonal
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SCHEDULE = Schedule(steps=12, rate=1e-2, warmup=3, decay=0.0)
+SCHEDULE = Schedule(steps=12, adamw_lr=1e-2, warmup=3, weight_decay=0.0)
 
 
 def inside(name):
@@ -24,7 +24,7 @@ class Task:
         torch.manual_seed(0)
         self.network = nn.Sequential(*(nn.Linear(16, 16) for _ in range(3)))
         self.truth = torch.randn(16, 16) / 4
-        self.fit = Fit(self.network, schedule, path, seed, by_muon)
+        self.trainer = Trainer(self.network, schedule, path, seed, by_muon)
         self.asked = 0
 
     def draw(self, generator):
@@ -35,7 +35,7 @@ class Task:
         return (self.network(x) - x @ self.truth).square().mean()
 
     def run(self, **options):
-        return self.fit.run(self.draw, self.loss, **options)
+        return self.trainer.run(self.draw, self.loss, **options)
 
     def weights(self):
         return {name: p.detach().clone() for name, p in self.network.named_parameters()}
@@ -63,20 +63,20 @@ class Clock:
 
 def test_the_rate_rises_in_a_line_and_falls_in_half_a_cosine():
     schedule = Schedule(steps=110, warmup=10)
-    assert [schedule.share_at(step) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
-    assert schedule.share_at(60) == pytest.approx(0.505)
-    assert schedule.share_at(110) == schedule.share_at(500) == pytest.approx(0.01)
+    assert [schedule.lr_scale(step) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
+    assert schedule.lr_scale(60) == pytest.approx(0.505)
+    assert schedule.lr_scale(110) == schedule.lr_scale(500) == pytest.approx(0.01)
 
 
 def test_a_stage_learns_and_is_not_run_again(path):
     task = Task(path, replace(SCHEDULE, steps=200))
     before = float(task.loss(task.draw(torch.Generator().manual_seed(0))).detach())
     assert task.run() and task.asked == 201
-    task.fit.use_average()
+    task.trainer.use_average()
     assert float(task.loss(task.draw(torch.Generator().manual_seed(0))).detach()) < 0.2 * before
     again = Task(path, replace(SCHEDULE, steps=200))
     assert again.run() and again.asked == 0
-    for name, weight in again.fit.use_average().named_parameters():
+    for name, weight in again.trainer.use_average().named_parameters():
         assert torch.equal(weight, dict(task.network.named_parameters())[name]), name
 
 
@@ -86,15 +86,15 @@ def test_in_two_pieces_as_in_one(path, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         Clock(patch, first, 7.0)
         assert not first.run(minutes=0.5)  # stops in the fifth step
-    assert first.fit.step == 5 and first.fit.seconds == 35.0
+    assert first.trainer.step == 5 and first.trainer.seconds == 35.0
     second = Task(path)
     assert second.run(minutes=0.5)
-    assert second.asked == 7 and second.fit.step == 12
-    for name in whole.fit.masters:
-        moved = (whole.fit.masters[name] - Task(tmp_path / "none.pt").fit.masters[name]).norm()
+    assert second.asked == 7 and second.trainer.step == 12
+    for name in whole.trainer.masters:
+        moved = (whole.trainer.masters[name] - Task(tmp_path / "none.pt").trainer.masters[name]).norm()
         for kept in ("masters", "averages"):
             # The optimizer's moments are kept in bf16; all else is as it was, and the examples are the same.
-            difference = (getattr(second.fit, kept)[name] - getattr(whole.fit, kept)[name]).norm()
+            difference = (getattr(second.trainer, kept)[name] - getattr(whole.trainer, kept)[name]).norm()
             assert difference < 5e-3 * moved, (kept, name)
 
 
@@ -102,11 +102,11 @@ def test_other_examples_with_another_seed(path, tmp_path):
     one, other = Task(path), Task(tmp_path / "other.pt", seed=6)
     one.run()
     other.run()
-    assert not torch.allclose(one.fit.masters["0.weight"], other.fit.masters["0.weight"], atol=1e-3)
+    assert not torch.allclose(one.trainer.masters["0.weight"], other.trainer.masters["0.weight"], atol=1e-3)
 
 
 def test_what_is_delivered_is_an_average_of_the_masters(path):
-    task, seen = Task(path, replace(SCHEDULE, average=0.6)), []
+    task, seen = Task(path, replace(SCHEDULE, ema_decay=0.6)), []
 
     draw = task.draw
     task.draw = lambda generator: seen.append(task.weights()) or draw(generator)
@@ -116,7 +116,7 @@ def test_what_is_delivered_is_an_average_of_the_masters(path):
     for step, weights in enumerate(seen[1:], 1):
         keep = min(0.6, (1 + step) / (10 + step))
         expected = {name: keep * expected[name] + (1 - keep) * weights[name] for name in expected}
-    for name, weight in task.fit.use_average().named_parameters():
+    for name, weight in task.trainer.use_average().named_parameters():
         assert torch.allclose(weight, expected[name], atol=1e-6), name
 
 
@@ -125,8 +125,8 @@ def test_seconds_decide_the_number_of_steps(path, monkeypatch, caplog):
     Clock(monkeypatch, task, 2.0)
     with caplog.at_level(logging.INFO, "dreamkit"):
         assert task.run(seconds=400.0)
-    assert task.fit.step == task.asked == 200
-    assert task.fit.seconds == 400.0
+    assert task.trainer.step == task.asked == 200
+    assert task.trainer.seconds == 400.0
     assert "2000.0 ms a step, 200 steps" in caplog.text
 
 
@@ -141,13 +141,13 @@ def test_seconds_count_over_all_pieces(path, monkeypatch, stopped):
     second = Task(path, schedule)
     Clock(monkeypatch, second, 2.0)
     assert second.run(seconds=400.0)
-    assert pieces + second.asked == second.fit.step == 200
+    assert pieces + second.asked == second.trainer.step == 200
 
 
 def test_frozen_parameters_stay(path):
     task = Task(path)
     task.network[0].requires_grad_(False)
-    task.fit = Fit(task.network, SCHEDULE, path)
+    task.trainer = Trainer(task.network, SCHEDULE, path)
     before = task.weights()
     task.run()
     assert torch.equal(task.network[0].weight, before["0.weight"])
@@ -170,9 +170,9 @@ def test_muon_s_matrices_have_singular_values_near_one(shape):
 
 def test_muon_moves_only_what_it_is_given(path):
     task = Task(path)
-    assert list(task.fit.momentum) == ["1.weight"]
+    assert list(task.trainer.momentum) == ["1.weight"]
     before = task.weights()
     task.run()
     # Twelve steps of orthogonal matrices at a rate of at most 0.03 cannot go farther.
-    moved = torch.linalg.svdvals(task.fit.masters["1.weight"] - before["1.weight"]).max()
+    moved = torch.linalg.svdvals(task.trainer.masters["1.weight"] - before["1.weight"]).max()
     assert 0.03 < moved < 12 * 0.03 * 1.2

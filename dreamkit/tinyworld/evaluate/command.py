@@ -10,16 +10,16 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.drawing import draw_pool
-from dreamkit.tinyworld.evaluate import heldout, report
-from dreamkit.tinyworld.evaluate.models import Models, demo_settings
-from dreamkit.tinyworld.evaluate.run import KINDS, USUAL, Plan, measure, read_rows
+from dreamkit.tinyworld.evaluate import held_out, report
+from dreamkit.tinyworld.evaluate.models import TinyModels, demo_settings
+from dreamkit.tinyworld.evaluate.run import KINDS, USUAL, EvaluationPlan, measure_bundle, read_rows
 from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.workspace.files import nearest
 
 _SETTINGS = ("steps", "guidance", "weight", "six_steps", "six_guidance", "six_weight", "fps")
 
 
-def parser() -> argparse.ArgumentParser:
+def evaluation_parser() -> argparse.ArgumentParser:
     """The options."""
     found = argparse.ArgumentParser(
         prog="dreamkit bench tiny",
@@ -51,13 +51,13 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
+def run_evaluation(arguments: list[str] | None = None) -> int:
     """Measure, write the report and print it; returns 0.
 
     Raises:
         DreamkitError: an option that cannot be used, results of another bundle, a bundle that does not load.
     """
-    asked = parser().parse_args(arguments)
+    asked = evaluation_parser().parse_args(arguments)
     styles, kinds = _chosen(asked.styles, STYLES, "style"), _chosen(asked.kinds, KINDS, "kind")
     if asked.scenes < 0 or asked.every < 1:
         raise DreamkitError("--scenes must be 0 or more, --every 1 or more.")
@@ -67,20 +67,20 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.scenes or asked.sheets:
         settings = demo_settings(**{name: getattr(asked, name) for name in _SETTINGS})
         print(f"{settings}, on {device}", flush=True)
-        models = Models(asked.checkpoints, device, settings, asked.trust)
+        models = TinyModels(asked.checkpoints, device, settings, asked.trust)
     rows = read_rows([asked.rows, *asked.join]) if not asked.scenes else []
     if asked.scenes:
-        plan = Plan(asked.scenes, styles, kinds, asked.seed, asked.frames, asked.every)
+        plan = EvaluationPlan(asked.scenes, styles, kinds, asked.seed, asked.frames, asked.every)
         with contextlib.ExitStack() as stack:
             pool = None
             if device.startswith("cuda"):
-                pool = stack.enter_context(draw_pool(asked.workers, [heldout.__name__]))
-            rows = measure(
+                pool = stack.enter_context(draw_pool(asked.workers, [held_out.__name__]))
+            rows = measure_bundle(
                 models, plan, asked.rows, asked.join, asked.minutes, pool, lambda said: print(said, flush=True)
             )
     if rows:
-        written = report.write(asked.rows, rows)
-        print(f"\n{report.text(rows)}\nwritten: {', '.join(map(str, written))}")
+        written = report.write_report(asked.rows, rows)
+        print(f"\n{report.report_text(rows)}\nwritten: {', '.join(map(str, written))}")
     if asked.sheets:
         from dreamkit.tinyworld.evaluate import sheets
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dreamkit.review.measures.style_agreement import light_of
-from dreamkit.tinyworld.evaluate.heldout import CROSS, Truth
+from dreamkit.tinyworld.evaluate.held_out import CROSS, GroundTruth
 from dreamkit.tinyworld.evaluate.overlap import Pairs, colour_difference
 from dreamkit.tinyworld.render.style_presets import STYLES
 
@@ -36,7 +36,7 @@ def psnr(made: np.ndarray, true: np.ndarray, mask: np.ndarray) -> float | None:
     return min(_CEILING, 10 * math.log10(255**2 / max(error, 1e-9)))
 
 
-def follows(made: np.ndarray, truth: Truth) -> Row:
+def follows(made: np.ndarray, truth: GroundTruth) -> Row:
     """PSNR of uint8 [V, T, H, W, 3] against the truth, over what the condition determines, and over marks alone."""
     return {
         "psnr": psnr(made, truth.colour, truth.determined),
@@ -44,7 +44,7 @@ def follows(made: np.ndarray, truth: Truth) -> Row:
     }
 
 
-def of_front(made: np.ndarray, truth: Truth) -> Row:
+def of_front(made: np.ndarray, truth: GroundTruth) -> Row:
     """What is measured of a front video at the measured frames, uint8 [T, H, W, 3]."""
     return {
         **follows(made[None], truth),
@@ -53,9 +53,9 @@ def of_front(made: np.ndarray, truth: Truth) -> Row:
     }
 
 
-def of_six(made: np.ndarray, truth: Truth, pairs: Sequence[Sequence[Pairs]]) -> Row:
+def of_six(made: np.ndarray, truth: GroundTruth, pairs: Sequence[Sequence[Pairs]]) -> Row:
     """What is measured of six views at the measured frames, uint8 [6, T, H, W, 3]; the front view was given."""
-    others = Truth(*(values[1:] for values in vars(truth).values()))
+    others = GroundTruth(*(values[1:] for values in vars(truth).values()))
     return {
         **follows(made[1:], others),
         "views": [psnr(made[view], truth.colour[view], truth.determined[view]) for view in range(1, len(made))],
@@ -163,9 +163,15 @@ def _figure(
         return Figure(name, unit, bound, at_least, None, None, 0)
     worst = min(values) if at_least else max(values)
     return Figure(
-        name, unit, bound, at_least, float(np.mean(values)), float(worst), len(values),
+        name,
+        unit,
+        bound,
+        at_least,
+        float(np.mean(values)),
+        float(worst),
+        len(values),
         float(np.mean(true)) if len(true) else None,
-    )  # fmt: skip
+    )
 
 
 def _ratios(rows: Mapping[tuple[int, str], Row], style: str, value: Callable[[Row], float]) -> list[float]:

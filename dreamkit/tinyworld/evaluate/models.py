@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dreamkit.errors import DreamkitError
-from dreamkit.tinyworld.evaluate.heldout import Sizes
+from dreamkit.tinyworld.evaluate.held_out import VideoSizes
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace.cameras import view_prompts
@@ -25,7 +25,7 @@ _KEYS = {"num_steps": "steps", "guidance": "guidance", "control_weight": "weight
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """Steps, guidance and HDMap weight of the front video and of the six views; frames a second; whether the prompts
     of the side views tell the weather; the negative prompt, empty for upstream's."""
 
@@ -40,19 +40,19 @@ class Settings:
     negative_prompt: str = ""
 
 
-def demo_settings(**given: Any) -> Settings:
+def demo_settings(**given: Any) -> EvaluationSettings:
     """The settings of `dreamkit demo`, those given instead of its own.
 
     Args:
-        given: fields of Settings; None for the demo's.
+        given: fields of EvaluationSettings; None for the demo's.
 
     Raises:
         DreamkitError: the demo's parameter files or the YAML package are not there, and not everything is given.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    needed = {field.name for field in fields(Settings)} - {"fps", "side_weather", "negative_prompt"}
+    needed = {field.name for field in fields(EvaluationSettings)} - {"fps", "side_weather", "negative_prompt"}
     if needed <= set(given):
-        return Settings(**given)
+        return EvaluationSettings(**given)
     try:
         import yaml
 
@@ -75,10 +75,10 @@ def demo_settings(**given: Any) -> Settings:
         values[prefix + "weight"] = 1.0 if weight is None else float(weight)
     values |= {"fps": read[""]["fps"], "negative_prompt": read[""]["negative_prompt"]}
     values["side_weather"] = read["six_"]["side_weather"]
-    return Settings(**(values | given))
+    return EvaluationSettings(**(values | given))
 
 
-class Models:
+class TinyModels:
     """Both models of a bundle, each loaded when it is first needed.
 
     Args:
@@ -88,7 +88,7 @@ class Models:
         trust: run the folder's TorchScript files though their checksums are unknown.
     """
 
-    def __init__(self, folder: Path | None, device: str, settings: Settings, trust: bool = False) -> None:
+    def __init__(self, folder: Path | None, device: str, settings: EvaluationSettings, trust: bool = False) -> None:
         folder = folder or folders.TINY_FOLDER
         self.folder, self.device, self.settings = folder, torch.device(device), settings
         files = [folder / folders.TOKENIZER / name for name in ("encoder.jit", "decoder.jit")]
@@ -104,11 +104,11 @@ class Models:
         """The six-view model."""
         return MultiViewPipeline.from_checkpoints(self.folder, **self._options)
 
-    def sizes(self, frames: int | None = None) -> Sizes:
+    def sizes(self, frames: int | None = None) -> VideoSizes:
         """What one window of each model makes, or the first `frames` of it."""
         front, six = self.single.window_frames, self.multi.window_frames
         frames = min(frames or front, front)
-        return Sizes(self.single.size, frames, self.multi.size, min(frames, six))
+        return VideoSizes(self.single.size, frames, self.multi.size, min(frames, six))
 
     def fingerprint(self) -> str:
         """Twelve characters that change with any file of the bundle."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dreamkit.tinyworld.render.colour import DRAWN, rays
-from dreamkit.tinyworld.world.scene import Scene
+from dreamkit.tinyworld.render.colour import DRAWN, pixel_rays
+from dreamkit.tinyworld.world.scene import MadeUpScene
 
 _REACH = 40.0  # metres; farther away a pixel holds too much
 _EDGE = 0.4  # cosine to the other camera's axis under which its picture is not trusted
@@ -23,7 +23,7 @@ class Pairs:
 
 
 def shared_pixels(
-    scene: Scene,
+    scene: MadeUpScene,
     cameras: tuple[str, str],
     size: tuple[int, int],
     frame: int,
@@ -38,13 +38,13 @@ def shared_pixels(
         cameras: their names.
         size: height and width of both pictures.
         frame: number of the moment.
-        still: `Rendered.still` of the first camera's picture, bool [H, W].
-        distances: `Rendered.distance` of both pictures, float32 [H, W].
+        still: `RenderedViews.still` of the first camera's picture, bool [H, W].
+        distances: `RenderedViews.distance` of both pictures, float32 [H, W].
         samples: as they were rendered with.
     """
     first, second = cameras
     pick = samples // 2
-    ray = rays(scene, (first,), size, samples)[0, pick::samples, pick::samples]
+    ray = pixel_rays(scene, (first,), size, samples)[0, pick::samples, pick::samples]
     mine = np.argwhere(still & (distances[0] < _REACH))
     move = np.linalg.inv(scene.camera_poses(second)[frame]) @ scene.camera_poses(first)[frame]
     points = (ray * distances[0][..., None])[tuple(mine.T)] @ move[:3, :3].T + move[:3, 3]

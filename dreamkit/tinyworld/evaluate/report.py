@@ -14,7 +14,7 @@ from dreamkit.workspace.files import write_json, write_text
 _VERDICT = {True: "pass", False: "FAIL", None: ""}
 
 
-def facts(rows: Sequence[Row]) -> dict[str, Any]:
+def report_facts(rows: Sequence[Row]) -> dict[str, Any]:
     """Everything that the report says."""
     return {
         "run": rows[0]["run"] if rows else "",
@@ -27,9 +27,9 @@ def facts(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def text(rows: Sequence[Row]) -> str:
+def report_text(rows: Sequence[Row]) -> str:
     """Markdown: the figures with bound and verdict, then by style, then by view."""
-    found = facts(rows)
+    found = report_facts(rows)
     lines = [
         "# The tiny bundle, measured",
         "",
@@ -52,11 +52,11 @@ def text(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path, rows: Sequence[Row]) -> list[Path]:
+def write_report(path: Path, rows: Sequence[Row]) -> list[Path]:
     """The report beside a file of rows: the same name with `.md` and `.json`."""
     written = [path.with_suffix(".md"), path.with_suffix(".json")]
-    write_text(written[0], text(rows))
-    write_json(written[1], facts(rows))
+    write_text(written[0], report_text(rows))
+    write_json(written[1], report_facts(rows))
     return written
 
 

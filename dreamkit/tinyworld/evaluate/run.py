@@ -20,8 +20,8 @@ from dreamkit.errors import DreamkitError
 from dreamkit.styles.rules.rewriter import stable_seed
 from dreamkit.tinyworld.evaluate import figures
 from dreamkit.tinyworld.evaluate.figures import Row
-from dreamkit.tinyworld.evaluate.heldout import Conditions, HeldOut, Truth, scene_seed
-from dreamkit.tinyworld.evaluate.models import Models
+from dreamkit.tinyworld.evaluate.held_out import ConditionCache, GroundTruth, HeldOutScene, scene_seed
+from dreamkit.tinyworld.evaluate.models import TinyModels
 from dreamkit.tinyworld.render.style_presets import STYLES
 
 # The kinds of videos: the front one; with the next scene's map; without the map; with another seed; six views after the
@@ -31,7 +31,7 @@ USUAL = KINDS[:5]
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What to measure: how many scenes, which styles and kinds, of which seed; the first `frames` frames of each video,
     measured every `every` frames."""
 
@@ -53,7 +53,7 @@ class Plan:
         ]
 
 
-def identity(models: Models, plan: Plan) -> str:
+def identity(models: TinyModels, plan: EvaluationPlan) -> str:
     """Twelve characters for what makes rows comparable: bundle, settings, seed and frames, not device and styles."""
     facts = [models.fingerprint(), asdict(models.settings), plan.seed, asdict(models.sizes(plan.frames)), plan.every]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
@@ -82,7 +82,7 @@ def read_rows(paths: Iterable[Path], run: str | None = None) -> list[Row]:
     return list(found.values())
 
 
-def append(path: Path, row: Row) -> None:
+def append_row(path: Path, row: Row) -> None:
     """Add a row to a file, after a line break where the last one was cut off."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
@@ -96,7 +96,7 @@ def append(path: Path, row: Row) -> None:
 
 
 @dataclass
-class Watch:
+class EvaluationProgress:
     """Says how far a run is, and when it should stop."""
 
     total: int
@@ -121,9 +121,9 @@ class Watch:
         )
 
 
-def measure(
-    models: Models,
-    plan: Plan,
+def measure_bundle(
+    models: TinyModels,
+    plan: EvaluationPlan,
     path: Path,
     others: Sequence[Path] = (),
     minutes: float | None = None,
@@ -152,22 +152,22 @@ def measure(
     there = {(row["scene"], row["style"], row["kind"]) for row in rows}
     todo = [video for video in plan.videos() if video not in there]
     say(f"{len(todo)} videos to make, {len(plan.videos()) - len(todo)} are there; run {run}")
-    watch = Watch(len(todo), minutes, say)
+    watch = EvaluationProgress(len(todo), minutes, say)
     sizes = models.sizes(plan.frames)
-    drawn = Conditions(sizes, pool)
+    drawn = ConditionCache(sizes, pool)
     for number in sorted({number for number, _, _ in todo}):
         if pool:
             for six, near in ((False, number), (True, number), (False, number + 1), (True, number + 1)):
-                drawn.ask(scene_seed(plan.seed, near), six)
+                drawn.request(scene_seed(plan.seed, near), six)
         mine = [(style, kind) for of, style, kind in todo if of == number]
-        scene = HeldOut(scene_seed(plan.seed, number), sizes, plan.every, models.device)
+        scene = HeldOutScene(scene_seed(plan.seed, number), sizes, plan.every, models.device)
         models.encode({style: scene.captions[style] for style in dict.fromkeys(style for style, _ in mine)})
         for style in dict.fromkeys(style for style, _ in mine):
             kinds = [kind for of, kind in mine if of == style]
             following = scene_seed(plan.seed, number + 1)
             for kind, made in _videos(models, scene, following, drawn, style, kinds, plan.seed, watch):
                 row = {"run": run, "kind": kind, "scene": number, "style": style, **made, **_machine(models)}
-                append(path, row)
+                append_row(path, row)
                 rows.append(row)
                 watch.made(row)
             if watch.out_of_time():
@@ -177,21 +177,21 @@ def measure(
 
 
 def _videos(
-    models: Models,
-    scene: HeldOut,
+    models: TinyModels,
+    scene: HeldOutScene,
     following: int,
-    drawn: Conditions,
+    drawn: ConditionCache,
     style: str,
     kinds: Sequence[str],
     seed: int,
-    watch: Watch,
+    watch: EvaluationProgress,
 ) -> Iterator[tuple[str, Row]]:
     """Make one scene's videos of these kinds in one style; the front video is made anyway, others follow it."""
     caption, noise = scene.captions[style], _noise_seed(seed, scene.seed, style)
     wanted = [kind for kind in KINDS if kind in kinds]
     front, seconds = models.front(caption, drawn.get(scene.seed, False)[0], noise)
-    true_front: Truth | None = None
-    true_six: Truth | None = None
+    true_front: GroundTruth | None = None
+    true_six: GroundTruth | None = None
     for kind in wanted:
         if kind.startswith("six"):
             true_six = true_six or scene.truth(style, True)
@@ -219,7 +219,7 @@ def _noise_seed(seed: int, scene: int, style: str) -> int:
     return stable_seed(seed, scene, style) % (2**31 - 2**16)
 
 
-def _machine(models: Models) -> Row:
+def _machine(models: TinyModels) -> Row:
     cuda = models.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(models.device) if cuda else "cpu",

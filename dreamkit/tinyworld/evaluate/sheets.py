@@ -11,9 +11,9 @@ import numpy as np
 from dreamkit.captions import files as captions
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.rules.rewriter import stable_seed
-from dreamkit.tinyworld.evaluate.heldout import Conditions, HeldOut, scene_seed
-from dreamkit.tinyworld.evaluate.models import Models
-from dreamkit.tinyworld.render.contact_sheet import ROUND
+from dreamkit.tinyworld.evaluate.held_out import ConditionCache, HeldOutScene, scene_seed
+from dreamkit.tinyworld.evaluate.models import TinyModels
+from dreamkit.tinyworld.render.contact_sheet import VIEWS_AROUND
 from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
@@ -27,7 +27,7 @@ _SIX_STYLES = ("Sunny", "Night", "Snowy")
 
 
 @dataclass(frozen=True)
-class Clip:
+class SheetClip:
     """What sheets are made of: name, captions by style, condition videos uint8 [T, H, W, 3] of the front camera at the
     front video's size and [6, T, H, W, 3] of all cameras; the held-out scene behind it, if any."""
 
@@ -35,18 +35,18 @@ class Clip:
     captions: Mapping[str, str]
     front: np.ndarray
     six: np.ndarray
-    scene: HeldOut | None = None
+    scene: HeldOutScene | None = None
 
 
-def held_out_clip(models: Models, seed: int = 0, number: int = 0) -> Clip:
+def held_out_clip(models: TinyModels, seed: int = 0, number: int = 0) -> SheetClip:
     """A held-out made-up scene."""
     sizes = models.sizes()
-    scene, drawn = HeldOut(scene_seed(seed, number), sizes, 5, models.device), Conditions(sizes)
+    scene, drawn = HeldOutScene(scene_seed(seed, number), sizes, 5, models.device), ConditionCache(sizes)
     name = f"made_up_{scene.seed:06d}"
-    return Clip(name, scene.captions, drawn.get(scene.seed, False)[0], drawn.get(scene.seed, True), scene)
+    return SheetClip(name, scene.captions, drawn.get(scene.seed, False)[0], drawn.get(scene.seed, True), scene)
 
 
-def workspace_clip(models: Models, root: Path, clip: str = "") -> Clip:
+def workspace_clip(models: TinyModels, root: Path, clip: str = "") -> SheetClip:
     """A clip of a workspace with HDMap videos of six cameras and captions, as `dreamkit run` reads them.
 
     Args:
@@ -70,13 +70,13 @@ def workspace_clip(models: Models, root: Path, clip: str = "") -> Clip:
     paths = [ws.condition("hdmap", camera, chunk) for camera in SIX_VIEWS.cameras]
     six = np.stack([read_video(path, sizes.six_frames, sizes.six) for path in paths])
     front = read_video(paths[0], sizes.front_frames, sizes.front)
-    return Clip(chunk.name, captions.read_captions(ws.captions, chunk.clip), front, six)
+    return SheetClip(chunk.name, captions.read_captions(ws.captions, chunk.clip), front, six)
 
 
 def write_sheets(
     folder: Path,
-    models: Models,
-    clip: Clip,
+    models: TinyModels,
+    clip: SheetClip,
     styles: Sequence[str] = STYLES,
     six_styles: Sequence[str] = _SIX_STYLES,
     seed: int = 0,
@@ -102,11 +102,11 @@ def write_sheets(
     return written
 
 
-def _six_sheet(folder: Path, models: Models, clip: Clip, style: str, front: np.ndarray, seed: int) -> Path:
+def _six_sheet(folder: Path, models: TinyModels, clip: SheetClip, style: str, front: np.ndarray, seed: int) -> Path:
     views, _ = models.six(clip.captions[style], style, front, clip.six, seed)
     times = np.linspace(0, views.shape[1] - 1, _SIX_TIMES).round().astype(int)
     true = clip.scene.truth(style, True, times).colour if clip.scene else None
-    order = [SIX_VIEWS.names.index(name) for name in ROUND]
+    order = [SIX_VIEWS.names.index(name) for name in VIEWS_AROUND]
     rows: dict[str, np.ndarray] = {}
     for index, time in enumerate(times):
         when = f"{time / models.settings.fps:.1f} s"
@@ -115,7 +115,7 @@ def _six_sheet(folder: Path, models: Models, clip: Clip, style: str, front: np.n
         if true is not None:
             rows[f"true, {when}"] = true[order, index]
     title = f"{clip.name}, {style}: six views, {views.shape[1]} frames"
-    heads = [name.rsplit("_", 1)[0].replace("_", " ") for name in ROUND]
+    heads = [name.rsplit("_", 1)[0].replace("_", " ") for name in VIEWS_AROUND]
     return _save(folder / f"{clip.name}_{style.replace(' ', '_')}_six.png", title, heads, rows, scale=2)
 
 

@@ -18,10 +18,10 @@ from dreamkit.rds import hdmap
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.strokes import Rules
-from dreamkit.tinyworld.render import picture, weather
-from dreamkit.tinyworld.render.scene_tensors import Stage, build_stage
-from dreamkit.tinyworld.render.style_presets import Look, look_of
-from dreamkit.tinyworld.world.scene import Scene
+from dreamkit.tinyworld.render import camera_rays, weather
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors, build_scene_tensors
+from dreamkit.tinyworld.render.style_presets import StylePreset, style_preset
+from dreamkit.tinyworld.world.scene import MadeUpScene
 
 # The picture that condition videos are drawn as; rays are laid through its pixels.
 DRAWN = (1280, 720)
@@ -30,8 +30,8 @@ _TILE = 16
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """Pictures of V cameras and T frames, tensors on the stage's device.
+class RenderedViews:
+    """Pictures of V cameras and T frames, tensors on the tensors's device.
 
     colour: uint8 [V, T, H, W, 3]. determined: bool [V, T, H, W], what the condition determines: road with its kerbs,
     paint, mapped objects. marks: bool [V, T, H, W], of these only paint, kerbs and mapped objects. distance: float32
@@ -57,7 +57,7 @@ class Tiles:
     shape: tuple[int, int]
 
 
-def rays(scene: Scene, cameras: Sequence[str], size: tuple[int, int], samples: int) -> np.ndarray:
+def pixel_rays(scene: MadeUpScene, cameras: Sequence[str], size: tuple[int, int], samples: int) -> np.ndarray:
     """Unit rays float32 [V, H samples, W samples, 3] in camera axes for pictures of `size` (H, W)."""
     height, width = size
     found = []
@@ -70,7 +70,7 @@ def rays(scene: Scene, cameras: Sequence[str], size: tuple[int, int], samples: i
     return np.stack(found).astype(np.float32)
 
 
-def tile(found: np.ndarray, device: torch.device) -> Tiles:
+def tile_rays(found: np.ndarray, device: torch.device) -> Tiles:
     """Rays [V, H, W, 3] cut to tiles; both sides must be multiples of the tile."""
     views, height, width, _ = found.shape
     down, across = height // _TILE, width // _TILE
@@ -83,51 +83,58 @@ def tile(found: np.ndarray, device: torch.device) -> Tiles:
     return Tiles(ray, axis, angle, spread, (down, across))
 
 
-def render(
-    scene: Scene,
-    style: str | Look,
+def render_scene(
+    scene: MadeUpScene,
+    style: str | StylePreset,
     cameras: Sequence[str] = ("front_wide_120fov",),
     size: tuple[int, int] = (160, 288),
     frames: Sequence[int] | None = None,
     samples: int = 2,
     device: torch.device | str = "cpu",
-    stage: Stage | None = None,
+    tensors: SceneTensors | None = None,
     rays_at_once: int | None = None,
-) -> Rendered:
+) -> RenderedViews:
     """Render a scene in one style.
 
     Args:
         scene: from `make_scene`.
-        style: one of `dreamkit.tinyworld.render.style_presets.STYLES`, or a look.
+        style: one of `dreamkit.tinyworld.render.style_presets.STYLES`, or a preset.
         cameras: names without `camera_`.
         size: height and width, multiples of 16.
         frames: frame numbers; all of them when None.
         samples: rays along each side of a pixel; 1 is four times as fast and jagged.
         device: where to work.
-        stage: the scene's stage when it is at hand (several styles of one scene share it).
+        tensors: the scene's tensors when it is at hand (several styles of one scene share it).
         rays_at_once: how many to follow together, some 400 bytes each; what suits the device when None.
     """
-    look = look_of(style) if isinstance(style, str) else style
+    preset = style_preset(style) if isinstance(style, str) else style
     with torch.no_grad():
-        stage = stage or build_stage(scene, device)
+        tensors = tensors or build_scene_tensors(scene, device)
         numbers = np.arange(scene.frames) if frames is None else np.asarray(frames)
-        tiles = tile(rays(scene, cameras, size, samples), stage.device)
+        tiles = tile_rays(pixel_rays(scene, cameras, size, samples), tensors.device)
         poses = np.stack([scene.camera_poses(camera)[numbers] for camera in cameras])
-        poses = torch.as_tensor(poses, dtype=torch.float32, device=stage.device)
-        view = torch.arange(len(cameras), device=stage.device).repeat_interleave(len(numbers))
-        frame = torch.as_tensor(numbers, device=stage.device).repeat(len(cameras))
+        poses = torch.as_tensor(poses, dtype=torch.float32, device=tensors.device)
+        view = torch.arange(len(cameras), device=tensors.device).repeat_interleave(len(numbers))
+        frame = torch.as_tensor(numbers, device=tensors.device).repeat(len(cameras))
         each = size[0] * size[1] * samples**2
-        batch = max(1, (rays_at_once or _rays_at_once(stage.device)) // each)
+        batch = max(1, (rays_at_once or _rays_at_once(tensors.device)) // each)
         parts = []
         for start in range(0, len(view), batch):
             chosen = slice(start, start + batch)
-            shot = picture.Shot(tiles.ray, tiles.axis, tiles.angle, tiles.spread, view[chosen], frame[chosen],
-                                poses.flatten(0, 1)[chosen])  # fmt: skip
-            parts.append(_join(picture.shoot(stage, look, shot), tiles.shape, samples, look))
+            shots = camera_rays.CameraBatch(
+                tiles.ray,
+                tiles.axis,
+                tiles.angle,
+                tiles.spread,
+                view[chosen],
+                frame[chosen],
+                poses.flatten(0, 1)[chosen],
+            )
+            parts.append(_join(camera_rays.trace_cameras(tensors, preset, shots), tiles.shape, samples, preset))
         whole = [
             torch.cat(part).reshape(len(cameras), len(numbers), *part[0].shape[1:]) for part in zip(*parts, strict=True)
         ]
-    return Rendered(*whole)
+    return RenderedViews(*whole)
 
 
 def _rays_at_once(device: torch.device) -> int:
@@ -138,19 +145,24 @@ def _rays_at_once(device: torch.device) -> int:
     return int(min(24e6, torch.cuda.get_device_properties(device).total_memory / 2500))
 
 
-def _join(samples_of: picture.Samples, shape: tuple[int, int], samples: int, look: Look) -> tuple[torch.Tensor, ...]:
+def _join(
+    samples_of: camera_rays.RaySamples, shape: tuple[int, int], samples: int, preset: StylePreset
+) -> tuple[torch.Tensor, ...]:
     """Tiles of samples to pictures: colours averaged and developed, shares averaged and compared, the rest picked."""
     colour = _untile(samples_of.light, shape)
     shares = _untile(torch.stack([samples_of.determined, samples_of.marks], -1), shape)
     distance = _untile(samples_of.distance[..., None], shape)[..., 0]
     still = _untile(samples_of.still[..., None], shape)[..., 0]
     pick = samples // 2
-    colour = weather.develop(_average(colour, samples), look)
+    colour = weather.develop(_average(colour, samples), preset)
     determined, marks = (_average(shares, samples) > torch.tensor((0.5, 0.25), device=shares.device)).unbind(-1)
     return (
-        colour, determined, marks & determined,
-        distance[:, pick::samples, pick::samples], still[:, pick::samples, pick::samples],
-    )  # fmt: skip
+        colour,
+        determined,
+        marks & determined,
+        distance[:, pick::samples, pick::samples],
+        still[:, pick::samples, pick::samples],
+    )
 
 
 def _untile(values: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
@@ -165,8 +177,8 @@ def _average(values: torch.Tensor, samples: int) -> torch.Tensor:
     return values.reshape(count, height // samples, samples, width // samples, samples, channels).mean((2, 4))
 
 
-def conditions(
-    scene: Scene,
+def condition_pictures(
+    scene: MadeUpScene,
     cameras: Sequence[str] = ("front_wide_120fov",),
     size: tuple[int, int] = (160, 288),
     frames: Sequence[int] | None = None,

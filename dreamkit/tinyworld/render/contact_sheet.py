@@ -1,4 +1,4 @@
-"""Look at the made-up world and time it: sheets of styles and views, frames a second."""
+"""StylePreset at the made-up world and time it: sheets of styles and views, frames a second."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import cv2
 import numpy as np
 import torch
 
-from dreamkit.tinyworld.render.colour import conditions, render
-from dreamkit.tinyworld.render.scene_tensors import build_stage
+from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
+from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.world.scene import Scene, make_scene
+from dreamkit.tinyworld.world.scene import MadeUpScene, make_scene
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
 
 # From the rear left all the way round, so that neighbours in a sheet are neighbours in the world.
-ROUND = tuple(SIX_VIEWS.names[index] for index in (4, 1, 0, 2, 5, 3))
+VIEWS_AROUND = tuple(SIX_VIEWS.names[index] for index in (4, 1, 0, 2, 5, 3))
 
 # What is timed: the training sizes of the tiny bundle.
-SIZES = (("front 160x288", ROUND[2:3], (160, 288)), ("six views 96x160", ROUND, (96, 160)))
+SIZES = (("front 160x288", VIEWS_AROUND[2:3], (160, 288)), ("six views 96x160", VIEWS_AROUND, (96, 160)))
 
 
-def device_here() -> torch.device:
+def available_device() -> torch.device:
     """The GPU when there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def sheet(
-    scene: Scene,
+    scene: MadeUpScene,
     frame: int = 20,
     size: tuple[int, int] = (96, 160),
     styles: Sequence[str] = STYLES,
-    cameras: Sequence[str] = ROUND,
+    cameras: Sequence[str] = VIEWS_AROUND,
 ) -> np.ndarray:
     """Conditions in the first row, then one style a row, one camera a column: uint8 [rows H, V W, 3]."""
-    device = device_here()
-    stage = build_stage(scene, device)
-    rows = [conditions(scene, cameras, size, [frame])[:, 0]]
+    device = available_device()
+    tensors = build_scene_tensors(scene, device)
+    rows = [condition_pictures(scene, cameras, size, [frame])[:, 0]]
     rows += [
-        render(scene, style, cameras, size, [frame], device=device, stage=stage).colour[:, 0].cpu().numpy()
+        render_scene(scene, style, cameras, size, [frame], device=device, tensors=tensors).colour[:, 0].cpu().numpy()
         for style in styles
     ]
     return np.concatenate([np.concatenate(list(row), 1) for row in rows])
@@ -56,12 +56,12 @@ def write_sheet(path: Path, seed: int) -> Path:
     return path
 
 
-def speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] = print) -> dict[str, float]:
+def measure_speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] = print) -> dict[str, float]:
     """Frames a second of scenes, conditions and pictures at the training sizes, on the device at hand.
 
     On a CPU only a few frames are timed. Says what it measures as it goes; returns the figures by name.
     """
-    device = device_here()
+    device = available_device()
     quick = device.type == "cpu"
     frames = list(range(2)) if quick else None
     threads = torch.get_num_threads()
@@ -76,22 +76,22 @@ def speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] = print) 
     scenes = [make_scene(seed, 57) for seed in seeds]
     note("scenes of 57 frames", len(scenes), time.perf_counter() - begun)
     begun = time.perf_counter()
-    stages = [build_stage(scene, device) for scene in scenes]
+    prepared = [build_scene_tensors(scene, device) for scene in scenes]
     _finish(device)
-    note("stages", len(scenes), time.perf_counter() - begun)
+    note("prepared", len(scenes), time.perf_counter() - begun)
     for label, cameras, size in SIZES:
         begun = time.perf_counter()
-        drawn = sum(conditions(scene, cameras, size, [0, 28, 56])[..., 0, 0, 0].size for scene in scenes)
+        drawn = sum(condition_pictures(scene, cameras, size, [0, 28, 56])[..., 0, 0, 0].size for scene in scenes)
         note(f"conditions, {label}, one core, frames", drawn, time.perf_counter() - begun)
         for samples in (1, 2):
             for style in ("Sunny", "Night", "Rainy"):
-                render(scenes[0], style, cameras, size, [0], samples, device, stages[0])
+                render_scene(scenes[0], style, cameras, size, [0], samples, device, prepared[0])
                 _finish(device)
                 begun = time.perf_counter()
                 count = 0
-                for scene, stage in zip(scenes, stages, strict=True):
+                for scene, tensors in zip(scenes, prepared, strict=True):
                     count += (
-                        render(scene, style, cameras, size, frames, samples, device, stage)
+                        render_scene(scene, style, cameras, size, frames, samples, device, tensors)
                         .determined[..., 0, 0]
                         .numel()
                     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dreamkit.tinyworld.render.scene_tensors import Stage, noise, road_coordinates
-from dreamkit.tinyworld.render.style_presets import Look
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors, noise, road_coordinates
+from dreamkit.tinyworld.render.style_presets import StylePreset
 from dreamkit.tinyworld.world.markings import Paint
 from dreamkit.tinyworld.world.road import KERB, MEDIAN_GAP
 
@@ -49,11 +49,16 @@ def mix(a: torch.Tensor, b: tuple[float, ...] | torch.Tensor, share: torch.Tenso
     return a + (b - a) * share[:, None]
 
 
-def look_at_ground(
-    stage: Stage, look: Look, xy: torch.Tensor, ray: torch.Tensor, distance: torch.Tensor, spread: torch.Tensor
+def ground_at(
+    tensors: SceneTensors,
+    preset: StylePreset,
+    xy: torch.Tensor,
+    ray: torch.Tensor,
+    distance: torch.Tensor,
+    spread: torch.Tensor,
 ) -> Ground:
     """The ground at places xy [n, 2], met by unit rays [n, 3] after `distance` [n], `spread` [n] radians wide."""
-    coordinates = road_coordinates(stage, xy)
+    coordinates = road_coordinates(tensors, xy)
     across = (distance * spread).clamp(min=1e-3)
     along = across / ray[:, 2].abs().clamp(min=1e-3)
     flat = ray[:, :2] / ray[:, :2].norm(dim=1, keepdim=True).clamp(min=1e-6)
@@ -62,7 +67,7 @@ def look_at_ground(
         cosine = (flat[:, 0] * s_side_cos_sin[2] + flat[:, 1] * s_side_cos_sin[3]).abs()
         sine = (1 - cosine**2).clamp(min=0).sqrt()
         feet.append((across * sine + along * cosine, across * cosine + along * sine))
-    edge, foot, island = _edge_distance(stage, coordinates, feet)
+    edge, foot, island = _edge_distance(tensors, coordinates, feet)
     road = overlap(edge, foot, -1e4, 0.0)
     kerb = overlap(edge, foot, 0.0, KERB)
     if island is not None:
@@ -70,16 +75,16 @@ def look_at_ground(
         within = overlap(island, feet[0][1], -1e4, 0.0)
         rim = overlap(island, feet[0][1], -KERB, 0.0)
         road, kerb = road * (1 - within), kerb + rim
-    coarse, fine = noise(stage, xy, 90.0), noise(stage, xy, 13.0) * (0.4 / along).clamp(max=1.0)
-    albedo = _beside(stage, edge, foot, coarse, fine)
-    asphalt = 0.098 * (1 + 0.16 * fine + 0.10 * coarse) * (1 - 0.14 * _tracks(stage, coordinates, feet))
-    painted, marks = _paint(stage, look, asphalt[:, None].expand(-1, 3), coordinates, feet)
-    snow = look.snow
+    coarse, fine = noise(tensors, xy, 90.0), noise(tensors, xy, 13.0) * (0.4 / along).clamp(max=1.0)
+    albedo = _beside(tensors, edge, foot, coarse, fine)
+    asphalt = 0.098 * (1 + 0.16 * fine + 0.10 * coarse) * (1 - 0.14 * _tracks(tensors, coordinates, feet))
+    painted, marks = _paint(tensors, preset, asphalt[:, None].expand(-1, 3), coordinates, feet)
+    snow = preset.snow
     if snow:
         albedo = mix(albedo, (0.82, 0.84, 0.88), snow * (0.9 + 0.1 * fine).clamp(0, 1) * torch.ones_like(edge))
-        cover = snow * (0.6 + 0.12 * coarse + 0.12 * fine - 0.3 * _tracks(stage, coordinates, feet)).clamp(0, 0.9)
+        cover = snow * (0.6 + 0.12 * coarse + 0.12 * fine - 0.3 * _tracks(tensors, coordinates, feet)).clamp(0, 0.9)
         painted = mix(painted, (0.8, 0.82, 0.86), cover)
-    if look.wet:
+    if preset.wet:
         painted = painted * 0.6
         albedo = albedo * 0.75
     albedo = mix(albedo, (0.36, 0.355, 0.34) if not snow else (0.62, 0.63, 0.65), kerb)
@@ -87,32 +92,32 @@ def look_at_ground(
         albedo = mix(albedo, (0.22, 0.21, 0.2) if not snow else (0.75, 0.77, 0.8), (within - rim).clamp(min=0))
     albedo = mix(albedo, painted, road)
     puddles = (0.75 + 0.5 * coarse + 0.2 * fine).clamp(0.35, 1.0)
-    return Ground(albedo, look.wet * road * puddles, (road + kerb).clamp(max=1), (marks * road + kerb).clamp(max=1))
+    return Ground(albedo, preset.wet * road * puddles, (road + kerb).clamp(max=1), (marks * road + kerb).clamp(max=1))
 
 
 def _edge_distance(
-    stage: Stage, coordinates: torch.Tensor, feet: list
+    tensors: SceneTensors, coordinates: torch.Tensor, feet: list
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """Metres beyond the nearest boundary (negative on the road), the footprint across it, metres beyond the median."""
     beyond = []
-    for road, found in zip(stage.roads, coordinates, strict=True):
+    for road, found in zip(tensors.roads, coordinates, strict=True):
         right, left = road.edges
         beyond.append(torch.maximum(found[1] - left, right - found[1]))
-    first = stage.roads[0]
+    first = tensors.roads[0]
     island = coordinates[0, 1].abs() - (first.median - MEDIAN_GAP) if first.median else None
     if len(beyond) == 1:
         return beyond[0], feet[0][1], island
-    a, b, r = beyond[0], beyond[1], stage.junction.radius
-    # A union with rounded corners of radius r: outside both roads it is r less the distance to the arc's centre.
+    a, b, r = beyond[0], beyond[1], tensors.junction.radius
+    # A union with rounded corner_centres of radius r: outside both roads it is r less the distance to the arc's centre.
     rounded = r - torch.hypot((r - a).clamp(min=0), (r - b).clamp(min=0))
     edge = torch.where((a < r) & (b < r), rounded, torch.minimum(a, b))
     edge = torch.where((a < 0) | (b < 0), torch.minimum(torch.minimum(a, b), edge), edge)
     return edge, torch.where(a < b, feet[0][1], feet[1][1]), island
 
 
-def _tracks(stage: Stage, coordinates: torch.Tensor, feet: list) -> torch.Tensor:
+def _tracks(tensors: SceneTensors, coordinates: torch.Tensor, feet: list) -> torch.Tensor:
     """How much of a wheel track a place is, 0..1 [n]: two dark bands a lane, on the first road."""
-    road = stage.roads[0]
+    road = tensors.roads[0]
     side = coordinates[0, 1].abs() - road.median
     within = torch.remainder(side, road.lane) - road.lane / 2
     deep = (1 - (within.abs() - 0.8).abs() / 0.45).clamp(min=0)
@@ -120,12 +125,12 @@ def _tracks(stage: Stage, coordinates: torch.Tensor, feet: list) -> torch.Tensor
 
 
 def _paint(
-    stage: Stage, look: Look, base: torch.Tensor, coordinates: torch.Tensor, feet: list
+    tensors: SceneTensors, preset: StylePreset, base: torch.Tensor, coordinates: torch.Tensor, feet: list
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The road with its paint [n, 3], and the share that is painted [n]."""
     marks = torch.zeros_like(base[:, 0])
     lengthwise: dict[tuple, torch.Tensor] = {}
-    for mark in stage.paint:
+    for mark in tensors.paint:
         (s, side), (foot_s, foot_side) = coordinates[mark.road, :2], feet[mark.road]
         key = (mark.road, mark.s0, mark.s1)
         if key not in lengthwise:
@@ -135,13 +140,13 @@ def _paint(
         if mark.kind == "stripes":
             cover = cover * _stripes(side, foot_side)
         elif mark.kind == "arrow":
-            cover = cover * _arrow(stage, mark, s, side)
-        base = mix(base, _PAINT.get(mark.kind, _PAINT["white"]), cover * (0.92 - 0.25 * look.snow))
+            cover = cover * _arrow(tensors, mark, s, side)
+        base = mix(base, _PAINT.get(mark.kind, _PAINT["white"]), cover * (0.92 - 0.25 * preset.snow))
         marks = torch.maximum(marks, full)
     return base, marks
 
 
-def _arrow(stage: Stage, mark: Paint, s: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+def _arrow(tensors: SceneTensors, mark: Paint, s: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
     """1 inside an arrow that fills the rectangle and points the way its lane goes."""
     along = (s - mark.s0) / (mark.s1 - mark.s0)
     if mark.d0 > 0:
@@ -151,11 +156,11 @@ def _arrow(stage: Stage, mark: Paint, s: torch.Tensor, side: torch.Tensor) -> to
 
 
 def _beside(
-    stage: Stage, edge: torch.Tensor, foot: torch.Tensor, coarse: torch.Tensor, fine: torch.Tensor
+    tensors: SceneTensors, edge: torch.Tensor, foot: torch.Tensor, coarse: torch.Tensor, fine: torch.Tensor
 ) -> torch.Tensor:
     """Albedo [n, 3] beyond the kerb: pavement and yards in a street, gravel and grass elsewhere."""
     grass = torch.tensor((0.06, 0.11, 0.025), device=edge.device) * (1 + 0.35 * fine + 0.3 * coarse)[:, None]
-    if stage.setting == "street":
+    if tensors.setting == "street":
         yard = mix(grass, (0.16, 0.15, 0.14), (coarse * 3 + 0.3).clamp(0, 1))
         # The pavement's slabs show as faint joints.
         return mix(yard, (0.25, 0.245, 0.235), overlap(edge, foot, 0.0, _SIDEWALK) * (0.92 + 0.08 * fine))

@@ -9,19 +9,19 @@ import torch
 
 from dreamkit.rds.labels import LidarFrame
 from dreamkit.tinyworld.render.raycast import cone_meets, order_tiles, pick, trace
-from dreamkit.tinyworld.render.scene_tensors import Stage
-from dreamkit.tinyworld.world.scene import Scene
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors
+from dreamkit.tinyworld.world.scene import MadeUpScene
 from dreamkit.tinyworld.world.traffic import STEP
 
 # The sensor on the roof, in the vehicle's axes, metres.
-MOUNT = (1.2, 0.0, 1.9)
+SENSOR_POSITION = (1.2, 0.0, 1.9)
 _BEAMS, _TURNS, _SECTORS = 48, 1080, 45
 _LOWEST, _HIGHEST = -25.0, 8.0  # degrees
 _REACH = 100.0
 
 
 @dataclass(frozen=True)
-class CastLidar:
+class SimulatedLidar:
     """Sweeps in memory, for `dreamkit.rds.lidar.Sweeps` in place of a clip's file."""
 
     sweeps: dict[int, LidarFrame]
@@ -36,38 +36,38 @@ class CastLidar:
         return self.sweeps[frame]
 
 
-def cast_sweeps(scene: Scene, stage: Stage) -> CastLidar:
+def simulate_sweeps(scene: MadeUpScene, tensors: SceneTensors) -> SimulatedLidar:
     """A sweep at every third frame, as RDS-HQ has them: about 25 000 returns within 100 m, in the sensor's axes."""
     frames = np.arange(0, scene.frames, STEP)
     pose = scene.vehicle[frames].copy()
-    pose[:, :3, 3] += pose[:, :3, :3] @ np.array(MOUNT)
+    pose[:, :3, 3] += pose[:, :3, :3] @ np.array(SENSOR_POSITION)
     # [sectors, beams x turns in a sector, 3]: narrow sectors meet few solids.
     turn = np.linspace(-np.pi, np.pi, _TURNS, endpoint=False).reshape(_SECTORS, 1, -1)
     rise = np.deg2rad(np.linspace(_LOWEST, _HIGHEST, _BEAMS))[None, :, None]
     ray = np.stack(np.broadcast_arrays(np.cos(rise) * np.cos(turn), np.cos(rise) * np.sin(turn), np.sin(rise)), -1)
     ray = ray.reshape(_SECTORS, -1, 3)
     with torch.no_grad():
-        distance = _cast(stage, frames, pose, torch.as_tensor(ray, dtype=torch.float32, device=stage.device))
+        distance = _cast(tensors, frames, pose, torch.as_tensor(ray, dtype=torch.float32, device=tensors.device))
     found = {}
     for index, frame in enumerate(frames):
         away = distance[index].cpu().numpy()
         met = away < _REACH
         found[int(frame)] = LidarFrame((ray[met] * away[met, None]).astype(np.float32), pose[index])
-    return CastLidar(found)
+    return SimulatedLidar(found)
 
 
-def _cast(stage: Stage, frames: np.ndarray, pose: np.ndarray, ray: torch.Tensor) -> torch.Tensor:
+def _cast(tensors: SceneTensors, frames: np.ndarray, pose: np.ndarray, ray: torch.Tensor) -> torch.Tensor:
     """Distances [frames, sectors, p] of rays [sectors, p, 3] in sensor axes."""
-    device, sectors = stage.device, len(ray)
+    device, sectors = tensors.device, len(ray)
     matrix = torch.as_tensor(pose, dtype=torch.float32, device=device)
     world = (ray @ matrix[:, None, :3, :3].transpose(-1, -2)).flatten(0, 1)
     axis = torch.nn.functional.normalize(world.mean(1), dim=-1)
     angle = torch.acos((world * axis[:, None]).sum(-1).amin(-1).clamp(-1, 1))
     frame = torch.as_tensor(frames, device=device).repeat_interleave(sectors)
     eye = matrix[:, :3, 3].repeat_interleave(sectors, 0)
-    meets, away = cone_meets(stage, frame, eye, axis, angle, 1e-3)
+    meets, away = cone_meets(tensors, frame, eye, axis, angle, 1e-3)
     order = order_tiles(meets)
-    hit, _ = trace(stage, frame[order], pick(stage, meets[order], away[order]), eye[order][:, None], world[order])
+    hit, _ = trace(tensors, frame[order], pick(tensors, meets[order], away[order]), eye[order][:, None], world[order])
     distance = torch.empty_like(hit)
     distance[order] = hit
     down = world[..., 2]

@@ -1,4 +1,4 @@
-"""Rays against the stage's solids, in tiles: a tile is a small patch of one picture, and meets few solids.
+"""Rays against the tensors's solids, in tiles: a tile is a small patch of one picture, and meets few solids.
 
 M tiles of p rays each. For every tile the solids that its cone can meet are listed nearest first; the k-th entries of
 all tiles are tried together, and as tiles are sorted by the length of their lists, only the leading ones are touched.
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dreamkit.tinyworld.render.scene_tensors import Stage
-from dreamkit.tinyworld.world.furniture import BALL
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors
+from dreamkit.tinyworld.world.roadside import BALL
 
 
 @dataclass(frozen=True)
@@ -25,21 +25,26 @@ class Picks:
 
 
 def cone_meets(
-    stage: Stage, frame: torch.Tensor, eye: torch.Tensor, axis: torch.Tensor, angle: torch.Tensor, smallest: float
+    tensors: SceneTensors,
+    frame: torch.Tensor,
+    eye: torch.Tensor,
+    axis: torch.Tensor,
+    angle: torch.Tensor,
+    smallest: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Whether each tile's cone can meet each solid, bool [M, B], and the distance [M, B].
 
     Args:
-        stage: the solids.
+        tensors: the solids.
         frame: int64 [M].
         eye: float32 [M, 3], the cones' tips.
         axis: unit [M, 3].
         angle: half the opening angle in radians [M].
         smallest: apparent radius (radians) under which a solid is left out.
     """
-    to = stage.centre[frame] - eye[:, None]
+    to = tensors.centre[frame] - eye[:, None]
     distance = to.norm(dim=-1)
-    size = stage.radius / distance.clamp(min=1e-3)
+    size = tensors.radius / distance.clamp(min=1e-3)
     cosine = (to * axis[:, None]).sum(-1) / distance.clamp(min=1e-3)
     apart = torch.acos(cosine.clamp(-1, 1)) - torch.asin(size.clamp(max=1.0))
     return ((apart <= angle[:, None]) | (size >= 1)) & (size > smallest), distance
@@ -50,11 +55,11 @@ def order_tiles(meets: torch.Tensor) -> torch.Tensor:
     return meets.sum(1).argsort(descending=True)
 
 
-def pick(stage: Stage, meets: torch.Tensor, distance: torch.Tensor) -> Picks:
+def pick(tensors: SceneTensors, meets: torch.Tensor, distance: torch.Tensor) -> Picks:
     """The lists of tiles already in order, from bool [M, B] and float [M, B]."""
     solids, lengths = [], []
     empty = meets.shape[1] - 1
-    for first, last in stage.kinds:
+    for first, last in tensors.kinds:
         mine = meets[:, first:last]
         counts = mine.sum(1)
         most = int(counts.max()) if mine.numel() else 0
@@ -79,7 +84,7 @@ def has_triton() -> bool:
 
 
 def trace(
-    stage: Stage,
+    tensors: SceneTensors,
     frame: torch.Tensor,
     picks: Picks,
     origin: torch.Tensor,
@@ -89,7 +94,7 @@ def trace(
     """The first solid on each ray.
 
     Args:
-        stage: the solids.
+        tensors: the solids.
         frame: int64 [M].
         picks: from `pick`.
         origin: [M, 1 or p, 3].
@@ -102,17 +107,17 @@ def trace(
     if ray.is_cuda and has_triton():
         from dreamkit.tinyworld.render import raycast_kernel
 
-        shapes = (stage.centre, stage.turn, stage.half, stage.lean)
+        shapes = (tensors.centre, tensors.turn, tensors.half, tensors.lean)
         return raycast_kernel.trace(frame, picks.solids, shapes, origin, ray, nearest)
     count = max(origin.shape[1], ray.shape[1])
     best = torch.full((len(frame), count), torch.inf, device=ray.device)
-    found = torch.full((len(frame), count), stage.centre.shape[1] - 1, device=ray.device)
+    found = torch.full((len(frame), count), tensors.centre.shape[1] - 1, device=ray.device)
     for kind, (solids, lengths) in enumerate(zip(picks.solids, picks.lengths, strict=True)):
         for k, m in enumerate(lengths):
             solid = solids[:m, k]
-            o, d = to_local(stage, frame[:m], solid, origin[:m], ray[:m])
+            o, d = to_local(tensors, frame[:m], solid, origin[:m], ray[:m])
             meet = _ball if kind == BALL else _wedge if kind else _box
-            near = meet(o, d, stage.half[solid], stage.lean[solid])
+            near = meet(o, d, tensors.half[solid], tensors.lean[solid])
             limit = nearest if isinstance(nearest, float) else nearest[:m]
             closer = (near < best[:m]) & (near > limit)
             best[:m] = torch.where(closer, near, best[:m])
@@ -124,10 +129,10 @@ Axes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def to_local(
-    stage: Stage, frame: torch.Tensor, solid: torch.Tensor, origin: torch.Tensor, ray: torch.Tensor
+    tensors: SceneTensors, frame: torch.Tensor, solid: torch.Tensor, origin: torch.Tensor, ray: torch.Tensor
 ) -> tuple[Axes, Axes]:
     """Origins and rays in the axes of one solid a tile."""
-    centre, turn = stage.centre[frame, solid], stage.turn[frame, solid]
+    centre, turn = tensors.centre[frame, solid], tensors.turn[frame, solid]
     cosine, sine = turn[:, :1], turn[:, 1:]
     x, y = origin[..., 0] - centre[:, :1], origin[..., 1] - centre[:, 1:2]
     o = (cosine * x + sine * y, cosine * y - sine * x, origin[..., 2] - centre[:, 2:])

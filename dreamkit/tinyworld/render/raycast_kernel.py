@@ -32,9 +32,30 @@ def _side(near, far, o, d, oz, dz, limit, slope):
 
 @triton.jit
 def _trace(
-    frame, boxes, wedges, balls, counts, most0, most1, most2, centre, turn, half, lean, solids, origin, ray, limit,
-    best, found, rays, origin_step, ray_step, limit_step, RAYS: tl.constexpr,
-):  # fmt: skip
+    frame,
+    boxes,
+    wedges,
+    balls,
+    counts,
+    most0,
+    most1,
+    most2,
+    centre,
+    turn,
+    half,
+    lean,
+    solids,
+    origin,
+    ray,
+    limit,
+    best,
+    found,
+    rays,
+    origin_step,
+    ray_step,
+    limit_step,
+    RAYS: tl.constexpr,
+):
     tile = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * RAYS + tl.arange(0, RAYS)
     inside = at < rays
@@ -129,8 +150,21 @@ def trace(
     limit = nearest if isinstance(nearest, torch.Tensor) else torch.full((1,), nearest, device=ray.device)
     grid = (tiles, triton.cdiv(rays, _RAYS))
     _trace[grid](
-        frame.contiguous(), *(listed.contiguous() for listed in lists), counts, *(listed.shape[1] for listed in lists),
-        *(shape.contiguous() for shape in shapes), solids, origin.contiguous(), ray.contiguous(), limit.contiguous(),
-        best, found, rays, int(origin.shape[1] > 1), int(ray.shape[1] > 1), int(limit.numel() > 1), RAYS=_RAYS,
-    )  # fmt: skip
+        frame.contiguous(),
+        *(listed.contiguous() for listed in lists),
+        counts,
+        *(listed.shape[1] for listed in lists),
+        *(shape.contiguous() for shape in shapes),
+        solids,
+        origin.contiguous(),
+        ray.contiguous(),
+        limit.contiguous(),
+        best,
+        found,
+        rays,
+        int(origin.shape[1] > 1),
+        int(ray.shape[1] > 1),
+        int(limit.numel() > 1),
+        RAYS=_RAYS,
+    )
     return best, found

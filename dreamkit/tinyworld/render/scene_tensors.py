@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from dreamkit.rds.objects import every_frame, rest
-from dreamkit.tinyworld.world.furniture import BALL, BOX, WEDGE, Solid, vehicle_solids
 from dreamkit.tinyworld.world.markings import Paint
-from dreamkit.tinyworld.world.road import Junction, Road, table
-from dreamkit.tinyworld.world.scene import Scene
-from dreamkit.tinyworld.world.traffic import MODELS
+from dreamkit.tinyworld.world.road import Junction, Road, road_table
+from dreamkit.tinyworld.world.roadside import BALL, BOX, WEDGE, Solid, vehicle_solids
+from dreamkit.tinyworld.world.scene import MadeUpScene
+from dreamkit.tinyworld.world.traffic import ROAD_USER_MODELS
 
 # Four metres keep a bend of 55 m radius within 4 cm.
 _HALF, _CELL = 200.0, 4.0
@@ -21,7 +21,7 @@ _HIDDEN = -1e5  # where the last, empty solid lies
 
 
 @dataclass(frozen=True)
-class Stage:
+class SceneTensors:
     """Solids by shape (boxes, then wedges, then balls, then one that no ray meets), ground tables and lights.
 
     centre: float32 [T, B, 3]; turn: cosine and sine of the headings [T, B, 2]; half [B, 3]; lean [B, 2]; colour [B, 3];
@@ -56,14 +56,14 @@ class Stage:
         return self.centre.device
 
 
-def build_stage(scene: Scene, device: torch.device | str = "cpu") -> Stage:
+def build_scene_tensors(scene: MadeUpScene, device: torch.device | str = "cpu") -> SceneTensors:
     """The scene's tensors. Objects stand where the condition pictures have them: rested and interpolated alike."""
     frames = scene.frames
     boxes = every_frame(rest(scene.objects), frames)
     pose = boxes.pose.reshape(frames, -1, 4, 4)
     pieces = list(scene.solids)
     for track, mover in enumerate(scene.movers):
-        model = MODELS[mover.model]
+        model = ROAD_USER_MODELS[mover.model]
         pieces += vehicle_solids(mover.model, model.size, model.colour, track)
     pieces.sort(key=lambda piece: piece.shape)
     pieces.append(Solid(BALL + 1, 0, (0.0, 0.0, _HIDDEN), (0.1, 0.1, 0.1)))
@@ -79,14 +79,14 @@ def build_stage(scene: Scene, device: torch.device | str = "cpu") -> Stage:
         heading[:, rides] += np.arctan2(frame_of[..., 1, 0], frame_of[..., 0, 0])
     half = np.array([piece.half for piece in pieces])
     middle = scene.vehicle[[0, -1], :2, 3].mean(0)
-    grids = np.stack([table(road, middle, _HALF, _CELL) for road in scene.roads])
+    grids = np.stack([road_table(road, middle, _HALF, _CELL) for road in scene.roads])
     yaw = np.arctan2(scene.vehicle[:, 1, 0], scene.vehicle[:, 0, 0])
     rng = np.random.default_rng([scene.seed, 5])
 
     def tensor(values: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(np.ascontiguousarray(values, np.float32), device=device)
 
-    return Stage(
+    return SceneTensors(
         centre=tensor(centre),
         turn=tensor(np.stack([np.cos(heading), np.sin(heading)], -1)),
         half=tensor(half),
@@ -120,15 +120,15 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
     return np.pad(np.clip(total, -1, 1), ((0, 1), (0, 1)), mode="wrap")
 
 
-def noise(stage: Stage, xy: torch.Tensor, metres: float) -> torch.Tensor:
+def noise(tensors: SceneTensors, xy: torch.Tensor, metres: float) -> torch.Tensor:
     """Noise [n] at places [n, 2]; the pattern repeats every `metres`."""
     uv = torch.remainder(xy / metres, 1.0) * 2 - 1
-    return torch.nn.functional.grid_sample(stage.noise, uv[None, None], align_corners=True)[0, 0, 0]
+    return torch.nn.functional.grid_sample(tensors.noise, uv[None, None], align_corners=True)[0, 0, 0]
 
 
-def road_coordinates(stage: Stage, xy: torch.Tensor) -> torch.Tensor:
+def road_coordinates(tensors: SceneTensors, xy: torch.Tensor) -> torch.Tensor:
     """s, side, cosine and sine of the heading of every road at places [n, 2]: float32 [R, 4, n]."""
-    centre = torch.tensor(stage.grid_centre, device=xy.device)
-    uv = ((xy - centre) / _HALF)[None, None].expand(len(stage.grid), -1, -1, -1)
-    sampled = torch.nn.functional.grid_sample(stage.grid, uv, align_corners=True, padding_mode="border")
+    centre = torch.tensor(tensors.grid_centre, device=xy.device)
+    uv = ((xy - centre) / _HALF)[None, None].expand(len(tensors.grid), -1, -1, -1)
+    sampled = torch.nn.functional.grid_sample(tensors.grid, uv, align_corners=True, padding_mode="border")
     return sampled[:, :, 0]

@@ -8,41 +8,41 @@ import torch
 
 from dreamkit.tinyworld.render.ground import mix
 from dreamkit.tinyworld.render.raycast import to_local
-from dreamkit.tinyworld.render.scene_tensors import Stage, noise
-from dreamkit.tinyworld.render.style_presets import Look
-from dreamkit.tinyworld.world.furniture import BODY, BUILDING, CABIN, CLOTHES, LAMP, LEAVES, LIGHT, SIGN
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors, noise
+from dreamkit.tinyworld.render.style_presets import StylePreset
+from dreamkit.tinyworld.world.roadside import BODY, BUILDING, CABIN, CLOTHES, LAMP, LEAVES, LIGHT, SIGN
 
 LAMP_RGB = (1.0, 0.72, 0.4)
 HEAD_RGB = (1.0, 0.96, 0.86)
 
 
-def sun_direction(look: Look) -> tuple[float, float, float]:
+def sun_direction(preset: StylePreset) -> tuple[float, float, float]:
     """Unit vector towards the sun."""
-    azimuth, elevation = math.radians(look.sun[0]), math.radians(look.sun[1])
+    azimuth, elevation = math.radians(preset.sun[0]), math.radians(preset.sun[1])
     return (math.cos(elevation) * math.cos(azimuth), math.cos(elevation) * math.sin(azimuth), math.sin(elevation))
 
 
-def has_sun(look: Look) -> bool:
+def has_sun(preset: StylePreset) -> bool:
     """Whether the sun casts shadows."""
-    return max(look.sun_rgb) > 0
+    return max(preset.sun_rgb) > 0
 
 
-def sky(stage: Stage, look: Look, ray: torch.Tensor) -> torch.Tensor:
+def sky(tensors: SceneTensors, preset: StylePreset, ray: torch.Tensor) -> torch.Tensor:
     """The sky's colour [n, 3] in directions [n, 3]."""
     up = ray[:, 2].clamp(min=0)
-    zenith, horizon = (torch.tensor(rgb, device=ray.device) for rgb in (look.zenith, look.horizon))
+    zenith, horizon = (torch.tensor(rgb, device=ray.device) for rgb in (preset.zenith, preset.horizon))
     colour = zenith + (horizon - zenith) * torch.exp(-up * 4.5)[:, None]
-    if look.clouds:
+    if preset.clouds:
         # A layer of clouds far above, seen at a slant.
         plane = ray[:, :2] / (up + 0.12)[:, None]
-        thick = noise(stage, plane + 0.3, 3.0) + 0.5 * noise(stage, plane, 0.9)
-        cover = ((thick + 2 * look.clouds - 1) * 1.6 + 0.3).clamp(0, 1) * (up * 12).clamp(max=1)
-        colour = mix(colour, look.cloud_rgb, cover * 0.85)
-    if has_sun(look):
-        toward = (ray * torch.tensor(sun_direction(look), device=ray.device)).sum(1).clamp(min=0)
+        thick = noise(tensors, plane + 0.3, 3.0) + 0.5 * noise(tensors, plane, 0.9)
+        cover = ((thick + 2 * preset.clouds - 1) * 1.6 + 0.3).clamp(0, 1) * (up * 12).clamp(max=1)
+        colour = mix(colour, preset.cloud_rgb, cover * 0.85)
+    if has_sun(preset):
+        toward = (ray * torch.tensor(sun_direction(preset), device=ray.device)).sum(1).clamp(min=0)
         glow = 0.5 * toward**24 + 0.35 * toward**6 + 6.0 * (toward > 0.9988)
-        colour = colour + torch.tensor(look.glow, device=ray.device) * glow[:, None]
-    elif look.lamps:
+        colour = colour + torch.tensor(preset.glow, device=ray.device) * glow[:, None]
+    elif preset.lamps:
         # A few stars.
         cell = torch.floor(torch.stack([torch.atan2(ray[:, 1], ray[:, 0]) * 150, ray[:, 2] * 150], 1))
         colour = colour + 0.06 * ((hashed(cell) > 0.996) & (up > 0.08))[:, None]
@@ -59,23 +59,23 @@ def hashed(cell: torch.Tensor) -> torch.Tensor:
 
 
 def solids(
-    stage: Stage,
-    look: Look,
+    tensors: SceneTensors,
+    preset: StylePreset,
     frame: torch.Tensor,
     solid: torch.Tensor,
     point: torch.Tensor,
     ray: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Albedo [n, 3], own light [n, 3] and world normals [n, 3] of solids [n] at points [n, 3], met by rays [n, 3]."""
-    (x, y, z), _ = to_local(stage, frame, solid, point[:, None], ray[:, None])
+    (x, y, z), _ = to_local(tensors, frame, solid, point[:, None], ray[:, None])
     local = torch.stack([x[:, 0], y[:, 0], z[:, 0]], 1)
-    half, lean, material = stage.half[solid], stage.lean[solid], stage.material[solid]
-    normal = _normal(stage, solid, local, half, lean)
-    albedo = stage.colour[solid]
+    half, lean, material = tensors.half[solid], tensors.lean[solid], tensors.material[solid]
+    normal = _normal(tensors, solid, local, half, lean)
+    albedo = tensors.colour[solid]
     light = torch.zeros_like(albedo)
     place = local / half
-    lamps = float(look.lamps)
-    albedo, light = _car(look, material, place, local, half, normal, albedo, light)
+    lamps = float(preset.lamps)
+    albedo, light = _car(preset, material, place, local, half, normal, albedo, light)
     is_building = material == BUILDING
     if is_building.any():
         side = normal[:, 2] < 0.5
@@ -90,10 +90,10 @@ def solids(
         lit = window & (hashed(cell) > 0.6)
         light = light + lamps * 0.55 * lit[:, None] * torch.tensor((1.0, 0.72, 0.35), device=ray.device)
         albedo = (
-            albedo * torch.where(is_building, 1 + 0.1 * noise(stage, point[:, :2] + point[:, 2:], 17.0), 1.0)[:, None]
+            albedo * torch.where(is_building, 1 + 0.1 * noise(tensors, point[:, :2] + point[:, 2:], 17.0), 1.0)[:, None]
         )
     leaves = material == LEAVES
-    rough = noise(stage, point[:, :2] + point[:, 2:] * 0.7, 5.0)
+    rough = noise(tensors, point[:, :2] + point[:, 2:] * 0.7, 5.0)
     albedo = albedo * torch.where(leaves, 1 + 0.6 * rough, 1.0)[:, None]
     # A white rim with the sign's colour inside; the back is grey.
     rim = (place[:, 1].abs() > 0.86) | (place[:, 2].abs() > 0.86)
@@ -105,21 +105,21 @@ def solids(
     red = albedo[:, 0] > albedo[:, 1]
     third = torch.where(red, 0.64, -0.64)
     on = lens & ((local[:, 2] / half[:, 2] - third).abs() < 0.3) & (local[:, 1].abs() < 0.19)
-    light = light + on[:, None] * albedo * (1.3 if not look.lamps else 1.6)
+    light = light + on[:, None] * albedo * (1.3 if not preset.lamps else 1.6)
     albedo = torch.where((material == LIGHT)[:, None], 0.02, albedo)
     light = light + lamps * (material == LAMP)[:, None] * 3.0 * torch.tensor(LAMP_RGB, device=ray.device)
-    if look.snow:
+    if preset.snow:
         lying = (normal[:, 2] > 0.35) & (material != LIGHT) & (material != CLOTHES)
-        share = look.snow * torch.where(leaves, (normal[:, 2] + 0.35 + 0.4 * rough).clamp(0, 0.85), lying * 0.85)
+        share = preset.snow * torch.where(leaves, (normal[:, 2] + 0.35 + 0.4 * rough).clamp(0, 0.85), lying * 0.85)
         albedo = mix(albedo, (0.82, 0.84, 0.88), share)
-    turn = stage.turn[frame, solid]
+    turn = tensors.turn[frame, solid]
     nx = turn[:, 0] * normal[:, 0] - turn[:, 1] * normal[:, 1]
     ny = turn[:, 1] * normal[:, 0] + turn[:, 0] * normal[:, 1]
     return albedo, light, torch.stack([nx, ny, normal[:, 2]], 1)
 
 
 def _normal(
-    stage: Stage, solid: torch.Tensor, local: torch.Tensor, half: torch.Tensor, lean: torch.Tensor
+    tensors: SceneTensors, solid: torch.Tensor, local: torch.Tensor, half: torch.Tensor, lean: torch.Tensor
 ) -> torch.Tensor:
     """Unit normals in the solid's own axes: of the face whose plane is nearest, or of a ball."""
     slope = lean / (2 * half[:, 2:])
@@ -130,13 +130,13 @@ def _normal(
     flat = face * local.sign()
     tilt = (face[:, :2] * slope).sum(1, keepdim=True)
     flat = torch.cat([flat[:, :2], flat[:, 2:] + tilt], 1)
-    is_ball = solid >= stage.kinds[2][0]
+    is_ball = solid >= tensors.kinds[2][0]
     ball = local / half**2
     return torch.nn.functional.normalize(torch.where(is_ball[:, None], ball, flat), dim=1)
 
 
 def _car(
-    look: Look,
+    preset: StylePreset,
     material: torch.Tensor,
     place: torch.Tensor,
     local: torch.Tensor,
@@ -159,7 +159,7 @@ def _car(
     albedo = torch.where(plate[:, None], 0.6, albedo)
     albedo = torch.where((lens & front)[:, None], 0.6, albedo)
     albedo = torch.where((lens & ~front)[:, None], torch.tensor((0.45, 0.02, 0.02), device=device), albedo)
-    shine = 1.0 if look.lamps else (0.25 if look.fog > 1 / 200 else 0.0)
+    shine = 1.0 if preset.lamps else (0.25 if preset.fog > 1 / 200 else 0.0)
     glow = torch.where(
         front[:, None], torch.tensor(HEAD_RGB, device=device) * 5, torch.tensor((1.3, 0.03, 0.02), device=device)
     )
@@ -171,10 +171,10 @@ def _car(
     return albedo, light
 
 
-def lamp_light(stage: Stage, point: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
+def lamp_light(tensors: SceneTensors, point: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
     """Light of the street lamps [n, 3] at points [n, 3] with normals [n, 3]."""
     total = torch.zeros_like(point[:, 0])
-    for x, y, z in stage.lamps.tolist():
+    for x, y, z in tensors.lamps.tolist():
         to = torch.stack([x - point[:, 0], y - point[:, 1], z - point[:, 2]], 1)
         squared = (to * to).sum(1) + 0.5
         facing = ((to * normal).sum(1) / squared.sqrt()).clamp(min=0) * 0.85 + 0.15

@@ -6,11 +6,11 @@ import torch
 from torch.nn import functional
 
 from dreamkit.tinyworld.render import shade
-from dreamkit.tinyworld.render.style_presets import Look
+from dreamkit.tinyworld.render.style_presets import StylePreset
 
 
 def through_air(
-    look: Look,
+    preset: StylePreset,
     ray: torch.Tensor,
     frame: torch.Tensor,
     spread: torch.Tensor,
@@ -20,13 +20,13 @@ def through_air(
     """Light [M, p, 3] that came along unit rays [M, p, 3] over `reached` metres [M, p]: fog over the distance, and rain
     or snow in front of everything. frame [M] is the time at 30 Hz, spread [M] radians between rays."""
     device = light.device
-    fog = torch.tensor(look.fog_rgb, device=device)
-    share = 1 - torch.exp(-reached * look.fog)
+    fog = torch.tensor(preset.fog_rgb, device=device)
+    share = 1 - torch.exp(-reached * preset.fog)
     # The sky keeps its own colours but for a band of haze at the horizon.
-    haze = torch.exp(-ray[..., 2].clamp(min=0) * 9) * min(1.0, look.fog * 70)
+    haze = torch.exp(-ray[..., 2].clamp(min=0) * 9) * min(1.0, preset.fog * 70)
     share = torch.where(reached.isfinite(), share, haze)
     light = light + (fog - light) * share[..., None]
-    if not look.falling:
+    if not preset.falling:
         return light
     # Drops and flakes keep their size in pixels, also in a narrow lens.
     finer = (0.0036 / spread).clamp(min=1)[:, None]
@@ -34,28 +34,28 @@ def through_air(
     rise = ray[..., 2] * finer
     time = (frame.float() / 30)[:, None]
     covered = torch.zeros_like(azimuth)
-    layers = ((26.0, 1.1), (44.0, 0.8), (70.0, 0.6)) if look.falling == "snow" else ((60.0, 7.0), (110.0, 6.0))
+    layers = ((26.0, 1.1), (44.0, 0.8), (70.0, 0.6)) if preset.falling == "snow" else ((60.0, 7.0), (110.0, 6.0))
     for index, (cells, speed) in enumerate(layers):
-        squeeze = 1.0 if look.falling == "snow" else 0.11
+        squeeze = 1.0 if preset.falling == "snow" else 0.11
         u, v = azimuth * cells, rise * cells * squeeze + time * speed * cells * squeeze * 0.25
         cell = torch.stack([u.floor(), v.floor(), torch.full_like(u, index)], -1).flatten(0, -2)
         chance = shade.hashed(cell).reshape(u.shape)
-        if look.falling == "snow":
+        if preset.falling == "snow":
             gap = torch.hypot(u - u.floor() - 0.25 - 0.5 * torch.remainder(chance * 17, 1), v - v.floor() - 0.5)
             covered = torch.maximum(covered, ((chance > 0.86) & (gap < 0.16)) * 0.7)
         else:
             covered = torch.maximum(covered, ((chance > 0.78) & ((u - u.floor() - 0.5).abs() < 0.08)) * 0.14)
-    white = torch.tensor((1.3, 1.33, 1.38) if look.falling == "snow" else (0.7, 0.73, 0.78), device=device)
+    white = torch.tensor((1.3, 1.33, 1.38) if preset.falling == "snow" else (0.7, 0.73, 0.78), device=device)
     return light + (white - light) * covered[..., None]
 
 
-def develop(light: torch.Tensor, look: Look) -> torch.Tensor:
+def develop(light: torch.Tensor, preset: StylePreset) -> torch.Tensor:
     """Linear light [N, H, W, 3] to uint8: lamps bloom, bright colours saturate softly, gamma 2.2."""
-    if look.lamps or look.fog > 1 / 60:
+    if preset.lamps or preset.fog > 1 / 60:
         bright = (light - 0.8).clamp(min=0, max=3).permute(0, 3, 1, 2)
         for share, part in ((0.35, 50), (0.35, 16)):
             light = light + share * _blurred(bright, max(1, light.shape[1] // part)).permute(0, 2, 3, 1)
-    curve = 1 - torch.exp(-1.0 * look.exposure * light.clamp(min=0))
+    curve = 1 - torch.exp(-1.0 * preset.exposure * light.clamp(min=0))
     return (curve ** (1 / 2.2) * 255 + 0.5).clamp(0, 255).to(torch.uint8)
 
 

@@ -1,7 +1,7 @@
-"""Checkpoint files in the released form, and a whole bundle of them with random weights, whose videos are noise.
+"""Checkpoint files in the released layout, and a complete bundle of them with random weights.
 
-The random bundle has every file of the 7B models, at any size: loading and running are tested on it. Its files, like
-those of the trained tiny bundle, carry the names, wrappers and leftovers of the released ones.
+The random bundle has every file of the 7B models, at any size, for tests of loading and running; its videos are noise.
+Tensor names, prefixes and unused extra entries are those of the released files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from dreamkit.errors import DreamkitError
-from dreamkit.tinyworld.train.vocabulary import write_vocabulary
+from dreamkit.tinyworld.train.text_encoder import small_t5, write_vocabulary
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, DenoiserConfig, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
@@ -39,15 +39,15 @@ WORDS = (
 def write_random_bundle(
     folder: Path, seed: int = 0, single: ModelConfig = TINY_SINGLE, multi: ModelConfig = TINY_MULTI
 ) -> Path:
-    """Write the bundle to `folder`, whole or not at all, and trust the TorchScript files just written.
+    """Write the bundle to `folder` atomically, and record its TorchScript files as trusted.
 
     Raises:
-        DreamkitError: there is a folder of that name that is not such a bundle.
+        DreamkitError: the folder exists and is not a random bundle.
     """
     if folder.exists() and not (folder / MARKER).is_file():
         raise DreamkitError(
-            f"{folder} exists and is not a random tiny bundle; nothing was touched",
-            "Name one that does not exist.",
+            f"{folder} exists and is not a random tiny bundle; nothing was changed.",
+            "Name a folder that does not exist.",
         )
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -70,7 +70,7 @@ def write_random_bundle(
 
 
 def fill_random(network: nn.Module, generator: torch.Generator) -> None:
-    """Random weights that keep activations of ordinary size: no tensor is zero, gates and control linears neither."""
+    """Fill a network with random weights that keep activations near unit size; no tensor stays zero."""
     for name, parameter in network.named_parameters():
         parameter.data.normal_(0.0, 0.1 if "norm" in name else 1 / math.sqrt(parameter.shape[-1]), generator=generator)
         if "norm" in name:
@@ -78,7 +78,7 @@ def fill_random(network: nn.Module, generator: torch.Generator) -> None:
 
 
 def released_tensors(network: nn.Module) -> dict[str, torch.Tensor | io.BytesIO]:
-    """Weights in bf16 under the released names, with the leftovers that released files carry."""
+    """Weights in bf16 under the released names, with the unused extra entries of released files."""
     tensors: dict[str, torch.Tensor | io.BytesIO] = {
         "net." + released_name(name): parameter.data.bfloat16().cpu() for name, parameter in network.named_parameters()
     }
@@ -95,26 +95,16 @@ def _save_network(kind: type[nn.Module], config: DenoiserConfig, path: Path, gen
 
 
 def save_text_encoder(folder: Path, width: int, seed: int) -> None:
-    """A T5 of two layers with a small byte-pair vocabulary of driving words."""
-    words = write_vocabulary([f"{WORDS} {WORDS.title()}"] * 4, folder, 1000)
+    """Write a random T5 of two layers, `width` channels, with a small byte-pair vocabulary of driving words."""
+    words = write_vocabulary([f"{WORDS} {WORDS.title()}"] * 4, folder)
     torch.manual_seed(seed)
     small_t5(words, width).save_pretrained(folder)
 
 
-def small_t5(vocabulary: int, width: int):  # noqa: ANN201
-    """A T5 encoder of two layers with random weights, `width` channels and so many tokens to know."""
-    from transformers import T5Config, T5EncoderModel
-
-    return T5EncoderModel(
-        T5Config(
-            vocab_size=vocabulary, d_model=width, d_kv=16, d_ff=2 * width, num_layers=2, num_heads=4,
-            pad_token_id=0, dropout_rate=0.0,
-        )
-    )  # fmt: skip
-
-
 class _Patches(nn.Module):
-    """8x8x8 patches, causal in time: the first frame is alone in its latent frame."""
+    """8x8x8 patches, causal in time: the first latent frame holds the first frame alone."""
+
+    basis: torch.Tensor
 
     def __init__(self, basis: torch.Tensor) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""The tiny bundle's tokenizer: 8x8x8 patches causal in time, 16 channels, small enough for a laptop's CPU.
+"""The tiny bundle's video tokenizer: 8x8x8 patches causal in time, 16 channels, small enough for a laptop's CPU.
 
-Pixels are folded into channels in two steps (by 2 in time and 4 in space, then by 4 and 2), so that almost all work is
-done on small grids. Only the layers at the latent's own rate look back in time; nothing looks ahead of its eight
-frames, and the first frame stands alone, as in Cosmos-Tokenize1-CV8x8x8.
+Pixels are folded into channels in two steps (by 2 in time and 4 in space, then by 4 and 2), so that most layers run on
+small grids. Only layers at the latent frame rate read earlier frames, none reads later ones, and the first frame has a
+latent frame of its own, as in Cosmos-Tokenize1-CV8x8x8.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FINE, _WIDTH = 48, 128
 
 
 def to_signal(pixels_BTHWC: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Pixels 0..255 to what the encoder reads: [B, C, T, H, W] in -1..1."""
+    """uint8 pixels [B, T, H, W, C] as the encoder's input: [B, C, T, H, W] in -1..1."""
     return (pixels_BTHWC.permute(0, 4, 1, 2, 3).to(dtype) / 127.5 - 1).contiguous()
 
 
@@ -33,7 +33,7 @@ class _Spatial(nn.Module):
 
 
 class _Causal(nn.Module):
-    """x + a conv over space and one over this latent frame and the two before, [B, T, C, H, W]."""
+    """Residual block over [B, T, C, H, W]: a convolution in space, then a linear over this and the two previous frames."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def _fold(x: torch.Tensor, time: int, space: int) -> torch.Tensor:
 
 
 def _unfold(x: torch.Tensor, time: int, space: int) -> torch.Tensor:
-    """The other way."""
+    """[B, T, time C space space, H, W] to [B, T time, C, H space, W space]; the inverse of `_fold`."""
     b, t, c, h, w = x.shape
     left = c // (time * space * space)
     x = x.reshape(b, t, time, left, space, space, h, w).permute(0, 1, 2, 3, 6, 4, 7, 5)
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         self.out = nn.Conv2d(_WIDTH, CHANNELS, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Encode; the first frame stands for the seven before it."""
+        """Encode; the first frame is repeated to fill its group of eight."""
         b, c, _, h, w = x.shape
         x = torch.cat([x[:, :, :1].expand(b, c, 7, h, w), x], dim=2).transpose(1, 2)
         x = _fold(x, 2, 4)
@@ -102,7 +102,7 @@ class Decoder(nn.Module):
         self.out = nn.Conv2d(_FINE, 3 * 2 * 16, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Decode; of the first eight frames only the last is real."""
+        """Decode; of the first group of eight frames only the last is kept."""
         b, _, t, h, w = z.shape
         y = self.into(z.transpose(1, 2).flatten(0, 1))
         y = self.blocks(y.reshape(b, t, y.shape[1], h, w))

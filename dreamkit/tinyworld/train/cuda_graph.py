@@ -1,4 +1,4 @@
-"""A training step recorded once as a CUDA graph and replayed: a small network's step is mostly waiting for launches."""
+"""A training step captured as a CUDA graph and replayed: for a small network, kernel launches take most of a step."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import Any
 
 import torch
 
-_AS_IT_IS = 2  # times that a step runs before it is recorded: optimizers and compiled blocks come into being then
+# Steps of each shape that run eagerly before the capture: they allocate optimizer state and compile blocks.
+_WARMUP_STEPS = 2
 
 
-class Replay:
-    """A step that takes examples and returns its loss; for each shape of examples there is one recording.
+class CapturedStep:
+    """A training step, captured as one CUDA graph for each shape of its examples.
 
-    The first steps of each shape run as they are, and so does every step that no CUDA device takes part in. Steps, and
-    what is done between them, stand in a `with` block of `alone`.
+    The first steps of each shape run eagerly, and so does every step on another device than CUDA. Calls, and everything
+    done between them, run inside `with captured.side_stream():`.
 
     Args:
-        step: from examples (dataclasses, tuples and tensors) to a loss; it may change any tensor in place, must not
-            wait for the GPU, and must draw nothing at random.
-        device: where the examples lie.
+        step: function from examples (dataclasses, tuples and tensors) to a loss. It may change tensors in place, but
+            must neither synchronise with the GPU nor draw random numbers.
+        device: device of the examples.
     """
 
     def __init__(self, step: Callable[[Any], torch.Tensor], device: torch.device) -> None:
         self.step = step
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._seen: dict[tuple, int] = {}
-        self._recorded: dict[tuple, tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]] = {}
+        self._captured: dict[tuple, tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]] = {}
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Run what stands in the block in a stream of its own, as recordings ask for."""
+    def side_stream(self) -> Iterator[None]:
+        """Run the block on a side stream, as CUDA graphs require."""
         if self._stream is None:
             yield
             return
@@ -42,21 +43,22 @@ class Replay:
         torch.cuda.synchronize(self._stream.device)
 
     def __call__(self, examples: Any) -> torch.Tensor:
-        """Make the step; returns the loss, detached."""
+        """Run the step on the examples; returns the detached loss."""
         given = tensors_of(examples)
         shape = tuple((tensor.shape, tensor.dtype) for tensor in given)
         seen = self._seen[shape] = self._seen.get(shape, 0) + 1
-        if self._stream is None or seen <= _AS_IT_IS:
+        if self._stream is None or seen <= _WARMUP_STEPS:
             return self.step(examples).detach()
-        if shape not in self._recorded:
-            self._recorded[shape] = self._record(examples)
-        graph, inputs, loss = self._recorded[shape]
-        torch._foreach_copy_(inputs, given)
+        if shape not in self._captured:
+            self._captured[shape] = self._capture(examples)
+        graph, inputs, loss = self._captured[shape]
+        # Not declared in torch's stubs.
+        torch._foreach_copy_(inputs, given)  # pyright: ignore[reportPrivateImportUsage]
         graph.replay()
         return loss.clone()
 
-    def _record(self, examples: Any) -> tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]:
-        own = copied(examples)
+    def _capture(self, examples: Any) -> tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]:
+        own = copy_tensors(examples)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self._stream):
             loss = self.step(own).detach()
@@ -64,7 +66,7 @@ class Replay:
 
 
 def tensors_of(examples: Any) -> list[torch.Tensor]:
-    """All tensors in dataclasses and tuples, in order; anything else is passed over."""
+    """All tensors in nested dataclasses and tuples, in order; other values are left out."""
     if isinstance(examples, torch.Tensor):
         return [examples]
     if is_dataclass(examples):
@@ -72,12 +74,13 @@ def tensors_of(examples: Any) -> list[torch.Tensor]:
     return [tensor for part in examples for tensor in tensors_of(part)] if isinstance(examples, tuple) else []
 
 
-def copied(examples: Any) -> Any:
-    """The same with tensors of its own."""
+def copy_tensors(examples: Any) -> Any:
+    """The same nested dataclasses and tuples with cloned tensors."""
     if isinstance(examples, torch.Tensor):
         return examples.clone()
     if isinstance(examples, tuple):
-        return tuple(copied(part) for part in examples)
-    if is_dataclass(examples):
-        return replace(examples, **{field.name: copied(getattr(examples, field.name)) for field in fields(examples)})
+        return tuple(copy_tensors(part) for part in examples)
+    if is_dataclass(examples) and not isinstance(examples, type):
+        copies = {field.name: copy_tensors(getattr(examples, field.name)) for field in fields(examples)}
+        return replace(examples, **copies)
     return examples

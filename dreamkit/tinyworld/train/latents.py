@@ -1,4 +1,4 @@
-"""Footage as latents on the training device, and batches drawn from them."""
+"""VideoDataset as latents on the training device, and batches drawn from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
 from dreamkit.styles import load_styles, side_prompts
 from dreamkit.tinyworld.train.codec import to_signal
-from dreamkit.tinyworld.train.footage import Footage
+from dreamkit.tinyworld.train.dataset import VideoDataset
 from dreamkit.tinyworld.train.objective import Batch
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.single_view import NEGATIVE_PROMPT
@@ -62,10 +62,14 @@ def encode_videos(tokenizer: Tokenizer, videos_NVTHWC: np.ndarray, sigma_data: f
     return torch.cat(found)
 
 
-def make_latents(
-    footage: Footage, config: ModelConfig, tokenizer: Tokenizer, encoder: TextEncoder, cache: Path,
+def encode_dataset(
+    footage: VideoDataset,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    encoder: TextEncoder,
+    cache: Path,
     hint: np.ndarray | None = None,
-) -> Latents:  # fmt: skip
+) -> Latents:
     """Encode footage and its captions; `hint` [M, V, T, H, W, 3] stands for the HDMap videos, of the first M scenes.
 
     Latents and encoded captions of the footage are kept in files whose names begin with `cache`, so that the next stage

@@ -68,7 +68,7 @@ class Objective(nn.Module):
         self.base = base
         self.branch = branch
 
-    def evaluate(
+    def denoiser_output(
         self, x: torch.Tensor, sigma_B: torch.Tensor, batch: Batch, weight: float | torch.Tensor = 1.0
     ) -> torch.Tensor:
         """The raw output F for noisy latents at their noise levels, in the network's dtype."""
@@ -104,7 +104,7 @@ class Objective(nn.Module):
         x = batch.latent + level * noised.noise
         total = level.square() + data**2
         target = (batch.latent - x * data**2 / total) * total.sqrt() / (level * data)
-        error = (self.evaluate(x, sigma_B, batch, weight).float() - target).square()
+        error = (self.denoiser_output(x, sigma_B, batch, weight).float() - target).square()
         if batch.given is None:
             return error.mean()
         open_ = (1 - batch.given[0]).expand_as(error)
@@ -116,7 +116,7 @@ class Objective(nn.Module):
         data = self.config.sigma_data
         sigma_B = torch.full((len(x),), sigma, device=x.device)
         total = sigma**2 + data**2
-        raw = self.evaluate(x, sigma_B, batch).float()
+        raw = self.denoiser_output(x, sigma_B, batch).float()
         clean = x * data**2 / total + raw * sigma * data / math.sqrt(total)
         return clean if batch.given is None else torch.where(batch.given[0] > 0, batch.given[1], clean)
 
@@ -131,7 +131,7 @@ def draw_sigma(count: int, generator: torch.Generator, device: torch.device) -> 
 
 
 @torch.no_grad()
-def start_base(base: Denoiser, seed: int) -> Denoiser:
+def init_base(base: Denoiser, seed: int) -> Denoiser:
     """Weights to begin with: Xavier for linears, norms of one, gates half open at every noise level.
 
     The blocks' own modulation begins at zero; the part of the timestep embedding that all blocks share gives the gates,
@@ -164,7 +164,7 @@ def by_muon(name: str) -> bool:
 
 
 @torch.no_grad()
-def start_branch(branch: ControlBranch, base: Denoiser, seed: int) -> ControlBranch:
+def init_branch(branch: ControlBranch, base: Denoiser, seed: int) -> ControlBranch:
     """A copy of the base's first blocks, a fresh reader of the picture, and outputs that begin at zero."""
     torch.manual_seed(seed)
     theirs = dict(base.named_parameters())

@@ -23,24 +23,24 @@ from pathlib import Path
 import torch
 
 from dreamkit.tinyworld.train.bundle import released_tensors
-from dreamkit.tinyworld.train.footage import (
-    Footage,
-    Kind,
-    draw_footage,
+from dreamkit.tinyworld.train.dataset import (
+    DatasetSpec,
+    VideoDataset,
+    dataset_spec,
+    draw_dataset,
     draw_lidar,
     is_drawn,
-    kind_of,
-    read_footage,
+    read_dataset,
     scene_seed,
-    short_of,
+    short_spec,
 )
-from dreamkit.tinyworld.train.latents import HELD_OUT, Latents, draw_batch, held_out_batch, make_latents
-from dreamkit.tinyworld.train.objective import Noised, Objective, add_noise, by_muon, start_base, start_branch
+from dreamkit.tinyworld.train.latents import HELD_OUT, Latents, draw_batch, encode_dataset, held_out_batch
+from dreamkit.tinyworld.train.objective import Noised, Objective, add_noise, by_muon, init_base, init_branch
+from dreamkit.tinyworld.train.paraphrases import train_paraphrases
 from dreamkit.tinyworld.train.text_stage import train_text
 from dreamkit.tinyworld.train.tokenizer_stage import train_tokenizer
-from dreamkit.tinyworld.train.trainer import Fit, Schedule
-from dreamkit.tinyworld.train.training_preview import write_look
-from dreamkit.tinyworld.train.wordings import train_wordings
+from dreamkit.tinyworld.train.trainer import Schedule, Trainer
+from dreamkit.tinyworld.train.training_preview import write_preview
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, ModelConfig, save_config
 from dreamkit.transfer.control import ControlBranch
@@ -80,14 +80,25 @@ NETWORKS = {
     "t2w-hdmap": Network(folders.MULTI_VIEW, "t2w_hdmap_control.pt", "t2w_base_model.pt", 2500, given=_FIRST),
     "v2w": Network(folders.MULTI_VIEW, "v2w_base_model.pt", None, 600, given=_LATER, begins_with="t2w_base_model.pt"),
     "v2w-hdmap": Network(
-        folders.MULTI_VIEW, "v2w_hdmap_control.pt", "v2w_base_model.pt", 1000, given=_LATER,
+        folders.MULTI_VIEW,
+        "v2w_hdmap_control.pt",
+        "v2w_base_model.pt",
+        1000,
+        given=_LATER,
         begins_with="t2w_hdmap_control.pt",
     ),
-}  # fmt: skip
+}
 STAGES = ("draw-front", "draw-six", "lidar-footage", "text", "text-words", "tokenizer", *NETWORKS)
 _LONG_EVERY = 4  # of so many steps one looks at long videos, the others at short ones, if there are any
 _SHORT_LIDAR = 4  # short LiDAR videos for each long one
-_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)  # control weights in turn: mostly the demo's, now and then a lower one
+_WEIGHTS = (
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    0.6,
+)  # control weights of successive steps: mostly the demo's, now and then a lower one
 
 
 def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: ModelConfig = TINY_MULTI) -> int:
@@ -104,8 +115,11 @@ def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: Mod
     Raises:
         DreamkitError: what an earlier stage makes is missing, or there are too few scenes.
     """
-    parser = argparse.ArgumentParser(prog="python -m dreamkit.tinyworld.train", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m dreamkit.tinyworld.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--data", type=Path, required=True, help="footage, some 40 GB")
     parser.add_argument("--out", type=Path, required=True, help="the bundle in NVIDIA's layout, and states/")
@@ -133,38 +147,67 @@ def main(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: Mod
 
 
 def _run(asked: argparse.Namespace, single: ModelConfig, multi: ModelConfig, device: torch.device) -> bool:
-    begun, states, front, six = time.perf_counter(), asked.out / "states", kind_of(single), kind_of(multi)
+    begun, states, front, six = time.perf_counter(), asked.out / "states", dataset_spec(single), dataset_spec(multi)
     match asked.stage:
         case "draw-front" | "draw-six":
             kind = front if asked.stage == "draw-front" else six
-            draw_footage(asked.data, kind, asked.scenes, asked.styles, asked.seed, device, asked.samples)
+            draw_dataset(asked.data, kind, asked.scenes, asked.styles, asked.seed, device, asked.samples)
             if asked.short_scenes:
                 until = math.inf if asked.seconds is None else begun + asked.seconds
-                draw_footage(
-                    asked.data, short_of(kind), asked.short_scenes, asked.styles, asked.seed, device, asked.samples,
+                draw_dataset(
+                    asked.data,
+                    short_spec(kind),
+                    asked.short_scenes,
+                    asked.styles,
+                    asked.seed,
+                    device,
+                    asked.samples,
                     until,
-                )  # fmt: skip
+                )
             return True
         case "lidar-footage":
             draw_lidar(asked.data, front, asked.lidar_scenes, asked.seed)
             if asked.short_scenes:
-                draw_lidar(asked.data, short_of(front), _short_lidar(asked, asked.short_scenes), asked.seed)
+                draw_lidar(asked.data, short_spec(front), _short_lidar(asked, asked.short_scenes), asked.seed)
             return True
         case "text":
             return train_text(
-                asked.out / folders.TEXT_ENCODER, states / "text.pt", single.denoiser.text_width, 1000, asked.scenes,
-                scene_seed(asked.seed, 0), asked.steps or 800, asked.seed, device, asked.minutes, asked.seconds,
-            )  # fmt: skip
+                asked.out / folders.TEXT_ENCODER,
+                states / "text.pt",
+                single.denoiser.text_width,
+                1000,
+                asked.scenes,
+                scene_seed(asked.seed, 0),
+                asked.steps or 800,
+                asked.seed,
+                device,
+                asked.minutes,
+                asked.seconds,
+            )
         case "text-words":
-            return train_wordings(
-                asked.out / folders.TEXT_ENCODER, states / "text-words.pt", asked.scenes, scene_seed(asked.seed, 0),
-                asked.steps or 1500, asked.seed, device, asked.minutes, asked.seconds,
-            )  # fmt: skip
+            return train_paraphrases(
+                asked.out / folders.TEXT_ENCODER,
+                states / "text-words.pt",
+                asked.scenes,
+                scene_seed(asked.seed, 0),
+                asked.steps or 1500,
+                asked.seed,
+                device,
+                asked.minutes,
+                asked.seconds,
+            )
         case "tokenizer":
             return train_tokenizer(
-                asked.out / folders.TOKENIZER, states / "tokenizer.pt", asked.data, (front, six), asked.steps or 3000,
-                asked.seed, device, asked.minutes, asked.seconds,
-            )  # fmt: skip
+                asked.out / folders.TOKENIZER,
+                states / "tokenizer.pt",
+                asked.data,
+                (front, six),
+                asked.steps or 3000,
+                asked.seed,
+                device,
+                asked.minutes,
+                asked.seconds,
+            )
     return train_network(asked, single if NETWORKS[asked.stage].folder == folders.SINGLE_VIEW else multi, device)
 
 
@@ -188,11 +231,11 @@ def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.
     with_hint = network.base is not None
     torch.manual_seed(asked.seed)
     if network.base is None:
-        base = trained = start_base(Denoiser(config.denoiser), asked.seed).to(device, dtype)
+        base = trained = init_base(Denoiser(config.denoiser), asked.seed).to(device, dtype)
         objective = Objective(config, base)
     else:
         base, _ = load_network(Denoiser, config.denoiser, folder / network.base, device, dtype)
-        trained = start_branch(ControlBranch(config.denoiser).to(device, dtype), base, asked.seed)
+        trained = init_branch(ControlBranch(config.denoiser).to(device, dtype), base, asked.seed)
         objective = Objective(config, base, trained)
     if network.begins_with:
         _copy_weights(folder / network.begins_with, trained)
@@ -200,20 +243,20 @@ def train_network(asked: argparse.Namespace, config: ModelConfig, device: torch.
         for block in (b for part in (base, trained) for b in part.trunk.blocks):
             block.compile(dynamic=False)
     state, schedule = asked.out / "states" / f"{asked.stage}.pt", Schedule(asked.steps or network.steps)
-    fit = Fit(trained, schedule, state, asked.seed, by_muon)
+    trainer = Trainer(trained, schedule, state, asked.seed, by_muon)
 
     def draw(generator: torch.Generator) -> Noised:
-        data, size, count = sources[fit.step % len(sources)]
+        data, size, count = sources[trainer.step % len(sources)]
         examples = draw_batch(data, size, count, generator, with_hint, network.given)
-        return add_noise(examples, generator, _WEIGHTS[fit.step % len(_WEIGHTS)])
+        return add_noise(examples, generator, _WEIGHTS[trainer.step % len(_WEIGHTS)])
 
-    finished = fit.run(draw, objective.loss, asked.minutes, asked.seconds)
-    fit.use_average()
+    finished = trainer.run(draw, objective.loss, asked.minutes, asked.seconds)
+    trainer.use_average()
     if finished:
         torch.save(released_tensors(trained), folder / network.file)
     look = held_out_batch(sources[-1][0], config, with_hint, max(network.given, default=0))
     with torch.compiler.set_stance("force_eager"):  # sampling would compile everything once more
-        write_look(state.with_suffix(".png"), objective, look, _tokenizer(asked.out, config, device))
+        write_preview(state.with_suffix(".png"), objective, look, _tokenizer(asked.out, config, device))
     return finished
 
 
@@ -227,14 +270,14 @@ def _sources(
     asked: argparse.Namespace, batch: int, config: ModelConfig, device: torch.device
 ) -> list[tuple[Latents, ModelConfig, int]]:
     """What the steps draw from in turn: latents, the model at their length, and examples a step; long videos last."""
-    kind = kind_of(config)
+    kind = dataset_spec(config)
     encoder = TextEncoder(asked.out / folders.TEXT_ENCODER, device, config.denoiser.text_tokens)
-    long = read_footage(asked.data, kind)
+    long = read_dataset(asked.data, kind)
     found = [(_latents(asked, kind, long, asked.lidar_scenes, config, encoder, device), config, batch)]
-    if is_drawn(asked.data, short_of(kind)):
-        size, drawn = replace(config, window_frames=short_of(kind).frames), read_footage(asked.data, short_of(kind))
+    if is_drawn(asked.data, short_spec(kind)):
+        size, drawn = replace(config, window_frames=short_spec(kind).frames), read_dataset(asked.data, short_spec(kind))
         lidar_scenes = _short_lidar(asked, len(drawn.colour))
-        short = _latents(asked, short_of(kind), drawn, lidar_scenes, size, encoder, device)
+        short = _latents(asked, short_spec(kind), drawn, lidar_scenes, size, encoder, device)
         found = [(short, size, batch * config.latent_frames // size.latent_frames)] * (_LONG_EVERY - 1) + found
     return found
 
@@ -245,9 +288,14 @@ def _short_lidar(asked: argparse.Namespace, short_scenes: int) -> int:
 
 
 def _latents(
-    asked: argparse.Namespace, kind: Kind, drawn: Footage, lidar_scenes: int, config: ModelConfig,
-    encoder: TextEncoder, device: torch.device,
-) -> Latents:  # fmt: skip
+    asked: argparse.Namespace,
+    kind: DatasetSpec,
+    drawn: VideoDataset,
+    lidar_scenes: int,
+    config: ModelConfig,
+    encoder: TextEncoder,
+    device: torch.device,
+) -> Latents:
     hint = draw_lidar(asked.data, kind, lidar_scenes, asked.seed) if asked.stage == "lidar" else None
     begun = time.perf_counter()
     tokenizer = _tokenizer(asked.out, config, device)
@@ -255,9 +303,16 @@ def _latents(
     text = sorted((asked.out / folders.TEXT_ENCODER).glob("*.safetensors"))
     of = (asked.data / f"{kind.name}.json", asked.out / folders.TOKENIZER / "encoder.jit", *text)
     digest = hashlib.sha256("".join(map(sha256, of)).encode()).hexdigest()[:12]
-    data = make_latents(drawn, config, tokenizer, encoder, asked.data / f"{kind.name}_{digest}", hint)
-    log.info("%s: encoded %d videos of %d scenes (%d held out) and %d texts, %.0f s", asked.stage, len(data.latent),
-             len(data.hint), HELD_OUT, len(data.text) - 1, time.perf_counter() - begun)  # fmt: skip
+    data = encode_dataset(drawn, config, tokenizer, encoder, asked.data / f"{kind.name}_{digest}", hint)
+    log.info(
+        "%s: encoded %d videos of %d scenes (%d held out) and %d texts, %.0f s",
+        asked.stage,
+        len(data.latent),
+        len(data.hint),
+        HELD_OUT,
+        len(data.text) - 1,
+        time.perf_counter() - begun,
+    )
     return data
 
 

@@ -19,8 +19,8 @@ from dreamkit.captions.files import ORIGINAL
 from dreamkit.styles import load_styles, side_prompts
 from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.tinyworld.train.bundle import small_t5
-from dreamkit.tinyworld.train.trainer import Fit, Schedule
-from dreamkit.tinyworld.train.vocabulary import write_vocabulary
+from dreamkit.tinyworld.train.text_encoder import write_vocabulary
+from dreamkit.tinyworld.train.trainer import Schedule, Trainer
 from dreamkit.tinyworld.world.scene import SETTINGS, SHAPES, make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.transfer.single_view import NEGATIVE_PROMPT
@@ -31,7 +31,7 @@ _LONGEST = 320  # tokens of a caption while training
 _NOTHING = (-100, -100, -100, -100)
 
 
-def corpus(scenes: int, first_seed: int) -> tuple[list[str], list[tuple[int, int, int, int]]]:
+def labelled_captions(scenes: int, first_seed: int) -> tuple[list[str], list[tuple[int, int, int, int]]]:
     """Texts, and for each its style, setting, shape and way of driving as numbers (-100 where the text has none)."""
     texts, facts = [NEGATIVE_PROMPT], [_NOTHING]
     table = load_styles()
@@ -67,7 +67,7 @@ class _Reader(nn.Module):
         return total
 
 
-def padded(tokenizer: Callable[..., Any], texts: Sequence[str]) -> torch.Tensor:
+def pad_tokens(tokenizer: Callable[..., Any], texts: Sequence[str]) -> torch.Tensor:
     """Numbers of the texts' tokens, int64 [texts, longest], zeros after each one's end."""
     rows = tokenizer(list(texts), truncation=True, max_length=_LONGEST)["input_ids"]
     tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
@@ -77,25 +77,34 @@ def padded(tokenizer: Callable[..., Any], texts: Sequence[str]) -> torch.Tensor:
 
 
 def train_text(
-    folder: Path, state: Path, width: int, vocabulary: int, scenes: int, first_seed: int, steps: int, seed: int,
-    device: torch.device, minutes: float | None = None, seconds: float | None = None,
-) -> bool:  # fmt: skip
+    folder: Path,
+    state: Path,
+    width: int,
+    vocabulary: int,
+    scenes: int,
+    first_seed: int,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    minutes: float | None = None,
+    seconds: float | None = None,
+) -> bool:
     """Train the encoder into `folder` (Hugging Face layout); returns whether it was finished."""
     from transformers import AutoTokenizer
 
-    texts, facts = corpus(scenes, first_seed)
+    texts, facts = labelled_captions(scenes, first_seed)
     write_vocabulary(texts, folder, vocabulary)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    tokens, labels = padded(tokenizer, texts).to(device), torch.tensor(facts, device=device)
+    tokens, labels = pad_tokens(tokenizer, texts).to(device), torch.tensor(facts, device=device)
     torch.manual_seed(seed)
     reader = _Reader(len(tokenizer), width).to(device)
-    fit = Fit(reader, Schedule(steps, rate=2e-3, warmup=50, average=0.98), state, seed)
+    trainer = Trainer(reader, Schedule(steps, adamw_lr=2e-3, warmup=50, ema_decay=0.98), state, seed)
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         pick = torch.randint(len(tokens), (64,), generator=generator, device=device)
         return tokens[pick], labels[pick]
 
-    finished = fit.run(draw, lambda examples: reader(*examples), minutes, seconds, record=False)
+    finished = trainer.run(draw, lambda examples: reader(*examples), minutes, seconds, use_graphs=False)
     if finished:
-        fit.use_average().encoder.save_pretrained(folder)
+        trainer.use_average().encoder.save_pretrained(folder)
     return finished

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from dreamkit.tinyworld.train.codec import CHANNELS, Decoder, Encoder, to_signal
-from dreamkit.tinyworld.train.footage import Footage, Kind, is_drawn, read_footage, short_of
-from dreamkit.tinyworld.train.trainer import Fit, Schedule
+from dreamkit.tinyworld.train.dataset import DatasetSpec, VideoDataset, is_drawn, read_dataset, short_spec
+from dreamkit.tinyworld.train.trainer import Schedule, Trainer
 
 log = logging.getLogger("dreamkit")
 
@@ -32,9 +32,16 @@ class Codec(nn.Module):
 
 
 def train_tokenizer(
-    folder: Path, state: Path, data: Path, kinds: tuple[Kind, Kind], steps: int, seed: int, device: torch.device,
-    minutes: float | None = None, seconds: float | None = None,
-) -> bool:  # fmt: skip
+    folder: Path,
+    state: Path,
+    data: Path,
+    kinds: tuple[DatasetSpec, DatasetSpec],
+    steps: int,
+    seed: int,
+    device: torch.device,
+    minutes: float | None = None,
+    seconds: float | None = None,
+) -> bool:
     """Train on the footage in `data` and write encoder.jit, decoder.jit and mean_std.pt into `folder`.
 
     Args:
@@ -58,11 +65,11 @@ def train_tokenizer(
     turns = [name for name in videos for _ in range(2 if name.endswith("colour") else 1)]
     torch.manual_seed(seed)
     codec = Codec().to(device).to(memory_format=torch.channels_last)
-    fit = Fit(codec, Schedule(steps, rate=2e-3, warmup=100, decay=0.0), state, seed)
+    trainer = Trainer(codec, Schedule(steps, adamw_lr=2e-3, warmup=100, weight_decay=0.0), state, seed)
     half = device.type == "cuda"
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        kind = turns[fit.step % len(turns)]
+        kind = turns[trainer.step % len(turns)]
         pixels = _examples(videos[kind], _EXAMPLES[kind.rsplit("_", 1)[0]], generator)
         count, frames, height, width, _ = pixels.shape
         latent = (count, CHANNELS, 1 + (frames - 1) // 8, height // 8, width // 8)
@@ -76,14 +83,14 @@ def train_tokenizer(
             y = codec.decoder(z + _NOISE * noise)
         return _difference(y.float(), x) + 0.02 * _unit(z.float())
 
-    finished = fit.run(draw, loss_of, minutes, seconds)
+    finished = trainer.run(draw, loss_of, minutes, seconds)
     if finished:
-        codec = fit.use_average().to("cpu", memory_format=torch.contiguous_format)
+        codec = trainer.use_average().to("cpu", memory_format=torch.contiguous_format)
         folder.mkdir(parents=True, exist_ok=True)
         for name, part in (("encoder", codec.encoder), ("decoder", codec.decoder)):
             torch.jit.script(part.half()).save(str(folder / f"{name}.jit"))
         encoder = codec.encoder.float().to(device)
-        torch.save(_statistics(encoder, read_footage(data, kinds[0]), device), folder / "mean_std.pt")
+        torch.save(_statistics(encoder, read_dataset(data, kinds[0]), device), folder / "mean_std.pt")
         _report(encoder, codec.decoder.float().to(device), data, kinds, device)
     return finished
 
@@ -101,7 +108,7 @@ def _unit(z: torch.Tensor) -> torch.Tensor:
     return by_channel.mean(1).square().mean() + (by_channel.std(1) - 1).square().mean()
 
 
-def _videos(data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> dict[str, torch.Tensor]:
+def _videos(data: Path, kinds: tuple[DatasetSpec, DatasetSpec], device: torch.device) -> dict[str, torch.Tensor]:
     """uint8 [videos, T, H, W, 3] on the device, by kind of picture."""
 
     def flat(array: np.ndarray) -> torch.Tensor:
@@ -109,8 +116,8 @@ def _videos(data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> dict[
 
     found = {}
     # Short clips show more places, long ones let the codec look farther back.
-    for kind in (*kinds, *(short for short in map(short_of, kinds) if is_drawn(data, short))):
-        drawn = read_footage(data, kind)
+    for kind in (*kinds, *(short for short in map(short_spec, kinds) if is_drawn(data, short))):
+        drawn = read_dataset(data, kind)
         scenes = max(1, _KEPT // (len(kind.cameras) * kind.frames))
         found[f"{kind.name}_colour"] = flat(drawn.colour[:scenes])
         conditions = flat(drawn.hdmap[: scenes // 2])
@@ -132,7 +139,7 @@ def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator
 
 
 @torch.inference_mode()
-def _statistics(encoder: nn.Module, drawn: Footage, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _statistics(encoder: nn.Module, drawn: VideoDataset, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and spread of latents, float32 [16, T] each: the first frame by itself, all later ones alike."""
     latents = []
     for video in drawn.colour[: max(1, _STATISTICS // drawn.colour.shape[1])]:
@@ -148,10 +155,12 @@ def _statistics(encoder: nn.Module, drawn: Footage, device: torch.device) -> tup
 
 
 @torch.inference_mode()
-def _report(encoder: nn.Module, decoder: nn.Module, data: Path, kinds: tuple[Kind, Kind], device: torch.device) -> None:
+def _report(
+    encoder: nn.Module, decoder: nn.Module, data: Path, kinds: tuple[DatasetSpec, DatasetSpec], device: torch.device
+) -> None:
     """Log how well the footage's last scenes survive the round trip, in dB; of few scenes all were trained on."""
     for kind in kinds:
-        drawn = read_footage(data, kind)
+        drawn = read_dataset(data, kind)
         for name, array in (("colour", drawn.colour[-4:, 0]), ("hdmap", drawn.hdmap[-4:])):
             errors = []
             for video in array.reshape(-1, *array.shape[-4:])[:8]:

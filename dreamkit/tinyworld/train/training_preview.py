@@ -19,7 +19,7 @@ _STEPS = 12
 
 
 @torch.no_grad()
-def write_look(path: Path, objective: Objective, batch: Batch, tokenizer: Tokenizer, shown: int = 6) -> None:
+def write_preview(path: Path, objective: Objective, batch: Batch, tokenizer: Tokenizer, shown: int = 6) -> None:
     """Sample the batch's first examples and write them as PNG; log their error against the truth in dB.
 
     One example a row: true and made pictures in turn, then the condition. Six views show the middle frame of each, one

@@ -14,7 +14,7 @@ from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.rig import default_cameras
 
 # Camera -> place in the vehicle (x forward, y left, z up, metres), heading to the left and pitch up (degrees).
-MOUNTS = {
+NOMINAL_POSES = {
     "front_wide_120fov": ((1.8, 0.0, 1.35), 0.0, 0.0),
     "cross_left_120fov": ((1.0, 1.0, 0.95), 63.0, 0.5),
     "cross_right_120fov": ((1.0, -1.0, 0.95), -64.0, 0.5),
@@ -28,10 +28,10 @@ def camera_rig(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[st
     """Camera-to-vehicle poses float64 [4, 4] and lenses by camera name, varied as between real cars."""
     table = default_cameras()
     poses, lenses = {}, {}
-    for name, (place, heading, pitch) in MOUNTS.items():
+    for name, (place, heading, pitch) in NOMINAL_POSES.items():
         moved = np.array(place) + rng.uniform(-1, 1, 3) * (0.2, 0.08, 0.12)
         turned = np.deg2rad([heading, pitch, 0.0] + rng.uniform(-1, 1, 3) * (2.0, 1.2, 0.8))
-        poses[name] = mount_pose(moved, *turned)
+        poses[name] = camera_pose(moved, *turned)
         lens = table[f"camera_{name}"]
         polynomial = tuple(np.array(lens.polynomial) * rng.uniform(0.98, 1.01))
         cx, cy = lens.cx + rng.uniform(-12, 12), lens.cy + rng.uniform(-15, 15)
@@ -39,7 +39,7 @@ def camera_rig(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[st
     return poses, lenses
 
 
-def mount_pose(place: np.ndarray, heading: float, pitch: float, roll: float) -> np.ndarray:
+def camera_pose(place: np.ndarray, heading: float, pitch: float, roll: float) -> np.ndarray:
     """Camera-to-vehicle pose [4, 4] from radians: heading to the left, pitch up, roll clockwise seen from behind."""
     forward = np.array([np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch), np.sin(pitch)])
     right = np.array([np.sin(heading), -np.cos(heading), 0.0])

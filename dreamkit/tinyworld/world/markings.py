@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dreamkit.rds.labels import Shapes
-from dreamkit.tinyworld.world.road import MEDIAN_GAP, Curve, Junction, Road, corners
+from dreamkit.tinyworld.world.road import MEDIAN_GAP, Curve, Junction, Road, corner_centres
 
 LINE_WIDTH = 0.3  # wider than life, so that a line is more than a pixel at the tiny model's size
 KINDS = ("white", "yellow", "stripes", "arrow", "bar")
@@ -106,13 +106,13 @@ def ground_layers(
 def boundaries(
     roads: tuple[Road, ...], junction: Junction | None, extents: list[tuple[float, float]]
 ) -> list[np.ndarray]:
-    """Boundary polylines [n, 3]: both edges and the median's, or round the four corners of a crossing."""
+    """Boundary polylines [n, 3]: both edges and the median's, or round the four corner_centres of a crossing."""
     main, found = roads[0], []
     sides = [*main.edges, *([MEDIAN_GAP - main.median, main.median - MEDIAN_GAP] if main.median else [])]
     if junction is None:
         return [_flat(main.curve.at(_steps(*extents[0], main.curve), side)[0]) for side in sides]
     cross = roads[1]
-    for centre, (end, other_end) in zip(corners(roads, junction), _ENDS, strict=True):
+    for centre, (end, other_end) in zip(corner_centres(roads, junction), _ENDS, strict=True):
         toward = 1.0 if centre[0] < junction.at[0] else -1.0
         inward = 1.0 if centre[1] < 0 else -1.0
         turn = np.linspace(0, np.pi / 2, 7)

@@ -113,13 +113,13 @@ class Road:
 
 @dataclass(frozen=True)
 class Junction:
-    """Where two roads cross at right angles: s on both, and the radius of the rounded corners."""
+    """Where two roads cross at right angles: s on both, and the radius of the rounded corner_centres."""
 
     at: tuple[float, float]
     radius: float
 
     def reach(self, roads: tuple[Road, ...], index: int) -> tuple[float, float]:
-        """The stretch of s on road `index` that belongs to the crossing, corners included.
+        """The stretch of s on road `index` that belongs to the crossing, corner_centres included.
 
         The second road crosses the first from right to left: its left edge lies where s of the first is small.
         """
@@ -128,15 +128,15 @@ class Junction:
         return self.at[index] + low - self.radius, self.at[index] + high + self.radius
 
 
-def corners(roads: tuple[Road, ...], junction: Junction) -> list[np.ndarray]:
-    """Centres of the four rounded corners as (s, side) of the first road, float64 [2] each, counter-clockwise from
+def corner_centres(roads: tuple[Road, ...], junction: Junction) -> list[np.ndarray]:
+    """Centres of the four rounded corner_centres as (s, side) of the first road, float64 [2] each, counter-clockwise from
     the near right one."""
     (right, left), (low, high) = roads[0].edges, junction.reach(roads, 0)
     r = junction.radius
     return [np.array(corner) for corner in ((low, right - r), (high, right - r), (high, left + r), (low, left + r))]
 
 
-def table(road: Road, centre: np.ndarray, half: float, cell: float) -> np.ndarray:
+def road_table(road: Road, centre: np.ndarray, half: float, cell: float) -> np.ndarray:
     """s, side, cosine and sine of the heading on a square grid, float32 [4, G, G], y down the rows and x along them."""
     axis = np.arange(-half, half + cell / 2, cell)
     x, y = np.meshgrid(centre[0] + axis, centre[1] + axis)

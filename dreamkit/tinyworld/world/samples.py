@@ -10,19 +10,19 @@ from pathlib import Path
 
 from dreamkit.captions import files as caption_files
 from dreamkit.setup.sample_clip import CURVE, FRAMES, JUNCTION
-from dreamkit.tinyworld.world.scene import Scene, make_scene, thinned, write_clip
+from dreamkit.tinyworld.world.scene import MadeUpScene, make_scene, thinned, write_clip
 from dreamkit.tinyworld.world.scene_captions import style_captions
 
 SEEDS = {CURVE: 508, JUNCTION: 475}
 _ROAD_USERS = 7
 
 
-def sample_scene(clip: str) -> Scene:
+def sample_scene(clip: str) -> MadeUpScene:
     """The made-up scene behind a sample clip."""
     return thinned(make_scene(SEEDS[clip], FRAMES), _ROAD_USERS)
 
 
-def write_captioned(folder: Path, clip: str, scene: Scene) -> None:
+def write_captioned(folder: Path, clip: str, scene: MadeUpScene) -> None:
     """A scene as an RDS-HQ clip, and its captions of all styles in `captions/` beside the labels."""
     write_clip(folder, clip, scene)
     of_styles = style_captions(scene)

@@ -1,6 +1,6 @@
 """A made-up driving scene from a seed: roads, paint, street furniture, traffic and an ego car with six cameras.
 
-A Scene holds everything as RDS-HQ has it (map layers, objects, poses, lenses), so that `write_clip` gives a clip like
+A MadeUpScene holds everything as RDS-HQ has it (map layers, objects, poses, lenses), so that `write_clip` gives a clip like
 any other, and what RDS-HQ does not have (buildings, trees) as solids for `tinyworld.render.colour`. World metres: the
 ego car starts at the origin and faces along x; the ground is flat at z = 0.
 """
@@ -16,11 +16,11 @@ import numpy as np
 from dreamkit.rds import writer
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import CAMERA_HZ, LidarFrame, Objects, Shapes
-from dreamkit.tinyworld.world import furniture, traffic
+from dreamkit.tinyworld.world import roadside, traffic
 from dreamkit.tinyworld.world.camera_rig import camera_rig
-from dreamkit.tinyworld.world.furniture import Solid
 from dreamkit.tinyworld.world.markings import Paint, ground_layers, paint
 from dreamkit.tinyworld.world.road import Curve, Junction, Road, bend, straight
+from dreamkit.tinyworld.world.roadside import Solid
 from dreamkit.tinyworld.world.traffic import Flow, Mover
 
 SETTINGS = ("street", "highway", "rural")
@@ -29,7 +29,7 @@ _MAIN, _CROSS = (-110.0, 230.0), (-110.0, 110.0)
 
 
 @dataclass(frozen=True)
-class Scene:
+class MadeUpScene:
     """One made-up clip.
 
     seed: of the scene; setting, shape: from SETTINGS and SHAPES; turn: 1/m, positive to the left, 0 when straight.
@@ -51,7 +51,7 @@ class Scene:
     objects: Objects
     flow: Flow
     vehicle: np.ndarray
-    mounts: dict[str, np.ndarray]
+    camera_to_vehicle: dict[str, np.ndarray]
     lenses: dict[str, FTheta]
     green: bool
     lamps: np.ndarray
@@ -63,10 +63,10 @@ class Scene:
 
     def camera_poses(self, camera: str) -> np.ndarray:
         """Camera-to-world float64 [T, 4, 4] of a camera by its name, without `camera_` in front."""
-        return self.vehicle @ self.mounts[camera]
+        return self.vehicle @ self.camera_to_vehicle[camera]
 
 
-def make_scene(seed: int, frames: int = 121, setting: str | None = None, shape: str | None = None) -> Scene:
+def make_scene(seed: int, frames: int = 121, setting: str | None = None, shape: str | None = None) -> MadeUpScene:
     """A scene from a seed, the same on every machine.
 
     Args:
@@ -92,18 +92,33 @@ def make_scene(seed: int, frames: int = 121, setting: str | None = None, shape: 
     if setting == "street":
         movers += _street_life(rng, roads, junction, crossing, flow, frames)
     green = flow.mode != "stop"
-    solids, lamps = furniture.furnish(rng, setting, roads, junction, green)
-    layers = ground_layers(roads, junction, painted, extents) | furniture.map_layers(solids)
+    solids, lamps = roadside.roadside_solids(rng, setting, roads, junction, green)
+    layers = ground_layers(roads, junction, painted, extents) | roadside.map_layers(solids)
     # Millimetres, as labels have them; rounded here, so that a written clip and the scene draw the same picture.
     layers = {name: Shapes(shapes.points.round(3), shapes.starts) for name, shapes in layers.items()}
     path, side = traffic.ego_path(roads, junction, flow)
     times = np.arange(frames) / CAMERA_HZ
     vehicle = _drive(rng, path, side, traffic.progress(times, flow, stop_at))
-    mounts, lenses = camera_rig(rng)
-    return Scene(
-        seed, setting, shape, turn, roads, junction, tuple(painted), tuple(solids), layers, tuple(movers),
-        traffic.objects(movers, frames), flow, vehicle, mounts, lenses, green, lamps,
-    )  # fmt: skip
+    camera_to_vehicle, lenses = camera_rig(rng)
+    return MadeUpScene(
+        seed,
+        setting,
+        shape,
+        turn,
+        roads,
+        junction,
+        tuple(painted),
+        tuple(solids),
+        layers,
+        tuple(movers),
+        traffic.objects(movers, frames),
+        flow,
+        vehicle,
+        camera_to_vehicle,
+        lenses,
+        green,
+        lamps,
+    )
 
 
 def _plan(rng: np.random.Generator, setting: str, shape: str) -> tuple[Flow, tuple[Road, ...], Junction | None, float]:
@@ -208,7 +223,7 @@ def _drive(rng: np.random.Generator, path: Curve, side: float, s: np.ndarray) ->
     return poses
 
 
-def thinned(scene: Scene, count: int) -> Scene:
+def thinned(scene: MadeUpScene, count: int) -> MadeUpScene:
     """The scene with only the `count` road users that come nearest to the ego car, for a small clip."""
     where = scene.vehicle[np.minimum(traffic.label_frames(scene.frames), scene.frames - 1), :2, 3]
     nearest = [np.linalg.norm(m.curve.at(m.s, m.side)[0] - where, axis=1).min() for m in scene.movers]
@@ -216,7 +231,7 @@ def thinned(scene: Scene, count: int) -> Scene:
     return replace(scene, movers=tuple(kept), objects=traffic.objects(kept, scene.frames))
 
 
-def write_clip(root: Path | str, clip: str, scene: Scene, sweeps: Mapping[int, LidarFrame] | None = None) -> None:
+def write_clip(root: Path | str, clip: str, scene: MadeUpScene, sweeps: Mapping[int, LidarFrame] | None = None) -> None:
     """Write the scene as the RDS-HQ clip of that name: map layers, objects, vehicle and camera poses, lenses.
 
     `sweeps`, from `dreamkit.tinyworld.render.lidar_sim`, adds the LiDAR.
@@ -225,7 +240,9 @@ def write_clip(root: Path | str, clip: str, scene: Scene, sweeps: Mapping[int, L
     writer.write_map(root, clip, scene.layers)
     writer.write_objects(root, clip, scene.objects)
     writer.write_vehicle_poses(root, clip, scene.vehicle)
-    writer.write_camera_poses(root, clip, {f"camera_{name}": scene.camera_poses(name) for name in scene.mounts})
+    writer.write_camera_poses(
+        root, clip, {f"camera_{name}": scene.camera_poses(name) for name in scene.camera_to_vehicle}
+    )
     writer.write_cameras(root, clip, {f"camera_{name}": lens for name, lens in scene.lenses.items()})
     if sweeps is not None:
         writer.write_lidar(root, clip, sweeps)

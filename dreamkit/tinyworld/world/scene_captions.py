@@ -9,9 +9,9 @@ import numpy as np
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.styles.rules.rewriter import RuleRewriter, stable_seed
 from dreamkit.styles.table import StyleTable, load_styles
-from dreamkit.tinyworld.world.furniture import BUILDING, LEAVES
-from dreamkit.tinyworld.world.scene import Scene
-from dreamkit.tinyworld.world.traffic import CARS, MODELS, Mover
+from dreamkit.tinyworld.world.roadside import BUILDING, LEAVES
+from dreamkit.tinyworld.world.scene import MadeUpScene
+from dreamkit.tinyworld.world.traffic import CARS, ROAD_USER_MODELS, Mover
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six")
 _PLACES = {
@@ -22,7 +22,7 @@ _PLACES = {
 _SEEN = 60.0  # metres ahead
 
 
-def describe(scene: Scene) -> str:
+def scene_caption(scene: MadeUpScene) -> str:
     """The caption of the scene's Original style: what is there, on a clear day. The same scene, the same text."""
     rng = np.random.default_rng([scene.seed, 6])
 
@@ -44,10 +44,10 @@ def describe(scene: Scene) -> str:
     return " ".join(lines)
 
 
-def style_captions(scene: Scene, seed: int = 0, table: StyleTable | None = None) -> dict[str, str]:
+def style_captions(scene: MadeUpScene, seed: int = 0, table: StyleTable | None = None) -> dict[str, str]:
     """The captions of all styles of the table: Original, and what the kit's own rules make of it for the others."""
     table = table or load_styles()
-    original, rules = describe(scene), RuleRewriter(table)
+    original, rules = scene_caption(scene), RuleRewriter(table)
     rewritten = {
         style.name: rules.rewrite(original, style, stable_seed(seed, scene.seed, style.name))
         for style in table.choose()
@@ -59,7 +59,7 @@ def _number(count: int, noun: str) -> str:
     return f"{_COUNTS[count] if count < len(_COUNTS) else 'several'} {noun if count == 1 else noun + 's'}"
 
 
-def _course(scene: Scene) -> str:
+def _course(scene: MadeUpScene) -> str:
     if scene.shape == "junction":
         return " at an intersection with traffic lights"
     if scene.turn:
@@ -67,7 +67,7 @@ def _course(scene: Scene) -> str:
     return " that runs straight ahead"
 
 
-def _act(scene: Scene) -> list[str]:
+def _act(scene: MadeUpScene) -> list[str]:
     road = scene.roads[0]
     acts = {
         "stop": ["The car slows down before the red light, while other vehicles cross from the sides."],
@@ -81,7 +81,7 @@ def _act(scene: Scene) -> list[str]:
     return [*acts[scene.flow.mode], lanes]
 
 
-def _seen(scene: Scene) -> list[tuple[Mover, float, float]]:
+def _seen(scene: MadeUpScene) -> list[tuple[Mover, float, float]]:
     """The road users before the car at the first frame, nearest first, with metres ahead and to the left."""
     found = []
     for mover in scene.movers:
@@ -91,13 +91,13 @@ def _seen(scene: Scene) -> list[tuple[Mover, float, float]]:
     return sorted(found, key=lambda row: row[1])
 
 
-def _traffic(scene: Scene, one_of: Callable[..., str]) -> list[str]:
+def _traffic(scene: MadeUpScene, one_of: Callable[..., str]) -> list[str]:
     seen, lines = _seen(scene), []
     main, lane = scene.roads[0].curve, scene.roads[0].centre(scene.flow.lane)
     vehicles = [mover for mover, _, _ in seen if mover.model not in ("person", "cyclist")]
     ahead = [mover for mover in vehicles if mover.curve is main and mover.side == lane]
     if ahead:
-        word = MODELS[ahead[0].model].word
+        word = ROAD_USER_MODELS[ahead[0].model].word
         lines.append(one_of(f"A {word} drives ahead in the same lane.", f"A {word} is in front of the car."))
     oncoming = [mover for mover in vehicles if mover.backwards and mover.moving and mover.curve is main]
     if oncoming:
@@ -109,7 +109,7 @@ def _traffic(scene: Scene, one_of: Callable[..., str]) -> list[str]:
         lines.append(f"{_number(len(still), 'vehicle').capitalize()} {'is' if len(still) == 1 else 'are'} {where}.")
     large = [mover.model for mover in vehicles if mover.model not in CARS and mover not in ahead[:1]]
     if large:
-        lines.append(f"A {MODELS[large[0]].word} is visible in the traffic.")
+        lines.append(f"A {ROAD_USER_MODELS[large[0]].word} is visible in the traffic.")
     walkers = sum(mover.model == "person" for mover, _, _ in seen)
     if walkers:
         verb = "walks" if walkers == 1 else "walk"
@@ -120,7 +120,7 @@ def _traffic(scene: Scene, one_of: Callable[..., str]) -> list[str]:
     return [*lines, f"There is {degree} traffic."]
 
 
-def _surroundings(scene: Scene, one_of: Callable[..., str]) -> list[str]:
+def _surroundings(scene: MadeUpScene, one_of: Callable[..., str]) -> list[str]:
     near = [solid for solid in scene.solids if -5 < solid.centre[0] < 80 and abs(solid.centre[1]) < 40]
     counts = {
         "buildings": sum(solid.material == BUILDING for solid in near),

@@ -15,7 +15,7 @@ from dreamkit.tinyworld.world.road import Curve, Junction, Road, bend, straight
 
 
 @dataclass(frozen=True)
-class Model:
+class RoadUserModel:
     """A kind of road user: its RDS-HQ type, length, width and height in metres, linear colour, and word."""
 
     kind: str
@@ -24,16 +24,16 @@ class Model:
     word: str
 
 
-MODELS = {
-    "hatchback": Model("Automobile", (3.9, 1.75, 1.52), (0.05, 0.13, 0.38), "blue hatchback"),
-    "sedan": Model("Automobile", (4.7, 1.85, 1.42), (0.62, 0.63, 0.65), "silver sedan"),
-    "coupe": Model("Automobile", (4.4, 1.9, 1.28), (0.45, 0.03, 0.03), "red coupe"),
-    "suv": Model("Automobile", (4.8, 1.98, 1.78), (0.03, 0.035, 0.04), "black SUV"),
-    "van": Model("Automobile", (5.4, 2.05, 2.2), (0.7, 0.67, 0.6), "white van"),
-    "truck": Model("Heavy_truck", (9.0, 2.5, 3.4), (0.6, 0.6, 0.58), "truck"),
-    "bus": Model("Bus", (11.5, 2.55, 3.1), (0.55, 0.33, 0.03), "yellow bus"),
-    "person": Model("Person", (0.6, 0.6, 1.75), (0.35, 0.07, 0.05), "pedestrian"),
-    "cyclist": Model("Rider", (1.8, 0.6, 1.75), (0.08, 0.3, 0.1), "cyclist"),
+ROAD_USER_MODELS = {
+    "hatchback": RoadUserModel("Automobile", (3.9, 1.75, 1.52), (0.05, 0.13, 0.38), "blue hatchback"),
+    "sedan": RoadUserModel("Automobile", (4.7, 1.85, 1.42), (0.62, 0.63, 0.65), "silver sedan"),
+    "coupe": RoadUserModel("Automobile", (4.4, 1.9, 1.28), (0.45, 0.03, 0.03), "red coupe"),
+    "suv": RoadUserModel("Automobile", (4.8, 1.98, 1.78), (0.03, 0.035, 0.04), "black SUV"),
+    "van": RoadUserModel("Automobile", (5.4, 2.05, 2.2), (0.7, 0.67, 0.6), "white van"),
+    "truck": RoadUserModel("Heavy_truck", (9.0, 2.5, 3.4), (0.6, 0.6, 0.58), "truck"),
+    "bus": RoadUserModel("Bus", (11.5, 2.55, 3.1), (0.55, 0.33, 0.03), "yellow bus"),
+    "person": RoadUserModel("Person", (0.6, 0.6, 1.75), (0.35, 0.07, 0.05), "pedestrian"),
+    "cyclist": RoadUserModel("Rider", (1.8, 0.6, 1.75), (0.08, 0.3, 0.1), "cyclist"),
 }
 CARS = ("hatchback", "sedan", "coupe", "suv", "van")
 _ODDS = {"hatchback": 0.22, "sedan": 0.28, "coupe": 0.1, "suv": 0.2, "van": 0.08, "truck": 0.08, "bus": 0.04}
@@ -114,7 +114,7 @@ def movers(
         waits = against and flow.mode in ("stop", "left")
         for start in _starts(rng, flow.gap, (-70.0, 190.0)):
             model = str(rng.choice(list(_ODDS), p=list(_ODDS.values())))
-            length = MODELS[model].size[0]
+            length = ROAD_USER_MODELS[model].size[0]
             if own and abs(start) < 9 + length / 2:
                 continue
             driven = speed * times
@@ -157,7 +157,7 @@ def _cross_traffic(
             starts = line + outward * (np.arange(rng.integers(0, 4)) * 13.0 + 3 + rng.uniform(0, 1))
         for start in starts:
             model = str(rng.choice([*CARS, "truck"], p=[0.25, 0.3, 0.1, 0.2, 0.1, 0.05]))
-            start = start + outward * (MODELS[model].size[0] / 2 - 3) if flow.mode != "stop" else start
+            start = start + outward * (ROAD_USER_MODELS[model].size[0] / 2 - 3) if flow.mode != "stop" else start
             driven = speed * times if flow.mode == "stop" else np.zeros_like(times)
             s = start - driven if against else start + driven
             found.append(Mover(model, cross.curve, s, cross.centre(lane), against, flow.mode == "stop"))
@@ -226,9 +226,9 @@ def objects(found: list[Mover], frames: int) -> Objects:
         pose[:, index, :2, 0] = np.stack([cosine, sine], 1)
         pose[:, index, :2, 1] = np.stack([-sine, cosine], 1)
         pose[:, index, :2, 3] = points
-        pose[:, index, 2, 3] = MODELS[mover.model].size[2] / 2
-    kinds = [MODELS[mover.model].kind for mover in found]
-    sizes = np.array([MODELS[mover.model].size for mover in found], np.float64).reshape(-1, 3)
+        pose[:, index, 2, 3] = ROAD_USER_MODELS[mover.model].size[2] / 2
+    kinds = [ROAD_USER_MODELS[mover.model].kind for mover in found]
+    sizes = np.array([ROAD_USER_MODELS[mover.model].size for mover in found], np.float64).reshape(-1, 3)
     return Objects(
         frames=numbers,
         ids=tuple(f"{index + 1:03d}" for index in range(count)),

@@ -8,12 +8,12 @@ import torch
 from torch.nn import functional
 
 from dreamkit.tinyworld.render import shade
-from dreamkit.tinyworld.render.ground import look_at_ground
+from dreamkit.tinyworld.render.ground import ground_at
 from dreamkit.tinyworld.render.raycast import Picks, cone_meets, order_tiles, pick, to_local, trace
-from dreamkit.tinyworld.render.scene_tensors import Stage
-from dreamkit.tinyworld.render.style_presets import Look
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors
+from dreamkit.tinyworld.render.style_presets import StylePreset
 from dreamkit.tinyworld.render.weather import through_air
-from dreamkit.tinyworld.world.furniture import BODY
+from dreamkit.tinyworld.world.roadside import BODY
 
 _SHADOW_REACH = 90.0  # metres of ground around the camera that shadows fall on
 _LAMP_REACH = 26.0  # metres that the headlights of other vehicles light
@@ -21,9 +21,9 @@ _SMALLEST = 0.15  # apparent radius of a solid, in pixels, under which it is lef
 
 
 @dataclass(frozen=True)
-class Shot:
+class CameraBatch:
     """N shots of tiled cameras: rays in camera axes [V, tiles, p, 3], cones [V, tiles, 3] and [V, tiles], spread [V];
-    each shot's view and frame, int64 [N], and camera-to-world pose [N, 4, 4]."""
+    each batch's view and frame, int64 [N], and camera-to-world pose [N, 4, 4]."""
 
     ray: torch.Tensor
     axis: torch.Tensor
@@ -35,7 +35,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Samples:
+class RaySamples:
     """Per ray, [N, tiles, p]: linear light [..., 3], the shares that are determined and marks, the distance (0 for the
     sky), and whether the surface stands still."""
 
@@ -56,26 +56,28 @@ class _Tiled:
     spread: torch.Tensor
 
 
-def shoot(stage: Stage, look: Look, shot: Shot) -> Samples:
-    """Samples of all shots."""
-    count, tiles = len(shot.view), shot.ray.shape[1]
-    ray = _turned(shot.ray[shot.view], shot.pose[:, None, None]).flatten(0, 1)
-    axis = _turned(shot.axis[shot.view], shot.pose[:, None]).flatten(0, 1)
-    frame, view = shot.frame.repeat_interleave(tiles), shot.view.repeat_interleave(tiles)
-    eye, angle = shot.pose[:, :3, 3].repeat_interleave(tiles, 0), shot.angle[shot.view].flatten()
-    smallest = float(shot.spread.min()) * _SMALLEST
-    meets, away = cone_meets(stage, frame, eye, axis, angle, smallest)
+def trace_cameras(tensors: SceneTensors, preset: StylePreset, batch: CameraBatch) -> RaySamples:
+    """RaySamples of all shots."""
+    count, tiles = len(batch.view), batch.ray.shape[1]
+    ray = _turned(batch.ray[batch.view], batch.pose[:, None, None]).flatten(0, 1)
+    axis = _turned(batch.axis[batch.view], batch.pose[:, None]).flatten(0, 1)
+    frame, view = batch.frame.repeat_interleave(tiles), batch.view.repeat_interleave(tiles)
+    eye, angle = batch.pose[:, :3, 3].repeat_interleave(tiles, 0), batch.angle[batch.view].flatten()
+    smallest = float(batch.spread.min()) * _SMALLEST
+    meets, away = cone_meets(tensors, frame, eye, axis, angle, smallest)
     order = order_tiles(meets)
-    tiled = _Tiled(frame[order], eye[order], ray[order], shot.spread[view][order])
-    distance, solid = trace(stage, tiled.frame, pick(stage, meets[order], away[order]), tiled.eye[:, None], tiled.ray)
+    tiled = _Tiled(frame[order], eye[order], ray[order], batch.spread[view][order])
+    distance, solid = trace(
+        tensors, tiled.frame, pick(tensors, meets[order], away[order]), tiled.eye[:, None], tiled.ray
+    )
     down = tiled.ray[..., 2]
     floor = torch.where(down < -1e-5, -tiled.eye[:, 2:] / down.clamp(max=-1e-5), torch.inf)
-    light, determined, marks, mirror = _see(stage, look, tiled, distance, solid, floor)
-    if look.wet:
-        light = light + _reflected(stage, look, tiled, floor, distance, mirror, axis[order], angle[order], smallest)
+    light, determined, marks, mirror = _see(tensors, preset, tiled, distance, solid, floor)
+    if preset.wet:
+        light = light + _reflected(tensors, preset, tiled, floor, distance, mirror, axis[order], angle[order], smallest)
     reached = torch.minimum(distance, floor)
-    light = through_air(look, tiled.ray, tiled.frame, tiled.spread, light, reached)
-    still = (stage.track[solid] < 0) | (floor < distance)
+    light = through_air(preset, tiled.ray, tiled.frame, tiled.spread, light, reached)
+    still = (tensors.track[solid] < 0) | (floor < distance)
     reached = torch.where(reached.isfinite(), reached, 0.0)
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
@@ -83,7 +85,7 @@ def shoot(stage: Stage, look: Look, shot: Shot) -> Samples:
     def restored(values: torch.Tensor) -> torch.Tensor:
         return values[back].unflatten(0, (count, tiles))
 
-    return Samples(*map(restored, (light, determined, marks, reached, still & (reached > 0))))
+    return RaySamples(*map(restored, (light, determined, marks, reached, still & (reached > 0))))
 
 
 def _turned(ray: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
@@ -92,40 +94,47 @@ def _turned(ray: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
 
 
 def _see(
-    stage: Stage, look: Look, tiled: _Tiled, distance: torch.Tensor, solid: torch.Tensor, floor: torch.Tensor
+    tensors: SceneTensors,
+    preset: StylePreset,
+    tiled: _Tiled,
+    distance: torch.Tensor,
+    solid: torch.Tensor,
+    floor: torch.Tensor,
 ) -> tuple[torch.Tensor, ...]:
     """Light [M, p, 3] without air, and the shares [M, p] determined, marks, and mirroring."""
     light = torch.zeros_like(tiled.ray)
     shares = torch.zeros(*distance.shape, 3, device=light.device)
     on_ground, on_solid = floor < distance, distance < floor
     nothing = ~(on_ground | on_solid)
-    light[nothing] = shade.sky(stage, look, tiled.ray[nothing])
+    light[nothing] = shade.sky(tensors, preset, tiled.ray[nothing])
     row, _ = on_solid.nonzero(as_tuple=True)
     if len(row):
-        light[on_solid] = _lit_solids(stage, look, tiled, row, tiled.ray[on_solid], distance[on_solid], solid[on_solid])
-        shares[on_solid] = stage.mapped[solid[on_solid]].float()[:, None] * torch.tensor(
+        light[on_solid] = _lit_solids(
+            tensors, preset, tiled, row, tiled.ray[on_solid], distance[on_solid], solid[on_solid]
+        )
+        shares[on_solid] = tensors.mapped[solid[on_solid]].float()[:, None] * torch.tensor(
             (1.0, 1.0, 0.0), device=light.device
         )
     row, _ = on_ground.nonzero(as_tuple=True)
     if len(row):
         ray, t = tiled.ray[on_ground], floor[on_ground]
         point = tiled.eye[row] + ray * t[:, None]
-        found = look_at_ground(stage, look, point[:, :2], ray, t, tiled.spread[row])
-        open_sky, sunlit, lamps = _ground_light(stage, look, tiled, floor, on_ground)
+        found = ground_at(tensors, preset, point[:, :2], ray, t, tiled.spread[row])
+        open_sky, sunlit, lamps = _ground_light(tensors, preset, tiled, floor, on_ground)
         up = torch.zeros_like(point)
         up[:, 2] = 1
-        arriving = _arriving(look, up, sunlit[on_ground]) * open_sky[on_ground][:, None]
-        if look.lamps:
-            arriving = arriving + shade.lamp_light(stage, point, up) + lamps[on_ground][:, None]
-            arriving = arriving + shade.head_light(stage.ego[tiled.frame[row]], point, up)
+        arriving = _arriving(preset, up, sunlit[on_ground]) * open_sky[on_ground][:, None]
+        if preset.lamps:
+            arriving = arriving + shade.lamp_light(tensors, point, up) + lamps[on_ground][:, None]
+            arriving = arriving + shade.head_light(tensors.ego[tiled.frame[row]], point, up)
         light[on_ground] = found.albedo * arriving
         shares[on_ground] = torch.stack([found.road, found.marks, found.mirror], 1)
     return light, shares[..., 0], shares[..., 1], shares[..., 2]
 
 
 def _lit_solids(
-    stage: Stage,
-    look: Look,
+    tensors: SceneTensors,
+    preset: StylePreset,
     tiled: _Tiled,
     row: torch.Tensor,
     ray: torch.Tensor,
@@ -135,36 +144,36 @@ def _lit_solids(
     """The light [n, 3] that solids send along rays [n, 3] of tiles `row` [n]."""
     point = tiled.eye[row] + ray * distance[:, None]
     frame = tiled.frame[row]
-    albedo, own, normal = shade.solids(stage, look, frame, solid, point, ray)
-    arriving = _arriving(look, normal, torch.ones_like(distance))
-    if look.lamps:
-        arriving = arriving + 0.5 * shade.lamp_light(stage, point, normal)
-        arriving = arriving + shade.head_light(stage.ego[frame], point, normal)
+    albedo, own, normal = shade.solids(tensors, preset, frame, solid, point, ray)
+    arriving = _arriving(preset, normal, torch.ones_like(distance))
+    if preset.lamps:
+        arriving = arriving + 0.5 * shade.lamp_light(tensors, point, normal)
+        arriving = arriving + shade.head_light(tensors.ego[frame], point, normal)
     # Lacquer and glass mirror the sky a little, more so at a slant.
-    glossy = (stage.track[solid] >= 0).float() * 0.9 + 0.1
+    glossy = (tensors.track[solid] >= 0).float() * 0.9 + 0.1
     cosine = (ray * normal).sum(1)
     mirrored = ray - 2 * cosine[:, None] * normal
     slant = 0.04 + 0.5 * (1 - cosine.abs()).clamp(0, 1) ** 4
-    sky = shade.sky(stage, look, mirrored) * (mirrored[:, 2:] > -0.05)
+    sky = shade.sky(tensors, preset, mirrored) * (mirrored[:, 2:] > -0.05)
     return albedo * arriving + own + sky.clamp(max=1.5) * (glossy * slant)[:, None] * 0.8
 
 
-def _arriving(look: Look, normal: torch.Tensor, sunlit: torch.Tensor) -> torch.Tensor:
+def _arriving(preset: StylePreset, normal: torch.Tensor, sunlit: torch.Tensor) -> torch.Tensor:
     """Light of sun and sky on surfaces with normals [n, 3]; sunlit [n] 0..1."""
     device = normal.device
-    sky = torch.tensor(look.sky_rgb, device=device)
+    sky = torch.tensor(preset.sky_rgb, device=device)
     facing = 0.62 + 0.38 * normal[:, 2]
     # What the ground throws back onto walls and undersides.
-    bounce = (0.5 - 0.5 * normal[:, 2]) * (0.12 + 0.5 * look.snow)
+    bounce = (0.5 - 0.5 * normal[:, 2]) * (0.12 + 0.5 * preset.snow)
     total = sky * (facing + bounce)[:, None]
-    if shade.has_sun(look):
-        sun = torch.tensor(shade.sun_direction(look), device=device)
-        total = total + torch.tensor(look.sun_rgb, device=device) * ((normal @ sun).clamp(min=0) * sunlit)[:, None]
+    if shade.has_sun(preset):
+        sun = torch.tensor(shade.sun_direction(preset), device=device)
+        total = total + torch.tensor(preset.sun_rgb, device=device) * ((normal @ sun).clamp(min=0) * sunlit)[:, None]
     return total
 
 
 def _ground_light(
-    stage: Stage, look: Look, tiled: _Tiled, floor: torch.Tensor, on_ground: torch.Tensor
+    tensors: SceneTensors, preset: StylePreset, tiled: _Tiled, floor: torch.Tensor, on_ground: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of ground points [M, p]: how open they are to the sky beside vehicles, how sunlit, and headlights of others."""
     near = on_ground & (floor < _SHADOW_REACH)
@@ -172,40 +181,40 @@ def _ground_light(
     low = torch.where(near[..., None], xy, torch.inf).amin(1)
     high = torch.where(near[..., None], xy, -torch.inf).amax(1)
     open_sky, lamps = torch.ones_like(floor), torch.zeros_like(floor)
-    centre = stage.centre[tiled.frame]
-    reach = _LAMP_REACH if look.lamps else 2.0
-    touched = _circle_meets(centre[..., :2], stage.radius + reach, low, high) & (stage.material == BODY)
-    for order, frame, places, solid, m in _in_lists(stage, tiled, touched, xy):
-        (x, y, _), _ = to_local(stage, frame, solid, places, places)
-        half = stage.half[solid]
+    centre = tensors.centre[tiled.frame]
+    reach = _LAMP_REACH if preset.lamps else 2.0
+    touched = _circle_meets(centre[..., :2], tensors.radius + reach, low, high) & (tensors.material == BODY)
+    for order, frame, places, solid, m in _in_lists(tensors, tiled, touched, xy):
+        (x, y, _), _ = to_local(tensors, frame, solid, places, places)
+        half = tensors.half[solid]
         beside = torch.hypot((x.abs() - half[:, :1]).clamp(min=0), (y.abs() - half[:, 1:2]).clamp(min=0))
         rows = order[:m]
         open_sky[rows] = torch.minimum(open_sky[rows], 1 - 0.8 * torch.exp(-beside / 0.45))
-        if look.lamps:
+        if preset.lamps:
             lamps[rows] = lamps[rows] + 1.6 * shade.beam(x - half[:, :1], y, _LAMP_REACH)
     sunlit = torch.ones_like(floor)
-    if shade.has_sun(look):
-        sun = shade.sun_direction(look)
+    if shade.has_sun(preset):
+        sun = shade.sun_direction(preset)
         # A solid's shadow lies between its foot and the shadow of its top.
         slope = torch.tensor(sun[:2], device=xy.device) / sun[2]
-        top = (stage.centre[0, :, 2] + stage.half[:, 2]).clamp(0, 40)
+        top = (tensors.centre[0, :, 2] + tensors.half[:, 2]).clamp(0, 40)
         middle = centre[..., :2] - slope * top[:, None] / 2
-        radius = stage.radius + slope.norm() * top / 2
+        radius = tensors.radius + slope.norm() * top / 2
         meets = _circle_meets(middle, radius, low, high)
         order = order_tiles(meets)
-        picks = pick(stage, meets[order], torch.zeros_like(radius).expand_as(meets))
+        picks = pick(tensors, meets[order], torch.zeros_like(radius).expand_as(meets))
         origin = torch.cat([xy[order], torch.zeros_like(xy[order][..., :1])], -1)
         ray = torch.tensor(sun, device=xy.device).expand(len(order), 1, 3)
-        blocked, _ = trace(stage, tiled.frame[order], picks, origin, ray, 0.02)
+        blocked, _ = trace(tensors, tiled.frame[order], picks, origin, ray, 0.02)
         sunlit[order] = (~blocked.isfinite()).float()
         sunlit = torch.where(near, sunlit, 1.0)
     return open_sky, sunlit, lamps
 
 
-def _in_lists(stage: Stage, tiled: _Tiled, touched: torch.Tensor, xy: torch.Tensor) -> list[tuple]:
+def _in_lists(tensors: SceneTensors, tiled: _Tiled, touched: torch.Tensor, xy: torch.Tensor) -> list[tuple]:
     """The k-th boxes of all tiles: (tile order, frames, ground points [m, p, 3], solids, m)."""
     order = order_tiles(touched)
-    picks = pick(stage, touched[order], torch.zeros(1, device=xy.device).expand_as(touched))
+    picks = pick(tensors, touched[order], torch.zeros(1, device=xy.device).expand_as(touched))
     places = torch.cat([xy, torch.zeros_like(xy[..., :1])], -1)[order]
     frame = tiled.frame[order]
     return [(order, frame[:m], places[:m], picks.solids[0][:m, k], m) for k, m in enumerate(picks.lengths[0])]
@@ -218,8 +227,8 @@ def _circle_meets(centre: torch.Tensor, radius: torch.Tensor, low: torch.Tensor,
 
 
 def _reflected(
-    stage: Stage,
-    look: Look,
+    tensors: SceneTensors,
+    preset: StylePreset,
     tiled: _Tiled,
     floor: torch.Tensor,
     distance: torch.Tensor,
@@ -233,27 +242,27 @@ def _reflected(
     eye = tiled.eye * flip
     # Ripples widen the picture upwards, as wet asphalt does.
     ripple = shade.noise(
-        stage, (tiled.eye[:, None, :2] + tiled.ray[..., :2] * floor.clamp(max=200)[..., None]).reshape(-1, 2), 6.0
+        tensors, (tiled.eye[:, None, :2] + tiled.ray[..., :2] * floor.clamp(max=200)[..., None]).reshape(-1, 2), 6.0
     )
     ray = tiled.ray * flip
     tilt = 0.035 * ripple.reshape(floor.shape)
     ray = functional.normalize(torch.stack([ray[..., 0], ray[..., 1], ray[..., 2] * (1 + 2 * tilt)], -1), dim=-1)
-    meets, away = cone_meets(stage, tiled.frame, eye, axis * flip, angle + 0.03, smallest)
+    meets, away = cone_meets(tensors, tiled.frame, eye, axis * flip, angle + 0.03, smallest)
     order = order_tiles(meets)
-    picks: Picks = pick(stage, meets[order], away[order])
+    picks: Picks = pick(tensors, meets[order], away[order])
     start = torch.where(floor < distance, floor, torch.inf)
-    hit, solid = trace(stage, tiled.frame[order], picks, eye[order][:, None], ray[order], start[order])
+    hit, solid = trace(tensors, tiled.frame[order], picks, eye[order][:, None], ray[order], start[order])
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
     hit, solid = hit[back], solid[back]
     wet = (mirror > 0) & start.isfinite()
     light = torch.zeros_like(ray)
     from_sky = wet & ~hit.isfinite()
-    light[from_sky] = shade.sky(stage, look, ray[from_sky])
+    light[from_sky] = shade.sky(tensors, preset, ray[from_sky])
     on_solid = wet & hit.isfinite()
     row, _ = on_solid.nonzero(as_tuple=True)
     if len(row):
         below = _Tiled(tiled.frame, eye, ray, tiled.spread)
-        light[on_solid] = _lit_solids(stage, look, below, row, ray[on_solid], hit[on_solid], solid[on_solid])
+        light[on_solid] = _lit_solids(tensors, preset, below, row, ray[on_solid], hit[on_solid], solid[on_solid])
     slant = 0.16 + 0.8 * (1 - tiled.ray[..., 2].abs()) ** 6
     return light * (mirror * slant)[..., None]

@@ -40,7 +40,7 @@ class Solid:
     track: int = -1
 
 
-def furnish(
+def roadside_solids(
     rng: np.random.Generator, setting: str, roads: tuple[Road, ...], junction: Junction | None, green: bool
 ) -> tuple[list[Solid], np.ndarray]:
     """All furniture of a scene, and the places [L, 3] of its street lamps."""
@@ -64,7 +64,7 @@ def furnish(
     return solids, np.array(lamps, np.float64).reshape(-1, 3)
 
 
-def _free(s: float, gaps: list[tuple[float, float]], room: float) -> bool:
+def _is_free(s: float, gaps: list[tuple[float, float]], room: float) -> bool:
     return not any(a - room < s < b + room for a, b in gaps)
 
 
@@ -78,7 +78,7 @@ def _poles(
     for edge in sides:
         out = np.sign(edge)
         for s in np.arange(extent[0] + rng.uniform(0, spacing), extent[1], spacing):
-            if not _free(s, gaps, 2.0):
+            if not _is_free(s, gaps, 2.0):
                 continue
             (x, y), heading = road.curve.at(s, edge + out * 0.9)
             heading = float(heading)
@@ -105,7 +105,7 @@ def _signs(rng: np.random.Generator, setting: str, road: Road, extent: tuple[flo
     large = setting == "highway"
     for edge in road.edges:
         for s in np.arange(extent[0] + rng.uniform(0, 50), extent[1], rng.uniform(35, 80)):
-            if not _free(s, gaps, 3.0):
+            if not _is_free(s, gaps, 3.0):
                 continue
             side = edge + np.sign(edge) * (2.4 if large else 1.2)
             (x, y), heading = road.curve.at(s, side)
@@ -126,14 +126,25 @@ def _traffic_lights(roads: tuple[Road, ...], junction: Junction, green: bool) ->
         right, left = road.edges
         shown = green if index == 0 else not green
         colour = (0.05, 0.9, 0.25) if shown else (0.95, 0.05, 0.03)
-        for s, side, turned in ((high - 1.0, right - 1.2, np.pi), (low - 5.4, right - 1.2, np.pi),
-                                (low + 1.0, left + 1.2, 0.0), (high + 5.4, left + 1.2, 0.0)):  # fmt: skip
+        for s, side, turned in (
+            (high - 1.0, right - 1.2, np.pi),
+            (low - 5.4, right - 1.2, np.pi),
+            (low + 1.0, left + 1.2, 0.0),
+            (high + 5.4, left + 1.2, 0.0),
+        ):
             (x, y), heading = road.curve.at(s, side)
             solids.append(_pole((x, y), 4.2, float(heading)))
             solids.append(
-                Solid(BOX, LIGHT, (float(x), float(y), 4.75), (0.2, 0.25, 0.55), float(heading) + turned, colour,
-                      layer="traffic_lights")
-            )  # fmt: skip
+                Solid(
+                    BOX,
+                    LIGHT,
+                    (float(x), float(y), 4.75),
+                    (0.2, 0.25, 0.55),
+                    float(heading) + turned,
+                    colour,
+                    layer="traffic_lights",
+                )
+            )
     return solids
 
 
@@ -158,7 +169,7 @@ def _buildings(
             side = edge + np.sign(edge) * (away + rng.uniform(0, 2.5) + depth / 2)
             place, heading = road.curve.at(s + width / 2, side)
             colour = tuple(np.array(_WALLS[rng.integers(len(_WALLS))]) * rng.uniform(0.8, 1.2))
-            if rng.random() < chance and _free(s + width / 2, gaps, width / 2 + 3 if cross else 0):
+            if rng.random() < chance and _is_free(s + width / 2, gaps, width / 2 + 3 if cross else 0):
                 half = (width / 2, depth / 2, height / 2)
                 solids.append(
                     Solid(BOX, BUILDING, (float(place[0]), float(place[1]), height / 2), half, float(heading), colour)
@@ -179,7 +190,7 @@ def _trees(
     solids = []
     for edge in road.edges:
         for s in rng.uniform(*extent, rng.poisson(density * (extent[1] - extent[0]))):
-            if not _free(s, gaps, 5.0):
+            if not _is_free(s, gaps, 5.0):
                 continue
             side = edge + np.sign(edge) * rng.uniform(*away)
             (x, y), _ = road.curve.at(s, side)
@@ -247,26 +258,45 @@ def vehicle_solids(model: str, size: tuple[float, float, float], colour: tuple, 
     elif model == "truck":
         cab = length * 0.22
         pieces = [
-            Solid(BOX, PLAIN, (-cab / 2, 0, 0.42), ((length - cab) / 2 - 0.1, width / 2, height / 2 - 0.42),
-                  colour=colour),
+            Solid(
+                BOX, PLAIN, (-cab / 2, 0, 0.42), ((length - cab) / 2 - 0.1, width / 2, height / 2 - 0.42), colour=colour
+            ),
             Solid(BOX, BODY, (0, 0, low + 0.68), (length / 2, width * 0.47, 0.52), colour=(0.1, 0.1, 0.11)),
-            Solid(WEDGE, CABIN, (length / 2 - cab / 2, 0, low + 1.95), (cab / 2, width * 0.48, 0.95),
-                  colour=(0.5, 0.1, 0.03), lean=(0.15, 0.05)),
-        ]  # fmt: skip
+            Solid(
+                WEDGE,
+                CABIN,
+                (length / 2 - cab / 2, 0, low + 1.95),
+                (cab / 2, width * 0.48, 0.95),
+                colour=(0.5, 0.1, 0.03),
+                lean=(0.15, 0.05),
+            ),
+        ]
     elif model in ("bus", "van"):
         body = 0.32 * height
         pieces = [
             Solid(BOX, BODY, (0, 0, low + 0.16 + body), (length / 2, width / 2, body), colour=colour),
-            Solid(WEDGE, CABIN, (-0.02 * length, 0, low + 0.16 + 2 * body + (height - 0.16 - 2 * body) / 2),
-                  (length * 0.48, width * 0.49, (height - 0.16 - 2 * body) / 2), colour=colour, lean=(0.15, 0.08)),
-        ]  # fmt: skip
+            Solid(
+                WEDGE,
+                CABIN,
+                (-0.02 * length, 0, low + 0.16 + 2 * body + (height - 0.16 - 2 * body) / 2),
+                (length * 0.48, width * 0.49, (height - 0.16 - 2 * body) / 2),
+                colour=colour,
+                lean=(0.15, 0.08),
+            ),
+        ]
     else:
         body = 0.27 * height
         top = height - 0.16 - 2 * body
         back = {"hatchback": -0.12, "suv": -0.12, "coupe": -0.06}.get(model, -0.04)
         pieces = [
             Solid(BOX, BODY, (0, 0, low + 0.16 + body), (length / 2, width / 2, body), colour=colour),
-            Solid(WEDGE, CABIN, (back * length, 0, low + 0.16 + 2 * body + top / 2),
-                  (length * 0.34, width * 0.47, top / 2), colour=colour, lean=(0.14 * length, 0.2)),
-        ]  # fmt: skip
+            Solid(
+                WEDGE,
+                CABIN,
+                (back * length, 0, low + 0.16 + 2 * body + top / 2),
+                (length * 0.34, width * 0.47, top / 2),
+                colour=colour,
+                lean=(0.14 * length, 0.2),
+            ),
+        ]
     return [replace(piece, track=track) for piece in pieces]

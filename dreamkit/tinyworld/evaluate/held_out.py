@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from dreamkit.tinyworld.evaluate.overlap import Pairs, shared_pixels
-from dreamkit.tinyworld.render.colour import conditions, render
-from dreamkit.tinyworld.render.scene_tensors import build_stage
+from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
+from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.workspace.cameras import SIX_VIEWS
 
-# Training scenes have seeds from 1,000,000 on (`dreamkit.tinyworld.train.footage`), the sample clips below 1,000.
+# Training scenes have seeds from 1,000,000 on (`dreamkit.tinyworld.train.dataset`), the sample clips below 1,000.
 FIRST_SEED = 600_000
 _SEEDS_A_RUN = 1_000
 FRONT = SIX_VIEWS.names[:1]
@@ -31,7 +31,7 @@ def scene_seed(seed: int, number: int) -> int:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class VideoSizes:
     """What is made: (height, width) and frames of the front video, and of each of the six views."""
 
     front: tuple[int, int]
@@ -41,8 +41,8 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """True pictures at the measured frames: uint8 [V, T, H, W, 3], and the masks and distances of `Rendered`."""
+class GroundTruth:
+    """True pictures at the measured frames: uint8 [V, T, H, W, 3], and the masks and distances of `RenderedViews`."""
 
     colour: np.ndarray
     determined: np.ndarray
@@ -51,51 +51,51 @@ class Truth:
     still: np.ndarray
 
 
-def draw(seed: int, sizes: Sizes, six: bool, views: slice = slice(None)) -> np.ndarray:
+def draw_conditions(seed: int, sizes: VideoSizes, six: bool, views: slice = slice(None)) -> np.ndarray:
     """Condition pictures uint8 [V, T, H, W, 3] of a held-out scene, for the front video or of the six views."""
     scene = make_scene(seed, sizes.front_frames)
     if six:
-        return conditions(scene, SIX_VIEWS.names[views], sizes.six, range(sizes.six_frames))
-    return conditions(scene, FRONT, sizes.front)
+        return condition_pictures(scene, SIX_VIEWS.names[views], sizes.six, range(sizes.six_frames))
+    return condition_pictures(scene, FRONT, sizes.front)
 
 
-def _draw_alone(seed: int, sizes: Sizes, six: bool, views: slice = slice(None)) -> np.ndarray:
+def _draw_in_process(seed: int, sizes: VideoSizes, six: bool, views: slice = slice(None)) -> np.ndarray:
     cv2.setNumThreads(1)
-    return draw(seed, sizes, six, views)
+    return draw_conditions(seed, sizes, six, views)
 
 
-class Conditions:
+class ConditionCache:
     """Condition pictures by scene, drawn ahead by a pool of processes where there is one; the latest are kept."""
 
-    def __init__(self, sizes: Sizes, pool: Executor | None = None) -> None:
+    def __init__(self, sizes: VideoSizes, pool: Executor | None = None) -> None:
         self.sizes, self.pool = sizes, pool
-        self._asked: dict[tuple[int, bool], list[Future | np.ndarray]] = {}
+        self._requested: dict[tuple[int, bool], list[Future | np.ndarray]] = {}
 
-    def ask(self, seed: int, six: bool) -> None:
+    def request(self, seed: int, six: bool) -> None:
         """Have them drawn; returns at once where there is a pool."""
         key = (seed, six)
-        if key in self._asked:
+        if key in self._requested:
             return
         parts = [slice(view, view + 1) for view in range(len(SIX_VIEWS))] if six and self.pool else [slice(None)]
-        self._asked[key] = [
-            self.pool.submit(_draw_alone, seed, self.sizes, six, part)
+        self._requested[key] = [
+            self.pool.submit(_draw_in_process, seed, self.sizes, six, part)
             if self.pool
-            else draw(seed, self.sizes, six, part)
+            else draw_conditions(seed, self.sizes, six, part)
             for part in parts
         ]
-        for old in list(self._asked)[:-6]:  # this scene's, the next one's and those ahead
-            del self._asked[old]
+        for old in list(self._requested)[:-6]:  # this scene's, the next one's and those ahead
+            del self._requested[old]
 
     def get(self, seed: int, six: bool) -> np.ndarray:
         """uint8 [V, T, H, W, 3]."""
-        self.ask(seed, six)
-        parts = self._asked[seed, six]
+        self.request(seed, six)
+        parts = self._requested[seed, six]
         drawn = np.concatenate([part.result() if isinstance(part, Future) else part for part in parts])
-        self._asked[seed, six] = [drawn]
+        self._requested[seed, six] = [drawn]
         return drawn
 
 
-class HeldOut:
+class HeldOutScene:
     """One held-out scene: its captions and its true pictures, made when asked for.
 
     Args:
@@ -105,7 +105,7 @@ class HeldOut:
         device: where pictures are rendered.
     """
 
-    def __init__(self, seed: int, sizes: Sizes, every: int, device: torch.device) -> None:
+    def __init__(self, seed: int, sizes: VideoSizes, every: int, device: torch.device) -> None:
         self.seed, self.sizes, self.device = seed, sizes, device
         self.scene = make_scene(seed, sizes.front_frames)
         self.captions = style_captions(self.scene, seed)
@@ -114,22 +114,22 @@ class HeldOut:
         self._pairs: list[list[Pairs]] | None = None
 
     @cached_property
-    def stage(self):  # noqa: ANN201
+    def tensors(self):  # noqa: ANN201
         """The scene on the device, shared by all styles."""
-        return build_stage(self.scene, self.device)
+        return build_scene_tensors(self.scene, self.device)
 
-    def truth(self, style: str, six: bool, frames: Sequence[int] | None = None) -> Truth:
+    def truth(self, style: str, six: bool, frames: Sequence[int] | None = None) -> GroundTruth:
         """What the front video, or the six views, should show in a style; at the measured frames, or at those given."""
         cameras, size, measured = (
             (SIX_VIEWS.names, self.sizes.six, self.six_frames) if six else (FRONT, self.sizes.front, self.front_frames)
         )
         frames = measured if frames is None else frames
-        seen = render(self.scene, style, cameras, size, frames, device=self.device, stage=self.stage)
-        return Truth(
+        seen = render_scene(self.scene, style, cameras, size, frames, device=self.device, tensors=self.tensors)
+        return GroundTruth(
             *(values.cpu().numpy() for values in (seen.colour, seen.determined, seen.marks, seen.distance, seen.still))
         )
 
-    def pairs(self, truth: Truth) -> list[list[Pairs]]:
+    def pairs(self, truth: GroundTruth) -> list[list[Pairs]]:
         """For each cross camera and measured frame, where it and the front camera see the same; alike in all styles."""
         if self._pairs is None:
             self._pairs = [

@@ -15,25 +15,25 @@ import yaml
 from torch import nn
 
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.train.text_stage import corpus, padded
-from dreamkit.tinyworld.train.trainer import Fit, Schedule
+from dreamkit.tinyworld.train.text_stage import labelled_captions, pad_tokens
+from dreamkit.tinyworld.train.trainer import Schedule, Trainer
 
 _CAPTIONS = 8000  # in other words
 _EXAMPLES = 32  # of either kind, each step
-_FILE = Path(__file__).with_name("wordings.yaml")
+_FILE = Path(__file__).with_name("paraphrases.yaml")
 
 
-def read_wordings() -> dict[str, Any]:
+def read_paraphrases() -> dict[str, Any]:
     """`openings`, `places` and `things` as lists of texts, `styles` as style -> `clauses` and `sentences`."""
     return yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 
 
-def word_captions(count: int, seed: int) -> tuple[list[str], list[int]]:
+def paraphrased_captions(count: int, seed: int) -> tuple[list[str], list[int]]:
     """Captions put together at random, and the number of each one's style; all styles come equally often.
 
     Every caption has a clause or a sentence about its style, up to four in all, among up to eight of other things.
     """
-    words, rng = read_wordings(), np.random.default_rng([seed, 7])
+    words, rng = read_paraphrases(), np.random.default_rng([seed, 7])
     texts, styles = [], []
     for index in range(count):
         style = index % len(STYLES)
@@ -48,21 +48,28 @@ def word_captions(count: int, seed: int) -> tuple[list[str], list[int]]:
     return texts, styles
 
 
-def train_wordings(
-    folder: Path, state: Path, scenes: int, first_seed: int, steps: int, seed: int, device: torch.device,
-    minutes: float | None = None, seconds: float | None = None,
-) -> bool:  # fmt: skip
+def train_paraphrases(
+    folder: Path,
+    state: Path,
+    scenes: int,
+    first_seed: int,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    minutes: float | None = None,
+    seconds: float | None = None,
+) -> bool:
     """Go on training the encoder in `folder`; returns whether it was finished, and written there again."""
     from transformers import AutoTokenizer, T5EncoderModel
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     encoder, before = (T5EncoderModel.from_pretrained(folder, local_files_only=True).to(device) for _ in range(2))
-    texts, facts = corpus(scenes, first_seed)
-    known, style_of = padded(tokenizer, texts).to(device), torch.tensor(facts, device=device)[:, 0]
-    texts, styles = word_captions(_CAPTIONS, seed)
-    other, other_style = padded(tokenizer, texts).to(device), torch.tensor(styles, device=device)
+    texts, facts = labelled_captions(scenes, first_seed)
+    known, style_of = pad_tokens(tokenizer, texts).to(device), torch.tensor(facts, device=device)[:, 0]
+    texts, styles = paraphrased_captions(_CAPTIONS, seed)
+    other, other_style = pad_tokens(tokenizer, texts).to(device), torch.tensor(styles, device=device)
     means, spread = _meanings(before, known, style_of)
-    fit = Fit(encoder, Schedule(steps, rate=1e-3, warmup=50, average=0.98), state, seed)
+    trainer = Trainer(encoder, Schedule(steps, adamw_lr=1e-3, warmup=50, ema_decay=0.98), state, seed)
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         mine, theirs = (
@@ -79,9 +86,9 @@ def train_wordings(
             total = total + error[tokens != 0].mean() / spread
         return total
 
-    finished = fit.run(draw, loss_of, minutes, seconds, record=False)
+    finished = trainer.run(draw, loss_of, minutes, seconds, use_graphs=False)
     if finished:
-        fit.use_average().save_pretrained(folder)
+        trainer.use_average().save_pretrained(folder)
     return finished
 
 

@@ -1,4 +1,4 @@
-"""Footage to train on: made-up scenes drawn in colour and as conditions, kept in a folder of plain arrays.
+"""VideoDataset to train on: made-up scenes drawn in colour and as conditions, kept in a folder of plain arrays.
 
 Each scene is made whole by one of a pool of processes, which share the GPU where there is one. Training scenes have
 seeds from FIRST_SEED on; whatever judges the bundle must use others.
@@ -23,11 +23,11 @@ from dreamkit.rds import lidar
 from dreamkit.rds.drawing import draw_pool, spare_cores
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
-from dreamkit.tinyworld.render.colour import DRAWN, VIDEO, conditions, render
-from dreamkit.tinyworld.render.lidar_sim import cast_sweeps
-from dreamkit.tinyworld.render.scene_tensors import Stage, build_stage
+from dreamkit.tinyworld.render.colour import DRAWN, VIDEO, condition_pictures, render_scene
+from dreamkit.tinyworld.render.lidar_sim import simulate_sweeps
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors, build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.world.scene import Scene, make_scene
+from dreamkit.tinyworld.world.scene import MadeUpScene, make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.workspace.cameras import SIX_VIEWS
@@ -42,7 +42,7 @@ _SHORT_FIRST = 50_000
 
 
 @dataclass(frozen=True)
-class Kind:
+class DatasetSpec:
     """What is drawn of every scene: by which cameras, of which size (height, width), how many frames at 30 Hz; `first`:
     the number of the first scene; `reduced`: conditions are drawn at that fraction of their size, see `conditions`."""
 
@@ -54,13 +54,13 @@ class Kind:
     reduced: int = 1
 
 
-def kind_of(config: ModelConfig) -> Kind:
+def dataset_spec(config: ModelConfig) -> DatasetSpec:
     """The footage that a model is trained on: `front` for one view, `six` for all."""
     name = "front" if config.views == 1 else "six"
-    return Kind(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
+    return DatasetSpec(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
 
 
-def short_of(kind: Kind) -> Kind:
+def short_spec(kind: DatasetSpec) -> DatasetSpec:
     """The same in short clips of other scenes: what lies where is learnt from many places, not from long drives."""
     frames = min(kind.frames, _SHORT)
     # Six views' conditions at full size would take most of the time.
@@ -69,7 +69,7 @@ def short_of(kind: Kind) -> Kind:
 
 
 @dataclass(frozen=True)
-class Footage:
+class VideoDataset:
     """Arrays on disk, N scenes in S styles each.
 
     colour: uint8 [N, S, V, T, H, W, 3]. hdmap: uint8 [N, V, T, H, W, 3]. styles: N lists of S style names. captions: N
@@ -82,10 +82,16 @@ class Footage:
     captions: list[list[str]]
 
 
-def draw_footage(
-    folder: Path, kind: Kind, scenes: int, styles: int, seed: int, device: torch.device, samples: int = 2,
+def draw_dataset(
+    folder: Path,
+    kind: DatasetSpec,
+    scenes: int,
+    styles: int,
+    seed: int,
+    device: torch.device,
+    samples: int = 2,
     until: float = math.inf,
-) -> Footage:  # fmt: skip
+) -> VideoDataset:
     """Draw `scenes` scenes in `styles` styles each, or read them where the folder has them already.
 
     Args:
@@ -103,26 +109,26 @@ def draw_footage(
     if not (is_drawn(folder, kind) and json.loads(facts.read_text())["asked"] == asked):
         folder.mkdir(parents=True, exist_ok=True)
         _draw(_Order(folder, kind, styles, seed, device, samples), scenes, asked, until)
-    return read_footage(folder, kind)
+    return read_dataset(folder, kind)
 
 
-def is_drawn(folder: Path, kind: Kind) -> bool:
+def is_drawn(folder: Path, kind: DatasetSpec) -> bool:
     """Whether there is footage of this kind, all of it."""
     return (folder / f"{kind.name}.json").is_file()
 
 
-def read_footage(folder: Path, kind: Kind) -> Footage:
-    """Footage drawn before.
+def read_dataset(folder: Path, kind: DatasetSpec) -> VideoDataset:
+    """VideoDataset drawn before.
 
     Raises:
         DreamkitError: there is none of this kind, or not all of it.
     """
     if not is_drawn(folder, kind):
-        raise DreamkitError(f"There is no footage {kind.name} in {folder}.", f"Run the stage draw-{kind.name} first.")
+        raise DreamkitError(f"There is no footage {kind.name} in {folder}.", f"Run the tensors draw-{kind.name} first.")
     colour, hdmap = (np.load(folder / f"{kind.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
     facts = json.loads((folder / f"{kind.name}.json").read_text())
     drawn = len(facts["captions"])  # fewer than the arrays have room for when the time was over
-    return Footage(colour[:drawn], hdmap[:drawn], facts["styles"], facts["captions"])
+    return VideoDataset(colour[:drawn], hdmap[:drawn], facts["styles"], facts["captions"])
 
 
 def scene_seed(seed: int, index: int) -> int:
@@ -135,7 +141,7 @@ class _Order:
     """What every process of the pool must know to draw a scene."""
 
     folder: Path
-    kind: Kind
+    kind: DatasetSpec
     styles: int
     seed: int
     device: torch.device
@@ -162,8 +168,9 @@ def _draw(order: _Order, scenes: int, asked: list[int], until: float) -> None:
         for told in pool.map(partial(_draw_scene, order), range(scenes)):
             captions.append(told)
             if len(captions) % 50 == 0:
-                log.info("%s: drew %d of %d scenes, %.0f s", kind.name, len(captions), scenes,
-                         time.perf_counter() - begun)  # fmt: skip
+                log.info(
+                    "%s: drew %d of %d scenes, %.0f s", kind.name, len(captions), scenes, time.perf_counter() - begun
+                )
             if time.perf_counter() > until:
                 log.info("%s: the time is over after %d scenes", kind.name, len(captions))
                 break
@@ -177,11 +184,13 @@ def _draw_scene(order: _Order, index: int) -> list[str]:
     kind, seed = order.kind, scene_seed(order.seed, order.kind.first + index)
     scene = make_scene(seed, kind.frames)
     colour, hdmap = (np.load(order.file(what), mmap_mode="r+") for what in ("colour", "hdmap"))
-    hdmap[index] = conditions(scene, kind.cameras, kind.size, reduced=kind.reduced)
-    stage = build_stage(scene, order.device)
+    hdmap[index] = condition_pictures(scene, kind.cameras, kind.size, reduced=kind.reduced)
+    tensors = build_scene_tensors(scene, order.device)
     at_once = _PAINTER_RAYS if order.device.type == "cuda" else None
     for row, style in enumerate(order.chosen(index)):
-        drawn = render(scene, style, kind.cameras, kind.size, None, order.samples, stage=stage, rays_at_once=at_once)
+        drawn = render_scene(
+            scene, style, kind.cameras, kind.size, None, order.samples, tensors=tensors, rays_at_once=at_once
+        )
         colour[index, row] = drawn.colour.cpu().numpy()
     texts = style_captions(scene, seed)
     return [texts[name] for name in order.chosen(index)]
@@ -195,7 +204,7 @@ def _painters(device: torch.device) -> int:
     return max(1, min(spare_cores(), int(memory / _PAINTER_MEMORY)))
 
 
-def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
+def draw_lidar(folder: Path, kind: DatasetSpec, scenes: int, seed: int) -> np.ndarray:
     """LiDAR condition pictures of the first `scenes` scenes of a kind, uint8 [N, 1, T, H, W, 3], drawn or read.
 
     Args:
@@ -224,17 +233,17 @@ def draw_lidar(folder: Path, kind: Kind, scenes: int, seed: int) -> np.ndarray:
     return pictures
 
 
-def _lidar_video(kind: Kind, seed: int) -> np.ndarray:
+def _lidar_video(kind: DatasetSpec, seed: int) -> np.ndarray:
     cv2.setNumThreads(1)
     scene = make_scene(seed, kind.frames)
-    return lidar_pictures(scene, build_stage(scene), kind.size)
+    return lidar_pictures(scene, build_scene_tensors(scene), kind.size)
 
 
-def lidar_pictures(scene: Scene, stage: Stage, size: tuple[int, int]) -> np.ndarray:
+def lidar_pictures(scene: MadeUpScene, tensors: SceneTensors, size: tuple[int, int]) -> np.ndarray:
     """LiDAR condition pictures of the front camera, uint8 [T, H, W, 3], drawn and resized as `dreamkit render` does."""
     camera = SIX_VIEWS.names[0]
     boxes = every_frame(rest(scene.objects), scene.frames)
-    sweeps = lidar.Sweeps(cast_sweeps(scene, stage), boxes, scene.frames, stage.device)  # type: ignore[arg-type]
+    sweeps = lidar.Sweeps(simulate_sweeps(scene, tensors), boxes, scene.frames, tensors.device)  # type: ignore[arg-type]
     lens, fit = scene.lenses[camera].scaled_to(*DRAWN), resizer(DRAWN, VIDEO)
     out = np.empty((scene.frames, *size, 3), np.uint8)
     poses = {camera: scene.camera_poses(camera)}

@@ -1,0 +1,52 @@
+"""Options of one stage of the recipe, as read from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """Options of one stage.
+
+    Attributes:
+        stage: name of the stage, one of `recipe.STAGES`.
+        data: folder of the training videos.
+        out: folder of the bundle in NVIDIA's layout, and of `states/`.
+        device: where to train or render.
+        scenes: number of scenes of full length, per dataset.
+        short_scenes: number of scenes drawn as short clips, per dataset.
+        styles: number of styles of each scene.
+        lidar_scenes: number of scenes with LiDAR condition videos.
+        steps: training steps; None for the stage's own number.
+        seconds: train as many steps (or draw as many short scenes) as fit into this time; None for no limit.
+        batch: examples per step; None for the network's own number.
+        minutes: stop after this time and keep the state; None for no limit.
+        seed: of scenes, weights and batches.
+        compile: whether the transformer blocks are compiled on a GPU.
+        samples: rays along each side of a rendered pixel.
+    """
+
+    stage: str
+    data: Path
+    out: Path
+    device: torch.device
+    scenes: int = 400
+    short_scenes: int = 0
+    styles: int = 2
+    lidar_scenes: int = 80
+    steps: int | None = None
+    seconds: float | None = None
+    batch: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    compile: bool = True
+    samples: int = 2
+
+    @property
+    def state(self) -> Path:
+        """File of the stage's resumable training state."""
+        return self.out / "states" / f"{self.stage}.pt"
