@@ -1,12 +1,12 @@
-"""The made-up world by hand.
+"""Commands of the made-up world.
 
 python -m dreamkit.tinyworld random [FOLDER]     a random tiny bundle, and condition videos of a sample clip
-python -m dreamkit.tinyworld clip FOLDER SEED    the scene of a seed as an RDS-HQ clip with its captions
-python -m dreamkit.tinyworld samples FOLDER      the two sample clips, as they stand in dreamkit/tiny/clips
-python -m dreamkit.tinyworld sheet FILE.png SEED the eight styles of a scene in six views
-python -m dreamkit.tinyworld speed               frames a second on this machine
-python -m dreamkit.tinyworld figures ...         what the bundle is judged by; --help lists the options
-python -m dreamkit.tinyworld.train.recipe STAGE ...     trains the tiny bundle, a stage at a time; --help lists them
+python -m dreamkit.tinyworld clip FOLDER SEED    a scene as an RDS-HQ clip with its captions
+python -m dreamkit.tinyworld samples FOLDER      the two sample clips of dreamkit/tiny/clips
+python -m dreamkit.tinyworld sheet FILE.png SEED a scene in eight styles and six views
+python -m dreamkit.tinyworld speed               rendered frames per second on this machine
+python -m dreamkit.tinyworld figures ...         measures the tiny bundle; --help lists the options
+python -m dreamkit.tinyworld.train STAGE ...     trains one stage of the tiny bundle; --help lists the stages
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 
-def main(arguments: list[str]) -> int:
-    """Run a command; returns the exit code."""
+def run_tinyworld(arguments: list[str]) -> int:
+    """Run one command; returns the exit code."""
     match arguments:
         case ["random"]:
             _random(Path("tiny_random"))
@@ -55,8 +55,8 @@ def _random(folder: Path) -> None:
 
     write_random_bundle(folder / "checkpoints")
     write_condition_clip(folder / "outputs")
-    print(f"wrote {folder / 'checkpoints'} and {folder / 'outputs'}\n{NOTICE}")
+    print(f"Wrote {folder / 'checkpoints'} and {folder / 'outputs'}.\n{NOTICE}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(run_tinyworld(sys.argv[1:]))

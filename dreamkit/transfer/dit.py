@@ -181,7 +181,7 @@ class Trunk(nn.Module):
 
     def prepare(
         self,
-        text_VMC: torch.Tensor,
+        text_VMC: torch.Tensor | None,
         latent_shape: Sequence[int],
         *,
         fps: float,
@@ -192,7 +192,7 @@ class Trunk(nn.Module):
         """Compute the inputs that are the same at every step of a window.
 
         Args:
-            text_VMC: text embeddings of every view, [V, M, C] in the network's dtype.
+            text_VMC: text embeddings of every view, [V, M, C] in the network's dtype; None for no text.
             latent_shape: (B, C, V x T, H, W) of the latent.
             fps: frame rate of the output video.
             condition_mask: [B, 1, V x T, H, W], 1 where the latent is given; for models with that channel, zeros when
@@ -219,7 +219,7 @@ class Trunk(nn.Module):
             torch.cat(extra, dim=1),
             position_LD,
             rope_table(config, *grid, views=views, fps=fps, device=like.device, dtype=like.dtype),
-            self.text_kv(text_VMC),
+            None if text_VMC is None else self.text_kv(text_VMC),
         )
 
     def text_kv(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...] | None:

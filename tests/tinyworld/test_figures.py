@@ -198,12 +198,12 @@ def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, mi
         "--device",
         "cpu",
     ]
-    assert command.main([*options, "--scenes", "1", "--styles", "Sunny", "--kinds", "front,six", "--every", "8"]) == 0
+    assert command.run_tinyworld([*options, "--scenes", "1", "--styles", "Sunny", "--kinds", "front,six", "--every", "8"]) == 0
     assert len(read_rows([rows])) == 2 and "FAIL" in rows.with_suffix(".md").read_text()
     facts = json.loads(rows.with_suffix(".json").read_text())
     assert facts["videos"] == 2 and {"cross_left_120fov", "rear_tele_30fov"} < set(facts["views"])
     made_up = ["--scenes", "0", "--styles", "Sunny,Night", "--sheets", str(tmp_path / "sheets")]
-    assert command.main([*options, *made_up]) == 0
+    assert command.run_tinyworld([*options, *made_up]) == 0
     written = sorted(path.name for path in (tmp_path / "sheets").iterdir())
     clip = f"made_up_{scene_seed(0, 0):06d}"
     names = ("Night_six", "Sunny_six", "front", "front_true")
@@ -211,7 +211,7 @@ def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, mi
     assert cv2.imread(str(tmp_path / "sheets" / f"{clip}_front.png")).shape[0] > 3 * 32
     sample_clip.write_condition_clip(tmp_path / "ws", frames=3, height=88, width=160)
     real = ["--workspace", str(tmp_path / "ws"), "--styles", "Original"]
-    assert command.main([*options, *made_up, *real]) == 0
+    assert command.run_tinyworld([*options, *made_up, *real]) == 0
     assert (tmp_path / "sheets" / f"{sample_clip.CURVE}_front.png").is_file()
     assert "written:" in capsys.readouterr().out
 
@@ -226,7 +226,7 @@ def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, mi
 )
 def test_wrong_options_are_refused(options, words):
     with pytest.raises(DreamkitError, match=words):
-        command.main(["figures", *options])
+        command.run_tinyworld(["figures", *options])
 
 
 def test_a_sheet_has_a_labelled_row_for_each_style():

@@ -185,7 +185,7 @@ def test_an_unknown_style_is_refused():
 
 
 def test_the_sheet_has_a_row_for_each_style(tmp_path):
-    assert command.main(["sheet", str(tmp_path / "sheet.png"), "3"]) == 0
+    assert command.run_tinyworld(["sheet", str(tmp_path / "sheet.png"), "3"]) == 0
     assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 96 * (1 + len(STYLES)), 2 * 160 * 6, 3)
 
 
@@ -198,5 +198,5 @@ def test_speed_says_frames_a_second(monkeypatch):
 
 
 def test_wrong_words_show_the_help(capsys):
-    assert command.main(["paint"]) == 2
+    assert command.run_tinyworld(["paint"]) == 2
     assert "sheet FILE.png SEED" in capsys.readouterr().out

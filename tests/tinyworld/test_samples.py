@@ -10,7 +10,7 @@ BOTH = (sample_clip.CURVE, sample_clip.JUNCTION)
 
 
 def test_the_samples_are_what_their_seeds_make(tmp_path):
-    assert command.main(["samples", str(tmp_path)]) == 0
+    assert command.run_tinyworld(["samples", str(tmp_path)]) == 0
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     shipped = {path.relative_to(sample_clip.SAMPLES): path.read_bytes() for path in sample_clip.SAMPLES.rglob("*.*")}
     assert made == shipped

@@ -20,8 +20,8 @@ from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld.render.colour import condition_pictures
 from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.train import dataset, paraphrases, text_stage
-from dreamkit.tinyworld.train import recipe as train_recipe
+from dreamkit.tinyworld.train import dataset, network_stage, paraphrases, text_stage
+from dreamkit.tinyworld.train import recipe as recipe_module
 from dreamkit.tinyworld.train.codec import Decoder, Encoder
 from dreamkit.tinyworld.train.dataset import (
     DatasetSpec,
@@ -32,7 +32,7 @@ from dreamkit.tinyworld.train.dataset import (
     scene_seed,
     short_spec,
 )
-from dreamkit.tinyworld.train.latents import HELD_OUT, Latents, draw_batch, held_out_batch
+from dreamkit.tinyworld.train.latents import HELD_OUT, Latents, draw_batch, given_masks, held_out_batch
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE
@@ -77,7 +77,7 @@ def recipe(tmp_path_factory, one_thread):
         patch.setattr(dataset, "draw_pool", here)
         patch.setattr(dataset, "condition_pictures", quarter)
         patch.setattr(dataset, "lidar_pictures", noise)
-        for stage in train_recipe.STAGES:
+        for stage in recipe_module.STAGES:
             assert run(stage, root) == 0, stage
     log.removeHandler(handler)
     log.setLevel(level)
@@ -87,7 +87,7 @@ def recipe(tmp_path_factory, one_thread):
 def run(stage, root, *more):
     options = ["--scenes", SCENES, "--styles", 1, "--lidar-scenes", SCENES, "--steps", 4, "--batch", 2, "--samples", 1]
     asked = [stage, "--data", root / "data", "--out", root / "out", *options, "--device", "cpu", *more]
-    return train_recipe.main(list(map(str, asked)), micro.SINGLE, micro.MULTI)
+    return recipe_module.train_stage(list(map(str, asked)), micro.SINGLE, micro.MULTI)
 
 
 def quarter(scene, cameras, size, reduced=1):
@@ -133,10 +133,10 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
         patch.setattr(dataset, "draw_pool", here)
         patch.setattr(dataset, "condition_pictures", quarter)
         draw_dataset(tmp_path / "data", short, SCENES, 1, 0, CPU, samples=1)
-        patch.setattr(train_recipe, "short_spec", lambda kind: short)
+        patch.setattr(network_stage, "short_spec", lambda kind: short)
         seen = []
-        draw = train_recipe.draw_batch
-        patch.setattr(train_recipe, "draw_batch", lambda *given: seen.append(batch := draw(*given)) or batch)
+        draw = network_stage.draw_batch
+        patch.setattr(network_stage, "draw_batch", lambda *given: seen.append(batch := draw(*given)) or batch)
         assert run("base", tmp_path) == 0
     long = micro.SINGLE.latent_frames
     # Examples and latent frames of each step: as many latent frames in all, in short clips as in long ones.
@@ -222,7 +222,7 @@ def latents(config, scenes=HELD_OUT + 4, styles=2):
 @pytest.mark.parametrize("config", [micro.SINGLE, micro.MULTI], ids=["single", "multi"])
 def test_a_batch_fits_together_and_leaves_scenes_out(config):
     data = latents(config)
-    batch = draw_batch(data, config, 400, torch.Generator().manual_seed(0), True, (1, 2, 2))
+    batch = draw_batch(data, config, 400, torch.Generator().manual_seed(0), True, given_masks(config, (1, 2, 2), CPU))
     video = batch.latent[:, 0, 0, 0, 0].long()
     assert sorted(set(video.tolist())) == list(range(8))  # four scenes in two styles; eight are held out
     assert torch.equal(batch.hint[:, 0, 0, 0, 0].long(), data.scene[video])
@@ -286,12 +286,12 @@ def test_every_stage_leaves_its_files(recipe):
     data, out, said = recipe
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     shipped = {str(path.relative_to(folders.TINY_FOLDER)) for path in folders.TINY_FOLDER.rglob("*") if path.is_file()}
-    states = {f"states/{stage}.pt" for stage in ("text", "text-words", "tokenizer", *train_recipe.NETWORKS)}
-    looks = {f"states/{stage}.png" for stage in train_recipe.NETWORKS}
+    states = {f"states/{stage}.pt" for stage in ("text", "text-words", "tokenizer", *network_stage.NETWORKS)}
+    looks = {f"states/{stage}.png" for stage in network_stage.NETWORKS}
     models = {name for name in shipped if name.startswith(("nvidia/", "google-t5/"))}
     assert files == models | states | looks
     assert json.loads((data / "front.json").read_text())["asked"] == [SCENES, 1, 0, 1]
-    for stage in train_recipe.STAGES:
+    for stage in recipe_module.STAGES:
         assert f"{stage}: done after" in said
     assert "t2w-hdmap: encoded 9 videos of 9 scenes (8 held out)" in said
 
@@ -407,10 +407,10 @@ def test_too_few_scenes_are_refused(recipe, tmp_path, monkeypatch):
 
 
 def test_the_help_names_the_stages(capsys):
-    assert command.main([]) == 2
-    assert "python -m dreamkit.tinyworld.train.recipe STAGE" in capsys.readouterr().out
+    assert command.run_tinyworld([]) == 2
+    assert "python -m dreamkit.tinyworld.train STAGE" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        train_recipe.main(["--help"])
+        recipe_module.train_stage(["--help"])
     assert "v2w-hdmap (six views)" in capsys.readouterr().out
 
 
@@ -424,7 +424,7 @@ def test_a_mistake_ends_in_its_message(tmp_path):
 def test_the_random_bundle_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("dreamkit.setup.sample_clip.write_condition_clip", lambda folder: folder.mkdir())
-    assert command.main(["random", str(tmp_path / "made")]) == 0
+    assert command.run_tinyworld(["random", str(tmp_path / "made")]) == 0
     assert "RANDOM weights: its videos are noise" in capsys.readouterr().out
     pipeline = SingleViewPipeline.from_checkpoints(tmp_path / "made" / "checkpoints", device="cpu")
     assert pipeline.config == TINY_SINGLE

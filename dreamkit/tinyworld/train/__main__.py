@@ -1,11 +1,12 @@
-"""`python -m dreamkit.tinyworld.train STAGE`: one stage of the recipe."""
+"""`python -m dreamkit.tinyworld.train STAGE`: runs one stage of the recipe."""
 
 import sys
 
 from dreamkit.errors import DreamkitError
-from dreamkit.tinyworld.train.recipe import main
+from dreamkit.tinyworld.train.recipe import train_stage
 
-try:
-    raise SystemExit(main(sys.argv[1:]))
-except DreamkitError as error:
-    raise SystemExit(str(error)) from None
+if __name__ == "__main__":
+    try:
+        raise SystemExit(train_stage(sys.argv[1:]))
+    except DreamkitError as error:
+        raise SystemExit(str(error)) from None

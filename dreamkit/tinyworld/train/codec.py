@@ -33,7 +33,7 @@ class _Spatial(nn.Module):
 
 
 class _Causal(nn.Module):
-    """Residual block over [B, T, C, H, W]: a convolution in space, then a linear over this and the two previous frames."""
+    """Residual block over [B, T, C, H, W]: a convolution in space, then a linear over this and two previous frames."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""VideoDataset to train on: made-up scenes drawn in colour and as conditions, kept in a folder of plain arrays.
+"""Training videos: made-up scenes rendered in colour and as condition videos, kept as plain arrays in a folder.
 
-Each scene is made whole by one of a pool of processes, which share the GPU where there is one. Training scenes have
-seeds from FIRST_SEED on; whatever judges the bundle must use others.
+Each scene is rendered by one process of a pool; on a GPU the processes share it. Training scenes have seeds from
+FIRST_SEED on; evaluation must use others.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ import torch
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
 from dreamkit.rds.drawing import draw_pool, spare_cores
+from dreamkit.rds.labels import Lidar
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
 from dreamkit.tinyworld.render.colour import DRAWN, VIDEO, condition_pictures, render_scene
@@ -35,16 +37,24 @@ from dreamkit.workspace.cameras import SIX_VIEWS
 log = logging.getLogger("dreamkit")
 
 FIRST_SEED = 1_000_000
-_PAINTER_RAYS = 5_000_000  # followed together on a GPU by each of the processes that share it
-_PAINTER_MEMORY = 6e9  # bytes of the GPU for each of them, context included
-_SHORT = 17  # frames of short clips: three latent frames
-_SHORT_FIRST = 50_000
+_RAYS_PER_PROCESS = 5_000_000  # traced at a time by each process that shares a GPU
+_MEMORY_PER_PROCESS = 6e9  # bytes of GPU memory, CUDA context included
+_SHORT_FRAMES = 17  # three latent frames
+_FIRST_SHORT_SCENE = 50_000
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is drawn of every scene: by which cameras, of which size (height, width), how many frames at 30 Hz; `first`:
-    the number of the first scene; `reduced`: conditions are drawn at that fraction of their size, see `conditions`."""
+    """Cameras, picture size and length of a dataset.
+
+    Attributes:
+        name: of the dataset's files.
+        cameras: names without `camera_`.
+        size: (height, width), multiples of 16.
+        frames: number of frames at 30 Hz.
+        first: number of the first scene.
+        reduced: condition pictures are drawn at this fraction of the full size, see `condition_pictures`.
+    """
 
     name: str
     cameras: tuple[str, ...]
@@ -55,25 +65,28 @@ class DatasetSpec:
 
 
 def dataset_spec(config: ModelConfig) -> DatasetSpec:
-    """The footage that a model is trained on: `front` for one view, `six` for all."""
+    """The dataset that a model is trained on: `front` for a single-view model, `six` for a six-view one."""
     name = "front" if config.views == 1 else "six"
     return DatasetSpec(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
 
 
-def short_spec(kind: DatasetSpec) -> DatasetSpec:
-    """The same in short clips of other scenes: what lies where is learnt from many places, not from long drives."""
-    frames = min(kind.frames, _SHORT)
-    # Six views' conditions at full size would take most of the time.
-    reduced = 1 if len(kind.cameras) == 1 else 2
-    return replace(kind, name=f"{kind.name}_short", frames=frames, first=_SHORT_FIRST, reduced=reduced)
+def short_spec(spec: DatasetSpec) -> DatasetSpec:
+    """The same in short clips of other scenes: many scenes teach a network more than a few long ones."""
+    frames = min(spec.frames, _SHORT_FRAMES)
+    # At full size, drawing the condition pictures of six views would take most of the time.
+    reduced = 1 if len(spec.cameras) == 1 else 2
+    return replace(spec, name=f"{spec.name}_short", frames=frames, first=_FIRST_SHORT_SCENE, reduced=reduced)
 
 
 @dataclass(frozen=True)
 class VideoDataset:
     """Arrays on disk, N scenes in S styles each.
 
-    colour: uint8 [N, S, V, T, H, W, 3]. hdmap: uint8 [N, V, T, H, W, 3]. styles: N lists of S style names. captions: N
-    lists of S texts.
+    Attributes:
+        colour: uint8 [N, S, V, T, H, W, 3].
+        hdmap: uint8 [N, V, T, H, W, 3], HDMap condition videos.
+        styles: N lists of S style names.
+        captions: N lists of S captions.
     """
 
     colour: np.ndarray
@@ -84,7 +97,7 @@ class VideoDataset:
 
 def draw_dataset(
     folder: Path,
-    kind: DatasetSpec,
+    spec: DatasetSpec,
     scenes: int,
     styles: int,
     seed: int,
@@ -92,42 +105,42 @@ def draw_dataset(
     samples: int = 2,
     until: float = math.inf,
 ) -> VideoDataset:
-    """Draw `scenes` scenes in `styles` styles each, or read them where the folder has them already.
+    """Render `scenes` scenes in `styles` styles each; a dataset of the same options on disk is read instead.
 
     Args:
-        folder: where `<kind>_colour.npy`, `<kind>_hdmap.npy` and `<kind>.json` lie.
-        kind: what is drawn of each; sides of pictures are multiples of 16.
-        scenes: how many; scene i has the seed FIRST_SEED + 100000 * seed + kind.first + i.
-        styles: styles of each scene; they go round, so that all come equally often.
+        folder: folder of `<name>_colour.npy`, `<name>_hdmap.npy` and `<name>.json`.
+        spec: cameras, size and length.
+        scenes: number of scenes; scene i has the seed FIRST_SEED + 100000 * seed + spec.first + i.
+        styles: styles of each scene, taken in rotation, so that all are equally frequent.
         seed: of the recipe.
-        device: where colours are drawn.
+        device: where colours are rendered.
         samples: rays along each side of a pixel.
-        until: time of `time.perf_counter` after which no scene is begun; those drawn by then are all there are.
+        until: `time.perf_counter` value after which drawing ends; the dataset then has the scenes drawn so far.
     """
-    facts = folder / f"{kind.name}.json"
+    facts = folder / f"{spec.name}.json"
     asked = [scenes, styles, seed, samples]
-    if not (is_drawn(folder, kind) and json.loads(facts.read_text())["asked"] == asked):
+    if not (is_drawn(folder, spec) and json.loads(facts.read_text())["asked"] == asked):
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(_Order(folder, kind, styles, seed, device, samples), scenes, asked, until)
-    return read_dataset(folder, kind)
+        _draw(_DrawOptions(folder, spec, styles, seed, device, samples), scenes, asked, until)
+    return read_dataset(folder, spec)
 
 
-def is_drawn(folder: Path, kind: DatasetSpec) -> bool:
-    """Whether there is footage of this kind, all of it."""
-    return (folder / f"{kind.name}.json").is_file()
+def is_drawn(folder: Path, spec: DatasetSpec) -> bool:
+    """Whether the folder holds this dataset, completely drawn."""
+    return (folder / f"{spec.name}.json").is_file()
 
 
-def read_dataset(folder: Path, kind: DatasetSpec) -> VideoDataset:
-    """VideoDataset drawn before.
+def read_dataset(folder: Path, spec: DatasetSpec) -> VideoDataset:
+    """The dataset drawn into the folder before, as memory-mapped arrays.
 
     Raises:
-        DreamkitError: there is none of this kind, or not all of it.
+        DreamkitError: the dataset is missing or was not completely drawn.
     """
-    if not is_drawn(folder, kind):
-        raise DreamkitError(f"There is no footage {kind.name} in {folder}.", f"Run the tensors draw-{kind.name} first.")
-    colour, hdmap = (np.load(folder / f"{kind.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
-    facts = json.loads((folder / f"{kind.name}.json").read_text())
-    drawn = len(facts["captions"])  # fewer than the arrays have room for when the time was over
+    if not is_drawn(folder, spec):
+        raise DreamkitError(f"There is no footage {spec.name} in {folder}.", f"Run the stage draw-{spec.name} first.")
+    colour, hdmap = (np.load(folder / f"{spec.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
+    facts = json.loads((folder / f"{spec.name}.json").read_text())
+    drawn = len(facts["captions"])  # less than the arrays' length when drawing ended at the time limit
     return VideoDataset(colour[:drawn], hdmap[:drawn], facts["styles"], facts["captions"])
 
 
@@ -137,94 +150,96 @@ def scene_seed(seed: int, index: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What every process of the pool must know to draw a scene."""
+class _DrawOptions:
+    """The options that every process of the pool draws with."""
 
     folder: Path
-    kind: DatasetSpec
+    spec: DatasetSpec
     styles: int
     seed: int
     device: torch.device
     samples: int
 
-    def chosen(self, index: int) -> list[str]:
-        """The styles of a scene; they go round."""
+    def styles_of(self, index: int) -> list[str]:
+        """The styles of a scene, in rotation."""
         return [STYLES[(index * self.styles + style) % len(STYLES)] for style in range(self.styles)]
 
     def file(self, what: str) -> Path:
-        """The array of colours or conditions."""
-        return self.folder / f"{self.kind.name}_{what}.npy"
+        """The array file of `colour` or `hdmap`."""
+        return self.folder / f"{self.spec.name}_{what}.npy"
 
 
-def _draw(order: _Order, scenes: int, asked: list[int], until: float) -> None:
-    begun, kind = time.perf_counter(), order.kind
-    facts = order.folder / f"{kind.name}.json"
-    facts.unlink(missing_ok=True)  # of other footage, whose arrays are written over
-    picture = (len(kind.cameras), kind.frames, *kind.size, 3)
-    for what, shape in (("colour", (scenes, order.styles, *picture)), ("hdmap", (scenes, *picture))):
-        np.lib.format.open_memmap(order.file(what), "w+", np.uint8, shape).flush()
+def _draw(options: _DrawOptions, scenes: int, asked: list[int], until: float) -> None:
+    begun, spec = time.perf_counter(), options.spec
+    facts = options.folder / f"{spec.name}.json"
+    facts.unlink(missing_ok=True)  # it belongs to the dataset that is overwritten now
+    picture = (len(spec.cameras), spec.frames, *spec.size, 3)
+    for what, shape in (("colour", (scenes, options.styles, *picture)), ("hdmap", (scenes, *picture))):
+        np.lib.format.open_memmap(options.file(what), "w+", np.uint8, shape).flush()
     captions: list[list[str]] = []
-    with draw_pool(_painters(order.device), [__name__]) as pool:
-        for told in pool.map(partial(_draw_scene, order), range(scenes)):
-            captions.append(told)
+    with draw_pool(_processes(options.device), [__name__]) as pool:
+        for of_scene in pool.map(partial(_draw_scene, options), range(scenes)):
+            captions.append(of_scene)
             if len(captions) % 50 == 0:
-                log.info(
-                    "%s: drew %d of %d scenes, %.0f s", kind.name, len(captions), scenes, time.perf_counter() - begun
-                )
+                seconds = time.perf_counter() - begun
+                log.info("%s: drew %d of %d scenes, %.0f s", spec.name, len(captions), scenes, seconds)
             if time.perf_counter() > until:
-                log.info("%s: the time is over after %d scenes", kind.name, len(captions))
+                log.info("%s: time limit reached after %d scenes", spec.name, len(captions))
                 break
-    styles = [order.chosen(index) for index in range(len(captions))]
+    styles = [options.styles_of(index) for index in range(len(captions))]
     facts.write_text(json.dumps({"asked": asked, "styles": styles, "captions": captions}))
 
 
-def _draw_scene(order: _Order, index: int) -> list[str]:
-    """Write one scene's pictures into the arrays; returns its captions."""
+def _draw_scene(options: _DrawOptions, index: int) -> list[str]:
+    """Render one scene into the arrays; returns its captions."""
     cv2.setNumThreads(1)
-    kind, seed = order.kind, scene_seed(order.seed, order.kind.first + index)
-    scene = make_scene(seed, kind.frames)
-    colour, hdmap = (np.load(order.file(what), mmap_mode="r+") for what in ("colour", "hdmap"))
-    hdmap[index] = condition_pictures(scene, kind.cameras, kind.size, reduced=kind.reduced)
-    tensors = build_scene_tensors(scene, order.device)
-    at_once = _PAINTER_RAYS if order.device.type == "cuda" else None
-    for row, style in enumerate(order.chosen(index)):
+    spec, seed = options.spec, scene_seed(options.seed, options.spec.first + index)
+    scene = make_scene(seed, spec.frames)
+    colour, hdmap = (np.load(options.file(what), mmap_mode="r+") for what in ("colour", "hdmap"))
+    hdmap[index] = condition_pictures(scene, spec.cameras, spec.size, reduced=spec.reduced)
+    tensors = build_scene_tensors(scene, options.device)
+    rays = _RAYS_PER_PROCESS if options.device.type == "cuda" else None
+    for row, style in enumerate(options.styles_of(index)):
         drawn = render_scene(
-            scene, style, kind.cameras, kind.size, None, order.samples, tensors=tensors, rays_at_once=at_once
+            scene, style, spec.cameras, spec.size, samples=options.samples, tensors=tensors, rays_at_once=rays
         )
         colour[index, row] = drawn.colour.cpu().numpy()
     texts = style_captions(scene, seed)
-    return [texts[name] for name in order.chosen(index)]
+    return [texts[name] for name in options.styles_of(index)]
 
 
-def _painters(device: torch.device) -> int:
-    """Processes that draw at the same time; they share a GPU, which one of them could not keep busy."""
+def _processes(device: torch.device) -> int:
+    """Number of drawing processes; several share a GPU, because one leaves it partly idle."""
     if device.type != "cuda":
         return spare_cores()
     memory = torch.cuda.get_device_properties(device).total_memory
-    return max(1, min(spare_cores(), int(memory / _PAINTER_MEMORY)))
+    return max(1, min(spare_cores(), int(memory / _MEMORY_PER_PROCESS)))
 
 
-def draw_lidar(folder: Path, kind: DatasetSpec, scenes: int, seed: int) -> np.ndarray:
-    """LiDAR condition pictures of the first `scenes` scenes of a kind, uint8 [N, 1, T, H, W, 3], drawn or read.
+def draw_lidar(folder: Path, spec: DatasetSpec, scenes: int, seed: int) -> np.ndarray:
+    """LiDAR condition videos of a dataset's first `scenes` scenes, drawn, or read if already on disk.
 
     Args:
-        folder: where `<kind>_lidar.npy` and `<kind>_lidar.json` lie.
-        kind: of the front footage.
-        scenes: how many, at most as many as the footage has.
+        folder: folder of `<name>_lidar.npy` and `<name>_lidar.json`.
+        spec: of a front camera's dataset.
+        scenes: number of scenes, at most that of the dataset.
         seed: of the recipe.
+
+    Returns:
+        uint8 [N, 1, T, H, W, 3].
     """
-    path, facts = folder / f"{kind.name}_lidar.npy", folder / f"{kind.name}_lidar.json"
-    asked = {"asked": [scenes, seed, kind.frames, *kind.size]}
+    path, facts = folder / f"{spec.name}_lidar.npy", folder / f"{spec.name}_lidar.json"
+    asked = {"asked": [scenes, seed, spec.frames, *spec.size]}
     if facts.is_file() and json.loads(facts.read_text()) == asked:
         return np.load(path, mmap_mode="r")
     begun = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     facts.unlink(missing_ok=True)
-    pictures = np.empty((scenes, 1, kind.frames, *kind.size, 3), np.uint8)
-    # Many small operations, which a pool of processes does sooner than a GPU.
+    pictures = np.empty((scenes, 1, spec.frames, *spec.size, 3), np.uint8)
+    # Many small operations: a pool of CPU processes is faster here than a GPU.
     with draw_pool(None, [__name__]) as pool:
-        seeds = [scene_seed(seed, kind.first + index) for index in range(scenes)]
-        for index, video in enumerate(pool.map(partial(_lidar_video, kind), seeds)):
+        seeds = [scene_seed(seed, spec.first + index) for index in range(scenes)]
+        for index, video in enumerate(pool.map(partial(_lidar_video, spec), seeds)):
             pictures[index, 0] = video
             if index % 10 == 9:
                 log.info("lidar: drew %d of %d scenes, %.0f s", index + 1, scenes, time.perf_counter() - begun)
@@ -233,20 +248,22 @@ def draw_lidar(folder: Path, kind: DatasetSpec, scenes: int, seed: int) -> np.nd
     return pictures
 
 
-def _lidar_video(kind: DatasetSpec, seed: int) -> np.ndarray:
+def _lidar_video(spec: DatasetSpec, seed: int) -> np.ndarray:
     cv2.setNumThreads(1)
-    scene = make_scene(seed, kind.frames)
-    return lidar_pictures(scene, build_scene_tensors(scene), kind.size)
+    scene = make_scene(seed, spec.frames)
+    return lidar_pictures(scene, build_scene_tensors(scene), spec.size)
 
 
 def lidar_pictures(scene: MadeUpScene, tensors: SceneTensors, size: tuple[int, int]) -> np.ndarray:
     """LiDAR condition pictures of the front camera, uint8 [T, H, W, 3], drawn and resized as `dreamkit render` does."""
     camera = SIX_VIEWS.names[0]
     boxes = every_frame(rest(scene.objects), scene.frames)
-    sweeps = lidar.Sweeps(simulate_sweeps(scene, tensors), boxes, scene.frames, tensors.device)  # type: ignore[arg-type]
-    lens, fit = scene.lenses[camera].scaled_to(*DRAWN), resizer(DRAWN, VIDEO)
+    # Simulated sweeps have the attributes of a clip's `Lidar` that `Sweeps` reads.
+    simulated = cast(Lidar, simulate_sweeps(scene, tensors))
+    sweeps = lidar.Sweeps(simulated, boxes, scene.frames, tensors.device)
+    lens, resize = scene.lenses[camera].scaled_to(*DRAWN), resizer(DRAWN, VIDEO)
     out = np.empty((scene.frames, *size, 3), np.uint8)
     poses = {camera: scene.camera_poses(camera)}
     for index, drawn in enumerate(lidar.draw_lidar_frames(sweeps, {camera: lens}, poses, range(scene.frames))):
-        out[index] = cv2.resize(fit(drawn[camera]), size[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
+        out[index] = cv2.resize(resize(drawn[camera]), size[::-1], interpolation=cv2.INTER_LINEAR)[..., None]
     return out

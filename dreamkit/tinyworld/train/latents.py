@@ -1,4 +1,4 @@
-"""VideoDataset as latents on the training device, and batches drawn from them."""
+"""Training videos as latents on the training device, and random batches of them."""
 
 from __future__ import annotations
 
@@ -21,21 +21,26 @@ from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.views import condition_mask
 
-HELD_OUT = 8  # the last scenes of the footage are looked at, never trained on
-# Share of examples without text, and of those told only what to stay away from, which then means nothing.
+HELD_OUT = 8  # the last scenes of a dataset are only for previews, never trained on
+# Shares of examples with zeroed text, and with the negative prompt, which so stays unconditional.
 _NO_TEXT, _NEGATIVE = 0.1, 0.05
 _FRAMES_TOGETHER = 400  # encoded at a time
-# Given latents come from a model's own videos when the bundle is used; a little noise makes up for their faults.
+# At inference, given latents come from generated videos; noise of up to this standard deviation prepares for that.
 _GIVEN_NOISE = 0.12
 
 
 @dataclass(frozen=True)
 class Latents:
-    """N videos of one model on one device.
+    """N videos of K scenes for one model, on one device.
 
-    latent: bf16 [N, C, V x T, H, W], times sigma_data; hint: the same of the M scenes' conditions; scene: int64 [N],
-    the hint of each video. text: bf16 [texts, M, C]; prompt: int64 [N, P, V], P ways to say a video's prompts. nothing:
-    the row of text that is zero; negative: the row of the negative prompt.
+    Attributes:
+        latent: bf16 [N, C, V x T, H, W], times sigma_data.
+        hint: latents of the condition videos, bf16 [K, C, V x T, H, W], times sigma_data.
+        scene: int64 [N], row of `hint` for each video.
+        text: embeddings of all prompts, bf16 [texts, M, C].
+        prompt: int64 [N, P, V], rows of `text` for each video in P variants.
+        nothing: row of `text` that is zero.
+        negative: row of `text` with the negative prompt.
     """
 
     latent: torch.Tensor
@@ -49,52 +54,58 @@ class Latents:
 
 @torch.no_grad()
 def encode_videos(tokenizer: Tokenizer, videos_NVTHWC: np.ndarray, sigma_data: float) -> torch.Tensor:
-    """uint8 videos to bf16 latents [N, C, V x T, H, W], times sigma_data."""
+    """Latents of uint8 videos: bf16 [N, C, V x T, H, W], times sigma_data."""
     views, frames = videos_NVTHWC.shape[1:3]
     together = max(1, _FRAMES_TOGETHER // (views * frames))
     found = []
     for first in range(0, len(videos_NVTHWC), together):
         part_NVTHWC = np.ascontiguousarray(videos_NVTHWC[first : first + together])
         pixels = torch.from_numpy(part_NVTHWC).flatten(0, 1).to(tokenizer.device)
-        encoded = tokenizer.encoder(to_signal(pixels, tokenizer.dtype)).float()
-        latent = (encoded - tokenizer.mean) / tokenizer.std * sigma_data
+        encoded = tokenizer.encoder(to_signal(pixels, tokenizer.dtype))
+        assert isinstance(encoded, torch.Tensor)
+        latent = (encoded.float() - tokenizer.mean) / tokenizer.std * sigma_data
         found.append(latent.unflatten(0, (-1, views)).transpose(1, 2).flatten(2, 3).bfloat16())
     return torch.cat(found)
 
 
 def encode_dataset(
-    footage: VideoDataset,
+    dataset: VideoDataset,
     config: ModelConfig,
     tokenizer: Tokenizer,
     encoder: TextEncoder,
     cache: Path,
     hint: np.ndarray | None = None,
 ) -> Latents:
-    """Encode footage and its captions; `hint` [M, V, T, H, W, 3] stands for the HDMap videos, of the first M scenes.
+    """Encode videos and captions of a dataset.
 
-    Latents and encoded captions of the footage are kept in files whose names begin with `cache`, so that the next stage
-    only reads them.
+    Args:
+        dataset: the training videos.
+        config: of the model.
+        tokenizer: video tokenizer.
+        encoder: text encoder.
+        cache: beginning of the paths of files that keep the results for later stages.
+        hint: condition videos uint8 [K, V, T, H, W, 3] of the first K scenes, instead of the HDMap videos.
 
     Raises:
-        DreamkitError: too few scenes to hold some out, or more LiDAR pictures than scenes.
+        DreamkitError: there are too few scenes to hold some out, or more condition videos than scenes.
     """
-    pictures = footage.hdmap if hint is None else hint
-    if not HELD_OUT < len(pictures) <= len(footage.colour):
+    pictures = dataset.hdmap if hint is None else hint
+    if not HELD_OUT < len(pictures) <= len(dataset.colour):
         raise DreamkitError(
-            f"There are conditions of {len(pictures)} scenes, and footage of {len(footage.colour)}; {HELD_OUT} scenes "
+            f"There are conditions of {len(pictures)} scenes, and footage of {len(dataset.colour)}; {HELD_OUT} scenes "
             "are held out and never trained on.",
-            f"Draw more than {HELD_OUT} scenes, and LiDAR pictures of at most as many.",
+            f"Draw more than {HELD_OUT} scenes, and LiDAR videos of at most as many scenes.",
         )
-    scenes, styles = len(pictures), footage.colour.shape[1]
+    scenes, styles = len(pictures), dataset.colour.shape[1]
     device = tokenizer.device
     prompts = [
-        _prompts(footage.captions[index][style], footage.styles[index][style], config.views)
+        _prompts(dataset.captions[index][style], dataset.styles[index][style], config.views)
         for index in range(scenes)
         for style in range(styles)
     ]
     texts = list(dict.fromkeys([NEGATIVE_PROMPT, *(text for ways in prompts for way in ways for text in way)]))
     row_of = {text: row for row, text in enumerate(texts)}
-    colour = footage.colour.reshape(-1, *footage.colour.shape[2:])
+    colour = dataset.colour.reshape(-1, *dataset.colour.shape[2:])
     embedded = _cached(cache.with_name(f"{cache.name}_text_{len(texts)}.pt"), device, lambda: _embedded(encoder, texts))
     rows = [[[row_of[text] for text in way] for way in ways] for ways in prompts]
 
@@ -122,18 +133,31 @@ def _cached(path: Path, device: torch.device, make: Callable[[], torch.Tensor]) 
 
 
 def _embedded(encoder: TextEncoder, texts: list[str]) -> torch.Tensor:
-    """bf16 [texts + 1, M, C] on the encoder's device; the last row is zero."""
+    """Text embeddings bf16 [texts + 1, M, C] on the encoder's device; the last row is zero."""
     found = encoder.encode(texts).to(encoder.device, torch.bfloat16)
     return torch.cat([found, torch.zeros_like(found[:1])])
 
 
 def _prompts(caption: str, style: str, views: int) -> list[Sequence[str]]:
-    """The ways to prompt a video: with one view its caption; with six, side views without and with weather."""
+    """Variants of a video's prompts: the caption for one view; for six, side views without and with weather."""
     if views == 1:
         return [[caption]]
     table = load_styles()
     chosen = None if style == ORIGINAL else table.choose([style])[0]
     return [side_prompts(caption, chosen, table, weather=weather) for weather in (False, True)]
+
+
+def given_masks(config: ModelConfig, given: Sequence[int], device: torch.device) -> torch.Tensor | None:
+    """Masks [len(given), 1, V x T, 1, 1] of given latents for six views; None for one view.
+
+    Args:
+        config: of the model.
+        given: for each mask, the number of latent frames given of every view, beside the whole front view.
+        device: of the masks.
+    """
+    if config.views == 1:
+        return None
+    return torch.cat([condition_mask(config.views, config.latent_frames, count, device) for count in given])
 
 
 def draw_batch(
@@ -142,18 +166,17 @@ def draw_batch(
     count: int,
     generator: torch.Generator,
     with_hint: bool,
-    given: Sequence[int] = (0,),
+    masks: torch.Tensor | None = None,
 ) -> Batch:
-    """A batch at random, without the scenes held out.
+    """A random batch, without the held-out scenes.
 
     Args:
-        data: to draw from.
+        data: latents to draw from.
         config: of the model.
-        count: examples.
+        count: number of examples.
         generator: on the data's device.
-        with_hint: whether a condition goes along.
-        given: for six views, how many latent frames of every view may be given beside the whole front view; drawn
-            evenly from these.
+        with_hint: whether the batch has condition latents.
+        masks: for six views, from `given_masks`; each example takes one of them at random.
     """
     device = data.latent.device
     usable = len(data.scene) // len(data.hint) * (len(data.hint) - HELD_OUT)
@@ -170,24 +193,23 @@ def draw_batch(
     rows_BV = torch.where(chance < _NO_TEXT, data.nothing, rows_BV)
     latent = data.latent[video].float()
     hint = data.hint[data.scene[video]] if with_hint else None
-    if config.views == 1:
+    if masks is None:
         return Batch(latent, data.text[rows_BV.flatten()], hint)
-    choice = (uniform(count) * len(given)).long()
-    masks = torch.cat([condition_mask(config.views, config.latent_frames, n, device) for n in given])
+    choice = (uniform(count) * len(masks)).long()
     noise = torch.randn(latent.shape, generator=generator, device=device)
     dirty = latent + noise * (_GIVEN_NOISE * uniform(count).view(-1, 1, 1, 1, 1))
     return Batch(latent, data.text[rows_BV.flatten()], hint, (masks[choice], dirty))
 
 
 def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:
-    """One video of every scene held out, the first style of some and the last of others."""
+    """One video of every held-out scene, in different styles; `given` latent frames of every view for six views."""
     scenes = len(data.hint)
     styles = len(data.scene) // scenes
     video = torch.tensor([s * styles + s % styles for s in range(scenes - HELD_OUT, scenes)], device=data.latent.device)
     latent = data.latent[video].float()
     hint = data.hint[data.scene[video]] if with_hint else None
     text = data.text[data.prompt[video, 0].flatten()]
-    if config.views == 1:
+    mask = given_masks(config, (given,), latent.device)
+    if mask is None:
         return Batch(latent, text, hint)
-    mask = condition_mask(config.views, config.latent_frames, given, latent.device).expand(len(video), -1, -1, -1, -1)
-    return Batch(latent, text, hint, (mask, latent))
+    return Batch(latent, text, hint, (mask.expand(len(video), -1, -1, -1, -1), latent))

@@ -1,7 +1,7 @@
-"""What a denoiser and a control branch are trained on: EDM's loss over latents, text left out now and then.
+"""Training loss of a denoiser or a control branch: EDM's loss over latents; and the initial weights of both.
 
 Loss and preconditioning: Karras et al. 2022 (arXiv 2206.00364), eq. 7 and 8 with weight (sigma^2 + sigma_data^2) /
-(sigma sigma_data)^2, which makes it the plain squared error of the network's raw output.
+(sigma sigma_data)^2, which makes it the unweighted squared error of the network's raw output.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dreamkit.transfer.sampling import SIGMA_MAX
 from dreamkit.transfer.views import VIEW_IDS
 
 FPS = 24.0
-# ln sigma: half normal around the levels where a picture takes shape, half evenly up to the first level of sampling.
+# ln sigma: half of the examples normal around mid noise levels, half uniform up to the first level of sampling.
 _MEAN, _SPREAD = 0.5, 1.5
 _EVEN_SHARE, _EVEN_FROM = 0.5, 0.03
 
@@ -31,8 +31,12 @@ _EVEN_SHARE, _EVEN_FROM = 0.5, 0.03
 class Batch:
     """Examples of one step.
 
-    latent: float32 [B, C, V x T, H, W], times sigma_data. text [B x V, M, C]. hint: of the condition, shaped as the
-    latent. given: (mask [B, 1, V x T, 1, 1], latent with what is given), for six-view models.
+    Attributes:
+        latent: float32 [B, C, V x T, H, W], times sigma_data.
+        text: text embeddings [B x V, M, C].
+        hint: latent of the condition video, in the latent's shape; None without a control branch.
+        given: for six-view models: mask [B, 1, V x T, 1, 1] of the given latent frames, and the given latent in the
+            latent's shape.
     """
 
     latent: torch.Tensor
@@ -43,7 +47,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Noised:
-    """Examples with the noise they get: levels float32 [B], noise shaped as the latent, and the branch's weight []."""
+    """Examples and their noise.
+
+    Attributes:
+        batch: the examples.
+        sigma: noise levels, float32 [B].
+        noise: standard normal, in the latent's shape.
+        weight: control weight of the branch, float32 [].
+    """
 
     batch: Batch
     sigma: torch.Tensor
@@ -52,7 +63,7 @@ class Noised:
 
 
 def add_noise(batch: Batch, generator: torch.Generator, weight: float = 1.0) -> Noised:
-    """Draw noise levels and noise for a batch; `weight` is the branch's for this step."""
+    """Draw noise levels and noise for a batch; `weight` is the control weight of this step."""
     device = batch.latent.device
     sigma = draw_sigma(len(batch.latent), generator, device)
     noise = torch.randn(batch.latent.shape, generator=generator, device=device)
@@ -60,7 +71,7 @@ def add_noise(batch: Batch, generator: torch.Generator, weight: float = 1.0) -> 
 
 
 class Objective(nn.Module):
-    """A base and, once it is frozen, a branch."""
+    """Training loss of a base denoiser, or of a control branch over a frozen base."""
 
     def __init__(self, config: ModelConfig, base: Denoiser, branch: ControlBranch | None = None) -> None:
         super().__init__()
@@ -71,7 +82,14 @@ class Objective(nn.Module):
     def denoiser_output(
         self, x: torch.Tensor, sigma_B: torch.Tensor, batch: Batch, weight: float | torch.Tensor = 1.0
     ) -> torch.Tensor:
-        """The raw output F for noisy latents at their noise levels, in the network's dtype."""
+        """The network's raw output F (EDM eq. 7) for noisy latents [B, C, V x T, H, W], in the network's dtype.
+
+        Args:
+            x: noisy latents.
+            sigma_B: their noise levels.
+            batch: text, condition and given latents.
+            weight: control weight.
+        """
         dtype = self.base.trunk.patch.weight.dtype
         level = sigma_B.view(-1, 1, 1, 1, 1)
         data = self.config.sigma_data
@@ -92,13 +110,13 @@ class Objective(nn.Module):
         return self.base(scaled.to(dtype), c_noise, prepared, controls)
 
     def _prepare(self, trunk: Trunk, text: torch.Tensor, shape: torch.Size, mask: torch.Tensor | None) -> Prepared:
-        nothing = torch.zeros(1)  # of the CPU, where a look at whether it is zero waits for nobody
         views = VIEW_IDS.get(self.config.views, (0,))
-        prepared = trunk.prepare(nothing, shape, fps=FPS, view_ids=views, condition_mask=mask)
+        # Without text here: `prepare` tests text for zeros, which would synchronise with the GPU at every step.
+        prepared = trunk.prepare(None, shape, fps=FPS, view_ids=views, condition_mask=mask)
         return replace(prepared, text=trunk.project_text(text))
 
     def loss(self, noised: Noised) -> torch.Tensor:
-        """Mean squared error of F over what is not given."""
+        """Mean squared error of F over the latents that are not given, float32 []."""
         batch, sigma_B, weight = noised.batch, noised.sigma, noised.weight
         level, data = sigma_B.view(-1, 1, 1, 1, 1), self.config.sigma_data
         x = batch.latent + level * noised.noise
@@ -112,7 +130,7 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def x0(self, x: torch.Tensor, sigma: float, batch: Batch) -> torch.Tensor:
-        """The clean latent as the network sees it, for a look while training."""
+        """The network's estimate of the clean latent from noisy latents `x` at noise level `sigma`."""
         data = self.config.sigma_data
         sigma_B = torch.full((len(x),), sigma, device=x.device)
         total = sigma**2 + data**2
@@ -122,7 +140,7 @@ class Objective(nn.Module):
 
 
 def draw_sigma(count: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-    """Noise levels, float32 [count]."""
+    """Random noise levels of training, float32 [count]."""
     normal = _MEAN + _SPREAD * torch.randn(count, generator=generator, device=device)
     low, high = math.log(_EVEN_FROM), math.log(SIGMA_MAX)
     even = low + (high - low) * torch.rand(count, generator=generator, device=device)
@@ -132,10 +150,10 @@ def draw_sigma(count: int, generator: torch.Generator, device: torch.device) -> 
 
 @torch.no_grad()
 def init_base(base: Denoiser, seed: int) -> Denoiser:
-    """Weights to begin with: Xavier for linears, norms of one, gates half open at every noise level.
+    """Initialize a base in place: Xavier for linears, ones for norms, gates of 0.5 at every noise level.
 
-    The blocks' own modulation begins at zero; the part of the timestep embedding that all blocks share gives the gates,
-    for there are no biases that could.
+    The modulation of each block starts at zero. As there are no biases, the AdaLN term shared by all blocks is set to
+    give the gates.
     """
     torch.manual_seed(seed)
     for name, parameter in base.named_parameters():
@@ -159,13 +177,13 @@ def init_base(base: Denoiser, seed: int) -> Denoiser:
 
 
 def by_muon(name: str) -> bool:
-    """Whether Muon moves the matrix of this name: those inside the network, not what reads or writes latents."""
+    """Whether Muon trains the matrix of this name: all inside the network, not input, output and embedding layers."""
     return not any(part in name for part in ("patch", "final.", "pos_emb", "views.", "time1", "time2"))
 
 
 @torch.no_grad()
 def init_branch(branch: ControlBranch, base: Denoiser, seed: int) -> ControlBranch:
-    """A copy of the base's first blocks, a fresh reader of the picture, and outputs that begin at zero."""
+    """Initialize a branch in place: the base's first blocks, a random condition encoder, and zero output layers."""
     torch.manual_seed(seed)
     theirs = dict(base.named_parameters())
     for name, parameter in branch.named_parameters():
@@ -174,5 +192,5 @@ def init_branch(branch: ControlBranch, base: Denoiser, seed: int) -> ControlBran
         elif name.startswith("out.") or name.endswith("bias"):
             nn.init.zeros_(parameter)
         else:
-            nn.init.xavier_uniform_(parameter, gain=1.3)  # SiLU takes some of the spread, and the reader is deep
+            nn.init.xavier_uniform_(parameter, gain=1.3)  # SiLU shrinks the variance in every layer of the encoder
     return branch

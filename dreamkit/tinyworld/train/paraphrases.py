@@ -1,11 +1,12 @@
-"""The text encoder learns captions in words that made-up scenes do not use: users', and language models' rewrites.
+"""Training the text encoder on other wordings: captions as users and language models write them.
 
-What it gives for captions of made-up scenes stays as it was, so that networks trained with it go on understanding it;
-every token of other captions comes to mean what a token of their style means on average.
+Its output for captions of made-up scenes is held to what it was, so that networks trained with it keep working. Every
+token of a paraphrase is trained towards the mean token of made-up captions in the same style.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +16,66 @@ import yaml
 from torch import nn
 
 from dreamkit.tinyworld.render.style_presets import STYLES
+from dreamkit.tinyworld.train.dataset import scene_seed
+from dreamkit.tinyworld.train.options import StageOptions
 from dreamkit.tinyworld.train.text_stage import labelled_captions, pad_tokens
 from dreamkit.tinyworld.train.trainer import Schedule, Trainer
+from dreamkit.transfer import folders
 
-_CAPTIONS = 8000  # in other words
-_EXAMPLES = 32  # of either kind, each step
+_STEPS = 1500
+_CAPTIONS = 8000  # paraphrased captions
+_EXAMPLES = 32  # made-up captions, and as many paraphrases, per step
 _FILE = Path(__file__).with_name("paraphrases.yaml")
 
 
 def read_paraphrases() -> dict[str, Any]:
-    """`openings`, `places` and `things` as lists of texts, `styles` as style -> `clauses` and `sentences`."""
+    """Parts of captions: lists `openings`, `places` and `things`; `styles`: style -> `clauses` and `sentences`."""
     return yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 
 
 def paraphrased_captions(count: int, seed: int) -> tuple[list[str], list[int]]:
-    """Captions put together at random, and the number of each one's style; all styles come equally often.
+    """Random captions, and the index in STYLES of each one's style; all styles are equally frequent.
 
-    Every caption has a clause or a sentence about its style, up to four in all, among up to eight of other things.
+    Every caption has one to four clauses or sentences about its style, among up to eight about other things.
     """
-    words, rng = read_paraphrases(), np.random.default_rng([seed, 7])
+    parts, rng = read_paraphrases(), np.random.default_rng([seed, 7])
     texts, styles = [], []
     for index in range(count):
         style = index % len(STYLES)
-        said = words["styles"][STYLES[style]]
-        opening, place = (words[part][rng.integers(len(words[part]))] for part in ("openings", "places"))
-        begins = rng.random() < 0.8
-        clause = f" {said['clauses'][rng.integers(len(said['clauses']))]}" if begins else ""
-        told = rng.permutation(said["sentences"])[: rng.integers(0 if begins else 1, 4)]
-        things = rng.permutation(words["things"])[: rng.integers(0, 9)]
-        texts.append(" ".join([f"{opening} {place}{clause}.", *rng.permutation([*told, *things])]))
+        of_style = parts["styles"][STYLES[style]]
+        opening, place = (parts[part][rng.integers(len(parts[part]))] for part in ("openings", "places"))
+        has_clause = rng.random() < 0.8
+        clause = f" {of_style['clauses'][rng.integers(len(of_style['clauses']))]}" if has_clause else ""
+        sentences = rng.permutation(of_style["sentences"])[: rng.integers(0 if has_clause else 1, 4)]
+        things = rng.permutation(parts["things"])[: rng.integers(0, 9)]
+        texts.append(" ".join([f"{opening} {place}{clause}.", *rng.permutation([*sentences, *things])]))
         styles.append(style)
     return texts, styles
 
 
-def train_paraphrases(
-    folder: Path,
-    state: Path,
-    scenes: int,
-    first_seed: int,
-    steps: int,
-    seed: int,
-    device: torch.device,
-    minutes: float | None = None,
-    seconds: float | None = None,
-) -> bool:
-    """Go on training the encoder in `folder`; returns whether it was finished, and written there again."""
+def train_paraphrases(options: StageOptions) -> bool:
+    """Continue the training of the bundle's text encoder on paraphrases.
+
+    Args:
+        options: of the stage.
+
+    Returns:
+        Whether the schedule was finished; the weights are written only then.
+    """
     from transformers import AutoTokenizer, T5EncoderModel
 
+    device, folder = options.device, options.out / folders.TEXT_ENCODER
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    encoder, before = (T5EncoderModel.from_pretrained(folder, local_files_only=True).to(device) for _ in range(2))
-    texts, facts = labelled_captions(scenes, first_seed)
+    encoder, before = (T5EncoderModel.from_pretrained(folder, local_files_only=True) for _ in range(2))
+    for model in (encoder, before):
+        nn.Module.to(model, device)
+    texts, facts = labelled_captions(options.scenes, scene_seed(options.seed, 0))
     known, style_of = pad_tokens(tokenizer, texts).to(device), torch.tensor(facts, device=device)[:, 0]
-    texts, styles = paraphrased_captions(_CAPTIONS, seed)
+    texts, styles = paraphrased_captions(_CAPTIONS, options.seed)
     other, other_style = pad_tokens(tokenizer, texts).to(device), torch.tensor(styles, device=device)
-    means, spread = _meanings(before, known, style_of)
-    trainer = Trainer(encoder, Schedule(steps, adamw_lr=1e-3, warmup=50, ema_decay=0.98), state, seed)
+    means, spread = _style_means(before, known, style_of)
+    schedule = Schedule(options.steps or _STEPS, adamw_lr=1e-3, warmup=50, ema_decay=0.98)
+    trainer = Trainer(encoder, schedule, options.state, options.seed)
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         mine, theirs = (
@@ -86,19 +92,22 @@ def train_paraphrases(
             total = total + error[tokens != 0].mean() / spread
         return total
 
-    finished = trainer.run(draw, loss_of, minutes, seconds, use_graphs=False)
+    finished = trainer.run(draw, loss_of, options.minutes, options.seconds, use_graphs=False)
     if finished:
-        trainer.use_average().save_pretrained(folder)
+        trainer.use_average()
+        encoder.save_pretrained(folder)
     return finished
 
 
-def _hidden(encoder: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+def _hidden(encoder: Callable[..., Any], tokens: torch.Tensor) -> torch.Tensor:
     return encoder(input_ids=tokens, attention_mask=(tokens != 0).long()).last_hidden_state
 
 
 @torch.no_grad()
-def _meanings(encoder: nn.Module, known: torch.Tensor, style_of: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean of the tokens of each style's captions [styles, C], and the mean square of tokens around the means."""
+def _style_means(
+    encoder: Callable[..., Any], known: torch.Tensor, style_of: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean token of each style's captions [styles, C], and the mean squared distance of tokens to it []."""
     means, squares = [], []
     for style in range(len(STYLES)):
         tokens = known[style_of == style]

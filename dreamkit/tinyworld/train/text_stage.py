@@ -1,14 +1,12 @@
-"""The tiny bundle's text encoder: a small T5 that learns what captions are about, then stays as it is.
+"""Training the tiny bundle's text encoder: a small T5 that learns what captions of made-up scenes describe.
 
-It reads captions of made-up scenes in all styles, with and without a camera's sentence, and must tell the style, the
-place, the road's shape and what the car does from every token it gives out, so that whatever attends to any of them
-knows these.
+It reads captions of all styles, with and without the sentence on the camera. Linear classifiers must tell style,
+setting, road shape and manoeuvre from every output token, so that cross-attention finds them in any token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,22 +16,28 @@ from torch import nn
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.styles import load_styles, side_prompts
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.train.bundle import small_t5
-from dreamkit.tinyworld.train.text_encoder import write_vocabulary
+from dreamkit.tinyworld.train.dataset import scene_seed
+from dreamkit.tinyworld.train.options import StageOptions
+from dreamkit.tinyworld.train.text_encoder import small_t5, write_vocabulary
 from dreamkit.tinyworld.train.trainer import Schedule, Trainer
 from dreamkit.tinyworld.world.scene import SETTINGS, SHAPES, make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
+from dreamkit.transfer import folders
 from dreamkit.transfer.single_view import NEGATIVE_PROMPT
 
+_STEPS = 800
+_EXAMPLES = 64  # captions per step
 _MODES = ("go", "stop", "left", "right")
-_LONGEST = 320  # tokens of a caption while training
-# No style and no place: what the model is told to stay away from says nothing about either.
-_NOTHING = (-100, -100, -100, -100)
+_LONGEST = 320  # tokens of a caption in training
+_IGNORED = -100  # label that the cross-entropy leaves out
+Facts = tuple[int, int, int, int]
+# The negative prompt, and side views' prompts of the original style, have neither style nor place.
+_NO_FACTS: Facts = (_IGNORED, _IGNORED, _IGNORED, _IGNORED)
 
 
-def labelled_captions(scenes: int, first_seed: int) -> tuple[list[str], list[tuple[int, int, int, int]]]:
-    """Texts, and for each its style, setting, shape and way of driving as numbers (-100 where the text has none)."""
-    texts, facts = [NEGATIVE_PROMPT], [_NOTHING]
+def labelled_captions(scenes: int, first_seed: int) -> tuple[list[str], list[Facts]]:
+    """Captions, and the labels of each: style, setting, shape and manoeuvre (-100 where the caption does not say)."""
+    texts, facts = [NEGATIVE_PROMPT], [_NO_FACTS]
     table = load_styles()
     for index in range(scenes):
         scene = make_scene(first_seed + index, 2)
@@ -43,12 +47,13 @@ def labelled_captions(scenes: int, first_seed: int) -> tuple[list[str], list[tup
             front, *others = side_prompts(caption, style, table, weather=True)
             texts += [caption, front, *others]
             facts += [(STYLES.index(name), *place)] * 2
-            facts += [_NOTHING if style is None else (STYLES.index(name), -100, -100, -100)] * len(others)
+            side = _NO_FACTS if style is None else (STYLES.index(name), _IGNORED, _IGNORED, _IGNORED)
+            facts += [side] * len(others)
     return texts, facts
 
 
-class _Reader(nn.Module):
-    """A T5 encoder and, for training only, what its tokens are asked."""
+class _CaptionClassifier(nn.Module):
+    """A T5 encoder, and linear classifiers on its tokens that only training uses."""
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
@@ -59,16 +64,16 @@ class _Reader(nn.Module):
         mask = (tokens != 0).long()
         hidden = self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
         total = hidden.new_zeros(())
-        for column, ask in enumerate(self.asked):
-            labels = torch.where(mask.bool(), facts[:, column : column + 1], -100).flatten()
-            asked = ask(hidden).float().flatten(0, 1)
-            summed = F.cross_entropy(asked, labels, ignore_index=-100, reduction="sum")
-            total = total + summed / (labels >= 0).sum().clamp(min=1)  # there may be none
+        for column, classify in enumerate(self.asked):
+            labels = torch.where(mask.bool(), facts[:, column : column + 1], _IGNORED).flatten()
+            logits = classify(hidden).float().flatten(0, 1)
+            summed = F.cross_entropy(logits, labels, ignore_index=_IGNORED, reduction="sum")
+            total = total + summed / (labels >= 0).sum().clamp(min=1)  # a batch may have no label
         return total
 
 
 def pad_tokens(tokenizer: Callable[..., Any], texts: Sequence[str]) -> torch.Tensor:
-    """Numbers of the texts' tokens, int64 [texts, longest], zeros after each one's end."""
+    """Token ids of texts, int64 [texts, longest], padded with zeros."""
     rows = tokenizer(list(texts), truncation=True, max_length=_LONGEST)["input_ids"]
     tokens = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
     for row, ids in zip(tokens, rows, strict=True):
@@ -76,35 +81,34 @@ def pad_tokens(tokenizer: Callable[..., Any], texts: Sequence[str]) -> torch.Ten
     return tokens
 
 
-def train_text(
-    folder: Path,
-    state: Path,
-    width: int,
-    vocabulary: int,
-    scenes: int,
-    first_seed: int,
-    steps: int,
-    seed: int,
-    device: torch.device,
-    minutes: float | None = None,
-    seconds: float | None = None,
-) -> bool:
-    """Train the encoder into `folder` (Hugging Face layout); returns whether it was finished."""
+def train_text(options: StageOptions, width: int) -> bool:
+    """Train the encoder into the bundle, in the Hugging Face layout.
+
+    Args:
+        options: of the stage.
+        width: channels of the encoder.
+
+    Returns:
+        Whether the schedule was finished; the weights are written only then.
+    """
     from transformers import AutoTokenizer
 
-    texts, facts = labelled_captions(scenes, first_seed)
-    write_vocabulary(texts, folder, vocabulary)
+    device, folder = options.device, options.out / folders.TEXT_ENCODER
+    texts, facts = labelled_captions(options.scenes, scene_seed(options.seed, 0))
+    write_vocabulary(texts, folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     tokens, labels = pad_tokens(tokenizer, texts).to(device), torch.tensor(facts, device=device)
-    torch.manual_seed(seed)
-    reader = _Reader(len(tokenizer), width).to(device)
-    trainer = Trainer(reader, Schedule(steps, adamw_lr=2e-3, warmup=50, ema_decay=0.98), state, seed)
+    torch.manual_seed(options.seed)
+    classifier = _CaptionClassifier(len(tokenizer), width).to(device)
+    schedule = Schedule(options.steps or _STEPS, adamw_lr=2e-3, warmup=50, ema_decay=0.98)
+    trainer = Trainer(classifier, schedule, options.state, options.seed)
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        pick = torch.randint(len(tokens), (64,), generator=generator, device=device)
+        pick = torch.randint(len(tokens), (_EXAMPLES,), generator=generator, device=device)
         return tokens[pick], labels[pick]
 
-    finished = trainer.run(draw, lambda examples: reader(*examples), minutes, seconds, use_graphs=False)
+    finished = trainer.run(draw, lambda batch: classifier(*batch), options.minutes, options.seconds, use_graphs=False)
     if finished:
-        trainer.use_average().encoder.save_pretrained(folder)
+        trainer.use_average()
+        classifier.encoder.save_pretrained(folder)
     return finished

@@ -1,4 +1,4 @@
-"""Training the tiny bundle's tokenizer on colour and on condition pictures, and its three files."""
+"""Training the tiny bundle's video tokenizer on colour and condition videos, and writing its three files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from torch import nn
 
 from dreamkit.tinyworld.train.codec import CHANNELS, Decoder, Encoder, to_signal
 from dreamkit.tinyworld.train.dataset import DatasetSpec, VideoDataset, is_drawn, read_dataset, short_spec
+from dreamkit.tinyworld.train.options import StageOptions
 from dreamkit.tinyworld.train.trainer import Schedule, Trainer
+from dreamkit.transfer import folders
 
 log = logging.getLogger("dreamkit")
 
-_FRAMES = 25  # of an example at most: four latent frames, so that looking back is learnt
+_STEPS = 3000
+_FRAMES = 25  # of an example at most: four latent frames, so that layers learn to use earlier frames
 _EXAMPLES = {"front": 12, "front_short": 18, "six": 40, "six_short": 56}
-_KEPT = 30_000  # frames of each kind of picture and style, kept on the device
-_NOISE = 0.7  # of a latent's spread, added while training, so that the decoder forgives a denoiser's faults
-_STATISTICS = 64  # videos that mean_std.pt is measured on
+_KEPT = 30_000  # frames of each kind of video and style, kept on the device
+_NOISE = 0.7  # standard deviation of noise on latents in training: makes the decoder robust to a denoiser's errors
+_STATISTICS = 64  # number of videos that mean_std.pt is measured on
 
 
 class Codec(nn.Module):
@@ -31,41 +34,27 @@ class Codec(nn.Module):
         self.encoder, self.decoder = Encoder(), Decoder()
 
 
-def train_tokenizer(
-    folder: Path,
-    state: Path,
-    data: Path,
-    kinds: tuple[DatasetSpec, DatasetSpec],
-    steps: int,
-    seed: int,
-    device: torch.device,
-    minutes: float | None = None,
-    seconds: float | None = None,
-) -> bool:
-    """Train on the footage in `data` and write encoder.jit, decoder.jit and mean_std.pt into `folder`.
+def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec]) -> bool:
+    """Train on colour, HDMap and LiDAR videos; write encoder.jit, decoder.jit and mean_std.pt into the bundle.
 
     Args:
-        folder: of the three files.
-        state: file of the resumable state.
-        data: where the footage lies; LiDAR pictures are used if they are there, too.
-        kinds: of the footage with one view and with six; mean_std.pt is of the one view's.
-        steps: of the schedule.
-        seed: of the stage.
-        device: where to train.
-        minutes: stop after so long.
-        seconds: as many steps as fit into so long, instead of `steps`.
+        options: of the stage; LiDAR videos are used if they are drawn.
+        specs: datasets of one view and of six views; mean_std.pt is measured on the first.
 
     Returns:
         Whether the schedule was finished; the files are written only then.
 
     Raises:
-        DreamkitError: footage is missing.
+        DreamkitError: a dataset is missing.
     """
-    videos = _videos(data, kinds, device)
+    device, folder = options.device, options.out / folders.TOKENIZER
+    videos = _videos(options.data, specs, device)
     turns = [name for name in videos for _ in range(2 if name.endswith("colour") else 1)]
-    torch.manual_seed(seed)
-    codec = Codec().to(device).to(memory_format=torch.channels_last)
-    trainer = Trainer(codec, Schedule(steps, adamw_lr=2e-3, warmup=100, weight_decay=0.0), state, seed)
+    torch.manual_seed(options.seed)
+    codec = Codec().to(device)
+    codec.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stubs
+    schedule = Schedule(options.steps or _STEPS, adamw_lr=2e-3, warmup=100, weight_decay=0.0)
+    trainer = Trainer(codec, schedule, options.state, options.seed)
     half = device.type == "cuda"
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,56 +70,58 @@ def train_tokenizer(
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             z = codec.encoder(x)
             y = codec.decoder(z + _NOISE * noise)
-        return _difference(y.float(), x) + 0.02 * _unit(z.float())
+        return _reconstruction_loss(y.float(), x) + 0.02 * _normality_loss(z.float())
 
-    finished = trainer.run(draw, loss_of, minutes, seconds)
+    finished = trainer.run(draw, loss_of, options.minutes, options.seconds)
     if finished:
-        codec = trainer.use_average().to("cpu", memory_format=torch.contiguous_format)
+        trainer.use_average()
+        codec.to("cpu")
+        codec.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]  # not in torch's stubs
         folder.mkdir(parents=True, exist_ok=True)
         for name, part in (("encoder", codec.encoder), ("decoder", codec.decoder)):
             torch.jit.script(part.half()).save(str(folder / f"{name}.jit"))
         encoder = codec.encoder.float().to(device)
-        torch.save(_statistics(encoder, read_dataset(data, kinds[0]), device), folder / "mean_std.pt")
-        _report(encoder, codec.decoder.float().to(device), data, kinds, device)
+        torch.save(_statistics(encoder, read_dataset(options.data, specs[0]), device), folder / "mean_std.pt")
+        _log_quality(encoder, codec.decoder.float().to(device), options.data, specs, device)
     return finished
 
 
-def _difference(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Squared and absolute error, of pixels and of their differences across, down and in time, which keep edges."""
+def _reconstruction_loss(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Squared and absolute error of pixels, and of their differences in time and space, which keeps edges sharp."""
     error = y - x
     steps = [error.diff(dim=dim).abs().mean() for dim in (2, 3, 4)]
     return 4 * error.square().mean() + 0.5 * error.abs().mean() + 0.25 * sum(steps)
 
 
-def _unit(z: torch.Tensor) -> torch.Tensor:
-    """How far latents are from mean 0 and spread 1 in each channel."""
+def _normality_loss(z: torch.Tensor) -> torch.Tensor:
+    """Squared deviation of latents from mean 0 and standard deviation 1, per channel."""
     by_channel = z.transpose(0, 1).flatten(1)
     return by_channel.mean(1).square().mean() + (by_channel.std(1) - 1).square().mean()
 
 
-def _videos(data: Path, kinds: tuple[DatasetSpec, DatasetSpec], device: torch.device) -> dict[str, torch.Tensor]:
-    """uint8 [videos, T, H, W, 3] on the device, by kind of picture."""
+def _videos(data: Path, specs: tuple[DatasetSpec, DatasetSpec], device: torch.device) -> dict[str, torch.Tensor]:
+    """Videos uint8 [videos, T, H, W, 3] on the device, by `<dataset>_colour` and `<dataset>_hdmap`."""
 
     def flat(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-4:])).to(device)
 
     found = {}
-    # Short clips show more places, long ones let the codec look farther back.
-    for kind in (*kinds, *(short for short in map(short_spec, kinds) if is_drawn(data, short))):
-        drawn = read_dataset(data, kind)
-        scenes = max(1, _KEPT // (len(kind.cameras) * kind.frames))
-        found[f"{kind.name}_colour"] = flat(drawn.colour[:scenes])
+    # Short clips show more scenes, long ones more latent frames.
+    for spec in (*specs, *(short for short in map(short_spec, specs) if is_drawn(data, short))):
+        drawn = read_dataset(data, spec)
+        scenes = max(1, _KEPT // (len(spec.cameras) * spec.frames))
+        found[f"{spec.name}_colour"] = flat(drawn.colour[:scenes])
         conditions = flat(drawn.hdmap[: scenes // 2])
-        lidar = data / f"{kind.name}_lidar.npy"
+        lidar = data / f"{spec.name}_lidar.npy"
         if lidar.is_file():
-            # The two kinds of condition share one turn, the coloured one coming twice as often.
+            # HDMap and LiDAR videos are drawn from one list, HDMap twice as often.
             conditions = torch.cat([conditions, flat(np.load(lidar, mmap_mode="r")[: scenes // 4])])
-        found[f"{kind.name}_hdmap"] = conditions
+        found[f"{spec.name}_hdmap"] = conditions
     return found
 
 
 def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Stretches of videos at random, uint8 [count, _FRAMES, H, W, 3]."""
+    """Random windows of random videos, uint8 [count, _FRAMES, H, W, 3]."""
     device = videos_NTHWC.device
     number, frames = videos_NTHWC.shape[:2]
     video = torch.randint(number, (count, 1), generator=generator, device=device)
@@ -140,7 +131,7 @@ def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator
 
 @torch.inference_mode()
 def _statistics(encoder: nn.Module, drawn: VideoDataset, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and spread of latents, float32 [16, T] each: the first frame by itself, all later ones alike."""
+    """Mean and standard deviation of latents, float32 [16, T] each: one for the first frame, one for all later ones."""
     latents = []
     for video in drawn.colour[: max(1, _STATISTICS // drawn.colour.shape[1])]:
         pixels = torch.from_numpy(np.ascontiguousarray(video[:, 0])).to(device)
@@ -155,12 +146,12 @@ def _statistics(encoder: nn.Module, drawn: VideoDataset, device: torch.device) -
 
 
 @torch.inference_mode()
-def _report(
-    encoder: nn.Module, decoder: nn.Module, data: Path, kinds: tuple[DatasetSpec, DatasetSpec], device: torch.device
+def _log_quality(
+    encoder: nn.Module, decoder: nn.Module, data: Path, specs: tuple[DatasetSpec, DatasetSpec], device: torch.device
 ) -> None:
-    """Log how well the footage's last scenes survive the round trip, in dB; of few scenes all were trained on."""
-    for kind in kinds:
-        drawn = read_dataset(data, kind)
+    """Log the reconstruction PSNR of each dataset's last scenes; with few scenes these were trained on."""
+    for spec in specs:
+        drawn = read_dataset(data, spec)
         for name, array in (("colour", drawn.colour[-4:, 0]), ("hdmap", drawn.hdmap[-4:])):
             errors = []
             for video in array.reshape(-1, *array.shape[-4:])[:8]:
@@ -169,4 +160,4 @@ def _report(
                 y = decoder(encoder(x)).clamp(-1, 1)
                 errors.append(F.mse_loss(y, x) / 4)
             psnr = -10 * torch.stack(errors).mean().log10()
-            log.info("tokenizer, %s %s of the last scenes: %.1f dB", kind.name, name, psnr.item())
+            log.info("tokenizer, %s %s of the last scenes: %.1f dB", spec.name, name, psnr.item())

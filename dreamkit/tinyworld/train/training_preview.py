@@ -1,4 +1,4 @@
-"""A look at a network in training: scenes held out, what was asked and what came out, as one picture."""
+"""A contact sheet of videos that a network in training generates for held-out scenes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ _STEPS = 12
 
 @torch.no_grad()
 def write_preview(path: Path, objective: Objective, batch: Batch, tokenizer: Tokenizer, shown: int = 6) -> None:
-    """Sample the batch's first examples and write them as PNG; log their error against the truth in dB.
+    """Sample the batch's first examples, write them as one PNG, and log their PSNR.
 
-    One example a row: true and made pictures in turn, then the condition. Six views show the middle frame of each, one
-    view three frames.
+    One example takes two or three rows: true frames, generated frames, and the condition if there is one. Six views
+    show the middle frame of each view, one view shows three frames.
+
+    Args:
+        path: of the PNG file.
+        objective: the networks.
+        batch: of held-out scenes.
+        tokenizer: decodes latents.
+        shown: number of examples.
     """
     views, data = objective.config.views, objective.config.sigma_data
     generator = torch.Generator(batch.latent.device).manual_seed(0)
@@ -32,8 +39,8 @@ def write_preview(path: Path, objective: Objective, batch: Batch, tokenizer: Tok
     rows, errors = [], []
     for index in range(min(shown, len(made))):
         true, out = (_decoded(tokenizer, z[index : index + 1], views, data) for z in (batch.latent, made))
-        error = (true[1 if views > 1 else 0 :].astype(np.float32) - out[1 if views > 1 else 0 :]) ** 2
-        errors.append(error.mean())
+        first = 1 if views > 1 else 0  # of six views, the front one is given
+        errors.append(((true[first:].astype(np.float32) - out[first:]) ** 2).mean())
         strips = [true, out]
         if batch.hint is not None:
             strips.append(_decoded(tokenizer, batch.hint[index : index + 1].float(), views, data))
@@ -41,11 +48,11 @@ def write_preview(path: Path, objective: Objective, batch: Batch, tokenizer: Tok
         picks = [frames // 2] if views > 1 else [8, frames // 2, frames - 1]
         rows += [np.concatenate([v[t] for t in picks for v in video], 1) for video in strips]
     psnr = 10 * np.log10(255**2 / np.mean(errors))
-    log.info("%s: %.1f dB over whole pictures of scenes held out, %d steps", path.stem, psnr, _STEPS)
+    log.info("%s: %.1f dB over all pixels of held-out scenes, %d sampling steps", path.stem, psnr, _STEPS)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1].tobytes())
 
 
 def _decoded(tokenizer: Tokenizer, latent: torch.Tensor, views: int, data: float) -> np.ndarray:
-    """[1, C, V x T, H, W] to uint8 [V, T, H, W, 3]."""
+    """Latent [1, C, V x T, H, W] to uint8 [V, T, H, W, 3]."""
     return np.stack([tokenizer.decode(part / data) for part in latent.float().chunk(views, dim=2)])

@@ -1,7 +1,7 @@
-"""The made-up car's cameras: like those of real clips, each car's a little different.
+"""Cameras of the made-up car: six nominal poses with a small random variation from car to car.
 
-The nominal headings, heights and places are near those of a published clip (wide front camera 1.3 m up behind the
-windscreen, two cross cameras at the sides, three that look back); the lenses are the kit's default f-theta table.
+The nominal poses are close to those of a published clip: wide front camera 1.3 m above the ground behind the
+windscreen, two cross cameras at the sides, three cameras facing backwards. Lenses are the kit's default f-theta table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.rig import default_cameras
 
-# Camera -> place in the vehicle (x forward, y left, z up, metres), heading to the left and pitch up (degrees).
+# Camera -> position in the vehicle (x forward, y left, z up, metres), heading to the left and pitch up (degrees).
 NOMINAL_POSES = {
     "front_wide_120fov": ((1.8, 0.0, 1.35), 0.0, 0.0),
     "cross_left_120fov": ((1.0, 1.0, 0.95), 63.0, 0.5),
@@ -25,7 +25,7 @@ NOMINAL_POSES = {
 
 
 def camera_rig(rng: np.random.Generator) -> tuple[dict[str, np.ndarray], dict[str, FTheta]]:
-    """Camera-to-vehicle poses float64 [4, 4] and lenses by camera name, varied as between real cars."""
+    """Camera-to-vehicle poses float64 [4, 4] and f-theta lenses by camera name, with random variation."""
     table = default_cameras()
     poses, lenses = {}, {}
     for name, (place, heading, pitch) in NOMINAL_POSES.items():

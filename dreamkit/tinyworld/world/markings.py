@@ -1,4 +1,4 @@
-"""What is painted on the roads, as rectangles in road coordinates, and the RDS-HQ layers that say the same."""
+"""Road markings as rectangles in road coordinates, and the matching RDS-HQ map layers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import numpy as np
 from dreamkit.rds.labels import Shapes
 from dreamkit.tinyworld.world.road import MEDIAN_GAP, Curve, Junction, Road, corner_centres
 
-LINE_WIDTH = 0.3  # wider than life, so that a line is more than a pixel at the tiny model's size
+LINE_WIDTH = 0.3  # wider than real lines, so that a line covers more than a pixel at the tiny model's size
 KINDS = ("white", "yellow", "stripes", "arrow", "bar")
 _LAYER = {"stripes": "crosswalks", "arrow": "road_markings", "bar": "wait_lines"}
-# Metres between vertices: on bends close enough that a chord stays within some centimetres of the line.
+# Metres between vertices; on bends a chord stays within some centimetres of the line.
 _ON_BENDS, _ON_STRAIGHTS = 4.0, 8.0
 
 
 @dataclass(frozen=True)
 class Paint:
-    """A painted rectangle: s in s0..s1 and side in d0..d1 of road number `road`; an arrow points to s1."""
+    """A painted rectangle in road coordinates: s in s0..s1 and side in d0..d1.
+
+    Attributes:
+        road: index of the road.
+        kind: one of KINDS; an arrow points to s1.
+        s0, s1: start and end along the road, metres.
+        d0, d1: right and left side, metres to the left of the road's curve.
+    """
 
     road: int
     kind: str
@@ -29,7 +36,7 @@ class Paint:
 
 
 def stretches(roads: tuple[Road, ...], junction: Junction | None, index: int, extent: tuple[float, float]) -> list:
-    """The pieces (s0, s1) of a road that have lines: all of it, or what lies outside the crossing."""
+    """Parts (s0, s1) of a road with lane lines: all of it, or the two parts outside a junction."""
     if junction is None:
         return [extent]
     low, high = junction.reach(roads, index)
@@ -43,13 +50,13 @@ def paint(
     crossing: float | None,
     arrows: list[tuple[int, int, float]],
 ) -> list[Paint]:
-    """All paint of a scene.
+    """All road markings of a scene.
 
     Args:
         roads: one or two.
-        junction: where they cross.
-        extents: s0, s1 of each road.
-        crossing: s of a crosswalk on the first road away from junctions, or None.
+        junction: where they cross, or None.
+        extents: (s0, s1) of each road.
+        crossing: s of a crosswalk on the first road outside junctions, or None.
         arrows: (road, lane, s) of straight-on arrows.
     """
     found = []
@@ -70,7 +77,7 @@ def paint(
 
 
 def _crosswalk(index: int, road: Road, s: float, before: bool, after: bool) -> list[Paint]:
-    """A crosswalk from s to s + 3.2, with the wait lines before it (for the curve's direction) and after it."""
+    """A crosswalk from s to s + 3.2, with wait lines before it (for traffic along the curve) and after it."""
     right, left = road.edges
     found = [Paint(index, "stripes", s, s + 3.2, right + 0.4, left - 0.4)]
     if before:
@@ -93,7 +100,7 @@ def ground_layers(
         if mark.kind in ("white", "yellow"):
             layers["lanelines"].append(_flat(curve.at(_steps(mark.s0, mark.s1, curve), side)[0]))
         elif mark.kind == "bar":
-            layers["wait_lines"].append(_flat(curve.at([s, s], [mark.d0, mark.d1])[0]))
+            layers["wait_lines"].append(_flat(curve.at(np.array([s, s]), np.array([mark.d0, mark.d1]))[0]))
         else:
             sides = _steps(mark.d0, mark.d1)
             around = np.concatenate([sides, sides[::-1]])
@@ -126,7 +133,7 @@ def boundaries(
     return found
 
 
-# For each corner, the end of the first and of the second road that its boundary runs to.
+# For each corner, which ends of the first and second road its boundary runs to.
 _ENDS = ((0, 0), (1, 0), (1, 1), (0, 1))
 
 

@@ -1,7 +1,7 @@
-"""Roads of the made-up world: a curve, its lanes and edges, and where a point lies along and beside it.
+"""Roads of the made-up world: a curve, its lanes and edges, and road coordinates of points.
 
-Everything is flat (z = 0), in metres. Along a road `s` runs with the curve, `side` to its left; traffic keeps right, so
-the lanes of the curve's own direction have negative sides.
+Everything is flat (z = 0), in metres. In road coordinates, `s` is the distance along the curve and `side` the distance
+to its left. Traffic keeps right, so lanes in the curve's direction have negative sides.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ DOUBLE_LINE = 0.2
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve sampled evenly by arc length and straight beyond both ends.
+    """A curve sampled evenly by arc length, continued straight beyond both ends.
 
-    start, step: metres; points: float64 [n, 2]; heading: float64 [n], radians to the left of x, continuous.
+    Attributes:
+        start: s of the first sample, metres.
+        step: distance between samples, metres.
+        points: float64 [n, 2].
+        heading: float64 [n], radians to the left of x, without jumps of 2 pi.
     """
 
     start: float
@@ -42,7 +46,7 @@ class Curve:
         return points + along * beyond[..., None] + left * side[..., None], heading
 
     def coordinates(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """s, side and heading of points [..., 2]: the nearest point of a coarse search, refined by Newton's method."""
+        """s, side and heading of points [..., 2]: nearest point of a coarse search, refined by Newton's method."""
         end = self.start + self.step * (len(self.points) - 1)
         knots = np.linspace(self.start - 200, end + 200, 120)
         places, _ = self.at(knots)
@@ -60,7 +64,7 @@ class Curve:
 
 
 def bend(curvature: np.ndarray, start: float, step: float, origin: tuple[float, float], heading: float) -> Curve:
-    """A curve from its curvature (1/m) [n] at each sample; it passes `origin` with `heading` at s = 0."""
+    """The curve with this curvature (1/m) [n] at each sample, which passes `origin` with `heading` at s = 0."""
     turned = np.concatenate([[0.0], np.cumsum((curvature[1:] + curvature[:-1]) / 2 * step)])
     zero = round(-start / step)
     angle = turned - turned[zero] + heading
@@ -77,10 +81,15 @@ def straight(origin: tuple[float, float], heading: float, start: float = -10.0, 
 
 @dataclass(frozen=True)
 class Road:
-    """A road around a curve.
+    """A road along a curve.
 
-    right, left: lanes with and against the curve; lane: their width; margin: from the outermost lane line to the
-    boundary; median: half the width of the strip between the directions, 0 for a double line.
+    Attributes:
+        curve: its centre line.
+        right: number of lanes in the curve's direction.
+        left: number of lanes against it.
+        lane: lane width, metres.
+        margin: from the outermost lane line to the boundary, metres.
+        median: half the width of the strip between the directions; 0 for a double line.
     """
 
     curve: Curve
@@ -96,7 +105,7 @@ class Road:
         return -(self.median + self.right * self.lane + self.margin), self.median + self.left * self.lane + self.margin
 
     def centre(self, lane: int) -> float:
-        """Side of a lane's middle: 0, 1, ... to the right of the median, -1, -2, ... to its left."""
+        """Side of a lane's centre; lanes are 0, 1, ... to the right of the median and -1, -2, ... to its left."""
         return -(self.median + (lane + 0.5) * self.lane) if lane >= 0 else self.median + (-lane - 0.5) * self.lane
 
     @property
@@ -129,15 +138,17 @@ class Junction:
 
 
 def corner_centres(roads: tuple[Road, ...], junction: Junction) -> list[np.ndarray]:
-    """Centres of the four rounded corner_centres as (s, side) of the first road, float64 [2] each, counter-clockwise from
-    the near right one."""
+    """Centres of the four rounded corners, counter-clockwise from the near right one.
+
+    Each is float64 [2], (s, side) on the first road.
+    """
     (right, left), (low, high) = roads[0].edges, junction.reach(roads, 0)
     r = junction.radius
     return [np.array(corner) for corner in ((low, right - r), (high, right - r), (high, left + r), (low, left + r))]
 
 
 def road_table(road: Road, centre: np.ndarray, half: float, cell: float) -> np.ndarray:
-    """s, side, cosine and sine of the heading on a square grid, float32 [4, G, G], y down the rows and x along them."""
+    """s, side, cosine and sine of the heading on a square grid, float32 [4, G, G] with axes (y, x)."""
     axis = np.arange(-half, half + cell / 2, cell)
     x, y = np.meshgrid(centre[0] + axis, centre[1] + axis)
     s, side, heading = road.curve.coordinates(np.stack([x, y], -1))

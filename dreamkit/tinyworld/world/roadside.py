@@ -1,6 +1,6 @@
-"""What stands beside the made-up roads: poles, lamps, signs, traffic lights (mapped), buildings and trees (not mapped).
+"""Roadside objects: poles, lamps, signs and traffic lights (in the map), buildings and trees (not in the map).
 
-Everything is a solid: a box with a heading, a box whose sides lean inwards, or a ball stretched along its axes.
+Every object is made of convex solids: boxes with a heading, wedges (boxes whose sides lean inwards) and ellipsoids.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ from dreamkit.rds.labels import Shapes
 from dreamkit.tinyworld.world.road import Junction, Road
 
 BOX, WEDGE, BALL = range(3)
-# What a solid is made of; the renderer shades by it.
+# Materials, which decide how the renderer shades a solid.
 PLAIN, BODY, CABIN, BUILDING, LEAVES, POLE, SIGN, LIGHT, LAMP, CLOTHES = range(10)
-# Poles from this height on carry a street lamp.
-LAMP_POLE = 7.0
 
 
 @dataclass(frozen=True)
 class Solid:
     """A convex solid.
 
-    shape: BOX, WEDGE or BALL; material; centre (x, y, z), half sizes along its own axes, heading to the left of x;
-    colour: linear RGB 0..1; lean: how much a wedge's x and y half sizes shrink from bottom to top, metres;
-    layer: the RDS-HQ layer that has it, or None; track: the object it belongs to, its centre being the object's then.
+    Attributes:
+        shape: BOX, WEDGE or BALL.
+        material: one of the materials above.
+        centre: (x, y, z) in world metres, or in the axes of its road user.
+        half: half sizes along its own axes, metres.
+        heading: radians to the left of x.
+        colour: linear RGB 0..1.
+        lean: for a wedge, how much its x and y half sizes shrink from bottom to top, metres.
+        layer: RDS-HQ map layer that has it, or None.
+        track: index of the road user it belongs to, or -1.
     """
 
     shape: int
@@ -43,7 +48,7 @@ class Solid:
 def roadside_solids(
     rng: np.random.Generator, setting: str, roads: tuple[Road, ...], junction: Junction | None, green: bool
 ) -> tuple[list[Solid], np.ndarray]:
-    """All furniture of a scene, and the places [L, 3] of its street lamps."""
+    """All roadside solids of a scene, and the positions [L, 3] of its street lamps."""
     solids, lamps = [], []
     for index, road in enumerate(roads):
         gaps = [junction.reach(roads, index)] if junction else []
@@ -84,7 +89,7 @@ def _poles(
             heading = float(heading)
             solids.append(_pole((x, y), height, heading))
             if lit:
-                # The arm reaches over the road; its end is the lamp.
+                # An arm over the road with the lamp at its end.
                 arm, end = road.curve.at(s, edge - out * 0.1)[0], road.curve.at(s, edge - out * 1.0)[0]
                 solids.append(Solid(BOX, PLAIN, (*arm, height - 0.05), (0.06, 1.0, 0.06), heading, (0.12, 0.12, 0.13)))
                 solids.append(Solid(BOX, LAMP, (*end, height - 0.1), (0.16, 0.4, 0.1), heading, (0.5, 0.48, 0.42)))
@@ -100,7 +105,7 @@ def _pole(place: tuple[float, float], height: float, heading: float) -> Solid:
 
 
 def _signs(rng: np.random.Generator, setting: str, road: Road, extent: tuple[float, float], gaps: list) -> list[Solid]:
-    """Small square signs on posts that face the traffic; beside a highway large green ones."""
+    """Small square signs on posts, facing the traffic; large green ones beside a highway."""
     solids = []
     large = setting == "highway"
     for edge in road.edges:
@@ -119,7 +124,7 @@ def _signs(rng: np.random.Generator, setting: str, road: Road, extent: tuple[flo
 
 
 def _traffic_lights(roads: tuple[Road, ...], junction: Junction, green: bool) -> list[Solid]:
-    """One light at each approach, on the far right and the near right corner."""
+    """Traffic lights of every approach, on its far right and near right corners."""
     solids = []
     for index, road in enumerate(roads):
         low, high = junction.reach(roads, index)
@@ -186,7 +191,7 @@ def _trees(
     away: tuple[float, float],
     density: float,
 ) -> list[Solid]:
-    """Broad-leaved trees as balls on trunks, conifers as steep wedges; `density` trees a metre and side."""
+    """Broad-leaved trees as ellipsoids on trunks, conifers as steep wedges; `density` trees per metre on each side."""
     solids = []
     for edge in road.edges:
         for s in rng.uniform(*extent, rng.poisson(density * (extent[1] - extent[0]))):
@@ -218,7 +223,7 @@ def _trees(
 
 
 def map_layers(solids: Iterable[Solid]) -> dict[str, Shapes]:
-    """Poles as vertical lines, signs and lights as cuboids, in world metres."""
+    """RDS-HQ map layers of solids: poles as vertical lines, signs and lights as cuboids, in world metres."""
     layers: dict[str, list[np.ndarray]] = {"poles": [], "traffic_signs": [], "traffic_lights": []}
     for solid in solids:
         if solid.layer == "poles":
@@ -230,7 +235,7 @@ def map_layers(solids: Iterable[Solid]) -> dict[str, Shapes]:
 
 
 def _cuboid(solid: Solid) -> np.ndarray:
-    """Corners [8, 3]: one face around, then the opposite one in the same order."""
+    """Corners [8, 3]: the four of one face in a circle, then those of the opposite face in the same order."""
     signs = np.array([(a, b, c) for c in (1, -1) for a, b in ((1, 1), (1, -1), (-1, -1), (-1, 1))])
     local = signs * np.array(solid.half)
     cosine, sine = np.cos(solid.heading), np.sin(solid.heading)
@@ -239,7 +244,7 @@ def _cuboid(solid: Solid) -> np.ndarray:
 
 
 def vehicle_solids(model: str, size: tuple[float, float, float], colour: tuple, track: int) -> list[Solid]:
-    """The pieces of a road user inside its box; centres count from the box's centre, headings from its heading."""
+    """Solids of a road user inside its box; centres and headings are relative to the box."""
     length, width, height = size
     low = -height / 2
     if model == "person":

@@ -1,7 +1,7 @@
-"""The sample clips that ship with the kit: two made-up scenes as RDS-HQ labels, and their captions.
+"""The two sample clips that ship with the kit: made-up scenes as RDS-HQ labels, and their captions.
 
-`CURVE` drives round a bend with traffic, `JUNCTION` through an intersection. Only the road users that come nearest are
-kept, so that a clip stays under 1 MB.
+In `CURVE` the car drives round a bend in traffic, in `JUNCTION` through an intersection. Only the road users nearest
+to the ego car are kept, so that a clip stays under 1 MB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def sample_scene(clip: str) -> MadeUpScene:
 
 
 def write_captioned(folder: Path, clip: str, scene: MadeUpScene) -> None:
-    """A scene as an RDS-HQ clip, and its captions of all styles in `captions/` beside the labels."""
+    """Write a scene as an RDS-HQ clip, and its captions in all styles into `captions/` beside the labels."""
     write_clip(folder, clip, scene)
     of_styles = style_captions(scene)
     caption_files.write_original(folder / "captions", clip, of_styles[caption_files.ORIGINAL])
@@ -31,6 +31,6 @@ def write_captioned(folder: Path, clip: str, scene: MadeUpScene) -> None:
 
 
 def write_samples(folder: Path) -> None:
-    """Both sample clips, byte for byte as they ship."""
+    """Write both sample clips, byte for byte as they ship."""
     for clip in SEEDS:
         write_captioned(folder, clip, sample_scene(clip))
