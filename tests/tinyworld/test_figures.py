@@ -198,7 +198,10 @@ def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, mi
         "--device",
         "cpu",
     ]
-    assert command.run_tinyworld([*options, "--scenes", "1", "--styles", "Sunny", "--kinds", "front,six", "--every", "8"]) == 0
+    assert (
+        command.run_tinyworld([*options, "--scenes", "1", "--styles", "Sunny", "--kinds", "front,six", "--every", "8"])
+        == 0
+    )
     assert len(read_rows([rows])) == 2 and "FAIL" in rows.with_suffix(".md").read_text()
     facts = json.loads(rows.with_suffix(".json").read_text())
     assert facts["videos"] == 2 and {"cross_left_120fov", "rear_tele_30fov"} < set(facts["views"])

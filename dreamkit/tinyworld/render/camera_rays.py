@@ -1,4 +1,4 @@
-"""One batch of camera shots: rays cast, what they meet lit, air and weather put between, and the result developed."""
+"""Rendering of one batch of cameras: trace rays, light the surfaces, add reflections, fog and weather."""
 
 from __future__ import annotations
 
@@ -15,15 +15,24 @@ from dreamkit.tinyworld.render.style_presets import StylePreset
 from dreamkit.tinyworld.render.weather import through_air
 from dreamkit.tinyworld.world.roadside import BODY
 
-_SHADOW_REACH = 90.0  # metres of ground around the camera that shadows fall on
-_LAMP_REACH = 26.0  # metres that the headlights of other vehicles light
-_SMALLEST = 0.15  # apparent radius of a solid, in pixels, under which it is left out
+_SHADOW_REACH = 90.0  # metres from the camera within which the ground gets shadows
+_LAMP_REACH = 26.0  # metres that the headlights of other vehicles reach
+_SMALLEST = 0.15  # apparent radius in pixels below which a solid is left out
 
 
 @dataclass(frozen=True)
 class CameraBatch:
-    """N shots of tiled cameras: rays in camera axes [V, tiles, p, 3], cones [V, tiles, 3] and [V, tiles], spread [V];
-    each batch's view and frame, int64 [N], and camera-to-world pose [N, 4, 4]."""
+    """N pictures to render: tiled rays of V cameras, and the camera, frame and pose of each picture.
+
+    Attributes:
+        ray: unit rays in camera axes, float32 [V, tiles, p, 3].
+        axis: axis of the cone around each tile, float32 [V, tiles, 3].
+        angle: half its opening angle, radians [V, tiles].
+        spread: radians between neighbouring rays [V].
+        view: camera of each picture, int64 [N].
+        frame: frame number of each picture, int64 [N].
+        pose: camera-to-world, float32 [N, 4, 4].
+    """
 
     ray: torch.Tensor
     axis: torch.Tensor
@@ -36,8 +45,15 @@ class CameraBatch:
 
 @dataclass(frozen=True)
 class RaySamples:
-    """Per ray, [N, tiles, p]: linear light [..., 3], the shares that are determined and marks, the distance (0 for the
-    sky), and whether the surface stands still."""
+    """What each ray meets, [N, tiles, p].
+
+    Attributes:
+        light: linear RGB [N, tiles, p, 3].
+        determined: share of the surface that the condition determines.
+        marks: share that is paint, kerb or a mapped object.
+        distance: metres along the ray; 0 for the sky.
+        still: whether the surface is static.
+    """
 
     light: torch.Tensor
     determined: torch.Tensor
@@ -48,7 +64,7 @@ class RaySamples:
 
 @dataclass(frozen=True)
 class _Tiled:
-    """Tiles in the order of their lists: frame [M], eye [M, 3], ray [M, p, 3] in the world, spread [M]."""
+    """M tiles in the order of their lists of solids: frame [M], eye [M, 3], world ray [M, p, 3], spread [M]."""
 
     frame: torch.Tensor
     eye: torch.Tensor
@@ -57,7 +73,7 @@ class _Tiled:
 
 
 def trace_cameras(tensors: SceneTensors, preset: StylePreset, batch: CameraBatch) -> RaySamples:
-    """RaySamples of all shots."""
+    """Trace and shade all rays of a batch."""
     count, tiles = len(batch.view), batch.ray.shape[1]
     ray = _turned(batch.ray[batch.view], batch.pose[:, None, None]).flatten(0, 1)
     axis = _turned(batch.axis[batch.view], batch.pose[:, None]).flatten(0, 1)
@@ -72,7 +88,7 @@ def trace_cameras(tensors: SceneTensors, preset: StylePreset, batch: CameraBatch
     )
     down = tiled.ray[..., 2]
     floor = torch.where(down < -1e-5, -tiled.eye[:, 2:] / down.clamp(max=-1e-5), torch.inf)
-    light, determined, marks, mirror = _see(tensors, preset, tiled, distance, solid, floor)
+    light, determined, marks, mirror = _surface_light(tensors, preset, tiled, distance, solid, floor)
     if preset.wet:
         light = light + _reflected(tensors, preset, tiled, floor, distance, mirror, axis[order], angle[order], smallest)
     reached = torch.minimum(distance, floor)
@@ -89,11 +105,13 @@ def trace_cameras(tensors: SceneTensors, preset: StylePreset, batch: CameraBatch
 
 
 def _turned(ray: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-    """Rays [..., 3] turned by poses [..., 4, 4]; no matrix product, which a GPU may round to ten bits."""
-    return sum(ray[..., axis, None] * pose[..., :3, axis] for axis in range(3))
+    """Rays [..., 3] rotated by poses [..., 4, 4]."""
+    # Not a matrix product: a GPU may run it in TF32, with ten bits of mantissa.
+    x, y, z = (ray[..., axis, None] * pose[..., :3, axis] for axis in range(3))
+    return x + y + z
 
 
-def _see(
+def _surface_light(
     tensors: SceneTensors,
     preset: StylePreset,
     tiled: _Tiled,
@@ -101,7 +119,7 @@ def _see(
     solid: torch.Tensor,
     floor: torch.Tensor,
 ) -> tuple[torch.Tensor, ...]:
-    """Light [M, p, 3] without air, and the shares [M, p] determined, marks, and mirroring."""
+    """Light [M, p, 3] before fog, and the shares [M, p] of determined surface, marks, and reflectivity."""
     light = torch.zeros_like(tiled.ray)
     shares = torch.zeros(*distance.shape, 3, device=light.device)
     on_ground, on_solid = floor < distance, distance < floor
@@ -141,7 +159,7 @@ def _lit_solids(
     distance: torch.Tensor,
     solid: torch.Tensor,
 ) -> torch.Tensor:
-    """The light [n, 3] that solids send along rays [n, 3] of tiles `row` [n]."""
+    """Light [n, 3] from solids along rays [n, 3] of tiles `row` [n]."""
     point = tiled.eye[row] + ray * distance[:, None]
     frame = tiled.frame[row]
     albedo, own, normal = shade.solids(tensors, preset, frame, solid, point, ray)
@@ -149,7 +167,7 @@ def _lit_solids(
     if preset.lamps:
         arriving = arriving + 0.5 * shade.lamp_light(tensors, point, normal)
         arriving = arriving + shade.head_light(tensors.ego[frame], point, normal)
-    # Lacquer and glass mirror the sky a little, more so at a slant.
+    # Car paint and glass reflect some sky, more at grazing angles.
     glossy = (tensors.track[solid] >= 0).float() * 0.9 + 0.1
     cosine = (ray * normal).sum(1)
     mirrored = ray - 2 * cosine[:, None] * normal
@@ -159,11 +177,11 @@ def _lit_solids(
 
 
 def _arriving(preset: StylePreset, normal: torch.Tensor, sunlit: torch.Tensor) -> torch.Tensor:
-    """Light of sun and sky on surfaces with normals [n, 3]; sunlit [n] 0..1."""
+    """Irradiance [n, 3] of sun and sky on surfaces with normals [n, 3]; `sunlit` [n] is 0..1."""
     device = normal.device
     sky = torch.tensor(preset.sky_rgb, device=device)
     facing = 0.62 + 0.38 * normal[:, 2]
-    # What the ground throws back onto walls and undersides.
+    # Light that the ground reflects onto walls and undersides.
     bounce = (0.5 - 0.5 * normal[:, 2]) * (0.12 + 0.5 * preset.snow)
     total = sky * (facing + bounce)[:, None]
     if shade.has_sun(preset):
@@ -175,7 +193,7 @@ def _arriving(preset: StylePreset, normal: torch.Tensor, sunlit: torch.Tensor) -
 def _ground_light(
     tensors: SceneTensors, preset: StylePreset, tiled: _Tiled, floor: torch.Tensor, on_ground: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of ground points [M, p]: how open they are to the sky beside vehicles, how sunlit, and headlights of others."""
+    """For ground points [M, p]: visible share of the sky beside vehicles, sunlit share, and light of headlights."""
     near = on_ground & (floor < _SHADOW_REACH)
     xy = tiled.eye[:, None, :2] + tiled.ray[..., :2] * torch.where(near, floor, 0.0)[..., None]
     low = torch.where(near[..., None], xy, torch.inf).amin(1)
@@ -195,7 +213,7 @@ def _ground_light(
     sunlit = torch.ones_like(floor)
     if shade.has_sun(preset):
         sun = shade.sun_direction(preset)
-        # A solid's shadow lies between its foot and the shadow of its top.
+        # A solid's shadow reaches from its base to the shadow of its top.
         slope = torch.tensor(sun[:2], device=xy.device) / sun[2]
         top = (tensors.centre[0, :, 2] + tensors.half[:, 2]).clamp(0, 40)
         middle = centre[..., :2] - slope * top[:, None] / 2
@@ -212,7 +230,7 @@ def _ground_light(
 
 
 def _in_lists(tensors: SceneTensors, tiled: _Tiled, touched: torch.Tensor, xy: torch.Tensor) -> list[tuple]:
-    """The k-th boxes of all tiles: (tile order, frames, ground points [m, p, 3], solids, m)."""
+    """For each k, the k-th boxes of all tiles that have one: (order, frames, ground points [m, p, 3], solids, m)."""
     order = order_tiles(touched)
     picks = pick(tensors, touched[order], torch.zeros(1, device=xy.device).expand_as(touched))
     places = torch.cat([xy, torch.zeros_like(xy[..., :1])], -1)[order]
@@ -221,7 +239,7 @@ def _in_lists(tensors: SceneTensors, tiled: _Tiled, touched: torch.Tensor, xy: t
 
 
 def _circle_meets(centre: torch.Tensor, radius: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Whether circles (centre [M, B, 2], radius [B]) meet rectangles low..high [M, 2]; empty ones meet nothing."""
+    """Whether circles (centre [M, B, 2], radius [B]) meet rectangles low..high [M, 2], bool [M, B]."""
     nearest = torch.maximum(torch.minimum(centre, high[:, None]), low[:, None])
     return ((centre - nearest).norm(dim=-1) < radius) & (high[:, :1] >= low[:, :1])
 
@@ -237,10 +255,10 @@ def _reflected(
     angle: torch.Tensor,
     smallest: float,
 ) -> torch.Tensor:
-    """What a wet road mirrors [M, p, 3]: the world as seen from the eye's mirror image under the ground."""
+    """Light [M, p, 3] that a wet road reflects, traced from the camera's mirror image below the ground."""
     flip = torch.tensor((1.0, 1.0, -1.0), device=floor.device)
     eye = tiled.eye * flip
-    # Ripples widen the picture upwards, as wet asphalt does.
+    # Ripples stretch reflections vertically, as on wet asphalt.
     ripple = shade.noise(
         tensors, (tiled.eye[:, None, :2] + tiled.ray[..., :2] * floor.clamp(max=200)[..., None]).reshape(-1, 2), 6.0
     )

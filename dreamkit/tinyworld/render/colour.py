@@ -1,7 +1,7 @@
-"""A made-up scene in colour through its f-theta cameras, and the condition pictures that belong to it.
+"""Colour and condition pictures of a made-up scene through its f-theta cameras.
 
-Ray casting in torch: for each pixel of `dreamkit.rds.hdmap`'s picture the ray that the same lens gives it, so that
-roads, lines and boxes lie exactly where the condition draws them. A call renders all frames and cameras of one
+Ray casting in torch: each pixel's ray is unprojected by the lens that `dreamkit.rds.hdmap` projects with, so that
+roads, lines and boxes lie exactly where the condition picture draws them. A call renders all frames and cameras of a
 scene in a few large batches.
 """
 
@@ -23,7 +23,7 @@ from dreamkit.tinyworld.render.scene_tensors import SceneTensors, build_scene_te
 from dreamkit.tinyworld.render.style_presets import StylePreset, style_preset
 from dreamkit.tinyworld.world.scene import MadeUpScene
 
-# The picture that condition videos are drawn as; rays are laid through its pixels.
+# (width, height) that condition pictures are drawn in; rays go through its pixels.
 DRAWN = (1280, 720)
 VIDEO = (1280, 704)
 _TILE = 16
@@ -31,11 +31,14 @@ _TILE = 16
 
 @dataclass(frozen=True)
 class RenderedViews:
-    """Pictures of V cameras and T frames, tensors on the tensors's device.
+    """Pictures and masks of V cameras and T frames, on the device that rendered them.
 
-    colour: uint8 [V, T, H, W, 3]. determined: bool [V, T, H, W], what the condition determines: road with its kerbs,
-    paint, mapped objects. marks: bool [V, T, H, W], of these only paint, kerbs and mapped objects. distance: float32
-    [V, T, H, W], metres along the ray, 0 for the sky. still: bool [V, T, H, W], a surface that does not move.
+    Attributes:
+        colour: uint8 [V, T, H, W, 3].
+        determined: bool [V, T, H, W], pixels that the condition determines: road with kerbs, paint, mapped objects.
+        marks: bool [V, T, H, W], of these only paint, kerbs and mapped objects.
+        distance: float32 [V, T, H, W], metres along the ray; 0 for the sky.
+        still: bool [V, T, H, W], static surfaces.
     """
 
     colour: torch.Tensor
@@ -47,8 +50,15 @@ class RenderedViews:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Camera rays in square tiles: ray float32 [V, tiles, p, 3], unit vectors in camera axes; axis [V, tiles, 3], angle
-    [V, tiles]: the cone around each tile; spread [V]: radians between neighbouring rays; shape: tiles down, across."""
+    """Camera rays of V cameras in square tiles of p rays.
+
+    Attributes:
+        ray: float32 [V, tiles, p, 3], unit vectors in camera axes.
+        axis: float32 [V, tiles, 3], axis of the cone around each tile.
+        angle: float32 [V, tiles], half its opening angle, radians.
+        spread: float32 [V], radians between neighbouring rays.
+        shape: number of tiles (down, across).
+    """
 
     ray: torch.Tensor
     axis: torch.Tensor
@@ -58,7 +68,7 @@ class Tiles:
 
 
 def pixel_rays(scene: MadeUpScene, cameras: Sequence[str], size: tuple[int, int], samples: int) -> np.ndarray:
-    """Unit rays float32 [V, H samples, W samples, 3] in camera axes for pictures of `size` (H, W)."""
+    """Unit rays in camera axes for pictures of `size` (H, W), float32 [V, H samples, W samples, 3]."""
     height, width = size
     found = []
     for camera in cameras:
@@ -71,7 +81,7 @@ def pixel_rays(scene: MadeUpScene, cameras: Sequence[str], size: tuple[int, int]
 
 
 def tile_rays(found: np.ndarray, device: torch.device) -> Tiles:
-    """Rays [V, H, W, 3] cut to tiles; both sides must be multiples of the tile."""
+    """Rays [V, H, W, 3] split into tiles; H and W must be multiples of 16."""
     views, height, width, _ = found.shape
     down, across = height // _TILE, width // _TILE
     grid = torch.as_tensor(found, device=device).reshape(views, down, _TILE, across, _TILE, 3)
@@ -100,12 +110,15 @@ def render_scene(
         scene: from `make_scene`.
         style: one of `dreamkit.tinyworld.render.style_presets.STYLES`, or a preset.
         cameras: names without `camera_`.
-        size: height and width, multiples of 16.
+        size: (height, width), multiples of 16.
         frames: frame numbers; all of them when None.
-        samples: rays along each side of a pixel; 1 is four times as fast and jagged.
-        device: where to work.
-        tensors: the scene's tensors when it is at hand (several styles of one scene share it).
-        rays_at_once: how many to follow together, some 400 bytes each; what suits the device when None.
+        samples: rays along each side of a pixel; 1 is four times as fast, with aliasing.
+        device: where to render, unless `tensors` are given.
+        tensors: the scene on a device, from `build_scene_tensors`; built when None.
+        rays_at_once: rays traced at a time, of some 400 bytes each; a number that suits the device when None.
+
+    Raises:
+        DreamkitError: there is no such style.
     """
     preset = style_preset(style) if isinstance(style, str) else style
     with torch.no_grad():
@@ -138,8 +151,7 @@ def render_scene(
 
 
 def _rays_at_once(device: torch.device) -> int:
-    # Only large batches keep a GPU busy; on a CPU small ones stay in its
-    # cache.
+    # A GPU needs large batches; on a CPU, small ones fit into the cache.
     if device.type != "cuda":
         return 150_000
     return int(min(24e6, torch.cuda.get_device_properties(device).total_memory / 2500))
@@ -148,7 +160,7 @@ def _rays_at_once(device: torch.device) -> int:
 def _join(
     samples_of: camera_rays.RaySamples, shape: tuple[int, int], samples: int, preset: StylePreset
 ) -> tuple[torch.Tensor, ...]:
-    """Tiles of samples to pictures: colours averaged and developed, shares averaged and compared, the rest picked."""
+    """Pictures from tiles of samples: colours and shares averaged per pixel, distances of one sample per pixel."""
     colour = _untile(samples_of.light, shape)
     shares = _untile(torch.stack([samples_of.determined, samples_of.marks], -1), shape)
     distance = _untile(samples_of.distance[..., None], shape)[..., 0]
@@ -184,21 +196,30 @@ def condition_pictures(
     frames: Sequence[int] | None = None,
     reduced: int = 1,
 ) -> np.ndarray:
-    """HDMap condition pictures uint8 [V, T, H, W, 3] of `size` (H, W), as `dreamkit render` and the models make them.
+    """HDMap condition pictures, as `dreamkit render` draws them and the models read them.
 
-    Drawn at 1280x720, resized to the video's 1280x704 and stretched to the model's size. With `reduced` 2 or 4 they are
-    drawn at that fraction with thinner strokes, faster and nearly the same.
+    They are drawn at 1280x720, resized to the video's 1280x704 and then to the model's size.
+
+    Args:
+        scene: from `make_scene`.
+        cameras: names without `camera_`.
+        size: (height, width).
+        frames: frame numbers; all of them when None.
+        reduced: 2 or 4 draws at this fraction of the size, with thinner strokes: faster, and nearly the same.
+
+    Returns:
+        uint8 [V, T, H, W, 3].
     """
     numbers = list(range(scene.frames)) if frames is None else [int(frame) for frame in frames]
     boxes = every_frame(rest(scene.objects), scene.frames)
     drawn = (DRAWN[0] // reduced, DRAWN[1] // reduced)
-    fit = resizer(DRAWN, VIDEO) if reduced == 1 else None
+    resize = resizer(DRAWN, VIDEO) if reduced == 1 else None
     rules = Rules(line_width=max(1, 8 // reduced), box_width=max(1, round(5 / reduced)))
     world = hdmap.build_scene(scene.layers, boxes, rules)
     result = np.empty((len(cameras), len(numbers), *size, 3), np.uint8)
     for view, camera in enumerate(cameras):
         lens = scene.lenses[camera].scaled_to(*drawn)
         for index, drawing in enumerate(hdmap.draw_hdmap_frames(world, lens, scene.camera_poses(camera), numbers)):
-            video = fit(drawing) if fit else drawing
+            video = resize(drawing) if resize else drawing
             result[view, index] = cv2.resize(video, size[::-1], interpolation=cv2.INTER_LINEAR)
     return result

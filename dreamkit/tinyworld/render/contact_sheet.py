@@ -1,4 +1,4 @@
-"""StylePreset at the made-up world and time it: sheets of styles and views, frames a second."""
+"""Contact sheets of styles and views of the made-up world, and its rendering speed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dreamkit.tinyworld.world.scene import MadeUpScene, make_scene
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
 
-# From the rear left all the way round, so that neighbours in a sheet are neighbours in the world.
+# Clockwise from the rear left camera, so that neighbours in a sheet overlap in the world.
 VIEWS_AROUND = tuple(SIX_VIEWS.names[index] for index in (4, 1, 0, 2, 5, 3))
 
-# What is timed: the training sizes of the tiny bundle.
+# Timed: the training sizes of the tiny bundle.
 SIZES = (("front 160x288", VIEWS_AROUND[2:3], (160, 288)), ("six views 96x160", VIEWS_AROUND, (96, 160)))
 
 
 def available_device() -> torch.device:
-    """The GPU when there is one."""
+    """The GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -36,7 +36,7 @@ def sheet(
     styles: Sequence[str] = STYLES,
     cameras: Sequence[str] = VIEWS_AROUND,
 ) -> np.ndarray:
-    """Conditions in the first row, then one style a row, one camera a column: uint8 [rows H, V W, 3]."""
+    """A sheet of one frame: condition pictures in the first row, then a row per style; uint8 [rows H, V W, 3]."""
     device = available_device()
     tensors = build_scene_tensors(scene, device)
     rows = [condition_pictures(scene, cameras, size, [frame])[:, 0]]
@@ -48,7 +48,7 @@ def sheet(
 
 
 def write_sheet(path: Path, seed: int) -> Path:
-    """A sheet of a seed's scene as PNG, twice its size."""
+    """Write the sheet of a seed's scene as PNG, enlarged twice."""
     picture = sheet(make_scene(seed, 57))
     picture = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     with replacing(path) as partial:
@@ -57,20 +57,27 @@ def write_sheet(path: Path, seed: int) -> Path:
 
 
 def measure_speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] = print) -> dict[str, float]:
-    """Frames a second of scenes, conditions and pictures at the training sizes, on the device at hand.
+    """Measure scenes, condition pictures and colour frames per second at the training sizes.
 
-    On a CPU only a few frames are timed. Says what it measures as it goes; returns the figures by name.
+    On a CPU only a few frames are timed.
+
+    Args:
+        seeds: of the scenes.
+        say: receives a line per measurement.
+
+    Returns:
+        Numbers per second by name.
     """
     device = available_device()
     quick = device.type == "cpu"
     frames = list(range(2)) if quick else None
     threads = torch.get_num_threads()
-    say(f"device: {torch.cuda.get_device_name() if not quick else f'CPU, {threads} threads'}")
+    say(f"Device: {torch.cuda.get_device_name() if not quick else f'CPU, {threads} threads'}")
     figures: dict[str, float] = {}
 
     def note(name: str, count: int, seconds: float) -> None:
         figures[name] = count / seconds
-        say(f"{name}: {figures[name]:.1f} a second")
+        say(f"{name}: {figures[name]:.1f} per second")
 
     begun = time.perf_counter()
     scenes = [make_scene(seed, 57) for seed in seeds]
@@ -78,7 +85,7 @@ def measure_speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] =
     begun = time.perf_counter()
     prepared = [build_scene_tensors(scene, device) for scene in scenes]
     _finish(device)
-    note("prepared", len(scenes), time.perf_counter() - begun)
+    note("scene tensors", len(scenes), time.perf_counter() - begun)
     for label, cameras, size in SIZES:
         begun = time.perf_counter()
         drawn = sum(condition_pictures(scene, cameras, size, [0, 28, 56])[..., 0, 0, 0].size for scene in scenes)
@@ -96,7 +103,9 @@ def measure_speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] =
                         .numel()
                     )
                 _finish(device)
-                note(f"{style}, {label}, {samples}x{samples} rays a pixel, frames", count, time.perf_counter() - begun)
+                note(
+                    f"{style}, {label}, {samples}x{samples} rays per pixel, frames", count, time.perf_counter() - begun
+                )
     return figures
 
 

@@ -1,4 +1,4 @@
-"""The made-up ground: what lies at a place on it, filtered over the pixel's footprint."""
+"""Surface of the made-up ground at given points, filtered over each pixel's footprint."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ _SIDEWALK = 3.2
 
 @dataclass(frozen=True)
 class Ground:
-    """At n places: albedo [n, 3], how much it mirrors [n] (0 dry to 1 puddle), and the shares of the footprint [n]
-    that are road with its kerb, and paint or kerb."""
+    """The ground at n points.
+
+    Attributes:
+        albedo: linear RGB [n, 3].
+        mirror: reflectivity [n], 0 dry to 1 puddle.
+        road: share of the footprint [n] that is road or kerb.
+        marks: share of the footprint [n] that is paint or kerb.
+    """
 
     albedo: torch.Tensor
     mirror: torch.Tensor
@@ -28,12 +34,12 @@ class Ground:
 
 
 def overlap(x: torch.Tensor, width: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """The share of x - width/2 .. x + width/2 that lies in low..high."""
+    """Share of the interval x - width/2 .. x + width/2 that lies in low..high."""
     return ((x + width / 2).clamp(max=high) - (x - width / 2).clamp(min=low)).clamp(min=0) / width
 
 
 def _stripes(x: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
-    """The share of x +- width/2 under stripes that fill half of every period."""
+    """Share of the interval x - width/2 .. x + width/2 under stripes that fill half of every period."""
 
     def area(at: torch.Tensor) -> torch.Tensor:
         whole = torch.floor(at / _STRIPE)
@@ -43,7 +49,7 @@ def _stripes(x: torch.Tensor, width: torch.Tensor) -> torch.Tensor:
 
 
 def mix(a: torch.Tensor, b: tuple[float, ...] | torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """a [n, 3] to b by share [n]."""
+    """Linear interpolation from colours a [n, 3] to b by share [n]."""
     if isinstance(b, tuple):
         b = torch.tensor(b, device=a.device)
     return a + (b - a) * share[:, None]
@@ -57,12 +63,21 @@ def ground_at(
     distance: torch.Tensor,
     spread: torch.Tensor,
 ) -> Ground:
-    """The ground at places xy [n, 2], met by unit rays [n, 3] after `distance` [n], `spread` [n] radians wide."""
+    """The ground at points xy [n, 2].
+
+    Args:
+        tensors: the scene.
+        preset: the style.
+        xy: world metres [n, 2].
+        ray: unit rays [n, 3] that meet the points.
+        distance: along the rays, metres [n].
+        spread: radians between neighbouring rays [n].
+    """
     coordinates = road_coordinates(tensors, xy)
     across = (distance * spread).clamp(min=1e-3)
     along = across / ray[:, 2].abs().clamp(min=1e-3)
     flat = ray[:, :2] / ray[:, :2].norm(dim=1, keepdim=True).clamp(min=1e-6)
-    feet = []  # the footprint's extent along and across each road
+    feet = []  # extent of the footprint along and across each road
     for s_side_cos_sin in coordinates:
         cosine = (flat[:, 0] * s_side_cos_sin[2] + flat[:, 1] * s_side_cos_sin[3]).abs()
         sine = (1 - cosine**2).clamp(min=0).sqrt()
@@ -70,8 +85,9 @@ def ground_at(
     edge, foot, island = _edge_distance(tensors, coordinates, feet)
     road = overlap(edge, foot, -1e4, 0.0)
     kerb = overlap(edge, foot, 0.0, KERB)
+    within = rim = torch.zeros_like(road)
     if island is not None:
-        # The median's kerb lies on its own edge; the rest of the island is paved.
+        # The median has a kerb along its edge and is paved inside.
         within = overlap(island, feet[0][1], -1e4, 0.0)
         rim = overlap(island, feet[0][1], -KERB, 0.0)
         road, kerb = road * (1 - within), kerb + rim
@@ -98,7 +114,7 @@ def ground_at(
 def _edge_distance(
     tensors: SceneTensors, coordinates: torch.Tensor, feet: list
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Metres beyond the nearest boundary (negative on the road), the footprint across it, metres beyond the median."""
+    """Metres beyond the nearest boundary (negative on the road), footprint across it, metres beyond the median."""
     beyond = []
     for road, found in zip(tensors.roads, coordinates, strict=True):
         right, left = road.edges
@@ -107,8 +123,9 @@ def _edge_distance(
     island = coordinates[0, 1].abs() - (first.median - MEDIAN_GAP) if first.median else None
     if len(beyond) == 1:
         return beyond[0], feet[0][1], island
+    assert tensors.junction is not None  # two roads cross
     a, b, r = beyond[0], beyond[1], tensors.junction.radius
-    # A union with rounded corner_centres of radius r: outside both roads it is r less the distance to the arc's centre.
+    # Union of both roads with corners of radius r: outside both, the distance is r less that to the arc's centre.
     rounded = r - torch.hypot((r - a).clamp(min=0), (r - b).clamp(min=0))
     edge = torch.where((a < r) & (b < r), rounded, torch.minimum(a, b))
     edge = torch.where((a < 0) | (b < 0), torch.minimum(torch.minimum(a, b), edge), edge)
@@ -116,7 +133,7 @@ def _edge_distance(
 
 
 def _tracks(tensors: SceneTensors, coordinates: torch.Tensor, feet: list) -> torch.Tensor:
-    """How much of a wheel track a place is, 0..1 [n]: two dark bands a lane, on the first road."""
+    """Darkness of wheel tracks, 0..1 [n]: two bands per lane, on the first road."""
     road = tensors.roads[0]
     side = coordinates[0, 1].abs() - road.median
     within = torch.remainder(side, road.lane) - road.lane / 2
@@ -127,7 +144,7 @@ def _tracks(tensors: SceneTensors, coordinates: torch.Tensor, feet: list) -> tor
 def _paint(
     tensors: SceneTensors, preset: StylePreset, base: torch.Tensor, coordinates: torch.Tensor, feet: list
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The road with its paint [n, 3], and the share that is painted [n]."""
+    """Colour of the road with its paint [n, 3], and the painted share [n]."""
     marks = torch.zeros_like(base[:, 0])
     lengthwise: dict[tuple, torch.Tensor] = {}
     for mark in tensors.paint:
@@ -147,7 +164,7 @@ def _paint(
 
 
 def _arrow(tensors: SceneTensors, mark: Paint, s: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
-    """1 inside an arrow that fills the rectangle and points the way its lane goes."""
+    """1 inside an arrow that fills the rectangle and points in the direction of its lane, else 0."""
     along = (s - mark.s0) / (mark.s1 - mark.s0)
     if mark.d0 > 0:
         along = 1 - along
@@ -162,7 +179,6 @@ def _beside(
     grass = torch.tensor((0.06, 0.11, 0.025), device=edge.device) * (1 + 0.35 * fine + 0.3 * coarse)[:, None]
     if tensors.setting == "street":
         yard = mix(grass, (0.16, 0.15, 0.14), (coarse * 3 + 0.3).clamp(0, 1))
-        # The pavement's slabs show as faint joints.
         return mix(yard, (0.25, 0.245, 0.235), overlap(edge, foot, 0.0, _SIDEWALK) * (0.92 + 0.08 * fine))
     gravel = overlap(edge, foot, 0.0, 1.2)
     return mix(grass, (0.2, 0.17, 0.13), gravel * 0.8)

@@ -1,4 +1,4 @@
-"""LiDAR sweeps of a made-up scene, cast against the same solids and ground as its pictures."""
+"""Simulated LiDAR sweeps of a made-up scene, by ray casting against the solids and ground of its pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dreamkit.tinyworld.render.scene_tensors import SceneTensors
 from dreamkit.tinyworld.world.scene import MadeUpScene
 from dreamkit.tinyworld.world.traffic import STEP
 
-# The sensor on the roof, in the vehicle's axes, metres.
+# Position of the roof sensor in vehicle axes, metres.
 SENSOR_POSITION = (1.2, 0.0, 1.9)
 _BEAMS, _TURNS, _SECTORS = 48, 1080, 45
 _LOWEST, _HIGHEST = -25.0, 8.0  # degrees
@@ -22,32 +22,32 @@ _REACH = 100.0
 
 @dataclass(frozen=True)
 class SimulatedLidar:
-    """Sweeps in memory, for `dreamkit.rds.lidar.Sweeps` in place of a clip's file."""
+    """Sweeps in memory, by frame number; has the attributes that `dreamkit.rds.lidar.Sweeps` reads of a clip's file."""
 
     sweeps: dict[int, LidarFrame]
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Frame numbers that have a sweep, ascending."""
+        """Frame numbers with a sweep, ascending."""
         return tuple(sorted(self.sweeps))
 
     def load(self, frame: int) -> LidarFrame:
-        """One sweep."""
+        """The sweep of a frame."""
         return self.sweeps[frame]
 
 
 def simulate_sweeps(scene: MadeUpScene, tensors: SceneTensors) -> SimulatedLidar:
-    """A sweep at every third frame, as RDS-HQ has them: about 25 000 returns within 100 m, in the sensor's axes."""
+    """A sweep at every third frame, as in RDS-HQ: about 25 000 points within 100 m, in sensor axes."""
     frames = np.arange(0, scene.frames, STEP)
     pose = scene.vehicle[frames].copy()
     pose[:, :3, 3] += pose[:, :3, :3] @ np.array(SENSOR_POSITION)
-    # [sectors, beams x turns in a sector, 3]: narrow sectors meet few solids.
+    # [sectors, beams x turns in a sector, 3]: narrow sectors test few solids.
     turn = np.linspace(-np.pi, np.pi, _TURNS, endpoint=False).reshape(_SECTORS, 1, -1)
     rise = np.deg2rad(np.linspace(_LOWEST, _HIGHEST, _BEAMS))[None, :, None]
     ray = np.stack(np.broadcast_arrays(np.cos(rise) * np.cos(turn), np.cos(rise) * np.sin(turn), np.sin(rise)), -1)
     ray = ray.reshape(_SECTORS, -1, 3)
     with torch.no_grad():
-        distance = _cast(tensors, frames, pose, torch.as_tensor(ray, dtype=torch.float32, device=tensors.device))
+        distance = _distances(tensors, frames, pose, torch.as_tensor(ray, dtype=torch.float32, device=tensors.device))
     found = {}
     for index, frame in enumerate(frames):
         away = distance[index].cpu().numpy()
@@ -56,7 +56,7 @@ def simulate_sweeps(scene: MadeUpScene, tensors: SceneTensors) -> SimulatedLidar
     return SimulatedLidar(found)
 
 
-def _cast(tensors: SceneTensors, frames: np.ndarray, pose: np.ndarray, ray: torch.Tensor) -> torch.Tensor:
+def _distances(tensors: SceneTensors, frames: np.ndarray, pose: np.ndarray, ray: torch.Tensor) -> torch.Tensor:
     """Distances [frames, sectors, p] of rays [sectors, p, 3] in sensor axes."""
     device, sectors = tensors.device, len(ray)
     matrix = torch.as_tensor(pose, dtype=torch.float32, device=device)

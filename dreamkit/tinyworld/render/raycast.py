@@ -1,7 +1,8 @@
-"""Rays against the tensors's solids, in tiles: a tile is a small patch of one picture, and meets few solids.
+"""Ray casting against a scene's solids, in tiles: a tile is a small patch of one picture, and meets few solids.
 
-M tiles of p rays each. For every tile the solids that its cone can meet are listed nearest first; the k-th entries of
-all tiles are tried together, and as tiles are sorted by the length of their lists, only the leading ones are touched.
+There are M tiles of p rays each. For every tile, the solids that its cone can meet are listed nearest first. The k-th
+solids of all tiles are tested together; tiles are sorted by the length of their lists, so that tiles with a k-th solid
+are the leading ones.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from dreamkit.tinyworld.world.roadside import BALL
 
 @dataclass(frozen=True)
 class Picks:
-    """For each shape, the solids of each tile [M, K] and how many leading tiles have a k-th one."""
+    """Solids to test for each tile, by shape.
+
+    Attributes:
+        solids: for each shape, indices int64 [M, K], nearest first.
+        lengths: for each shape, the number of leading tiles that have a k-th solid, for each k.
+    """
 
     solids: tuple[torch.Tensor, ...]
     lengths: tuple[list[int], ...]
@@ -35,12 +41,12 @@ def cone_meets(
     """Whether each tile's cone can meet each solid, bool [M, B], and the distance [M, B].
 
     Args:
-        tensors: the solids.
-        frame: int64 [M].
-        eye: float32 [M, 3], the cones' tips.
-        axis: unit [M, 3].
-        angle: half the opening angle in radians [M].
-        smallest: apparent radius (radians) under which a solid is left out.
+        tensors: the scene.
+        frame: frame number of each tile, int64 [M].
+        eye: apexes of the cones, float32 [M, 3].
+        axis: unit vectors [M, 3].
+        angle: half the opening angles, radians [M].
+        smallest: apparent radius (radians) below which a solid is left out.
     """
     to = tensors.centre[frame] - eye[:, None]
     distance = to.norm(dim=-1)
@@ -51,12 +57,18 @@ def cone_meets(
 
 
 def order_tiles(meets: torch.Tensor) -> torch.Tensor:
-    """Tiles with the most solids first, int64 [M]."""
+    """Order of tiles by their number of solids, most first, int64 [M]."""
     return meets.sum(1).argsort(descending=True)
 
 
 def pick(tensors: SceneTensors, meets: torch.Tensor, distance: torch.Tensor) -> Picks:
-    """The lists of tiles already in order, from bool [M, B] and float [M, B]."""
+    """Lists of solids for tiles in the order of `order_tiles`.
+
+    Args:
+        tensors: the scene.
+        meets: bool [M, B], from `cone_meets`.
+        distance: float32 [M, B], from `cone_meets`.
+    """
     solids, lengths = [], []
     empty = meets.shape[1] - 1
     for first, last in tensors.kinds:
@@ -70,7 +82,7 @@ def pick(tensors: SceneTensors, meets: torch.Tensor, distance: torch.Tensor) -> 
         key = torch.where(mine, distance[:, first:last], torch.inf)
         nearest, index = key.topk(most, dim=1, largest=False)
         solids.append(torch.where(nearest.isfinite(), index + first, empty))
-        # The last tile that has a k-th solid, plus one.
+        # For each k: one plus the index of the last tile with a k-th solid.
         place = torch.arange(1, len(meets) + 1, device=meets.device)[:, None]
         has = counts[:, None] > torch.arange(most, device=meets.device)
         lengths.append((has * place).amax(0).tolist())
@@ -79,7 +91,7 @@ def pick(tensors: SceneTensors, meets: torch.Tensor, distance: torch.Tensor) -> 
 
 @functools.cache
 def has_triton() -> bool:
-    """Whether the kernel language that comes with PyTorch for CUDA is there."""
+    """Whether Triton, the kernel language that comes with PyTorch for CUDA, is installed."""
     return importlib.util.find_spec("triton") is not None
 
 
@@ -94,15 +106,15 @@ def trace(
     """The first solid on each ray.
 
     Args:
-        tensors: the solids.
-        frame: int64 [M].
+        tensors: the scene.
+        frame: frame number of each tile, int64 [M].
         picks: from `pick`.
-        origin: [M, 1 or p, 3].
-        ray: [M, 1 or p, 3].
-        nearest: hits before this distance do not count.
+        origin: of the rays, float32 [M, 1 or p, 3].
+        ray: directions, float32 [M, 1 or p, 3].
+        nearest: hits closer than this do not count; a number or float32 [M, p].
 
     Returns:
-        Distances float32 [M, p], infinite where nothing is met, and solids int64 [M, p].
+        Distances float32 [M, p], infinite without a hit, and indices of the solids, int64 [M, p].
     """
     if ray.is_cuda and has_triton():
         from dreamkit.tinyworld.render import raycast_kernel
@@ -116,9 +128,9 @@ def trace(
         for k, m in enumerate(lengths):
             solid = solids[:m, k]
             o, d = to_local(tensors, frame[:m], solid, origin[:m], ray[:m])
-            meet = _ball if kind == BALL else _wedge if kind else _box
-            near = meet(o, d, tensors.half[solid], tensors.lean[solid])
-            limit = nearest if isinstance(nearest, float) else nearest[:m]
+            hit = _ball if kind == BALL else _wedge if kind else _box
+            near = hit(o, d, tensors.half[solid], tensors.lean[solid])
+            limit = nearest[:m] if isinstance(nearest, torch.Tensor) else nearest
             closer = (near < best[:m]) & (near > limit)
             best[:m] = torch.where(closer, near, best[:m])
             found[:m] = torch.where(closer, solid[:, None], found[:m])
@@ -131,7 +143,7 @@ Axes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def to_local(
     tensors: SceneTensors, frame: torch.Tensor, solid: torch.Tensor, origin: torch.Tensor, ray: torch.Tensor
 ) -> tuple[Axes, Axes]:
-    """Origins and rays in the axes of one solid a tile."""
+    """Origins and rays in the axes of one solid per tile."""
     centre, turn = tensors.centre[frame, solid], tensors.turn[frame, solid]
     cosine, sine = turn[:, :1], turn[:, 1:]
     x, y = origin[..., 0] - centre[:, :1], origin[..., 1] - centre[:, 1:2]
@@ -140,22 +152,24 @@ def to_local(
     return o, (cosine * dx + sine * dy, cosine * dy - sine * dx, ray[..., 2])
 
 
+def _slab(o: Axes, d: Axes, half: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distances at which rays enter and leave the slab between two opposite faces."""
+    inverse = 1 / torch.where(d[axis].abs() < 1e-7, 1e-7, d[axis])
+    middle, reach = -o[axis] * inverse, half[:, axis : axis + 1] * inverse.abs()
+    return middle - reach, middle + reach
+
+
 def _box(o: Axes, d: Axes, half: torch.Tensor, _lean: torch.Tensor) -> torch.Tensor:
-    near, far = None, None
-    for axis in range(3):
-        inverse = 1 / torch.where(d[axis].abs() < 1e-7, 1e-7, d[axis])
-        middle, reach = -o[axis] * inverse, half[:, axis : axis + 1] * inverse.abs()
-        low, high = middle - reach, middle + reach
-        near = low if near is None else torch.maximum(near, low)
-        far = high if far is None else torch.minimum(far, high)
+    near, far = _slab(o, d, half, 0)
+    for axis in (1, 2):
+        low, high = _slab(o, d, half, axis)
+        near, far = torch.maximum(near, low), torch.minimum(far, high)
     return torch.where((near <= far) & (far > 0), near, torch.inf)
 
 
 def _wedge(o: Axes, d: Axes, half: torch.Tensor, lean: torch.Tensor) -> torch.Tensor:
-    """Sides lean inwards: |x| + slope z <= half x - lean x / 2, alike for y; z as in a box."""
-    inverse = 1 / torch.where(d[2].abs() < 1e-7, 1e-7, d[2])
-    middle, reach = -o[2] * inverse, half[:, 2:] * inverse.abs()
-    near, far = middle - reach, middle + reach
+    """Sides lean inwards: |x| + slope z <= half x - lean x / 2, the same for y; z as in a box."""
+    near, far = _slab(o, d, half, 2)
     for axis in range(2):
         slope = lean[:, axis : axis + 1] / (2 * half[:, 2:])
         limit = half[:, axis : axis + 1] - lean[:, axis : axis + 1] / 2

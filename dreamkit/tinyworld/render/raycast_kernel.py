@@ -1,16 +1,16 @@
 # ruff: noqa: ANN001, ANN202 - a kernel's arguments are pointers and numbers that Triton types by itself
-"""`raycast.trace` as one Triton kernel: a program a tile, its rays in registers while its solids pass.
+"""`raycast.trace` as one Triton kernel: one program per tile keeps its rays in registers and loops over its solids.
 
-The torch version moves every ray through memory some thirty times a solid; this one reads it once.
+The torch version moves every ray through memory some thirty times per solid; this one reads it once.
 """
 
 from __future__ import annotations
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]  # comes with PyTorch for CUDA only
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 
-_RAYS = 256  # of a program
+_RAYS = 256  # per program
 
 
 @triton.jit
@@ -135,12 +135,15 @@ def trace(
     """The first solid on each ray; see `dreamkit.tinyworld.render.raycast.trace`.
 
     Args:
-        frame: int64 [M].
-        lists: for boxes, wedges and balls, the solids of each tile, int64 [M, K], nearest first, then the last one.
+        frame: frame number of each tile, int64 [M].
+        lists: for boxes, wedges and balls, the solids of each tile, int64 [M, K], nearest first, padded with B - 1.
         shapes: centre [T, B, 3], turn [T, B, 2], half [B, 3], lean [B, 2], float32.
-        origin: float32 [M, 1 or p, 3].
-        ray: float32 [M, 1 or p, 3].
-        nearest: hits before this distance do not count; a number or [M, p].
+        origin: of the rays, float32 [M, 1 or p, 3].
+        ray: directions, float32 [M, 1 or p, 3].
+        nearest: hits closer than this do not count; a number or float32 [M, p].
+
+    Returns:
+        Distances float32 [M, p], infinite without a hit, and indices of the solids, int64 [M, p].
     """
     tiles, rays = len(frame), max(origin.shape[1], ray.shape[1])
     solids = shapes[0].shape[1]
@@ -149,7 +152,7 @@ def trace(
     found = torch.empty(tiles, rays, dtype=torch.int64, device=ray.device)
     limit = nearest if isinstance(nearest, torch.Tensor) else torch.full((1,), nearest, device=ray.device)
     grid = (tiles, triton.cdiv(rays, _RAYS))
-    _trace[grid](
+    _trace[grid](  # pyright: ignore[reportIndexIssue]  # indexing a kernel sets its grid
         frame.contiguous(),
         *(listed.contiguous() for listed in lists),
         counts,

@@ -1,4 +1,4 @@
-"""A scene as tensors on one device, ready for rays."""
+"""A made-up scene as tensors on one device, for ray casting."""
 
 from __future__ import annotations
 
@@ -15,19 +15,37 @@ from dreamkit.tinyworld.world.roadside import BALL, BOX, WEDGE, Solid, vehicle_s
 from dreamkit.tinyworld.world.scene import MadeUpScene
 from dreamkit.tinyworld.world.traffic import ROAD_USER_MODELS
 
-# Four metres keep a bend of 55 m radius within 4 cm.
+# Extent and cell of the grids of road coordinates, metres; 4 m keep a bend of 55 m radius within 4 cm.
 _HALF, _CELL = 200.0, 4.0
-_HIDDEN = -1e5  # where the last, empty solid lies
+_HIDDEN = -1e5  # height of the last solid, which no ray meets
 
 
 @dataclass(frozen=True)
 class SceneTensors:
-    """Solids by shape (boxes, then wedges, then balls, then one that no ray meets), ground tables and lights.
+    """B solids in T frames, road coordinates on a grid, and lights.
 
-    centre: float32 [T, B, 3]; turn: cosine and sine of the headings [T, B, 2]; half [B, 3]; lean [B, 2]; colour [B, 3];
-    radius [B]; material int64 [B]; track int64 [B], -1 for what stands; mapped bool [B], in the RDS-HQ labels;
-    kinds: (first, last) solid of each shape. grid: s, side, cosine and sine by road, float32 [R, 4, G, G] around
-    grid_centre. noise: float32 [1, 1, 257, 257], -1..1, periodic. lamps [L, 3]. ego: x, y and heading [T, 3].
+    Solids are ordered by shape: boxes, wedges, balls, and a last one that no ray meets.
+
+    Attributes:
+        centre: of the solids, float32 [T, B, 3].
+        turn: cosine and sine of their headings, float32 [T, B, 2].
+        half: half sizes, float32 [B, 3].
+        lean: of wedges, float32 [B, 2].
+        colour: linear RGB, float32 [B, 3].
+        radius: of bounding spheres, float32 [B].
+        material: int64 [B].
+        track: index of the road user, int64 [B]; -1 for static solids.
+        mapped: whether it is in the RDS-HQ labels, bool [B].
+        kinds: (first, last + 1) solid of each shape.
+        grid: s, side, cosine and sine of the heading on each of R roads, float32 [R, 4, G, G].
+        grid_centre: world (x, y) of the grid's centre.
+        noise: periodic, -1..1, float32 [1, 1, 257, 257].
+        lamps: positions of street lamps, float32 [L, 3].
+        ego: x, y and heading of the ego car, float32 [T, 3].
+        roads: one or two.
+        junction: where they cross, or None.
+        paint: road markings.
+        setting: street, highway or rural.
     """
 
     centre: torch.Tensor
@@ -52,12 +70,12 @@ class SceneTensors:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """Device of the tensors."""
         return self.centre.device
 
 
 def build_scene_tensors(scene: MadeUpScene, device: torch.device | str = "cpu") -> SceneTensors:
-    """The scene's tensors. Objects stand where the condition pictures have them: rested and interpolated alike."""
+    """The tensors of a scene; objects are placed and interpolated as in the condition pictures."""
     frames = scene.frames
     boxes = every_frame(rest(scene.objects), frames)
     pose = boxes.pose.reshape(frames, -1, 4, 4)
@@ -72,11 +90,11 @@ def build_scene_tensors(scene: MadeUpScene, device: torch.device | str = "cpu") 
     local = np.array([piece.centre for piece in pieces], np.float64)
     heading = np.tile(np.array([piece.heading for piece in pieces], np.float64), (frames, 1))
     centre = np.tile(local, (frames, 1, 1))
-    rides = np.flatnonzero(track >= 0)
-    if len(rides):
-        frame_of = pose[:, track[rides]]
-        centre[:, rides] = (frame_of[..., :3, :3] @ local[rides, :, None])[..., 0] + frame_of[..., :3, 3]
-        heading[:, rides] += np.arctan2(frame_of[..., 1, 0], frame_of[..., 0, 0])
+    moving = np.flatnonzero(track >= 0)
+    if len(moving):
+        frame_of = pose[:, track[moving]]
+        centre[:, moving] = (frame_of[..., :3, :3] @ local[moving, :, None])[..., 0] + frame_of[..., :3, 3]
+        heading[:, moving] += np.arctan2(frame_of[..., 1, 0], frame_of[..., 0, 0])
     half = np.array([piece.half for piece in pieces])
     middle = scene.vehicle[[0, -1], :2, 3].mean(0)
     grids = np.stack([road_table(road, middle, _HALF, _CELL) for road in scene.roads])
@@ -121,13 +139,13 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
 
 
 def noise(tensors: SceneTensors, xy: torch.Tensor, metres: float) -> torch.Tensor:
-    """Noise [n] at places [n, 2]; the pattern repeats every `metres`."""
+    """Noise -1..1 [n] at points [n, 2]; the pattern repeats every `metres`."""
     uv = torch.remainder(xy / metres, 1.0) * 2 - 1
     return torch.nn.functional.grid_sample(tensors.noise, uv[None, None], align_corners=True)[0, 0, 0]
 
 
 def road_coordinates(tensors: SceneTensors, xy: torch.Tensor) -> torch.Tensor:
-    """s, side, cosine and sine of the heading of every road at places [n, 2]: float32 [R, 4, n]."""
+    """s, side, cosine and sine of the heading on every road at points [n, 2]: float32 [R, 4, n]."""
     centre = torch.tensor(tensors.grid_centre, device=xy.device)
     uv = ((xy - centre) / _HALF)[None, None].expand(len(tensors.grid), -1, -1, -1)
     sampled = torch.nn.functional.grid_sample(tensors.grid, uv, align_corners=True, padding_mode="border")

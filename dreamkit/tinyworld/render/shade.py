@@ -1,4 +1,4 @@
-"""Light on what rays meet: the sky, the faces of solids, lamps. Everything in linear RGB at flat lists of n rays."""
+"""Shading of sky and solids, and light of lamps: linear RGB for flat lists of n rays."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def has_sun(preset: StylePreset) -> bool:
 
 
 def sky(tensors: SceneTensors, preset: StylePreset, ray: torch.Tensor) -> torch.Tensor:
-    """The sky's colour [n, 3] in directions [n, 3]."""
+    """Colour of the sky [n, 3] in directions [n, 3]."""
     up = ray[:, 2].clamp(min=0)
     zenith, horizon = (torch.tensor(rgb, device=ray.device) for rgb in (preset.zenith, preset.horizon))
     colour = zenith + (horizon - zenith) * torch.exp(-up * 4.5)[:, None]
     if preset.clouds:
-        # A layer of clouds far above, seen at a slant.
+        # A flat layer of clouds, in perspective.
         plane = ray[:, :2] / (up + 0.12)[:, None]
         thick = noise(tensors, plane + 0.3, 3.0) + 0.5 * noise(tensors, plane, 0.9)
         cover = ((thick + 2 * preset.clouds - 1) * 1.6 + 0.3).clamp(0, 1) * (up * 12).clamp(max=1)
@@ -50,9 +50,11 @@ def sky(tensors: SceneTensors, preset: StylePreset, ray: torch.Tensor) -> torch.
 
 
 def hashed(cell: torch.Tensor) -> torch.Tensor:
-    """A number in 0..1 for each row of whole numbers [n, k], the same on every device up to rounding."""
+    """A pseudo-random number in 0..1 for each row of integers [n, k], the same on every device up to rounding."""
     weights = (0.1031, 0.1137, 0.0973, 0.1297)
-    mixed = sum(cell[:, axis] * weights[axis] for axis in range(cell.shape[1]))
+    mixed = torch.zeros_like(cell[:, 0])
+    for axis in range(cell.shape[1]):
+        mixed = mixed + cell[:, axis] * weights[axis]
     value = torch.remainder(mixed, 1.0)
     value = torch.remainder(value * (value + 33.33) * 7.13, 1.0)
     return torch.remainder(value * (value + 17.17) * 91.7, 1.0)
@@ -66,7 +68,7 @@ def solids(
     point: torch.Tensor,
     ray: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Albedo [n, 3], own light [n, 3] and world normals [n, 3] of solids [n] at points [n, 3], met by rays [n, 3]."""
+    """Albedo, emitted light and world normals [n, 3] of solids [n], met by rays [n, 3] at points [n, 3]."""
     (x, y, z), _ = to_local(tensors, frame, solid, point[:, None], ray[:, None])
     local = torch.stack([x[:, 0], y[:, 0], z[:, 0]], 1)
     half, lean, material = tensors.half[solid], tensors.lean[solid], tensors.material[solid]
@@ -95,12 +97,12 @@ def solids(
     leaves = material == LEAVES
     rough = noise(tensors, point[:, :2] + point[:, 2:] * 0.7, 5.0)
     albedo = albedo * torch.where(leaves, 1 + 0.6 * rough, 1.0)[:, None]
-    # A white rim with the sign's colour inside; the back is grey.
+    # Signs have a white rim and a grey back.
     rim = (place[:, 1].abs() > 0.86) | (place[:, 2].abs() > 0.86)
     sign = material == SIGN
     albedo = torch.where((sign & (normal[:, 0] < 0.5))[:, None], 0.25, albedo)
     albedo = torch.where((sign & (normal[:, 0] >= 0.5) & rim)[:, None], 0.7, albedo)
-    # Three lenses, of which the upper (red) or the lower (green) one shines.
+    # A traffic light has three lenses; the upper one (red) or the lower one (green) is lit.
     lens = (material == LIGHT) & (normal[:, 0] > 0.5)
     red = albedo[:, 0] > albedo[:, 1]
     third = torch.where(red, 0.64, -0.64)
@@ -121,7 +123,7 @@ def solids(
 def _normal(
     tensors: SceneTensors, solid: torch.Tensor, local: torch.Tensor, half: torch.Tensor, lean: torch.Tensor
 ) -> torch.Tensor:
-    """Unit normals in the solid's own axes: of the face whose plane is nearest, or of a ball."""
+    """Unit normals in the solid's axes: of the face with the nearest plane, or of the ellipsoid."""
     slope = lean / (2 * half[:, 2:])
     reach = half[:, :2] - lean / 2 - slope * local[:, 2:]
     sides = (local[:, :2].abs() - reach) / (1 + slope**2).sqrt()
@@ -145,7 +147,7 @@ def _car(
     albedo: torch.Tensor,
     light: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Wheels, lights and windows of vehicles."""
+    """Albedo and emitted light with wheels, lights, plates and windows of vehicles."""
     device = albedo.device
     body, cabin = material == BODY, material == CABIN
     side = normal[:, 1].abs() > 0.5
@@ -165,14 +167,14 @@ def _car(
     )
     light = light + shine * lens[:, None] * glow
     glass = cabin & (normal[:, 2] < 0.75) & (place[:, 2] > -0.85) & (place[:, 2] < 0.8)
-    # Pillars stand at the ends and the middle of the sides.
+    # Pillars: at both ends and the middle of the sides.
     pillar = side & ((place[:, 0].abs() < 0.05) | (place[:, 0].abs() > 0.93))
     albedo = torch.where((glass & ~pillar)[:, None], torch.tensor((0.025, 0.03, 0.036), device=device), albedo)
     return albedo, light
 
 
 def lamp_light(tensors: SceneTensors, point: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """Light of the street lamps [n, 3] at points [n, 3] with normals [n, 3]."""
+    """Light of all street lamps [n, 3] at points [n, 3] with normals [n, 3]."""
     total = torch.zeros_like(point[:, 0])
     for x, y, z in tensors.lamps.tolist():
         to = torch.stack([x - point[:, 0], y - point[:, 1], z - point[:, 2]], 1)
@@ -184,7 +186,7 @@ def lamp_light(tensors: SceneTensors, point: torch.Tensor, normal: torch.Tensor)
 
 
 def head_light(ego: torch.Tensor, point: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """Light of the ego car's headlights [n, 3]; ego: its x, y and heading for each point [n, 3]."""
+    """Light of the ego car's headlights [n, 3]; `ego` is its x, y and heading for each point [n, 3]."""
     x, y = point[:, 0] - ego[:, 0], point[:, 1] - ego[:, 1]
     ahead = torch.cos(ego[:, 2]) * x + torch.sin(ego[:, 2]) * y - 3.0
     left = torch.cos(ego[:, 2]) * y - torch.sin(ego[:, 2]) * x
@@ -195,7 +197,7 @@ def head_light(ego: torch.Tensor, point: torch.Tensor, normal: torch.Tensor) -> 
 
 
 def beam(ahead: torch.Tensor, left: torch.Tensor, reach: float = 90.0) -> torch.Tensor:
-    """Brightness on the ground of a pair of headlights, `ahead` metres before, `left` beside them; 0 past `reach`."""
+    """Brightness on the ground `ahead` metres before and `left` metres beside a pair of headlights; 0 past `reach`."""
     far = ahead.clamp(min=0.1)
     wide = left / (1.6 + 0.33 * far)
     fade = (1 - torch.hypot(ahead, left) / reach).clamp(min=0)

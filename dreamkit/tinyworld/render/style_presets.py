@@ -1,7 +1,7 @@
-"""How each style looks: light, sky, air and surface, as numbers for the renderer.
+"""Renderer settings of each style: light, sky, fog and surfaces.
 
-Colours are linear RGB; a picture is 1 - exp(-exposure x light), raised to 1/2.2. Directions are degrees: azimuth to the
-left of the ego car's first heading, elevation above the horizon.
+Colours are linear RGB; a pixel is (1 - exp(-exposure x light)) ^ (1 / 2.2). Directions are degrees: azimuth to the left
+of the ego car's first heading, elevation above the horizon.
 """
 
 from __future__ import annotations
@@ -15,11 +15,24 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class StylePreset:
-    """One style's preset.
+    """Renderer settings of one style.
 
-    sun: azimuth and elevation; sun_rgb: light on a surface that faces it, black for none; sky_rgb: light from above;
-    zenith, horizon: the sky's colours; glow: added around the sun; clouds: cover 0..1; cloud_rgb; fog: 1/m; fog_rgb;
-    wet, snow: 0..1; lamps: whether street, head and tail lights and windows are lit; falling: rain, snow or nothing.
+    Attributes:
+        sun: azimuth and elevation, degrees.
+        sun_rgb: light on a surface that faces the sun; black without sun.
+        sky_rgb: light from above.
+        zenith: colour of the sky overhead.
+        horizon: colour of the sky at the horizon.
+        glow: added around the sun.
+        clouds: cloud cover 0..1.
+        cloud_rgb: colour of clouds.
+        fog: density, 1/m.
+        fog_rgb: colour of fog.
+        wet: wetness of the road 0..1.
+        snow: snow cover 0..1.
+        lamps: whether street lamps, headlights, tail lights and windows are lit.
+        falling: `rain`, `snow` or empty.
+        exposure: factor on light.
     """
 
     sun: tuple[float, float] = (60.0, 55.0)
@@ -136,7 +149,7 @@ def style_preset(style: str) -> StylePreset:
     """The preset of a style.
 
     Raises:
-        DreamkitError: no such style.
+        DreamkitError: there is no such style.
     """
     if style not in PRESETS:
         raise DreamkitError(f"The made-up world has no style {style!r}.", f"It has {', '.join(PRESETS)}.")

@@ -1,4 +1,4 @@
-"""What lies between the scene and the picture: fog, falling rain and snow, the bloom of lamps, and the tone curve."""
+"""Fog, falling rain and snow, the bloom of lamps, and the tone curve."""
 
 from __future__ import annotations
 
@@ -17,18 +17,29 @@ def through_air(
     light: torch.Tensor,
     reached: torch.Tensor,
 ) -> torch.Tensor:
-    """Light [M, p, 3] that came along unit rays [M, p, 3] over `reached` metres [M, p]: fog over the distance, and rain
-    or snow in front of everything. frame [M] is the time at 30 Hz, spread [M] radians between rays."""
+    """Light that reaches the camera: fog over the distance, and rain or snow in front.
+
+    Args:
+        preset: the style.
+        ray: unit rays in world axes, float32 [M, p, 3].
+        frame: frame number at 30 Hz, int64 [M].
+        spread: radians between neighbouring rays [M].
+        light: linear RGB from the surfaces [M, p, 3].
+        reached: distance of the surfaces, metres [M, p]; infinite for the sky.
+
+    Returns:
+        Linear RGB [M, p, 3].
+    """
     device = light.device
     fog = torch.tensor(preset.fog_rgb, device=device)
     share = 1 - torch.exp(-reached * preset.fog)
-    # The sky keeps its own colours but for a band of haze at the horizon.
+    # The sky is not fogged, except for a band of haze at the horizon.
     haze = torch.exp(-ray[..., 2].clamp(min=0) * 9) * min(1.0, preset.fog * 70)
     share = torch.where(reached.isfinite(), share, haze)
     light = light + (fog - light) * share[..., None]
     if not preset.falling:
         return light
-    # Drops and flakes keep their size in pixels, also in a narrow lens.
+    # Drops and flakes have the same size in pixels in every lens.
     finer = (0.0036 / spread).clamp(min=1)[:, None]
     azimuth = torch.atan2(ray[..., 1], ray[..., 0]) * finer
     rise = ray[..., 2] * finer
@@ -50,7 +61,7 @@ def through_air(
 
 
 def develop(light: torch.Tensor, preset: StylePreset) -> torch.Tensor:
-    """Linear light [N, H, W, 3] to uint8: lamps bloom, bright colours saturate softly, gamma 2.2."""
+    """uint8 pictures from linear light [N, H, W, 3]: bloom of bright lamps, soft saturation, gamma 2.2."""
     if preset.lamps or preset.fog > 1 / 60:
         bright = (light - 0.8).clamp(min=0, max=3).permute(0, 3, 1, 2)
         for share, part in ((0.35, 50), (0.35, 16)):
@@ -60,7 +71,7 @@ def develop(light: torch.Tensor, preset: StylePreset) -> torch.Tensor:
 
 
 def _blurred(images: torch.Tensor, radius: int) -> torch.Tensor:
-    """Two box filters in a row, [N, C, H, W]; rows and columns apart, which costs the radius instead of its square."""
+    """Images [N, C, H, W] after two separable box filters."""
     for _ in range(2):
         for shape, pad in (((1, 2 * radius + 1), (0, radius)), ((2 * radius + 1, 1), (radius, 0))):
             images = functional.avg_pool2d(images, shape, 1, pad, count_include_pad=False)

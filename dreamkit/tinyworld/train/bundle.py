@@ -104,11 +104,9 @@ def save_text_encoder(folder: Path, width: int, seed: int) -> None:
 class _Patches(nn.Module):
     """8x8x8 patches, causal in time: the first latent frame holds the first frame alone."""
 
-    basis: torch.Tensor
-
     def __init__(self, basis: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("basis", basis)  # [16, 3 * 8 * 8 * 8], orthonormal rows
+        self.basis = nn.Buffer(basis)  # [16, 3 * 8 * 8 * 8], orthonormal rows
 
 
 class _Encoder(_Patches):

@@ -113,7 +113,7 @@ def ground_layers(
 def boundaries(
     roads: tuple[Road, ...], junction: Junction | None, extents: list[tuple[float, float]]
 ) -> list[np.ndarray]:
-    """Boundary polylines [n, 3]: both edges and the median's, or round the four corner_centres of a crossing."""
+    """Boundary polylines [n, 3]: both edges and the median's, or the four rounded corners of a junction."""
     main, found = roads[0], []
     sides = [*main.edges, *([MEDIAN_GAP - main.median, main.median - MEDIAN_GAP] if main.median else [])]
     if junction is None:

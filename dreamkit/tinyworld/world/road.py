@@ -122,13 +122,18 @@ class Road:
 
 @dataclass(frozen=True)
 class Junction:
-    """Where two roads cross at right angles: s on both, and the radius of the rounded corner_centres."""
+    """A right-angled crossing of two roads.
+
+    Attributes:
+        at: s of the crossing on both roads, metres.
+        radius: of the rounded corners, metres.
+    """
 
     at: tuple[float, float]
     radius: float
 
     def reach(self, roads: tuple[Road, ...], index: int) -> tuple[float, float]:
-        """The stretch of s on road `index` that belongs to the crossing, corner_centres included.
+        """The part (s0, s1) of road `index` that belongs to the junction, corners included.
 
         The second road crosses the first from right to left: its left edge lies where s of the first is small.
         """

@@ -1,8 +1,8 @@
-"""A made-up driving scene from a seed: roads, paint, street furniture, traffic and an ego car with six cameras.
+"""A made-up driving scene from a seed: roads, markings, roadside objects, traffic and an ego car with six cameras.
 
-A MadeUpScene holds everything as RDS-HQ has it (map layers, objects, poses, lenses), so that `write_clip` gives a clip like
-any other, and what RDS-HQ does not have (buildings, trees) as solids for `tinyworld.render.colour`. World metres: the
-ego car starts at the origin and faces along x; the ground is flat at z = 0.
+A scene has all RDS-HQ labels (map layers, objects, poses, lenses), which `write_clip` writes as a clip, and solids for
+the renderer, of which buildings and trees are not labelled. World coordinates are metres: the ego car starts at the
+origin and faces along x; the ground is flat at z = 0.
 """
 
 from __future__ import annotations
@@ -30,12 +30,26 @@ _MAIN, _CROSS = (-110.0, 230.0), (-110.0, 110.0)
 
 @dataclass(frozen=True)
 class MadeUpScene:
-    """One made-up clip.
+    """One made-up clip of T frames at 30 Hz.
 
-    seed: of the scene; setting, shape: from SETTINGS and SHAPES; turn: 1/m, positive to the left, 0 when straight.
-    roads, junction, paint: the ground; solids: what stands still; layers: the RDS-HQ map; movers: those of `objects`.
-    vehicle: vehicle-to-world float64 [T, 4, 4] at 30 Hz; mounts: camera-to-vehicle [4, 4] and lenses by camera name.
-    green: what the traffic lights of the ego car's direction show; lamps: the world places [L, 3] of street lamps.
+    Attributes:
+        seed: of the scene.
+        setting: one of SETTINGS.
+        shape: of the road, one of SHAPES.
+        turn: curvature of the first road, 1/m, positive to the left.
+        roads: one road, or two that cross.
+        junction: where they cross, or None.
+        paint: road markings.
+        solids: static roadside solids.
+        layers: RDS-HQ map layers by name, world metres.
+        movers: road users, in the order of the tracks in `objects`.
+        objects: RDS-HQ object labels.
+        flow: how the traffic moves.
+        vehicle: vehicle-to-world poses of the ego car, float64 [T, 4, 4].
+        camera_to_vehicle: camera-to-vehicle poses, float64 [4, 4] by camera name.
+        lenses: f-theta lenses by camera name.
+        green: whether the traffic lights for the ego car are green.
+        lamps: positions of street lamps, float64 [L, 3].
     """
 
     seed: int
@@ -62,25 +76,25 @@ class MadeUpScene:
         return len(self.vehicle)
 
     def camera_poses(self, camera: str) -> np.ndarray:
-        """Camera-to-world float64 [T, 4, 4] of a camera by its name, without `camera_` in front."""
+        """Camera-to-world poses float64 [T, 4, 4] of a camera, named without `camera_`."""
         return self.vehicle @ self.camera_to_vehicle[camera]
 
 
 def make_scene(seed: int, frames: int = 121, setting: str | None = None, shape: str | None = None) -> MadeUpScene:
-    """A scene from a seed, the same on every machine.
+    """The made-up scene of a seed, the same on every machine.
 
     Args:
         seed: any whole number >= 0.
         frames: camera frames at 30 Hz.
-        setting: street, highway or rural; drawn when None. A junction is always in a street.
-        shape: straight, curve or junction; drawn when None.
+        setting: street, highway or rural; random when None. A junction is always in a street.
+        shape: straight, curve or junction; random when None.
     """
     rng = np.random.default_rng([seed, 4])
     drawn_shape = str(rng.choice(SHAPES, p=[0.25, 0.4, 0.35]))
     drawn_setting = str(rng.choice(SETTINGS, p=[0.45, 0.35, 0.2]))
     shape = shape or ("straight" if setting in ("highway", "rural") and drawn_shape == "junction" else drawn_shape)
     setting = "street" if shape == "junction" else setting or drawn_setting
-    flow, roads, junction, turn = _plan(rng, setting, shape)
+    flow, roads, junction, turn = _layout(rng, setting, shape)
     crossing = None
     if setting == "street" and junction is None and rng.random() < 0.35:
         crossing = float(rng.uniform(12, 60))
@@ -94,7 +108,7 @@ def make_scene(seed: int, frames: int = 121, setting: str | None = None, shape: 
     green = flow.mode != "stop"
     solids, lamps = roadside.roadside_solids(rng, setting, roads, junction, green)
     layers = ground_layers(roads, junction, painted, extents) | roadside.map_layers(solids)
-    # Millimetres, as labels have them; rounded here, so that a written clip and the scene draw the same picture.
+    # Labels are in millimetres; rounding here makes a written clip and its scene draw the same pictures.
     layers = {name: Shapes(shapes.points.round(3), shapes.starts) for name, shapes in layers.items()}
     path, side = traffic.ego_path(roads, junction, flow)
     times = np.arange(frames) / CAMERA_HZ
@@ -121,8 +135,10 @@ def make_scene(seed: int, frames: int = 121, setting: str | None = None, shape: 
     )
 
 
-def _plan(rng: np.random.Generator, setting: str, shape: str) -> tuple[Flow, tuple[Road, ...], Junction | None, float]:
-    """How one drives, the roads, where they cross, and the first road's curvature."""
+def _layout(
+    rng: np.random.Generator, setting: str, shape: str
+) -> tuple[Flow, tuple[Road, ...], Junction | None, float]:
+    """Traffic flow, roads, junction, and the curvature of the first road."""
     median, lane = 0.0, float(rng.uniform(3.3, 3.7))
     if setting == "highway":
         right, left = int(rng.integers(2, 5)), int(rng.integers(2, 5))
@@ -137,7 +153,7 @@ def _plan(rng: np.random.Generator, setting: str, shape: str) -> tuple[Flow, tup
     if shape == "curve":
         tightest = {"street": 55, "highway": 130, "rural": 70}[setting]
         turn = float(rng.choice([-1, 1]) / rng.uniform(tightest, 3 * tightest))
-    road = Road(_bow(rng, turn), right, left, lane, margin, median)
+    road = Road(_bend(rng, turn), right, left, lane, margin, median)
     if shape != "junction":
         return flow, (_through_origin(road, flow),), None, turn
     mode = str(rng.choice(["go", "stop", "left", "right"], p=[0.35, 0.3, 0.15, 0.2]))
@@ -152,8 +168,8 @@ def _plan(rng: np.random.Generator, setting: str, shape: str) -> tuple[Flow, tup
     return flow, (road, Road(across, lanes, lanes, lane, margin)), Junction((at, 0.0), radius), turn
 
 
-def _bow(rng: np.random.Generator, turn: float) -> Curve:
-    """A curve of curvature `turn` that comes and goes softly, and turns the road by about 75 degrees at most."""
+def _bend(rng: np.random.Generator, turn: float) -> Curve:
+    """A bend of curvature `turn` with gradual ends, by about 75 degrees at most."""
     step = 0.5
     s = np.arange(_MAIN[0], _MAIN[1] + step, step)
     length = min(1.3 / abs(turn), 260.0) if turn else 0.0
@@ -163,12 +179,15 @@ def _bow(rng: np.random.Generator, turn: float) -> Curve:
 
 
 def _through_origin(road: Road, flow: Flow) -> Road:
-    """The road moved so that the ego car's lane passes the origin at s = 0."""
+    """The road shifted so that the ego car's lane passes the origin at s = 0."""
     away = road.curve.at(0.0, road.centre(flow.lane))[0]
     return replace(road, curve=replace(road.curve, points=road.curve.points - away))
 
 
-def _arrows(rng: np.random.Generator, roads: tuple[Road, ...], junction: Junction | None) -> list[tuple]:
+def _arrows(
+    rng: np.random.Generator, roads: tuple[Road, ...], junction: Junction | None
+) -> list[tuple[int, int, float]]:
+    """Random straight-on arrows (road, lane, s) on the first road."""
     found = []
     for lane in range(-roads[0].left, roads[0].right):
         if junction:
@@ -197,7 +216,7 @@ def _street_life(
         if flow.mode == "stop":
             crossing = low - 3.9
     elif crossing is not None:
-        # Nobody walks there while the ego car drives through.
+        # No people on the crosswalk, because the ego car does not stop.
         keep_out.append((crossing - 4, crossing + 7))
         crossing = None
     found = []
@@ -211,7 +230,7 @@ def _street_life(
 
 
 def _drive(rng: np.random.Generator, path: Curve, side: float, s: np.ndarray) -> np.ndarray:
-    """Vehicle-to-world poses [T, 4, 4] along a curve, with the slight nodding of a sprung car."""
+    """Vehicle-to-world poses [T, 4, 4] along a curve, with a slight random pitch oscillation."""
     points, heading = path.at(s, side)
     time = np.arange(len(s)) / CAMERA_HZ
     nod = np.deg2rad(0.25) * np.sin(2 * np.pi * rng.uniform(0.5, 1.2) * time + rng.uniform(0, 6))
@@ -224,7 +243,7 @@ def _drive(rng: np.random.Generator, path: Curve, side: float, s: np.ndarray) ->
 
 
 def thinned(scene: MadeUpScene, count: int) -> MadeUpScene:
-    """The scene with only the `count` road users that come nearest to the ego car, for a small clip."""
+    """The scene with only the `count` road users that come nearest to the ego car."""
     where = scene.vehicle[np.minimum(traffic.label_frames(scene.frames), scene.frames - 1), :2, 3]
     nearest = [np.linalg.norm(m.curve.at(m.s, m.side)[0] - where, axis=1).min() for m in scene.movers]
     kept = [scene.movers[index] for index in sorted(np.argsort(nearest)[:count])]
@@ -232,9 +251,13 @@ def thinned(scene: MadeUpScene, count: int) -> MadeUpScene:
 
 
 def write_clip(root: Path | str, clip: str, scene: MadeUpScene, sweeps: Mapping[int, LidarFrame] | None = None) -> None:
-    """Write the scene as the RDS-HQ clip of that name: map layers, objects, vehicle and camera poses, lenses.
+    """Write a scene as an RDS-HQ clip: map layers, objects, vehicle and camera poses, lenses.
 
-    `sweeps`, from `dreamkit.tinyworld.render.lidar_sim`, adds the LiDAR.
+    Args:
+        root: folder of the labels.
+        clip: name of the clip.
+        scene: the scene.
+        sweeps: LiDAR sweeps by frame number, from `dreamkit.tinyworld.render.lidar_sim`; none when None.
     """
     root = Path(root)
     writer.write_map(root, clip, scene.layers)

@@ -1,4 +1,4 @@
-"""Captions of made-up scenes, in the voice of real ones: place, road, traffic, surroundings, light."""
+"""Captions of made-up scenes in the style of real ones: place, road, traffic, surroundings, light."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PLACES = {
     "highway": ("a highway", "a multi-lane highway", "a divided highway"),
     "rural": ("a rural road", "a country road", "a two-lane road through open country"),
 }
-_SEEN = 60.0  # metres ahead
+_SEEN = 60.0  # metres ahead within which road users are mentioned
 
 
 def scene_caption(scene: MadeUpScene) -> str:
-    """The caption of the scene's Original style: what is there, on a clear day. The same scene, the same text."""
+    """The caption of a scene in the Original style, a clear day; deterministic."""
     rng = np.random.default_rng([scene.seed, 6])
 
     def one_of(*texts: str) -> str:
@@ -32,7 +32,7 @@ def scene_caption(scene: MadeUpScene) -> str:
     opening = one_of("The video shows", "The video captures", "The video depicts")
     lines = [
         f"{opening} {one_of(*_PLACES[scene.setting])}{_course(scene)} on a clear day.",
-        *_act(scene),
+        *_manoeuvre(scene),
         *_traffic(scene, one_of),
         *_surroundings(scene, one_of),
         one_of(
@@ -45,7 +45,13 @@ def scene_caption(scene: MadeUpScene) -> str:
 
 
 def style_captions(scene: MadeUpScene, seed: int = 0, table: StyleTable | None = None) -> dict[str, str]:
-    """The captions of all styles of the table: Original, and what the kit's own rules make of it for the others."""
+    """Captions by style: the Original one, and its rewrites by the kit's style rules.
+
+    Args:
+        scene: the made-up scene.
+        seed: of the rules' choices.
+        table: styles; the kit's own when None.
+    """
     table = table or load_styles()
     original, rules = scene_caption(scene), RuleRewriter(table)
     rewritten = {
@@ -67,7 +73,7 @@ def _course(scene: MadeUpScene) -> str:
     return " that runs straight ahead"
 
 
-def _act(scene: MadeUpScene) -> list[str]:
+def _manoeuvre(scene: MadeUpScene) -> list[str]:
     road = scene.roads[0]
     acts = {
         "stop": ["The car slows down before the red light, while other vehicles cross from the sides."],
@@ -82,7 +88,7 @@ def _act(scene: MadeUpScene) -> list[str]:
 
 
 def _seen(scene: MadeUpScene) -> list[tuple[Mover, float, float]]:
-    """The road users before the car at the first frame, nearest first, with metres ahead and to the left."""
+    """Road users ahead of the car at the first frame, nearest first: (mover, metres ahead, metres to the left)."""
     found = []
     for mover in scene.movers:
         (x, y), _ = mover.curve.at(mover.s[0], mover.side)

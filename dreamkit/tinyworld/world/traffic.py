@@ -1,7 +1,7 @@
-"""Who moves through the made-up world: vehicles, people and cyclists on their paths, and the ego car.
+"""Road users of the made-up world: vehicles, pedestrians and cyclists on their paths, and the path of the ego car.
 
-In this world the model of a vehicle decides its colour, so that the box in a condition picture tells both. Vehicles of
-one lane share a speed, which keeps them apart.
+A vehicle's model decides its colour, so that the size of a box in a condition picture determines the colour. Vehicles
+in one lane have the same speed, so that they do not collide.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from dreamkit.tinyworld.world.road import Curve, Junction, Road, bend, straight
 
 @dataclass(frozen=True)
 class RoadUserModel:
-    """A kind of road user: its RDS-HQ type, length, width and height in metres, linear colour, and word."""
+    """A model of road user.
+
+    Attributes:
+        kind: RDS-HQ object type.
+        size: length, width and height, metres.
+        colour: linear RGB 0..1.
+        word: noun in captions.
+    """
 
     kind: str
     size: tuple[float, float, float]
@@ -42,7 +49,16 @@ STEP = CAMERA_HZ // LABEL_HZ
 
 @dataclass(frozen=True, eq=False)
 class Mover:
-    """A road user on a curve: s float64 [K] at the labelled frames, side, whether it faces against the curve."""
+    """A road user on a curve.
+
+    Attributes:
+        model: key of ROAD_USER_MODELS.
+        curve: its path.
+        s: position along the curve at the labelled frames, float64 [K].
+        side: distance to the left of the curve, metres.
+        backwards: whether it faces against the curve's direction.
+        moving: whether it moves during the clip.
+    """
 
     model: str
     curve: Curve
@@ -54,10 +70,13 @@ class Mover:
 
 @dataclass(frozen=True)
 class Flow:
-    """How the traffic of a scene behaves.
+    """How the traffic of a scene moves.
 
-    mode: go, stop, left or right, the ego car's act; speed: its start, m/s; gap: mean metres between
-    vehicles; lane: the ego car's.
+    Attributes:
+        mode: manoeuvre of the ego car: go, stop, left or right.
+        speed: initial speed of the ego car, m/s.
+        gap: mean distance between vehicles, metres.
+        lane: lane of the ego car.
     """
 
     mode: str
@@ -67,14 +86,15 @@ class Flow:
 
 
 def label_frames(frames: int) -> np.ndarray:
-    """Labelled frame numbers int64 [K], one past the last frame where that is needed to interpolate."""
+    """Numbers of the labelled frames, int64 [K]; the last may lie past the clip, for interpolation."""
     return np.arange(0, frames + STEP - 1, STEP)
 
 
 def ego_path(roads: tuple[Road, ...], junction: Junction | None, flow: Flow) -> tuple[Curve, float]:
-    """The ego car's curve and its side of it; the car stands at s = 0 when the clip begins."""
+    """The ego car's curve, and its side on it; the clip begins at s = 0."""
     if flow.mode not in ("left", "right"):
         return roads[0].curve, roads[0].centre(flow.lane)
+    assert junction is not None  # the ego car only turns at junctions
     cross = roads[1]
     lane = cross.centre(0) if flow.mode == "left" else cross.centre(-cross.left)
     radius = 10.0 if flow.mode == "left" else 7.0
@@ -82,13 +102,13 @@ def ego_path(roads: tuple[Road, ...], junction: Junction | None, flow: Flow) -> 
     s = np.arange(-100, 160.01, 0.25)
     sign = 1 if flow.mode == "left" else -1
     curvature = np.where((s >= begin) & (s <= begin + length), sign / radius, 0.0)
-    # The lane's own line: the road's curve is straight around a crossing.
+    # The road's curve is straight around a junction.
     origin, heading = roads[0].curve.at(0.0, roads[0].centre(flow.lane))
     return bend(curvature, -100, 0.25, tuple(origin), float(heading)), 0.0
 
 
 def progress(times: np.ndarray, flow: Flow, stop_at: float | None) -> np.ndarray:
-    """Metres driven at times [N] (seconds): constant speed, or braking evenly to a stop after `stop_at` metres."""
+    """Distance driven at times [N] (seconds): constant speed, or constant braking to a stop after `stop_at` metres."""
     if stop_at is None:
         return flow.speed * times
     duration = 2 * stop_at / flow.speed
@@ -104,7 +124,7 @@ def movers(
     stop_at: float | None,
     frames: int,
 ) -> list[Mover]:
-    """The vehicles on the lanes of all roads."""
+    """Random vehicles on the lanes of all roads."""
     times = label_frames(frames) / CAMERA_HZ
     main, found = roads[0], []
     hold = junction.reach(roads, 0) if junction else None
@@ -129,7 +149,7 @@ def movers(
                     continue
             if hold and flow.mode in ("left", "right") and own and -5 < start < hold[1] + 5:
                 continue
-            if waits and start > hold[0]:
+            if hold and waits and start > hold[0]:
                 if start < hold[1] + 6.5 + length / 2:
                     continue
                 driven = np.zeros_like(times)
@@ -143,7 +163,7 @@ def movers(
 def _cross_traffic(
     rng: np.random.Generator, roads: tuple[Road, ...], junction: Junction, flow: Flow, times: np.ndarray
 ) -> list[Mover]:
-    """Vehicles of the second road: they drive while the ego car stops, and wait at their lines otherwise."""
+    """Vehicles on the second road: driving while the ego car stops, waiting at their lines otherwise."""
     cross, found = roads[1], []
     low, high = junction.reach(roads, 1)
     for lane in range(-cross.left, cross.right):
@@ -165,7 +185,7 @@ def _cross_traffic(
 
 
 def _starts(rng: np.random.Generator, gap: float, extent: tuple[float, float]) -> np.ndarray:
-    """Places along a lane, at least 16 m apart (a bus and a gap), `gap` metres on average."""
+    """Random positions along a lane, at least 16 m apart (a bus and a gap), `gap` metres on average."""
     gaps = 16 + rng.exponential(max(gap - 16, 1), 40)
     places = extent[0] + rng.uniform(0, gap) + np.cumsum(gaps) - gaps[0]
     return places[places < extent[1]]
@@ -174,7 +194,7 @@ def _starts(rng: np.random.Generator, gap: float, extent: tuple[float, float]) -
 def parked(
     rng: np.random.Generator, road: Road, chance: float, keep_out: list[tuple[float, float]], count: int
 ) -> list[Mover]:
-    """Cars in the strips between the outer lane lines and the boundaries; `count` labelled frames."""
+    """Parked cars between the outer lane lines and the boundaries, for `count` labelled frames."""
     found = []
     for edge in road.edges:
         for s in np.arange(-60, 170, 6.6):
@@ -193,7 +213,7 @@ def people(
     cyclists: int,
     frames: int,
 ) -> list[Mover]:
-    """People on both pavements outside `keep_out`, some on the crosswalk at `crossing`, cyclists at the road's edge."""
+    """Pedestrians on pavements outside `keep_out` and on the crosswalk at `crossing`; cyclists at the road's edge."""
     times, found = label_frames(frames) / CAMERA_HZ, []
     for _ in range(int(rng.integers(0, 7))):
         edge = road.edges[rng.integers(2)]
@@ -215,7 +235,7 @@ def people(
 
 
 def objects(found: list[Mover], frames: int) -> Objects:
-    """The tracks as RDS-HQ objects, every one labelled in every labelled frame; values rounded as labels are."""
+    """RDS-HQ object labels of all movers in every labelled frame, rounded as in label files."""
     numbers = label_frames(frames)
     count, total = len(found), len(numbers)
     pose = np.tile(np.eye(4), (total, count, 1, 1))
