@@ -1,4 +1,4 @@
-"""`dreamkit bench tiny`, and `python -m dreamkit.tinyworld figures` where the command line's packages are missing."""
+"""The command `dreamkit bench tiny`, also `python -m dreamkit.tinyworld figures`, which needs no CLI packages."""
 
 from __future__ import annotations
 
@@ -20,47 +20,59 @@ _SETTINGS = ("steps", "guidance", "weight", "six_steps", "six_guidance", "six_we
 
 
 def evaluation_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Command line options of the evaluation."""
     found = argparse.ArgumentParser(
         prog="dreamkit bench tiny",
-        description="Measure the tiny bundle on made-up scenes that its training did not see. A run can be stopped and "
-        "started again; what is done is kept.",
+        description="Measure the tiny bundle on held-out made-up scenes. A stopped run resumes where it ended.",
     )
     add = found.add_argument
-    add("rows", type=Path, nargs="?", default=Path("tiny_figures.jsonl"), help="file of results; .md, .json beside it")
-    add("--checkpoints", type=Path, help="bundle folder; the kit's own if left out")
-    add("--trust", action="store_true", help="run the folder's own TorchScript files")
-    add("--scenes", type=int, default=2, help="how many; 20 for the full table, 0 for the report alone")
-    add("--styles", default=",".join(STYLES), help="separated by commas")
-    add("--kinds", default=",".join(USUAL), help=f"of {','.join(KINDS)}")
+    add(
+        "rows",
+        type=Path,
+        nargs="?",
+        default=Path("tiny_figures.jsonl"),
+        help="file of results; the report is written beside it as .md and .json",
+    )
+    add("--checkpoints", type=Path, help="bundle folder; the bundle that ships with the kit if left out")
+    add("--trust", action="store_true", help="run the folder's TorchScript files although their checksums are unknown")
+    add("--scenes", type=int, default=2, help="number of scenes; 20 for the full table, 0 for the report only")
+    add("--styles", default=",".join(STYLES), help="styles, separated by commas")
+    add("--kinds", default=",".join(USUAL), help=f"kinds of videos, of {','.join(KINDS)}")
     add("--seed", type=int, default=0, help="of scenes and noise")
-    add("--frames", type=int, help="the first so many of each video; all if left out")
-    add("--every", type=int, default=5, help="measure every so many frames")
-    add("--device", help="cuda, cpu; the GPU where there is one if left out")
+    add("--frames", type=int, help="make only the first N frames of each video; all if left out")
+    add("--every", type=int, default=5, help="measure every Nth frame")
+    add("--device", help="cuda or cpu; the GPU, if there is one, if left out")
     add("--threads", type=int, help="CPU threads")
-    add("--workers", type=int, help="processes that draw conditions beside a GPU; all cores but one if left out")
-    add("--minutes", type=float, help="begin no video after these")
-    add("--join", type=Path, nargs="*", default=[], help="more files of results, not made again")
+    add(
+        "--workers",
+        type=int,
+        help="processes that draw condition videos while a GPU generates; all cores but one if left out",
+    )
+    add("--minutes", type=float, help="start no video after this time")
+    add("--join", type=Path, nargs="*", default=[], help="further files of results, whose videos are not made again")
     for name in _SETTINGS:
         kind = float if "guidance" in name or "weight" in name else int
-        add(f"--{name.replace('_', '-')}", type=kind, help="the demo's if left out")
-    add("--sheets", type=Path, help="also write PNG sheets of a clip into this folder")
-    add("--workspace", type=Path, help="sheets of a clip of this workspace instead of a held-out one")
-    add("--clip", default="", help="which clip of the workspace; its first if left out")
-    add("--number", type=int, default=0, help="which held-out scene the sheets show")
+        add(f"--{name.replace('_', '-')}", type=kind, help="the demo's setting if left out")
+    add("--sheets", type=Path, help="also write contact sheets of a clip into this folder, as PNG")
+    add("--workspace", type=Path, help="make the sheets of a clip of this workspace instead of a held-out scene")
+    add("--clip", default="", help="clip of the workspace; the first if left out")
+    add("--number", type=int, default=0, help="number of the held-out scene on the sheets")
     return found
 
 
 def run_evaluation(arguments: list[str] | None = None) -> int:
-    """Measure, write the report and print it; returns 0.
+    """Measure, write the report and print it; returns exit code 0.
 
     Raises:
-        DreamkitError: an option that cannot be used, results of another bundle, a bundle that does not load.
+        DreamkitError: an option is wrong, the results belong to another bundle, or the bundle does not load.
     """
     asked = evaluation_parser().parse_args(arguments)
-    styles, kinds = _chosen(asked.styles, STYLES, "style"), _chosen(asked.kinds, KINDS, "kind")
+    styles, kinds = _parse_names(asked.styles, STYLES, "style"), _parse_names(asked.kinds, KINDS, "kind")
     if asked.scenes < 0 or asked.every < 1:
-        raise DreamkitError("--scenes must be 0 or more, --every 1 or more.")
+        raise DreamkitError(
+            f"--scenes {asked.scenes} --every {asked.every} is out of range.",
+            "Give --scenes 0 or more, and --every 1 or more.",
+        )
     if asked.threads:
         torch.set_num_threads(asked.threads)
     device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -93,11 +105,11 @@ def run_evaluation(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+def _parse_names(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in known:
             close = nearest(name, known)
-            hint = f"Did you mean {close!r}?" if close else f"There are {', '.join(known)}."
+            hint = f"Did you mean {close!r}?" if close else f"Choose from {', '.join(known)}."
             raise DreamkitError(f"There is no {what} {name!r}.", hint)
     return names

@@ -1,7 +1,7 @@
-"""What the tiny bundle is judged by: how its videos follow map and caption, whether its views agree, what they cost.
+"""Figures of the tiny bundle with bounds: adherence to map and caption, view agreement, time and memory.
 
-A row is what was measured of one video, as a dict; rows are made by `dreamkit.tinyworld.evaluate.run`. Here rows become
-figures with bounds.
+A row holds the measurements of one video as a dict, from `dreamkit.tinyworld.evaluate.run`; figures are computed over
+all rows.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Row = dict[str, Any]
 
 FRONT_FRAMES, SIX_FRAMES = 121, 57
 _CORES = 2
-_CEILING = 99.0  # dB of pictures that are equal
+_MAX_PSNR = 99.0  # dB, of equal pictures
 
 
 def psnr(made: np.ndarray, true: np.ndarray, mask: np.ndarray) -> float | None:
-    """Peak signal-to-noise ratio in dB of uint8 [..., 3] over the pixels of mask bool [...]; None for no pixels.
+    """Peak signal-to-noise ratio in dB of uint8 [..., 3] over the pixels of `mask` bool [...]; None for no pixels.
 
-    One mean squared error over all pixels and channels, so that every pixel counts alike.
+    The mean squared error is over all these pixels and channels together.
     """
     if not mask.any():
         return None
     error = float(((made[mask].astype(np.float32) - true[mask].astype(np.float32)) ** 2).mean())
-    return min(_CEILING, 10 * math.log10(255**2 / max(error, 1e-9)))
+    return min(_MAX_PSNR, 10 * math.log10(255**2 / max(error, 1e-9)))
 
 
 def follows(made: np.ndarray, truth: GroundTruth) -> Row:
-    """PSNR of uint8 [V, T, H, W, 3] against the truth, over what the condition determines, and over marks alone."""
+    """PSNR of uint8 [V, T, H, W, 3] against the truth: over pixels that the condition determines, and over marks."""
     return {
         "psnr": psnr(made, truth.colour, truth.determined),
         "marks": psnr(made, truth.colour, truth.marks),
@@ -45,7 +45,7 @@ def follows(made: np.ndarray, truth: GroundTruth) -> Row:
 
 
 def of_front(made: np.ndarray, truth: GroundTruth) -> Row:
-    """What is measured of a front video at the measured frames, uint8 [T, H, W, 3]."""
+    """Measurements of a front video at the measured frames, uint8 [T, H, W, 3]."""
     return {
         **follows(made[None], truth),
         "light": asdict(light_of(made)),
@@ -54,7 +54,7 @@ def of_front(made: np.ndarray, truth: GroundTruth) -> Row:
 
 
 def of_six(made: np.ndarray, truth: GroundTruth, pairs: Sequence[Sequence[Pairs]]) -> Row:
-    """What is measured of six views at the measured frames, uint8 [6, T, H, W, 3]; the front view was given."""
+    """Measurements of six views at the measured frames, uint8 [6, T, H, W, 3]; the front view was given."""
     others = GroundTruth(*(values[1:] for values in vars(truth).values()))
     return {
         **follows(made[1:], others),
@@ -68,8 +68,15 @@ def of_six(made: np.ndarray, truth: GroundTruth, pairs: Sequence[Sequence[Pairs]
 
 
 def views_apart(views: np.ndarray, pairs: Sequence[Sequence[Pairs]]) -> float | None:
-    """How far the colours of the same surfaces are apart in the front and the cross cameras, as a share of the colour:
-    the mean over cameras and frames of uint8 [V, T, H, W, 3]; None where they share nothing."""
+    """Relative colour difference of the same surfaces in front and cross cameras; None if they share no pixels.
+
+    Args:
+        views: uint8 [V, T, H, W, 3].
+        pairs: for each cross camera and frame, the pixels of shared surfaces.
+
+    Returns:
+        The mean over cameras and frames.
+    """
     found = [
         colour_difference(views[0, index], views[view, index], at)
         for view, of_view in zip(CROSS, pairs, strict=True)
@@ -81,10 +88,17 @@ def views_apart(views: np.ndarray, pairs: Sequence[Sequence[Pairs]]) -> float | 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number the bundle is judged by.
+    """One figure of the bundle.
 
-    name: what is measured; unit; bound: None where any value will do; at_least: whether the bound is the least value
-    or the largest; value: mean over `count` videos or scenes; worst: the worst of them; true: what true pictures give.
+    Attributes:
+        name: what is measured.
+        unit: of the values.
+        bound: that `value` must keep; None for no bound.
+        at_least: whether the bound is a minimum or a maximum.
+        value: mean over `count` videos or scenes; None if nothing was measured.
+        worst: worst single value.
+        count: number of values.
+        true: the same figure for true pictures.
     """
 
     name: str
@@ -98,14 +112,14 @@ class Figure:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the bound is kept; None where there is no bound or nothing was measured."""
+        """Whether the value keeps its bound; None without a bound or a value."""
         if self.bound is None or self.value is None:
             return None
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
 def figures(rows: Iterable[Row]) -> list[Figure]:
-    """All figures of these rows; those without rows have no value."""
+    """All figures of some rows; those without measurements have no value."""
     by_kind: dict[str, dict[tuple[int, str], Row]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], {})[row["scene"], row["style"]] = row
@@ -175,7 +189,7 @@ def _figure(
 
 
 def _ratios(rows: Mapping[tuple[int, str], Row], style: str, value: Callable[[Row], float]) -> list[float]:
-    """A style's value over Sunny's, for every scene that has both."""
+    """Ratio of a style's value to that of Sunny, for every scene that has both."""
     return [
         value(row) / max(value(rows[scene, "Sunny"]), 1e-6)
         for (scene, of), row in rows.items()
@@ -189,7 +203,7 @@ def _timed(row: Row) -> bool:
 
 
 def by_style(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """Style -> mean of each figure in dB, and how far the views are apart, for a closer look."""
+    """By style: the figures in dB, the view difference and the seed difference."""
     rows = list(rows)
     table: dict[str, dict[str, float]] = {}
     for style in STYLES:
@@ -201,7 +215,7 @@ def by_style(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
 
 
 def by_view(rows: Iterable[Row]) -> list[float | None]:
-    """Mean PSNR of each generated view, in the rig's order."""
+    """Mean PSNR in dB of each generated view, in the rig's order."""
     found = [row["views"] for row in rows if row["kind"] == "six"]
     columns = [[value for value in column if value is not None] for column in zip(*found, strict=True)]
     return [float(np.mean(column)) if column else None for column in columns]

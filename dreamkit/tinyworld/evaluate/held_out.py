@@ -1,4 +1,4 @@
-"""Scenes that no training saw, with what the bundle is given of them and what it should make of them."""
+"""Held-out made-up scenes: their condition videos and captions, and the true pictures to compare with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from dreamkit.tinyworld.evaluate.overlap import Pairs, shared_pixels
 from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
-from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
+from dreamkit.tinyworld.render.scene_tensors import SceneTensors, build_scene_tensors
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.workspace.cameras import SIX_VIEWS
@@ -22,17 +22,24 @@ from dreamkit.workspace.cameras import SIX_VIEWS
 FIRST_SEED = 600_000
 _SEEDS_A_RUN = 1_000
 FRONT = SIX_VIEWS.names[:1]
-CROSS = (1, 2)  # the views that share surfaces with the front one
+CROSS = (1, 2)  # views that overlap with the front view
 
 
 def scene_seed(seed: int, number: int) -> int:
-    """The seed of a run's `number`-th held-out scene; 300 runs of 1,000 scenes share none."""
+    """Seed of a run's `number`-th held-out scene; 300 runs of 1,000 scenes have no scene in common."""
     return FIRST_SEED + _SEEDS_A_RUN * (seed % 300) + number % _SEEDS_A_RUN
 
 
 @dataclass(frozen=True)
 class VideoSizes:
-    """What is made: (height, width) and frames of the front video, and of each of the six views."""
+    """Sizes of generated videos.
+
+    Attributes:
+        front: (height, width) of the front video.
+        front_frames: its number of frames.
+        six: (height, width) of each of the six views.
+        six_frames: their number of frames.
+    """
 
     front: tuple[int, int]
     front_frames: int
@@ -42,7 +49,7 @@ class VideoSizes:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """True pictures at the measured frames: uint8 [V, T, H, W, 3], and the masks and distances of `RenderedViews`."""
+    """True pictures at the measured frames; attributes as those of `RenderedViews`, as arrays."""
 
     colour: np.ndarray
     determined: np.ndarray
@@ -52,7 +59,7 @@ class GroundTruth:
 
 
 def draw_conditions(seed: int, sizes: VideoSizes, six: bool, views: slice = slice(None)) -> np.ndarray:
-    """Condition pictures uint8 [V, T, H, W, 3] of a held-out scene, for the front video or of the six views."""
+    """Condition video of the front view, or with `six` of some of the six views, uint8 [V, T, H, W, 3]."""
     scene = make_scene(seed, sizes.front_frames)
     if six:
         return condition_pictures(scene, SIX_VIEWS.names[views], sizes.six, range(sizes.six_frames))
@@ -65,14 +72,19 @@ def _draw_in_process(seed: int, sizes: VideoSizes, six: bool, views: slice = sli
 
 
 class ConditionCache:
-    """Condition pictures by scene, drawn ahead by a pool of processes where there is one; the latest are kept."""
+    """Condition videos by scene; the last six are kept.
+
+    Args:
+        sizes: of the videos.
+        pool: processes that draw requested videos in the background; without one they are drawn at once.
+    """
 
     def __init__(self, sizes: VideoSizes, pool: Executor | None = None) -> None:
         self.sizes, self.pool = sizes, pool
         self._requested: dict[tuple[int, bool], list[Future | np.ndarray]] = {}
 
     def request(self, seed: int, six: bool) -> None:
-        """Have them drawn; returns at once where there is a pool."""
+        """Start drawing a video, unless it was requested before."""
         key = (seed, six)
         if key in self._requested:
             return
@@ -83,11 +95,11 @@ class ConditionCache:
             else draw_conditions(seed, self.sizes, six, part)
             for part in parts
         ]
-        for old in list(self._requested)[:-6]:  # this scene's, the next one's and those ahead
+        for old in list(self._requested)[:-6]:  # two scenes, front and six views, and those drawn ahead
             del self._requested[old]
 
     def get(self, seed: int, six: bool) -> np.ndarray:
-        """uint8 [V, T, H, W, 3]."""
+        """A condition video, uint8 [V, T, H, W, 3]; draws it or waits for it."""
         self.request(seed, six)
         parts = self._requested[seed, six]
         drawn = np.concatenate([part.result() if isinstance(part, Future) else part for part in parts])
@@ -96,12 +108,12 @@ class ConditionCache:
 
 
 class HeldOutScene:
-    """One held-out scene: its captions and its true pictures, made when asked for.
+    """One held-out scene with its captions; true pictures are rendered on demand.
 
     Args:
         seed: from `scene_seed`.
         sizes: of the bundle's videos.
-        every: every how many frames are measured.
+        every: measure every Nth frame.
         device: where pictures are rendered.
     """
 
@@ -114,12 +126,12 @@ class HeldOutScene:
         self._pairs: list[list[Pairs]] | None = None
 
     @cached_property
-    def tensors(self):  # noqa: ANN201
-        """The scene on the device, shared by all styles."""
+    def tensors(self) -> SceneTensors:
+        """The scene on the device."""
         return build_scene_tensors(self.scene, self.device)
 
     def truth(self, style: str, six: bool, frames: Sequence[int] | None = None) -> GroundTruth:
-        """What the front video, or the six views, should show in a style; at the measured frames, or at those given."""
+        """True pictures of the front video or the six views in a style, at `frames` or the measured frames."""
         cameras, size, measured = (
             (SIX_VIEWS.names, self.sizes.six, self.six_frames) if six else (FRONT, self.sizes.front, self.front_frames)
         )
@@ -130,7 +142,7 @@ class HeldOutScene:
         )
 
     def pairs(self, truth: GroundTruth) -> list[list[Pairs]]:
-        """For each cross camera and measured frame, where it and the front camera see the same; alike in all styles."""
+        """For each cross camera and measured frame, pixels shared with the front view; equal in all styles."""
         if self._pairs is None:
             self._pairs = [
                 [

@@ -1,4 +1,4 @@
-"""The tiny bundle's two models under the demo's settings, as measuring and sheets use them."""
+"""The tiny bundle's two models with the demo's settings, for evaluation and contact sheets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,19 @@ _KEYS = {"num_steps": "steps", "guidance": "guidance", "control_weight": "weight
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Steps, guidance and HDMap weight of the front video and of the six views; frames a second; whether the prompts
-    of the side views tell the weather; the negative prompt, empty for upstream's."""
+    """Sampling settings of the front video and the six views.
+
+    Attributes:
+        steps: sampling steps of the front video.
+        guidance: its guidance.
+        weight: its HDMap control weight.
+        six_steps: sampling steps of the six views.
+        six_guidance: their guidance.
+        six_weight: their HDMap control weight.
+        fps: frames per second of all videos.
+        side_weather: whether the side views' prompts have a sentence on the weather.
+        negative_prompt: of the front video; upstream's when empty.
+    """
 
     steps: int
     guidance: float
@@ -41,13 +52,13 @@ class EvaluationSettings:
 
 
 def demo_settings(**given: Any) -> EvaluationSettings:
-    """The settings of `dreamkit demo`, those given instead of its own.
+    """The settings of `dreamkit demo`.
 
     Args:
-        given: fields of EvaluationSettings; None for the demo's.
+        given: fields of EvaluationSettings that replace the demo's; None keeps the demo's.
 
     Raises:
-        DreamkitError: the demo's parameter files or the YAML package are not there, and not everything is given.
+        DreamkitError: settings are not given, and the demo's parameter files or the YAML package are missing.
     """
     given = {name: value for name, value in given.items() if value is not None}
     needed = {field.name for field in fields(EvaluationSettings)} - {"fps", "side_weather", "negative_prompt"}
@@ -65,7 +76,8 @@ def demo_settings(**given: Any) -> EvaluationSettings:
     except (ImportError, OSError) as error:
         missing = ", ".join(sorted(needed - set(given)))
         raise DreamkitError(
-            f"The demo's parameters cannot be read from {_DEMO}: {error}.", f"Give them all: {missing} are missing."
+            f"The demo's parameters cannot be read from {_DEMO}: {error}.",
+            f"Give the missing settings as options: {missing}.",
         ) from None
     values: dict[str, Any] = {}
     for prefix, row in read.items():
@@ -79,13 +91,13 @@ def demo_settings(**given: Any) -> EvaluationSettings:
 
 
 class TinyModels:
-    """Both models of a bundle, each loaded when it is first needed.
+    """Both models of a bundle, each loaded at its first use.
 
     Args:
-        folder: the checkpoint folder; the kit's tiny bundle when None.
+        folder: checkpoint folder; the kit's tiny bundle when None.
         device: `cpu`, `cuda`, ...
-        settings: of the demo, or others.
-        trust: run the folder's TorchScript files though their checksums are unknown.
+        settings: sampling settings.
+        trust: run the folder's TorchScript files although their checksums are unknown.
     """
 
     def __init__(self, folder: Path | None, device: str, settings: EvaluationSettings, trust: bool = False) -> None:
@@ -105,20 +117,20 @@ class TinyModels:
         return MultiViewPipeline.from_checkpoints(self.folder, **self._options)
 
     def sizes(self, frames: int | None = None) -> VideoSizes:
-        """What one window of each model makes, or the first `frames` of it."""
+        """Sizes of one window of each model, cut to the first `frames` frames."""
         front, six = self.single.window_frames, self.multi.window_frames
         frames = min(frames or front, front)
         return VideoSizes(self.single.size, frames, self.multi.size, min(frames, six))
 
     def fingerprint(self) -> str:
-        """Twelve characters that change with any file of the bundle."""
+        """Twelve hex digits that change with any file of the bundle."""
         parts = (folders.TEXT_ENCODER, folders.SINGLE_VIEW, folders.MULTI_VIEW, folders.TOKENIZER)
         names = sorted(path for part in parts for path in (self.folder / part).rglob("*") if path.is_file())
-        told = "".join(f"{path.relative_to(self.folder).as_posix()} {sha256(path)}\n" for path in names)
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+        listed = "".join(f"{path.relative_to(self.folder).as_posix()} {sha256(path)}\n" for path in names)
+        return hashlib.sha256(listed.encode()).hexdigest()[:12]
 
     def encode(self, captions: Mapping[str, str]) -> None:
-        """Encode the prompts of captions by style now, in one load of each text encoder, as a run does."""
+        """Encode the prompts of captions by style in advance, with one load of each text encoder, as a run does."""
         self.single.encode_prompts([*captions.values(), self.settings.negative_prompt or NEGATIVE_PROMPT])
         self.multi.encode_prompts(
             [prompt for style, caption in captions.items() for prompt in self._prompts(caption, style)]
@@ -127,7 +139,7 @@ class TinyModels:
     def front(
         self, caption: str, condition: np.ndarray, seed: int, weight: float | None = None
     ) -> tuple[np.ndarray, float]:
-        """The front video uint8 [T, H, W, 3] of a condition video uint8 [T, h, w, 3], and the seconds it took."""
+        """Front video uint8 [T, H, W, 3] for a condition video uint8 [T, h, w, 3], and the seconds it took."""
         s, model = self.settings, self.single
         began = time.perf_counter()
         made = model(
@@ -145,7 +157,7 @@ class TinyModels:
     def six(
         self, caption: str, style: str, front: np.ndarray, condition: np.ndarray, seed: int, weight: float | None = None
     ) -> tuple[np.ndarray, float]:
-        """Six views uint8 [6, T, H, W, 3] of a front video and condition videos of all views, and the seconds."""
+        """Six views uint8 [6, T, H, W, 3] for a front video and condition videos of all views, and the seconds."""
         s, model = self.settings, self.multi
         began = time.perf_counter()
         made = model(

@@ -1,4 +1,4 @@
-"""The same still surface in two cameras' pictures: which pixels show it, and how far their colours are apart."""
+"""Static surfaces that two cameras share: their pixels in both pictures, and the colour difference."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import numpy as np
 from dreamkit.tinyworld.render.colour import DRAWN, pixel_rays
 from dreamkit.tinyworld.world.scene import MadeUpScene
 
-_REACH = 40.0  # metres; farther away a pixel holds too much
-_EDGE = 0.4  # cosine to the other camera's axis under which its picture is not trusted
-_SAME = 0.05  # share of the distance by which two surfaces may differ and still be one
+_REACH = 40.0  # metres; beyond, a pixel covers too large a surface
+_EDGE = 0.4  # least cosine to the other camera's axis; pixels at the edge of its picture are left out
+_SAME = 0.05  # largest relative difference of two distances to the same surface
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pixels (row, column) of one picture and those of another that show the same places, int64 [n, 2] each."""
+    """Pixels of two pictures that show the same points.
+
+    Attributes:
+        mine: (row, column) in the first picture, int64 [n, 2].
+        theirs: (row, column) in the second picture, int64 [n, 2].
+    """
 
     mine: np.ndarray
     theirs: np.ndarray
@@ -31,16 +36,16 @@ def shared_pixels(
     distances: tuple[np.ndarray, np.ndarray],
     samples: int = 2,
 ) -> Pairs:
-    """Where two cameras see the same still surface at one moment.
+    """Pixels in which two cameras see the same static surface in one frame.
 
     Args:
         scene: from `make_scene`.
-        cameras: their names.
-        size: height and width of both pictures.
-        frame: number of the moment.
+        cameras: names of both, without `camera_`.
+        size: (height, width) of both pictures.
+        frame: frame number.
         still: `RenderedViews.still` of the first camera's picture, bool [H, W].
         distances: `RenderedViews.distance` of both pictures, float32 [H, W].
-        samples: as they were rendered with.
+        samples: that the pictures were rendered with.
     """
     first, second = cameras
     pick = samples // 2
@@ -53,14 +58,13 @@ def shared_pixels(
     theirs = ((pixels + 0.5) * np.array(size[::-1]) / DRAWN - 0.5).round().astype(int)[:, ::-1]
     inside = (points[:, 2] > _EDGE * away) & (theirs >= 0).all(1) & (theirs < size).all(1)
     mine, theirs, away = mine[inside], theirs[inside], away[inside]
-    # Something else may stand before the surface.
+    # Leave out points that are occluded in the second picture.
     open_view = np.abs(distances[1][tuple(theirs.T)] - away) < _SAME * away
     return Pairs(mine[open_view], theirs[open_view])
 
 
 def colour_difference(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> float:
-    """Mean absolute difference of the paired colours of two uint8 [H, W, 3] over the mean of the first's; NaN for no
-    pairs."""
+    """Mean absolute difference of paired colours of two uint8 [H, W, 3], over the first's mean; NaN for no pairs."""
     if not len(pairs.mine):
         return float("nan")
     mine, theirs = (

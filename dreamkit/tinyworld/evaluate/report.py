@@ -1,4 +1,4 @@
-"""The figures of the tiny bundle as a table to read, and as JSON."""
+"""The report on the tiny bundle as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERDICT = {True: "pass", False: "FAIL", None: ""}
 
 
 def report_facts(rows: Sequence[Row]) -> dict[str, Any]:
-    """Everything that the report says."""
+    """Contents of the report as JSON values."""
     return {
         "run": rows[0]["run"] if rows else "",
         "videos": len(rows),
@@ -28,7 +28,7 @@ def report_facts(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def report_text(rows: Sequence[Row]) -> str:
-    """Markdown: the figures with bound and verdict, then by style, then by view."""
+    """The report in Markdown: figures with bound and verdict, figures by style, PSNR by view."""
     found = report_facts(rows)
     lines = [
         "# The tiny bundle, measured",
@@ -53,7 +53,7 @@ def report_text(rows: Sequence[Row]) -> str:
 
 
 def write_report(path: Path, rows: Sequence[Row]) -> list[Path]:
-    """The report beside a file of rows: the same name with `.md` and `.json`."""
+    """Write the report beside a file of rows, under the same name with `.md` and `.json`; returns both paths."""
     written = [path.with_suffix(".md"), path.with_suffix(".json")]
     write_text(written[0], report_text(rows))
     write_json(written[1], report_facts(rows))

@@ -1,4 +1,4 @@
-"""Make videos of held-out scenes and measure them, one row a video, so that a run can stop and go on."""
+"""Generate and measure videos of held-out scenes, one row per video, so that a stopped run can be resumed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,24 @@ from dreamkit.tinyworld.evaluate.held_out import ConditionCache, GroundTruth, He
 from dreamkit.tinyworld.evaluate.models import TinyModels
 from dreamkit.tinyworld.render.style_presets import STYLES
 
-# The kinds of videos: the front one; with the next scene's map; without the map; with another seed; six views after the
-# front one, and these with the next scene's maps and without.
+# Kinds of videos. Front: as it is; with the next scene's map; with control weight 0; with another seed. Six views from
+# the front video: as they are; with the next scene's maps; with control weight 0.
 KINDS = ("front", "swapped", "uncontrolled", "reseeded", "six", "six_swapped", "six_uncontrolled")
 USUAL = KINDS[:5]
 
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What to measure: how many scenes, which styles and kinds, of which seed; the first `frames` frames of each video,
-    measured every `every` frames."""
+    """What to measure.
+
+    Attributes:
+        scenes: number of held-out scenes.
+        styles: style names.
+        kinds: of KINDS.
+        seed: of scenes and noise.
+        frames: number of frames of each video; whole windows when None.
+        every: measure every Nth frame.
+    """
 
     scenes: int = 20
     styles: tuple[str, ...] = STYLES
@@ -43,7 +51,7 @@ class EvaluationPlan:
     every: int = 5
 
     def videos(self) -> list[tuple[int, str, str]]:
-        """(scene number, style, kind) in the order they are made: all of a scene before the next one."""
+        """(scene number, style, kind) of all videos, scene by scene."""
         return [
             (number, style, kind)
             for number in range(self.scenes)
@@ -54,16 +62,16 @@ class EvaluationPlan:
 
 
 def identity(models: TinyModels, plan: EvaluationPlan) -> str:
-    """Twelve characters for what makes rows comparable: bundle, settings, seed and frames, not device and styles."""
+    """Twelve hex digits of what must be equal to compare rows: bundle, settings, seed and frames."""
     facts = [models.fingerprint(), asdict(models.settings), plan.seed, asdict(models.sizes(plan.frames)), plan.every]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def read_rows(paths: Iterable[Path], run: str | None = None) -> list[Row]:
-    """Rows of files that are there, of each video the first; a line that was cut off is left out.
+    """Rows of the files that exist, the first of each video; incomplete lines are left out.
 
     Raises:
-        DreamkitError: rows of another bundle or other settings than `run`, or of several.
+        DreamkitError: rows differ in their run, from `run` or from each other.
     """
     found: dict[tuple[int, str, str], Row] = {}
     for path in paths:
@@ -76,14 +84,14 @@ def read_rows(paths: Iterable[Path], run: str | None = None) -> list[Row]:
                 if row["run"] != run:
                     raise DreamkitError(
                         f"{path} holds results of another bundle, other settings, or another seed.",
-                        "Name another file for these, or delete it.",
+                        "Name another file of results, or delete this one.",
                     )
                 found.setdefault((row["scene"], row["style"], row["kind"]), row)
     return list(found.values())
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add a row to a file, after a line break where the last one was cut off."""
+    """Append a row to a file, on a new line if the last line is incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
         if file.tell():
@@ -97,7 +105,15 @@ def append_row(path: Path, row: Row) -> None:
 
 @dataclass
 class EvaluationProgress:
-    """Says how far a run is, and when it should stop."""
+    """Progress and time limit of a run.
+
+    Attributes:
+        total: number of videos to make.
+        minutes: time limit; None for no limit.
+        say: receives a line per video.
+        done: number of videos made.
+        began: `time.monotonic` at the start.
+    """
 
     total: int
     minutes: float | None
@@ -106,17 +122,17 @@ class EvaluationProgress:
     began: float = field(default_factory=time.monotonic)
 
     def out_of_time(self) -> bool:
-        """Whether the minutes are over."""
+        """Whether the time limit is reached."""
         return self.minutes is not None and time.monotonic() - self.began > 60 * self.minutes
 
-    def made(self, row: Row) -> None:
-        """Note a video."""
+    def count(self, row: Row) -> None:
+        """Count a video and report it."""
         self.done += 1
         left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
-        told = [f"{row['seconds']:.1f} s"]
-        told += [f"{row[key]:.1f} {unit}" for key, unit in (("psnr", "dB"), ("difference", "apart")) if row.get(key)]
+        parts = [f"{row['seconds']:.1f} s"]
+        parts += [f"{row[key]:.1f} {unit}" for key, unit in (("psnr", "dB"), ("difference", "apart")) if row.get(key)]
         self.say(
-            f"{self.done}/{self.total}  scene {row['scene']} {row['style']} {row['kind']}: {', '.join(told)}; "
+            f"{self.done}/{self.total}  scene {row['scene']} {row['style']} {row['kind']}: {', '.join(parts)}; "
             f"{left / 60:.1f} minutes left"
         )
 
@@ -130,29 +146,29 @@ def measure_bundle(
     pool: Executor | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Row]:
-    """Make and measure what is missing, and append it to `path`.
+    """Make and measure the videos of a plan that have no row yet, and append their rows to `path`.
 
     Args:
         models: the bundle.
         plan: what to measure.
         path: file of rows, one JSON object a line.
-        others: more such files, whose videos are not made again.
-        minutes: no further video is begun after these.
-        pool: processes that draw the conditions of the next scene meanwhile; for a GPU.
-        say: told about every video.
+        others: further such files, whose videos are not made again.
+        minutes: start no video after this time.
+        pool: processes that draw the next scene's condition videos in the background; for a GPU.
+        say: receives progress lines.
 
     Returns:
-        All rows, those of the other files too.
+        All rows, including those of the other files.
 
     Raises:
-        DreamkitError: the files' rows belong to another bundle or other settings.
+        DreamkitError: the files have rows of another bundle or other settings.
     """
     run = identity(models, plan)
     rows = read_rows([path, *others], run)
     there = {(row["scene"], row["style"], row["kind"]) for row in rows}
     todo = [video for video in plan.videos() if video not in there]
-    say(f"{len(todo)} videos to make, {len(plan.videos()) - len(todo)} are there; run {run}")
-    watch = EvaluationProgress(len(todo), minutes, say)
+    say(f"{len(todo)} videos to make, {len(plan.videos()) - len(todo)} done before; run {run}")
+    progress = EvaluationProgress(len(todo), minutes, say)
     sizes = models.sizes(plan.frames)
     drawn = ConditionCache(sizes, pool)
     for number in sorted({number for number, _, _ in todo}):
@@ -165,13 +181,13 @@ def measure_bundle(
         for style in dict.fromkeys(style for style, _ in mine):
             kinds = [kind for of, kind in mine if of == style]
             following = scene_seed(plan.seed, number + 1)
-            for kind, made in _videos(models, scene, following, drawn, style, kinds, plan.seed, watch):
+            for kind, made in _videos(models, scene, following, drawn, style, kinds, plan.seed, progress):
                 row = {"run": run, "kind": kind, "scene": number, "style": style, **made, **_machine(models)}
                 append_row(path, row)
                 rows.append(row)
-                watch.made(row)
-            if watch.out_of_time():
-                say(f"stopped after {minutes:g} minutes; run the same again for the rest")
+                progress.count(row)
+            if progress.out_of_time():
+                say(f"stopped after {minutes:g} minutes; run the same command again for the rest")
                 return rows
     return rows
 
@@ -184,9 +200,9 @@ def _videos(
     style: str,
     kinds: Sequence[str],
     seed: int,
-    watch: EvaluationProgress,
+    progress: EvaluationProgress,
 ) -> Iterator[tuple[str, Row]]:
-    """Make one scene's videos of these kinds in one style; the front video is made anyway, others follow it."""
+    """Make and measure videos of one scene in one style, by kind; the front video is always made."""
     caption, noise = scene.captions[style], _noise_seed(seed, scene.seed, style)
     wanted = [kind for kind in KINDS if kind in kinds]
     front, seconds = models.front(caption, drawn.get(scene.seed, False)[0], noise)
@@ -211,7 +227,7 @@ def _videos(
                 made, seconds = models.front(caption, condition, noise, weight)
             measured = figures.of_front(made[scene.front_frames], true_front)
         yield kind, {"frames": made.shape[-4], "seconds": round(seconds, 3), **measured}
-        if watch.out_of_time():
+        if progress.out_of_time():
             return
 
 

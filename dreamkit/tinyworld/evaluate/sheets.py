@@ -1,10 +1,11 @@
-"""Sheets of the bundle's videos for people to look at: styles down and time across, and six views beside their maps."""
+"""Contact sheets of the bundle's videos: styles down and time across, and six views beside their maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MAP = "map"
 _GAP, _TITLE, _LEFT = 4, 34, 110  # pixels between pictures, above them, and left of them for labels
 _HEAD = 20
@@ -28,8 +32,15 @@ _SIX_STYLES = ("Sunny", "Night", "Snowy")
 
 @dataclass(frozen=True)
 class SheetClip:
-    """What sheets are made of: name, captions by style, condition videos uint8 [T, H, W, 3] of the front camera at the
-    front video's size and [6, T, H, W, 3] of all cameras; the held-out scene behind it, if any."""
+    """A clip to make sheets of.
+
+    Attributes:
+        name: of the clip.
+        captions: by style.
+        front: condition video of the front camera, uint8 [T, H, W, 3], at the front video's size.
+        six: condition videos of all cameras, uint8 [6, T, H, W, 3].
+        scene: the held-out scene of a made-up clip, else None.
+    """
 
     name: str
     captions: Mapping[str, str]
@@ -39,7 +50,7 @@ class SheetClip:
 
 
 def held_out_clip(models: TinyModels, seed: int = 0, number: int = 0) -> SheetClip:
-    """A held-out made-up scene."""
+    """The clip of a held-out made-up scene."""
     sizes = models.sizes()
     scene, drawn = HeldOutScene(scene_seed(seed, number), sizes, 5, models.device), ConditionCache(sizes)
     name = f"made_up_{scene.seed:06d}"
@@ -52,10 +63,10 @@ def workspace_clip(models: TinyModels, root: Path, clip: str = "") -> SheetClip:
     Args:
         models: the bundle, for its sizes.
         root: the workspace folder.
-        clip: its name; the first one that has captions when empty.
+        clip: name of the clip; the first one with captions when empty.
 
     Raises:
-        DreamkitError: no captions, or no such video.
+        DreamkitError: captions or videos are missing.
     """
     from dreamkit.workspace.video import read_video
     from dreamkit.workspace.workspace import Chunk, Workspace
@@ -65,7 +76,7 @@ def workspace_clip(models: TinyModels, root: Path, clip: str = "") -> SheetClip:
         {path.stem for path in ws.captions.glob("*.txt")} | {path.stem for path in ws.captions.glob("*.json")}
     )
     if not names:
-        raise DreamkitError(f"There are no captions in {ws.captions}.", "Name a workspace with clips.")
+        raise DreamkitError(f"There are no captions in {ws.captions}.", "Name a workspace that has captions.")
     chunk = Chunk(clip or names[0])
     paths = [ws.condition("hdmap", camera, chunk) for camera in SIX_VIEWS.cameras]
     six = np.stack([read_video(path, sizes.six_frames, sizes.six) for path in paths])
@@ -81,9 +92,12 @@ def write_sheets(
     six_styles: Sequence[str] = _SIX_STYLES,
     seed: int = 0,
 ) -> list[Path]:
-    """PNG files of a clip: `<clip>_front.png` with a row for each style, `<clip>_<style>_six.png` for some of them.
+    """Write `<clip>_front.png` with a row per style, and `<clip>_<style>_six.png` for the six-view styles.
 
-    For a made-up scene the true pictures stand below what the bundle made.
+    A made-up scene also has `<clip>_front_true.png`, and true pictures below the generated ones of six views.
+
+    Returns:
+        The paths written.
     """
     styles = [style for style in styles if style in clip.captions]
     noise = {style: stable_seed(seed, clip.name, style) % (2**31 - 2**16) for style in styles}
@@ -94,7 +108,7 @@ def write_sheets(
     heads = [f"{time / models.settings.fps:.1f} s" for time in times]
     written = [_save(folder / f"{clip.name}_front.png", title, heads, rows)]
     if clip.scene:
-        true = {f"{style}, true": clip.scene.truth(style, False, times).colour[0] for style in styles}
+        true = {f"{style}, true": clip.scene.truth(style, False, times.tolist()).colour[0] for style in styles}
         title = f"{clip.name}: true pictures of the made-up world"
         written.append(_save(folder / f"{clip.name}_front_true.png", title, heads, {MAP: clip.front[times], **true}))
     for style in [style for style in six_styles if style in made]:
@@ -105,7 +119,7 @@ def write_sheets(
 def _six_sheet(folder: Path, models: TinyModels, clip: SheetClip, style: str, front: np.ndarray, seed: int) -> Path:
     views, _ = models.six(clip.captions[style], style, front, clip.six, seed)
     times = np.linspace(0, views.shape[1] - 1, _SIX_TIMES).round().astype(int)
-    true = clip.scene.truth(style, True, times).colour if clip.scene else None
+    true = clip.scene.truth(style, True, times.tolist()).colour if clip.scene else None
     order = [SIX_VIEWS.names.index(name) for name in VIEWS_AROUND]
     rows: dict[str, np.ndarray] = {}
     for index, time in enumerate(times):
@@ -125,14 +139,14 @@ def _save(path: Path, title: str, heads: Sequence[str], rows: Mapping[str, np.nd
     return path
 
 
-def sheet(title: str, heads: Sequence[str], rows: Mapping[str, np.ndarray], scale: int = 1):  # noqa: ANN201
-    """A PIL picture: a title, a head over each column, and labelled rows of pictures.
+def sheet(title: str, heads: Sequence[str], rows: Mapping[str, np.ndarray], scale: int = 1) -> Image.Image:
+    """A page with a title, a heading over each column, and labelled rows of pictures.
 
     Args:
-        title: above everything.
-        heads: one for each column.
+        title: of the page.
+        heads: heading of each column.
         rows: label -> uint8 [columns, H, W, 3]; all of one size.
-        scale: how many pixels a pixel becomes.
+        scale: integer factor of enlargement.
     """
     from PIL import Image, ImageDraw, ImageFont
 
