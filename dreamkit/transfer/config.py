@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from dreamkit.errors import DreamkitError, first_line
 
-# The tokenizer's: 8 pixel frames to one latent frame (after the first, which stands alone), 8 x 8 pixels to one latent
-# pixel, 16 channels.
+# Of the tokenizer: the first pixel frame is one latent frame, then 8 pixel frames each; 8 x 8 pixels are one latent
+# pixel.
 TEMPORAL_COMPRESSION = 8
 SPATIAL_COMPRESSION = 8
 LATENT_CHANNELS = 16
@@ -23,12 +23,12 @@ CONFIG_FILE = "dreamkit.json"
 
 
 def latent_length(frames: int) -> int:
-    """Latent frames of `frames` pixel frames: the first alone, then one for every 8; 0 of 0."""
+    """Latent frames that encode `frames` pixel frames: one for the first, one for every 8 after it; 0 for 0."""
     return 0 if frames == 0 else 1 + (frames - 1) // TEMPORAL_COMPRESSION
 
 
 def pixel_length(latent_frames: int) -> int:
-    """Pixel frames that `latent_frames` decode to: the first to one, the others to 8 each."""
+    """Pixel frames to which `latent_frames` are decoded: one for the first, 8 for every other."""
     return 1 + TEMPORAL_COMPRESSION * (latent_frames - 1)
 
 
@@ -192,5 +192,5 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise DreamkitError(
             f"{path} cannot be read as a model's sizes: {first_line(error)}.",
-            "Fetch the bundle again, or delete the file if the folder holds NVIDIA's 7B checkpoints.",
+            "Fetch the bundle again, or delete the file if the folder contains NVIDIA's 7B checkpoints.",
         ) from error

@@ -12,15 +12,19 @@ SINGLE_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV"
 MULTI_VIEW = "nvidia/Cosmos-Transfer1-7B-Sample-AV-Single2MultiView"
 TOKENIZER = "nvidia/Cosmos-Tokenize1-CV8x8x8-720p"
 TEXT_ENCODER = "google-t5/t5-11b"
-# MD5 of the tokenizer's files, as cosmos-transfer1 scripts/download_checkpoints.py publishes them.
+# The tokenizer's files: encoder, decoder, and the mean and standard deviation of its latents.
+ENCODER_FILE = "encoder.jit"
+DECODER_FILE = "decoder.jit"
+STATISTICS_FILE = "mean_std.pt"
+TOKENIZER_FILES = (ENCODER_FILE, DECODER_FILE, STATISTICS_FILE)
+# Published MD5 sums of the tokenizer's TorchScript files, from cosmos-transfer1 scripts/download_checkpoints.py.
 TOKENIZER_MD5 = {
-    "encoder.jit": "f5834d03645c379bc0f8ad14b9bc0299",
-    "decoder.jit": "ff21a63ed817ffdbe4b6841111ec79a8",
+    ENCODER_FILE: "f5834d03645c379bc0f8ad14b9bc0299",
+    DECODER_FILE: "ff21a63ed817ffdbe4b6841111ec79a8",
     "autoencoder.jit": "7f658580d5cf617ee1a1da85b1f51f0d",
 }
 # The tiny bundle, which is part of the package.
 TINY_FOLDER = Path(__file__).parents[1] / "tiny"
-TOKENIZER_FILES = ("encoder.jit", "decoder.jit", "mean_std.pt")
 
 
 def single_view_files(
@@ -49,7 +53,7 @@ def multi_view_files(
 
     A control file of the user's own belongs to the kind that its name begins with, `t2w` where it begins with neither.
     For the other kind the file of the same name with the other beginning is taken, from the same folder; a released
-    file never stands in for it.
+    file never replaces it.
 
     Args:
         checkpoints: the root of all models.

@@ -47,7 +47,7 @@ class LoadReport:
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Tensors of a released `.pt` file, memory-mapped, by name without the `net.` prefix.
 
-    The tensors may stand in an outer dictionary under `ema` (preferred; its names use `-` for `.`) or `model`. Entries
+    The tensors may be in an outer dictionary under `ema` (preferred; its names use `-` for `.`) or `model`. Entries
     that are no weights are left out.
 
     Raises:
@@ -188,13 +188,13 @@ def _check_kind(kind: type[nn.Module], config: DenoiserConfig, tensors: Mapping[
     only_own_parts = kind is ControlBranch and "x_embedder.proj.1.weight" not in tensors
     if not found:
         raise DreamkitError(
-            f"{path} holds no denoiser (first names: {_short(sorted(tensors))}).",
+            f"{path} contains no denoiser (first names: {_short(sorted(tensors))}).",
             f"Put the checkpoint of {expected} in this place.",
         )
     if found != expected and not (only_own_parts and found.endswith("control branch")):
         raise DreamkitError(
             f"{path} holds {found}, where {expected} is expected.",
-            "The file lies in the wrong folder or under the wrong name; move it, or fetch the right one.",
+            "The file is in the wrong folder or has the wrong name: move it, or fetch the right one.",
         )
 
 

@@ -113,9 +113,10 @@ def load_tokenizer(
         DreamkitError: a file is missing, unreadable or not trusted; or the statistics are too short for the window.
     """
     encoder, decoder = (
-        load_torchscript(folder / f"{n}.jit", device, trusted).to(dtype) for n in ("encoder", "decoder")
+        load_torchscript(folder / name, device, trusted).to(dtype)
+        for name in (folders.ENCODER_FILE, folders.DECODER_FILE)
     )
-    path = folder / "mean_std.pt"
+    path = folder / folders.STATISTICS_FILE
     if not path.is_file():
         raise DreamkitError(f"There is no tokenizer file at {path}.", f"Download {folders.TOKENIZER}.")
     frames = latent_length(window_frames)

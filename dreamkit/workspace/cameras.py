@@ -165,7 +165,7 @@ def read_folders(table: Path | None) -> dict[str, str]:
         if Path(folder).name != folder:
             raise DreamkitError(
                 f"The camera table {table} has {folder!r}, which is not the name of one folder.",
-                "Name folders as they stand in the workspace's folder of a control, without slashes.",
+                "Give the name of a folder inside `hdmap` and `lidar`, without slashes.",
             )
         renamed[camera.name] = folder
     return folders | renamed

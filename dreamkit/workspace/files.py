@@ -114,7 +114,7 @@ def read_text(path: Path, what: str) -> str:
             f"The {what} {path} is not UTF-8 text (byte {error.start}).", "Save it again as plain UTF-8 text."
         ) from None
     if "\x00" in text:
-        raise DreamkitError(f"The {what} {path} is not text: it holds zero bytes.", "Save it as plain UTF-8 text.")
+        raise DreamkitError(f"The {what} {path} is not text: it has zero bytes.", "Save it as plain UTF-8 text.")
     return text
 
 
@@ -187,7 +187,7 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
 
 
 def _yaml_fault(error: Any) -> str:
-    """Place and kind of the fault of a `yaml.YAMLError`, to stand after "is not valid YAML"; may be empty."""
+    """Place and kind of the fault of a `yaml.YAMLError`, to follow "is not valid YAML"; may be empty."""
     if mark := getattr(error, "problem_mark", None):
         return f" at line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     if hasattr(error, "position"):  # a character that YAML does not allow

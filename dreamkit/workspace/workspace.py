@@ -1,4 +1,4 @@
-"""The workspace folder: paths of all its files, names of clips, chunks and styles, and sidecars.
+"""The workspace folder: paths of all its files, and names of clips, chunks and styles.
 
     <root>/hdmap|lidar/<camera folder>/<clip>_<chunk>.mp4
     <root>/captions/<clip>.txt or <clip>.json                       with the sidecar styles/<clip>.json for the latter
@@ -12,7 +12,6 @@ Results of chunk 0 have upstream's names; those of chunk n are named `<clip>_<n>
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ from typing import Any
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.workspace.controls import CONTROLS
-from dreamkit.workspace.files import nearest, nearest_file_hint, read_json, write_json
+from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
 from dreamkit.workspace.manifest import append_to_manifest, rewrite_manifest
+from dreamkit.workspace.sidecars import read_sidecar, read_sidecars
 
-log = logging.getLogger(__name__)
 STAGES = ("single_view", "multi_view")
 _CHUNK_FILE = re.compile(r"(?P<clip>.+)_(?P<chunk>\d+)\.mp4")
 
@@ -208,19 +207,7 @@ class Workspace:
 
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
         """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""
-        path = self.sidecar(stage, chunk, style)
-        if not path.is_file():
-            return None
-        try:
-            record = read_json(path, "sidecar")
-        except DreamkitError as error:
-            log.warning("%s The sidecar counts as none.", error.message)
-            return None
-        tables = [record.get(name, {}) for name in ("identity", "outputs", "replacing")]
-        if not all(isinstance(table, dict) for table in tables):
-            log.warning("The sidecar %s does not list its files. It counts as none.", path)
-            return None
-        return record
+        return read_sidecar(self.sidecar(stage, chunk, style))
 
     def write_sidecar(self, stage: str, chunk: Chunk, style: str, record: Mapping[str, Any]) -> Path:
         """Write a sidecar: stage, clip, chunk and style, then `record`. Also append it to the manifest.
@@ -236,16 +223,7 @@ class Workspace:
 
     def sidecars(self, stage: str) -> list[dict[str, Any]]:
         """All sidecars of a stage, sorted by file name; damaged ones are left out."""
-        found = []
-        for path in sorted((self.root / stage).glob("[!.]*.json")):
-            try:
-                record = read_json(path, "sidecar")
-            except DreamkitError:
-                continue
-            named = all(isinstance(record.get(key), str) for key in ("stage", "clip", "style"))
-            if named and isinstance(record.get("chunk"), int):
-                found.append(record)
-        return found
+        return read_sidecars(self.root / stage)
 
     def result_videos(self, stage: str) -> list[Path]:
         """Every video of stage "single_view" or "multi_view", sorted; of the latter, the views and the grids."""

@@ -11,7 +11,7 @@ from dreamkit.rds import lidar
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
-def test_the_gpu_gives_the_cpu_s_pictures(clip):
+def test_pictures_of_gpu_and_cpu_are_the_same(clip):
     camera = PINHOLE.scaled_to(640, 360)
     cpu, gpu = (
         next(lidar.draw_lidar_frames(sweeps_of(clip, device=device), {FRONT: camera}, {FRONT: clip[1]}, [10]))[FRONT]

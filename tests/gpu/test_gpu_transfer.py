@@ -66,7 +66,7 @@ def _tuple(value):
     return value if isinstance(value, tuple) else (value,)
 
 
-def test_tensors_arrive_whole_in_any_dtype(device):
+def test_tensors_of_any_dtype_are_copied_whole(device):
     tensors = {
         "large": torch.randn(40_000_000).bfloat16(),
         "half": torch.randn(1000, 3).half(),

@@ -43,7 +43,7 @@ def rewrite(path, change):
     torch.save(change(data) or data, path)
 
 
-def test_every_weight_arrives(base_file):
+def test_every_weight_is_loaded(base_file):
     loaded, report = load(Denoiser, base_file)
     original = network(Denoiser)
     for (name, ours), parameter in zip(loaded.named_parameters(), original.parameters(), strict=True):
@@ -51,7 +51,7 @@ def test_every_weight_arrives(base_file):
     assert report.own == len(list(original.parameters())) and report.from_base == ()
 
 
-def test_weights_loaded_in_the_middle_of_a_call_are_ordinary_tensors(base_file):
+def test_weights_loaded_in_inference_mode_are_ordinary_tensors(base_file):
     with torch.inference_mode():
         loaded, _ = load(Denoiser, base_file)
     assert not any(p.is_inference() for p in loaded.parameters())
@@ -74,7 +74,7 @@ def test_released_names_are_one_to_one():
         lambda d: {**d, "net.pos_embedder.seq": torch.arange(9.0), "net.a._extra_state": io.BytesIO(b"state")},
     ],
 )
-def test_wrappers_and_leftovers_are_understood(base_file, wrap):
+def test_outer_dictionaries_and_entries_that_are_no_weights(base_file, wrap):
     expected = load(Denoiser, base_file)[0].state_dict()
     rewrite(base_file, wrap)
     found = load(Denoiser, base_file)[0].state_dict()
@@ -112,7 +112,7 @@ def test_control_takes_absent_tensors_from_the_base_and_lists_them(tmp_path, bas
         load(ControlBranch, path)
 
 
-def test_control_needs_what_only_it_has(tmp_path, base_file):
+def test_a_control_file_must_have_the_tensors_of_its_own(tmp_path, base_file):
     tensors = released_tensors(network(ControlBranch))
     del tensors["net.zero_blocks.block0.weight"]
     torch.save(tensors, tmp_path / "c.pt")
@@ -127,7 +127,7 @@ def test_the_copy_of_the_last_layer_in_a_control_file_is_ignored(tmp_path, base_
     load(ControlBranch, tmp_path / "c.pt", base=base_file)
 
 
-def test_a_wrong_file_in_the_right_place_is_called_that(tmp_path, base_file):
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path, base_file):
     multi = tmp_path / "multi.pt"
     torch.save(released_tensors(network(Denoiser, micro.MULTI.denoiser)), multi)
     with pytest.raises(
@@ -164,7 +164,7 @@ def test_pickled_code_is_refused(tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def test_a_missing_file_says_what_is_there(base_file):
+def test_a_missing_file_is_refused_with_the_names_of_the_others(base_file):
     with pytest.raises(DreamkitError, match=r"hdmap_control\.pt .*has: base_model\.pt"):
         read_checkpoint(base_file.with_name("hdmap_control.pt"))
     with pytest.raises(DreamkitError, match="not named tensors"):
@@ -172,7 +172,7 @@ def test_a_missing_file_says_what_is_there(base_file):
         read_checkpoint(base_file)
 
 
-def test_config_file_or_released_numbers(tmp_path):
+def test_config_file_or_released_sizes(tmp_path):
     assert read_config(tmp_path, COSMOS_7B_SINGLE) == COSMOS_7B_SINGLE
     save_config(micro.MULTI, tmp_path)
     assert read_config(tmp_path, COSMOS_7B_SINGLE) == micro.MULTI

@@ -53,7 +53,7 @@ def test_weights_are_clamped_and_divided_by_their_sum_when_it_passes_one():
         normalize_weights([float("nan")], 1, (1, 1, 1))
 
 
-def test_a_map_is_shrunk_to_tokens_with_the_first_frame_apart():
+def test_a_map_is_resampled_to_tokens_with_the_first_frame_by_itself():
     grid = (3, 2, 4)  # latent frames of 17 pixel frames
     still = torch.zeros(32, 64)
     still[:, 32:] = 1.0
@@ -151,7 +151,7 @@ def test_tiles_cover_the_picture_and_blend_to_the_whole(splits):
     assert torch.allclose(tiled, whole, atol=1e-6)
 
 
-def test_out_of_memory_is_answered_with_smaller_tiles():
+def test_out_of_memory_leads_to_smaller_tiles():
     sizes = []
 
     def encoder(x):
@@ -182,7 +182,7 @@ def test_tokenizer_files(micro_checkpoints, tmp_path):
 # ---- TorchScript
 
 
-def test_torchscript_runs_only_when_vouched_for(tmp_path, monkeypatch):
+def test_torchscript_runs_only_with_a_trusted_checksum(tmp_path, monkeypatch):
     monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "encoder.jit"
     torch.jit.script(nn.Linear(2, 2)).save(str(path))

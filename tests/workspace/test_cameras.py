@@ -37,12 +37,12 @@ def test_prompts_get_their_cameras_sentence_once():
     assert len(cameras.view_prompts("A.", cameras.FIVE_VIEWS)) == 5
 
 
-def test_an_unknown_camera_is_told_the_nearest():
+def test_an_unknown_camera_is_refused_with_the_nearest_name():
     with pytest.raises(DreamkitError, match="Did you mean 'front_wide_120fov'"):
         cameras.SIX_VIEWS.camera("front_wide_120")
 
 
-def test_a_table_renames_only_what_it_names(tmp_path):
+def test_cameras_that_a_table_leaves_out_keep_their_folder(tmp_path):
     table = tmp_path / "rig.yaml"
     table.write_text("pinhole_front: front_wide_120fov\ncam7: ftheta_camera_rear_tele_30fov\n")
     folders = cameras.read_folders(table)

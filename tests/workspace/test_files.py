@@ -14,7 +14,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
 
 
-def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DreamkitError, match="Cannot write"):
         files.write_text(tmp_path / "file" / "a.txt", "x")

@@ -24,7 +24,7 @@ def test_names_are_upstreams_and_chunks_carry_their_number(tmp_path):
     )
 
 
-def test_nothing_is_made_by_looking(tmp_path):
+def test_reading_makes_no_folder(tmp_path):
     ws = Workspace(tmp_path / "new")
     assert ws.clips() == []
     assert ws.chunks("a") == []
