@@ -80,6 +80,22 @@ def test_a_style_that_cannot_name_a_file_is_refused(tmp_path, style):
         Workspace(tmp_path).single_view(Chunk("a"), style)
 
 
+def test_videos_of_a_stage_are_listed_without_partial_files(tmp_path):
+    ws = Workspace(tmp_path)
+    assert ws.result_videos("single_view") == ws.result_videos("multi_view") == []
+    front, grid, view = (
+        ws.single_view(Chunk("a"), "Night"),
+        ws.grid(Chunk("a"), "Night"),
+        ws.view(Chunk("a"), "Night", 1),
+    )
+    for path in (front, grid, view, front.with_name(".partial-1-b.mp4"), front.with_suffix(".json")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert ws.result_videos("single_view") == [front]
+    assert ws.result_videos("multi_view") == [view, grid]
+    assert ws.review_report == tmp_path / "review" / "report.html"
+
+
 def test_sidecars_make_the_manifest(tmp_path):
     ws = Workspace(tmp_path)
     assert ws.read_sidecar("single_view", Chunk("a"), "Night") is None
