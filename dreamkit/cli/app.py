@@ -41,7 +41,8 @@ def run_command(
     if show:
         print(describe_params(notebook))
         return
-    params = gather_params(params_model(notebook), file, read_pairs(parameter))
+    model = params_model(notebook)
+    params = gather_params(model, file, read_pairs(model, parameter))
     print(f"executed notebook: {run_notebook(notebook, params, output)}")
 
 
@@ -82,7 +83,7 @@ def doctor_command(
     from dreamkit.setup import doctor, machine
     from dreamkit.setup.params import SetupParams
 
-    p = gather_params(SetupParams, file, read_pairs(parameter))
+    p = gather_params(SetupParams, file, read_pairs(SetupParams, parameter))
     if unknown := [name for name in need if name not in doctor.NAMES]:
         raise DreamkitError(f"--need {unknown[0]} is no capability.", f"There are {', '.join(doctor.NAMES)}.")
     if link_headers:
@@ -106,7 +107,7 @@ def download_command(
     from dreamkit.download.params import DownloadParams
     from dreamkit.runs.notebook import gather_params, read_pairs
 
-    pairs = from_old_options("download", {"models": context.args}) | read_pairs(parameter)
+    pairs = from_old_options("download", {"models": context.args}) | read_pairs(DownloadParams, parameter)
     p = gather_params(DownloadParams, file, pairs | ({"list_only": True} if list_only else {}))
     todo = download_run.plan(p)
     print(todo)

@@ -103,7 +103,7 @@ def styles_write_command(
         "table": table,
         "tokenizer": tokenizer,
     }
-    p = gather_params(StyleParams, file, from_old_options("styles write", old) | read_pairs(parameter))
+    p = gather_params(StyleParams, file, from_old_options("styles write", old) | read_pairs(StyleParams, parameter))
     ws = p.open_workspace()
     chat: ServerRewriter | VllmRewriter | None = None
     if p.rewriter == "vllm":

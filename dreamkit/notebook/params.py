@@ -157,6 +157,34 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
     return parsed
 
 
+def as_written(model: type[NotebookParams], values: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, but those of fields declared as text as the user wrote them.
+
+    YAML reads the clip names 0001 and 2335_01 as the numbers 1 and 233501, and the style No as false.
+
+    Args:
+        model: the notebook's model.
+        values: parameter -> value, as YAML reads it.
+        texts: the same, as YAML's BaseLoader reads it, which leaves every scalar a text.
+    """
+    fields = model.model_fields
+    kept = dict(values)
+    for name, value in values.items():
+        field = fields.get(name) or fields.get(ALIASES.get(name, ""))
+        if field is None or field.annotation not in (str, list[str]):
+            continue
+        if isinstance(value, list):
+            kept[name] = [_scalar(*pair) for pair in zip(value, texts[name], strict=True)]
+        else:
+            kept[name] = _scalar(value, texts[name])
+    return kept
+
+
+def _scalar(value: Any, text: Any) -> Any:
+    """The text of a value that YAML takes for a number, a truth value or a date; else the value."""
+    return value if value is None or isinstance(value, str | list | dict) else text
+
+
 def _label(name: str, origins: Mapping[str, str]) -> str:
     """The parameter's name, with the place that its value comes from where known."""
     return f"{name} ({origins[name]})" if name in origins else name

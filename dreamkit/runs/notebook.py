@@ -17,12 +17,12 @@ from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params
+from dreamkit.notebook.params import ALIASES, NotebookParams, P, as_written, params_table, parse_params
 from dreamkit.notebook.progress import MODE
 from dreamkit.review.params import ReviewParams
 from dreamkit.setup.params import SetupParams
 from dreamkit.styles.params import StyleParams
-from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, read_yaml, write_json
+from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, read_text, read_yaml, write_json
 
 if TYPE_CHECKING:
     from papermill import PapermillExecutionError
@@ -95,18 +95,21 @@ def gather_params(model: type[P], file: Path | None, pairs: Mapping[str, Any]) -
     Raises:
         DreamkitError: as `read_yaml` and `parse_params`.
     """
-    values = _given_in_file(model, read_yaml(file, "parameter file"), file) if file else {}
+    values = _given_in_file(model, file) if file else {}
     on_line = {ALIASES.get(name, name) for name in pairs}
     values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in on_line}
     origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")
     return parse_params(model, {**values, **pairs}, f"Notebook {model.notebook}", origins)
 
 
-def _given_in_file(model: type[NotebookParams], values: dict[str, Any], file: Path) -> dict[str, Any]:
+def _given_in_file(model: type[NotebookParams], file: Path) -> dict[str, Any]:
     """The values that a file gives; of a file that lists every parameter, those that differ from their defaults.
 
     Earlier versions of `params/` listed every parameter, and users have copies of them.
     """
+    what = "parameter file"
+    values = read_yaml(file, what)
+    values = as_written(model, values, yaml.load(read_text(file, what), yaml.BaseLoader) or {})
     fields = model.model_fields
     if not set(values) >= set(fields):
         return values
@@ -118,24 +121,31 @@ def _given_in_file(model: type[NotebookParams], values: dict[str, Any], file: Pa
     return {name: value for name, value in values.items() if name not in fields or value != fields[name].default}
 
 
-def read_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+def read_pairs(model: type[NotebookParams], pairs: Sequence[str]) -> dict[str, Any]:
     """KEY=VALUE arguments, the values read as YAML: `clips=[a, b]`, `control_weight={hdmap: 0.3, lidar: 0.7}`.
+
+    Args:
+        model: the notebook's model; its fields declared as text keep their text.
+        pairs: the arguments.
 
     Raises:
         DreamkitError: no `=`, or a value that is not YAML.
     """
-    values = {}
+    values, texts = {}, {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         try:
             values[name.strip()] = yaml.safe_load(text) if text.strip() else ""
-        except yaml.YAMLError:
+            texts[name.strip()] = yaml.load(text, yaml.BaseLoader)
+        except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            # Besides its own error, what PyYAML raises for a date such as 2026-13-45 or a tag such as `!!bool x`.
             equals = ""
         if not equals or not name.strip():
             raise DreamkitError(
-                f"-p {pair!r} is not KEY=VALUE.", "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'."
+                f"{pair!r} after -p is not KEY=VALUE.",
+                "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'.",
             )
-    return values
+    return as_written(model, values, texts)
 
 
 def describe_params(notebook: str) -> str:

@@ -9,6 +9,7 @@ from dreamkit.cli.app import app
 from dreamkit.cli.options import from_old_options
 from dreamkit.download import run as download_run
 from dreamkit.runs.notebook import read_pairs
+from dreamkit.styles.params import StyleParams
 
 CAPTION = "A white van drives along a wide street under a clear sky in the afternoon."
 
@@ -85,7 +86,9 @@ def test_the_printed_pairs_mean_the_same(capsys):
     assert given == {"seed": 3, "overwrite": False, "model": "Qwen/Qwen3-14B", "clips": ["a", "b c"]}
     line = capsys.readouterr().err
     for name, value in given.items():
-        assert read_pairs([f"{name}={value if isinstance(value, str) else json.dumps(value)}"]) == {name: value}
+        assert read_pairs(StyleParams, [f"{name}={value if isinstance(value, str) else json.dumps(value)}"]) == {
+            name: value
+        }
         assert f"{name}=" in line
 
 

@@ -102,7 +102,7 @@ def test_every_command_is_there():
 
 def test_pairs_are_yaml():
     pairs = ["num_steps=20", "clips=[a, b]", "control_weight={hdmap: 0.3}", "spec=", "windows=all"]
-    assert notebook_run.read_pairs(pairs) == {
+    assert notebook_run.read_pairs(SingleViewParams, pairs) == {
         "num_steps": 20,
         "clips": ["a", "b"],
         "control_weight": {"hdmap": 0.3},
@@ -111,7 +111,21 @@ def test_pairs_are_yaml():
     }
     for bad in ("num_steps", "=3", "clips=[a"):
         with pytest.raises(DreamkitError, match="not KEY=VALUE"):
-            notebook_run.read_pairs([bad])
+            notebook_run.read_pairs(SingleViewParams, [bad])
+
+
+def test_a_field_declared_as_text_keeps_its_text(tmp_path):
+    pairs = ["clips=[0001, 2335_01, 1e3]", "styles=[No, 2026-01-02]", "spec=007", "seed=10", "camera_table=1_0"]
+    found = notebook_run.read_pairs(SingleViewParams, pairs)
+    assert found["clips"] == ["0001", "2335_01", "1e3"]
+    assert found["styles"] == ["No", "2026-01-02"]
+    assert (found["spec"], found["seed"], found["camera_table"]) == ("007", 10, "1_0")
+    file = tmp_path / "mine.yaml"
+    file.write_text("clips: [0001, clip_a]\nstyles: 12\ncontrolnet_specs: 0x10\nnum_steps: 12\n")
+    given = notebook_run.gather_params(SingleViewParams, file, {})
+    assert (given.clips, given.styles, given.spec, given.num_steps) == (["0001", "clip_a"], ["12"], "0x10", 12)
+    with pytest.raises(DreamkitError, match=r"clips \(command line\) = None"):
+        notebook_run.gather_params(SingleViewParams, None, notebook_run.read_pairs(SingleViewParams, ["clips=null"]))
 
 
 def test_problems_name_the_file_or_the_command_line(tmp_path):
