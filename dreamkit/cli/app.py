@@ -85,7 +85,7 @@ def doctor_command(
 
     p = gather_params(SetupParams, file, read_pairs(SetupParams, parameter))
     if unknown := [name for name in need if name not in doctor.NAMES]:
-        raise DreamkitError(f"--need {unknown[0]} is no capability.", f"There are {', '.join(doctor.NAMES)}.")
+        raise DreamkitError(f"{unknown[0]!r} after --need is no capability.", f"There are {', '.join(doctor.NAMES)}.")
     if link_headers:
         print(f"{machine.link_headers()} headers linked", file=sys.stderr)
     report = doctor.examine(p)
