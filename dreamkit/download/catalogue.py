@@ -1,8 +1,8 @@
-"""Every repository and file that the kit's uses really need: where it is, its licence, its published MD5 sum.
+"""The repositories and files that each use needs, with licences and published MD5 sums.
 
-Sizes and sha256 sums are the hub's to say, when something is downloaded; none stands here.
-MD5 sums: scripts/download_checkpoints.py of nvidia-cosmos/cosmos-transfer1, and of nvidia-cosmos/cosmos-predict2 for
-the guardrail's. Licences: the first one's README and the model cards; a data set's is on its page.
+Sizes and SHA-256 sums come from the hub at the time of a download.
+Sources: MD5 sums from scripts/download_checkpoints.py of nvidia-cosmos/cosmos-transfer1, and for the guardrail from that
+of nvidia-cosmos/cosmos-predict2; licences from the README of the former and the model cards.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fnmatch import fnmatch
 from dreamkit.transfer import folders
 
 NVIDIA = "NVIDIA Open Model License"
+APACHE = "Apache-2.0"
 ON_PAGE = "see its page"
 STYLES_MODEL = "Qwen/Qwen3-14B"
 RDS_HQ = "nvidia/PhysicalAI-Autonomous-Vehicle-Cosmos-Drive-Dreams"
@@ -25,7 +26,7 @@ _SIGLIP = "video_content_safety_filter/models--google--siglip-so400m-patch14-384
 MODEL_USES = {
     "single_view": "the front video (notebook 04)",
     "multi_view": "the six views (notebook 05)",
-    "styles": "captions into styles by a language model (notebook 03); the built-in rules need no file",
+    "styles": "rewriting captions with a language model (notebook 03); the built-in rules need no files",
     "guardrail": "NVIDIA's guardrail, for the original scripts: dreamkit does not run it",
 }
 DATA_USES = {
@@ -34,9 +35,8 @@ DATA_USES = {
     "synthetic": "NVIDIA's own generated videos of RDS-HQ clips",
     "example": "ten clips with videos and labels, about 8 GB",
 }
-USES = {**MODEL_USES, **DATA_USES}
 
-# Folders of the RDS-HQ data set by what they are for; scripts/download.py of nv-tlabs/Cosmos-Drive-Dreams.
+# Source: scripts/download.py of nv-tlabs/Cosmos-Drive-Dreams.
 _COMMON = (
     "all_object_info",
     "captions",
@@ -51,6 +51,7 @@ RDS_FOLDERS = {
     "hdmap": (*_COMMON, *(f"3d_{layer}" for layer in (*_LAYERS, "traffic_lights", "traffic_signs", "wait_lines"))),
     "lidar": (*_COMMON, "lidar_raw"),
 }
+"""Use -> folders of the RDS-HQ data set."""
 SYNTHETIC_FOLDER = "cosmos_synthetic"
 
 _MD5 = {
@@ -63,8 +64,7 @@ _MD5 = {
     f"{folders.MULTI_VIEW}/v2w_hdmap_control.pt": "89b82db1bc1dc859178154f88b6ca0f2",
     f"{folders.MULTI_VIEW}/t2w_lidar_control.pt": "a9592d232a7e5f7971f39918c18eaae0",
     f"{folders.MULTI_VIEW}/v2w_lidar_control.pt": "cb27af88ec7fb425faec32f4734d99cf",
-    f"{folders.TOKENIZER}/encoder.jit": "f5834d03645c379bc0f8ad14b9bc0299",
-    f"{folders.TOKENIZER}/decoder.jit": "ff21a63ed817ffdbe4b6841111ec79a8",
+    **{f"{folders.TOKENIZER}/{file}": md5 for file, md5 in folders.TOKENIZER_MD5.items()},
     f"{folders.TEXT_ENCODER}/pytorch_model.bin": "f890878d8a162e0045a25196e27089a3",
     f"{GUARDRAIL}/face_blur_filter/Resnet50_Final.pth": "bce939bc22d8cec91229716dd932e56e",
     f"{GUARDRAIL}/video_content_safety_filter/safety_filter.pt": "b46dc2ad821fc3b0d946549d7ade19cf",
@@ -80,82 +80,82 @@ _MD5 = {
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of the hub and what is wanted of it.
+    """A repository of the hub, and the files of it that a use needs.
 
     Attributes:
         name: `owner/name`.
-        needed: files it must have; `*` and `?` as in a shell.
-        welcome: files that are taken when the repository has them.
-        licence: in words.
+        needed: required files; `*` and `?` as in a shell.
+        optional: files that are fetched when the repository has them; patterns too.
+        licence: name of the licence.
         kind: "model" or "dataset".
     """
 
     name: str
     needed: tuple[str, ...]
-    welcome: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     licence: str = NVIDIA
     kind: str = "model"
 
     def choose(self, files: Sequence[str]) -> list[str]:
-        """Those of the repository's files that are wanted, sorted."""
-        patterns = (*self.needed, *self.welcome)
+        """The needed and optional ones among the repository's files, sorted."""
+        patterns = (*self.needed, *self.optional)
         return sorted(file for file in files if any(fnmatch(file, pattern) for pattern in patterns))
 
-    def lacking(self, files: Sequence[str]) -> list[str]:
-        """What must be there and is not."""
+    def missing(self, files: Sequence[str]) -> list[str]:
+        """Needed files and patterns that none of the repository's files matches."""
         return [pattern for pattern in self.needed if not any(fnmatch(file, pattern) for file in files)]
 
     def md5(self, file: str) -> str | None:
-        """The MD5 sum that NVIDIA's scripts publish, where they do."""
+        """The MD5 sum of a file in NVIDIA's scripts, or None."""
         return _MD5.get(f"{self.name}/{file}")
 
 
 def repositories(uses: Sequence[str], controls: Sequence[str], long_videos: bool) -> list[Repository]:
-    """What the models of some uses need, each repository once.
+    """The repositories that some uses need, each once.
 
     Args:
-        uses: of MODEL_USES.
-        controls: hdmap, lidar or both.
-        long_videos: the `v2w` files too, for six views of more than 57 frames.
+        uses: keys of MODEL_USES.
+        controls: "hdmap", "lidar" or both.
+        long_videos: include the `v2w` files, for six-view videos of more than 57 frames.
     """
-    wanted = []
+    found = []
     if "single_view" in uses:
         files = ("base_model.pt", *(f"{control}_control.pt" for control in controls))
-        wanted.append(Repository(folders.SINGLE_VIEW, files))
+        found.append(Repository(folders.SINGLE_VIEW, files))
     if "multi_view" in uses:
         kinds = ("t2w", "v2w") if long_videos else ("t2w",)
         roles = ("base_model.pt", *(f"{control}_control.pt" for control in controls))
-        wanted.append(Repository(folders.MULTI_VIEW, tuple(f"{kind}_{role}" for kind in kinds for role in roles)))
-    if wanted:
-        wanted.append(Repository(folders.TOKENIZER, folders.TOKENIZER_FILES))
-        wanted.append(
+        found.append(Repository(folders.MULTI_VIEW, tuple(f"{kind}_{role}" for kind in kinds for role in roles)))
+    if found:
+        found.append(Repository(folders.TOKENIZER, folders.TOKENIZER_FILES))
+        found.append(
             Repository(
                 folders.TEXT_ENCODER,
                 ("config.json", "pytorch_model.bin", "spiece.model"),
                 ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
-                "Apache-2.0",
+                APACHE,
             )
         )
     if "styles" in uses:
         needed = ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors")
-        welcome = ("generation_config.json", "*.index.json", "vocab.json", "merges.txt")
-        wanted.append(Repository(STYLES_MODEL, needed, welcome, "Apache-2.0"))
+        optional = ("generation_config.json", "*.index.json", "vocab.json", "merges.txt")
+        found.append(Repository(STYLES_MODEL, needed, optional, APACHE))
     if "guardrail" in uses:
-        wanted += _guardrail()
-    return wanted
+        found += _guardrail()
+    return found
 
 
 def _guardrail() -> list[Repository]:
-    """What cosmos_transfer1/auxiliary/guardrail reads: word lists, a language model for prompts, two picture models.
+    """The files that cosmos_transfer1/auxiliary/guardrail reads: word lists, a language model, two vision models.
 
-    The word lists and the picture encoder lie in folders, which are taken whole.
+    The word lists and the image encoder are folders, which are fetched whole.
     """
     pictures = ("face_blur_filter/Resnet50_Final.pth", "video_content_safety_filter/safety_filter.pt")
     lists = tuple(f"blocklist/{name}/*" for name in ("custom", "exact_match", "whitelist", "nltk_data"))
     shards = tuple(f"model-{number:05}-of-00004.safetensors" for number in range(1, 5))
     needed = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", *shards)
-    welcome = ("generation_config.json", "special_tokens_map.json")
+    optional = ("generation_config.json", "special_tokens_map.json")
     return [
         Repository(GUARDRAIL, (*pictures, *lists, f"{_SIGLIP}/*"), ("README.md",), NVIDIA),
-        Repository(LLAMA_GUARD, needed, welcome, "Meta Llama Community License"),
+        Repository(LLAMA_GUARD, needed, optional, "Meta Llama Community License"),
     ]

@@ -1,4 +1,4 @@
-"""The model files: which ones a stage needs, where they lie, and their checksums."""
+"""The checkpoint folder: the files that a stage loads from it, and their checksums."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ log = logging.getLogger(__name__)
 
 TINY = "tiny"
 FOLDERS = {"single_view": folders.SINGLE_VIEW, "multi_view": folders.MULTI_VIEW}
-TEXT_SUFFIXES = (".json", ".model", ".bin", ".safetensors")  # the folder also holds other frameworks' weights
-# Where users of upstream's own guide have them.
+DEFAULT_FOLDER = "checkpoints"
 UPSTREAM_FOLDER = "cosmos-transfer1/checkpoints"
+"""Where upstream's guide puts the model files."""
 
 
 def folder(asked: str) -> Path:
-    """The folder of the model files: the embedded tiny bundle, the user's, or upstream's default place.
+    """The folder of the model files: the tiny bundle of the package, the user's, or that of upstream's guide.
+
+    Args:
+        asked: TINY, or a folder; the default folder falls back to UPSTREAM_FOLDER.
+
 
     Raises:
         DreamkitError: the folder does not exist.
@@ -32,26 +36,26 @@ def folder(asked: str) -> Path:
     if path.is_dir():
         return path
     upstream = from_home(UPSTREAM_FOLDER)
-    if asked == "checkpoints" and upstream.is_dir():
-        log.info("no folder %s; the model files are taken from %s", path, upstream)
+    if asked == DEFAULT_FOLDER and upstream.is_dir():
+        log.info("there is no folder %s; the model files are read from %s", path, upstream)
         return upstream
     raise DreamkitError(
         f"There is no checkpoint folder {path}.",
-        "Set checkpoints to the folder that holds nvidia/ and google-t5/, or to tiny to try the kit without them.",
+        "Set checkpoints to the folder with nvidia/ and google-t5/, or to tiny for the tiny bundle.",
     )
 
 
 def needed(stage: str, root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[Path]:
-    """Every file that a stage loads; the `v2w` files count where they are all there.
+    """Paths of all files that a stage loads; the `v2w` files only when all of them are there.
 
     Args:
         stage: "single_view" or "multi_view".
         root: the checkpoint folder.
-        controls: the controls that run.
-        own: control -> the user's own file, as `own_control_files` gives it.
+        controls: the controls to run.
+        own: control -> the user's own control file.
 
     Raises:
-        DreamkitError: files that are not there, all of them.
+        DreamkitError: files are missing; the message lists them.
     """
     if stage == "single_view":
         paths = [*folders.single_view_files(root, controls, own).values()]
@@ -66,17 +70,20 @@ def needed(stage: str, root: Path, controls: Sequence[str], own: Mapping[str, Pa
         raise DreamkitError(
             f"The checkpoint folder {root} lacks {len(missing)} of the {len(paths)} files that "
             f"{stage.replace('_', ' ')} needs: {', '.join(missing)}.",
-            "Download them into that folder, or set checkpoints to the folder that has them.",
+            "Run `dreamkit download` for that folder, or set checkpoints to the folder that has them.",
         )
-    paths += [path for path in (root / folders.TEXT_ENCODER).iterdir() if path.suffix in TEXT_SUFFIXES]
+    paths += [path for path in (root / folders.TEXT_ENCODER).iterdir() if path.suffix in folders.TEXT_ENCODER_SUFFIXES]
     return paths
 
 
 def checksums(root: Path, paths: Sequence[Path]) -> dict[str, str]:
-    """Name -> fingerprint; names do not change when the folder moves or its files are links, so results stay done."""
+    """Name -> fingerprint of model files, as sidecars have them.
+
+    Names are relative to the folder, so results stay done when it is moved or its files are links.
+    """
     return {_name(root, path): fingerprint(path) for path in sorted(paths)}
 
 
 def _name(root: Path, path: Path) -> str:
-    """Relative to the checkpoint folder; a file of the user's own elsewhere by its name."""
+    """Path relative to the checkpoint folder; the file name alone for a file outside."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name

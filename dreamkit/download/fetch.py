@@ -1,6 +1,6 @@
-"""Files on their way: fetched into `.incoming/` beside the result, checked, and only then put under their names.
+"""Download to a staging folder, verify, move.
 
-What is incomplete stays there and goes on from there at the next run.
+The staging folder `.incoming/` is beside the result. Incomplete files stay there, and the next run continues them.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from pathlib import Path
 
 from dreamkit.download import hub
-from dreamkit.download.checksums import Verified
+from dreamkit.download.checksums import VerifiedFiles
 from dreamkit.download.plan import WRONG, DownloadPlan, Item
 from dreamkit.download.progress import Meter
 
 log = logging.getLogger(__name__)
-FOLDER = ".incoming"
+STAGING = ".incoming"
 TRIES = 2
+"""Attempts at each file within a run."""
 
 
-def take(item: Item) -> None:
-    """Put a file that lies elsewhere on this machine in place without a second copy, where the disk allows."""
-    assert item.found is not None
+def link_into_place(item: Item) -> None:
+    """Link a file from elsewhere on this machine to its place, hard if possible, else symbolically."""
+    assert item.found is not None  # as for every item of state ELSEWHERE
     real = item.found.resolve()
-    partial = staging(item) / item.file
+    partial = staging_folder(item) / item.file
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
     try:
@@ -40,41 +41,41 @@ def take(item: Item) -> None:
     partial.replace(item.path)
 
 
-def staging(item: Item) -> Path:
-    """Where a repository's files come in; on the disk of the result, so that the last step is a rename."""
+def staging_folder(item: Item) -> Path:
+    """Staging folder of the item's repository, on the disk of the result, so that moving is a rename."""
     above = len(Path(item.file).parts) - 1
     folder = item.path.parents[above]
-    return folder.parent / FOLDER / folder.name
+    return folder.parent / STAGING / folder.name
 
 
-def incoming_bytes(stagings: Iterable[Path]) -> int:
-    """Bytes of incomplete and unchecked files."""
+def staged_bytes(stagings: Iterable[Path]) -> int:
+    """Size of all files in staging folders, in bytes."""
     total = 0
     for folder in stagings:
         for path in folder.rglob("*"):
-            with contextlib.suppress(OSError):  # it may be moved away just now
+            with contextlib.suppress(OSError):  # a file may be moved in the meantime
                 if path.is_file():
                     total += path.stat().st_size
     return total
 
 
-def _settle(item: Item, path: Path, verified: Verified) -> None:
-    """A checked file gets its final name; a wrong one that stood there goes only now."""
+def _move_into_place(item: Item, path: Path, verified: VerifiedFiles) -> None:
+    """Move a verified file from the staging folder to its place, over a wrong file there."""
     item.path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     path.replace(item.path)
-    verified.moved(path, item.path)
+    verified.rename(path, item.path)
 
 
 @contextlib.contextmanager
-def _watched(stagings: set[Path], fetched: list[Item], meter: Meter) -> Iterator[None]:
-    """Tell the meter what has come, twice a second."""
+def _progress_thread(stagings: set[Path], fetched: list[Item], meter: Meter) -> Iterator[None]:
+    """Update the meter twice a second while the block runs."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.5):
-            meter.to(sum(item.remote.size for item in list(fetched) if item.remote) + incoming_bytes(stagings))
+            meter.set_done(sum(item.remote.size for item in list(fetched) if item.remote) + staged_bytes(stagings))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -87,7 +88,7 @@ def _watched(stagings: set[Path], fetched: list[Item], meter: Meter) -> Iterator
 
 @contextlib.contextmanager
 def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that fetch; unlike threads they end at once when the user interrupts."""
+    """A pool of processes that fetch; unlike threads they can be terminated when the user interrupts."""
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(number, mp_context=context, initializer=hub.quiet_worker)
@@ -102,28 +103,37 @@ def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list[Item], list[tuple[Item, str]]]:
-    """Fetch, check and place files of a plan, `workers` at a time; those that came, and the others with the reason."""
+    """Fetch files of a plan, verify them and move them into place.
+
+    Args:
+        todo: the plan.
+        items: the files to fetch.
+        workers: files fetched at the same time.
+
+    Returns:
+        Files in place, and failed files with the reason.
+    """
     if not items:
         return [], []
-    stagings = {staging(item) for item in items}
+    stagings = {staging_folder(item) for item in items}
     fetched: list[Item] = []
     failed: list[tuple[Item, str]] = []
     revisions = {access.repository.name: access.revision for access in todo.access}
-    meter = Meter("fetching", todo.bytes(items))
-    with meter, _watched(stagings, fetched, meter), _workers(min(workers, len(items))) as pool:
+    meter = Meter("fetching", todo.total_bytes(items))
+    with meter, _progress_thread(stagings, fetched, meter), _workers(min(workers, len(items))) as pool:
         waiting: dict[Future[tuple[str, str]], tuple[Item, int]] = {}
 
-        def ask(item: Item, attempt: int) -> None:
-            folder = staging(item)
+        def submit(item: Item, attempt: int) -> None:
+            folder = staging_folder(item)
             folder.mkdir(parents=True, exist_ok=True)
             repository = item.repository
             args = (repository.name, repository.kind, item.file, revisions[repository.name], str(folder), item.remote)
-            waiting[pool.submit(hub.fetch, *args)] = (item, attempt)
+            waiting[pool.submit(hub.fetch_file, *args)] = (item, attempt)
 
         for item in items:
             if item.state == WRONG:
                 log.warning("%s is wrong (%s) and is fetched again", item.path, item.note)
-            ask(item, 1)
+            submit(item, 1)
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -132,7 +142,7 @@ def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list
                 if path:
                     problem = todo.verified.check(Path(path), item.remote, item.repository.md5(item.file)).problem
                 if not problem:
-                    _settle(item, Path(path), todo.verified)
+                    _move_into_place(item, Path(path), todo.verified)
                     fetched.append(item)
                     todo.verified.save()
                     log.info("%s: fetched and checked", item.name)
@@ -141,12 +151,12 @@ def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list
                     Path(path).unlink()
                 log.warning("%s: %s%s", item.name, problem, "; once more" if attempt < TRIES else "")
                 if attempt < TRIES:
-                    ask(item, attempt + 1)
+                    submit(item, attempt + 1)
                 else:
                     failed.append((item, problem))
     if not failed:
         for folder in stagings:
             shutil.rmtree(folder, ignore_errors=True)
             with contextlib.suppress(OSError):
-                folder.parent.rmdir()  # the last repository takes the empty folder along
+                folder.parent.rmdir()  # fails while another repository has files there
     return fetched, failed

@@ -1,7 +1,7 @@
-"""The Hugging Face hub: may this user have a repository, what is in it, and one file of it at a time.
+"""The Hugging Face hub: access state and file list of a repository, and the download of one file.
 
-`huggingface_hub` does the talking, so HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE mean here what they mean there.
-A token is read by it from the environment or the login, and never passes through the kit.
+All requests go through `huggingface_hub`, with the usual meaning of HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE.
+It reads the token from the environment or the login; this package never handles it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ from typing import Any
 from urllib.parse import urlparse
 
 from dreamkit.download.catalogue import RDS_FOLDERS, RDS_HQ, SYNTHETIC_FOLDER, Repository
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 from dreamkit.workspace.files import nearest
 
 OPEN, ACCEPTED = "open to all", "licence accepted"
 TO_ACCEPT, NO_TOKEN, BAD_TOKEN = "licence to accept", "token lacking", "token refused"
 NOT_FOUND, NO_ANSWER, OFFLINE = "not found", "no answer", "offline"
-CHUNK = 500  # paths asked for at once
+PATHS_A_REQUEST = 500
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file as the hub lists it: bytes, and `sha256:...`, or `git-sha1:...` for small files kept in git itself."""
+    """A file on the hub.
+
+    Attributes:
+        size: size in bytes.
+        checksum: `sha256:<hex>`, `git-sha1:<hex>` for small files that are in git itself, or None.
+    """
 
     size: int
     checksum: str | None
@@ -37,7 +42,15 @@ class Remote:
 
 @dataclass(frozen=True)
 class Access:
-    """A repository as this user meets it."""
+    """Access state of a repository for this user.
+
+    Attributes:
+        repository: the repository.
+        state: one of OPEN, ACCEPTED, TO_ACCEPT, NO_TOKEN, BAD_TOKEN, NOT_FOUND, NO_ANSWER, OFFLINE.
+        detail: reason of the state, or empty.
+        revision: the commit of the listed files.
+        files: file name -> size and checksum.
+    """
 
     repository: Repository
     state: str
@@ -52,13 +65,13 @@ class Access:
 
     @property
     def page(self) -> str:
-        """Address of its page, where a licence is accepted."""
+        """URL of its page, where a licence is accepted."""
         folder = "datasets/" if self.repository.kind == "dataset" else ""
         return f"{endpoint()}/{folder}{self.repository.name}"
 
 
 def endpoint() -> str:
-    """Address of the hub, or of the mirror that HF_ENDPOINT names."""
+    """URL of the hub, or of the mirror in HF_ENDPOINT."""
     from huggingface_hub import constants
 
     return constants.ENDPOINT
@@ -79,7 +92,7 @@ def has_token() -> bool:
 
 
 def network_errors() -> tuple[type[BaseException], ...]:
-    """What `huggingface_hub` raises when the network fails; the library under it changed between its versions."""
+    """Exceptions of `huggingface_hub` when the network fails; they depend on the HTTP library of its version."""
     kinds: list[type[BaseException]] = [OSError]
     for module, name in (("requests", "RequestException"), ("httpx", "HTTPError"), ("httpx2", "HTTPError")):
         if module in sys.modules:
@@ -87,22 +100,22 @@ def network_errors() -> tuple[type[BaseException], ...]:
     return tuple(kinds)
 
 
-def look_all(repositories: Sequence[Repository], clips: Sequence[str], parts: Sequence[str]) -> list[Access]:
-    """`look` at several repositories at once, in order."""
+def look_up_all(repositories: Sequence[Repository], clips: Sequence[str], parts: Sequence[str]) -> list[Access]:
+    """`look_up_access` of several repositories at the same time, in their order."""
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(lambda repository: look(repository, clips, parts), repositories))
+        return list(pool.map(lambda repository: look_up_access(repository, clips, parts), repositories))
 
 
-def look(repository: Repository, clips: Sequence[str] = (), parts: Sequence[str] = ()) -> Access:
-    """Ask for a repository's revision, files and whether this user may have them.
+def look_up_access(repository: Repository, clips: Sequence[str] = (), parts: Sequence[str] = ()) -> Access:
+    """Request the access state, revision and file list of a repository.
 
     Args:
         repository: the repository.
-        clips: for the RDS-HQ data set, the clips wanted.
-        parts: and of them hdmap, lidar, synthetic.
+        clips: for the RDS-HQ data set, names of clips.
+        parts: for the RDS-HQ data set, keys of catalogue.DATA_USES.
 
     Raises:
-        DreamkitError: a clip that the data set does not have.
+        DreamkitError: the data set has no such clip.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -111,7 +124,7 @@ def look(repository: Repository, clips: Sequence[str] = (), parts: Sequence[str]
         return Access(repository, OFFLINE, "HF_HUB_OFFLINE is set")
     api, name, kind = HfApi(), repository.name, repository.kind
     try:
-        if name == RDS_HQ:  # its full list has hundreds of thousands of names
+        if name == RDS_HQ:  # a full list has hundreds of thousands of names
             info: Any = api.dataset_info(name, expand=["gated", "sha"])
         else:
             info = api.repo_info(name, repo_type=kind, files_metadata=True)
@@ -129,19 +142,21 @@ def look(repository: Repository, clips: Sequence[str] = (), parts: Sequence[str]
     except HfHubHTTPError as error:
         if _refused(error):
             return Access(repository, BAD_TOKEN if has_token() else NO_TOKEN)
-        return Access(repository, NO_ANSWER, _first_line(error))
+        return Access(repository, NO_ANSWER, _reason(error))
     except network_errors() as error:
-        return Access(repository, NO_ANSWER, _first_line(error))
+        return Access(repository, NO_ANSWER, _reason(error))
     return Access(repository, ACCEPTED if info.gated else OPEN, "", info.sha, files)
 
 
 def _refused(error: Any) -> bool:
+    """Whether the hub answered 401, unauthorized."""
     response = getattr(error, "response", None)
     return response is not None and response.status_code == 401
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _reason(error: BaseException) -> str:
+    """First line of an error's message, at most 200 letters."""
+    return first_line(error)[:200]
 
 
 def _remote(file: Any) -> Remote:
@@ -151,12 +166,12 @@ def _remote(file: Any) -> Remote:
 
 
 def _clip_files(api: Any, revision: str, clips: Sequence[str], parts: Sequence[str]) -> dict[str, Remote]:
-    """The data set's files of some clips: asked for by name, because listing everything takes minutes."""
+    """Files of some clips in RDS-HQ; requested by name, because listing the whole data set takes minutes."""
     folders = dict.fromkeys(folder for part in parts if part in RDS_FOLDERS for folder in RDS_FOLDERS[part])
     paths = [f"{folder}/{clip}.{suffix}" for clip in clips for folder in folders for suffix in _suffixes(folder)]
     found: dict[str, Remote] = {}
-    for start in range(0, len(paths), CHUNK):
-        asked = paths[start : start + CHUNK]
+    for start in range(0, len(paths), PATHS_A_REQUEST):
+        asked = paths[start : start + PATHS_A_REQUEST]
         for file in api.get_paths_info(RDS_HQ, asked, revision=revision, repo_type="dataset"):
             found[file.path] = _remote(file)
     if "synthetic" in parts:
@@ -178,19 +193,20 @@ def _known_clips(api: Any, revision: str) -> list[str]:
 
 
 def _refuse_unknown(clips: Sequence[str], found: Iterable[str], known: Callable[[], list[str]]) -> None:
+    """Raise DreamkitError for clips without any file; `known` lists all clips, for the nearest name."""
     names = [Path(path).name for path in found]
-    lacking = [clip for clip in clips if not any(name.startswith(clip) for name in names)]
-    if lacking:
-        close = nearest(lacking[0], known())
+    missing = [clip for clip in clips if not any(name.startswith(clip) for name in names)]
+    if missing:
+        close = nearest(missing[0], known())
+        others = f", nor {len(missing) - 1} others of the given clips" if len(missing) > 1 else ""
         raise DreamkitError(
-            f"{RDS_HQ} has no clip {lacking[0]}"
-            + (f", nor {len(lacking) - 1} others of those asked for." if len(lacking) > 1 else "."),
+            f"{RDS_HQ} has no clip {missing[0]}{others}.",
             f"The nearest is {close}." if close else "A clip is named as in the data set's pose/ folder, without .tar.",
         )
 
 
 def in_cache(repository: Repository, file: str) -> Path | None:
-    """The file in the Hugging Face cache, where other programs left it."""
+    """Path of a file in the Hugging Face cache, or None."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository.name, file, repo_type=repository.kind)
@@ -198,7 +214,7 @@ def in_cache(repository: Repository, file: str) -> Path | None:
 
 
 def quiet_worker() -> None:
-    """A worker leaves Ctrl-C to the process that started it, and draws no bars of its own."""
+    """Prepare a worker process: it ignores Ctrl-C, which the main process handles, and shows no progress bars."""
     from huggingface_hub.utils import disable_progress_bars, logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -206,19 +222,22 @@ def quiet_worker() -> None:
     logging.set_verbosity_error()
 
 
-def fetch(name: str, kind: str, file: str, revision: str, folder: str, remote: Remote | None) -> tuple[str, str]:
-    """Fetch one file, going on where an earlier try stopped. Returns its path and "", or "" and why not.
+def fetch_file(name: str, kind: str, file: str, revision: str, folder: str, remote: Remote | None) -> tuple[str, str]:
+    """Fetch one file, continuing an incomplete one of an earlier run.
 
-    `hf_hub_download` would do it in one call, but since its second major version begins anew in every process, which a
-    file of 45 GB over a poor line never survives; so its parts are called here.
+    `hf_hub_download` of huggingface_hub 1.x starts again in every process, so a file of 45 GB would never arrive over a
+    poor connection. Its parts are called here instead.
 
     Args:
-        name: of the repository.
+        name: name of the repository.
         kind: "model" or "dataset".
-        file: in the repository.
-        revision: the commit that was listed.
-        folder: where it goes, under its own name; what is incomplete keeps `.incomplete` there.
-        remote: as the hub lists it.
+        file: path in the repository.
+        revision: the listed commit.
+        folder: where the file is written, under its own name; while incomplete it ends in `.incomplete`.
+        remote: size and checksum on the hub, or None.
+
+    Returns:
+        The path and an empty text, or an empty text and the reason of the failure.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import GatedRepoError
@@ -226,23 +245,23 @@ def fetch(name: str, kind: str, file: str, revision: str, folder: str, remote: R
     from huggingface_hub.utils import build_hf_headers
 
     path = Path(folder) / file
-    # Its checksum in the name: when the hub has another file by then, the old beginning is of no use.
+    # The name has the checksum, so that a file that changed on the hub is not continued.
     mark = (remote.checksum if remote and remote.checksum else revision).split(":")[-1][:16]
     incomplete = path.with_name(f"{path.name}.{mark}.incomplete")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         url = hf_hub_url(name, file, repo_type=kind, revision=revision)
-        told = get_hf_file_metadata(url)
-        size = remote.size if remote else told.size
+        metadata = get_hf_file_metadata(url)
+        size = remote.size if remote else metadata.size
         headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        if urlparse(told.location).netloc != urlparse(url).netloc:
-            headers.pop("authorization", None)  # the store behind the hub wants no token, and must not see one
+        if urlparse(metadata.location).netloc != urlparse(url).netloc:
+            headers.pop("authorization", None)  # the storage behind the hub must not see the token
         with incomplete.open("ab+") as part:
-            here = part.seek(0, os.SEEK_END)
-            if here != size:
-                if size is not None and here > size:
-                    here = part.truncate(0)
-                http_get(told.location, part, resume_size=here, headers=headers, expected_size=size)
+            done = part.seek(0, os.SEEK_END)
+            if done != size:
+                if size is not None and done > size:
+                    done = part.truncate(0)
+                http_get(metadata.location, part, resume_size=done, headers=headers, expected_size=size)
             part.flush()
             os.fsync(part.fileno())
         incomplete.replace(path)
@@ -253,5 +272,5 @@ def fetch(name: str, kind: str, file: str, revision: str, folder: str, remote: R
             return "", os.strerror(error.errno).lower()
         if "Consistency check failed" in str(error):
             return "", f"the connection ended after {incomplete.stat().st_size:,} of {size:,} bytes"
-        return "", f"the connection failed: {_first_line(error)}"
+        return "", f"the connection failed: {_reason(error)}"
     return str(path), ""

@@ -1,4 +1,4 @@
-"""What a download will do: which files are right, elsewhere, wrong or missing, and who may have them."""
+"""Plan a download: which files are in place, elsewhere, wrong or missing, and which repositories are accessible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dreamkit.download import catalogue, checkpoints, hub
 from dreamkit.download.catalogue import Repository
-from dreamkit.download.checksums import Finding, Verified
+from dreamkit.download.checksums import ChecksumResult, VerifiedFiles
 from dreamkit.download.hub import Access, Remote
 from dreamkit.download.params import DownloadParams
 from dreamkit.download.progress import Meter, amount
@@ -18,12 +18,13 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import read_text
 from dreamkit.workspace.workspace import from_home
 
+_LIST_HINT = 'Write a list of names, ["clip_a", "clip_b"].'
 HERE, ELSEWHERE, WRONG, MISSING = "here", "found elsewhere", "wrong", "to fetch"
 ADVICE = {
     hub.TO_ACCEPT: "accept the licence on its page, logged in as the owner of your token",
     hub.NO_TOKEN: "make a token with read permission at {endpoint}/settings/tokens, then run `hf auth login` or set"
     " HF_TOKEN",
-    hub.BAD_TOKEN: "the hub does not know this token any more; run `hf auth login` again",
+    hub.BAD_TOKEN: "the hub rejects this token; run `hf auth login` again",
     hub.NOT_FOUND: "it is private, or the mirror in HF_ENDPOINT does not have it",
     hub.NO_ANSWER: "check the network and proxy; where {endpoint} cannot be reached, set HF_ENDPOINT to a mirror",
     hub.OFFLINE: "unset HF_HUB_OFFLINE to fetch",
@@ -32,7 +33,17 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Item:
-    """One file of a repository: where it belongs, what the hub says of it, and how it stands."""
+    """One file of a repository.
+
+    Attributes:
+        repository: the repository.
+        file: path in the repository.
+        path: its place on disk.
+        remote: size and checksum on the hub, or None when they are unknown.
+        state: HERE, ELSEWHERE, WRONG or MISSING.
+        found: where the file is, for ELSEWHERE.
+        note: what is wrong with the file, or a remark.
+    """
 
     repository: Repository
     file: str
@@ -50,34 +61,41 @@ class Item:
 
 @dataclass(frozen=True)
 class DownloadPlan:
-    """What is there, what is to be fetched, and who may have it."""
+    """The files in place, the files to fetch, and the access states of their repositories.
+
+    Attributes:
+        root: the checkpoint folder.
+        access: access state of each repository.
+        items: all files of the repositories.
+        verified: the cache of checksums.
+    """
 
     root: Path
     access: tuple[Access, ...]
     items: tuple[Item, ...]
-    verified: Verified = field(repr=False)
+    verified: VerifiedFiles = field(repr=False)
 
     @property
     def todo(self) -> list[Item]:
-        """Files that are not right and in place."""
+        """Files that are wrong or not in place."""
         return [item for item in self.items if item.state != HERE]
 
     @property
     def to_fetch(self) -> list[Item]:
-        """Files that must come over the network."""
+        """Files that must be fetched from the hub."""
         return [item for item in self.items if item.state in (MISSING, WRONG)]
 
-    def bytes(self, items: Sequence[Item]) -> int:
-        """How much they are, as far as the hub said."""
+    def total_bytes(self, items: Sequence[Item]) -> int:
+        """Total size of files in bytes, without those of unknown size."""
         return sum(item.remote.size for item in items if item.remote)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Repository, access, licence, files in place, still to fetch: a row each."""
+        """A row for each repository: name, access, licence, files in place, files to fetch."""
         rows = []
         for access in self.access:
             mine = [item for item in self.items if item.repository == access.repository]
             missing = [item for item in mine if item.state in (MISSING, WRONG)]
-            size = amount(self.bytes(missing)) if any(item.remote for item in missing) else "size unknown"
+            size = amount(self.total_bytes(missing)) if any(item.remote for item in missing) else "size unknown"
             rows.append(
                 (
                     access.repository.name,
@@ -95,8 +113,8 @@ class DownloadPlan:
         rows = [("repository", "access", "licence", "files here", "to fetch"), *self.rows()]
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
         lines = ["  ".join(f"{cell:<{widths[k]}}" for k, cell in enumerate(row)).rstrip() for row in rows]
-        notes = [f"{item.state}: {item.name}" + (f" {item.note}" if item.note else "") for item in self._told()]
-        return "\n".join([f"Into {self.root}:", *lines, *notes, *self._guardrail()])
+        notes = [f"{item.state}: {item.name}" + (f" {item.note}" if item.note else "") for item in self._notable()]
+        return "\n".join([f"Into {self.root}:", *lines, *notes, *self._guardrail_note()])
 
     def _repr_html_(self) -> str:
         if not self.access:
@@ -108,37 +126,41 @@ class DownloadPlan:
             link = f'<a href="{html.escape(access.page)}" target="_blank">{html.escape(row[0])}</a>'
             cells = "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row[1:])
             body += f'<tr><td style="text-align:left;overflow-wrap:anywhere">{link}</td>{cells}</tr>'
-        notes = [f"{item.state}: {item.name} {item.note}" for item in self._told()]
-        rest = "".join(f"<li>{html.escape(line)}</li>" for line in (*notes, *self.refusals(), *self._guardrail()))
+        notes = [f"{item.state}: {item.name} {item.note}" for item in self._notable()]
+        rest = "".join(f"<li>{html.escape(line)}</li>" for line in (*notes, *self.refusals(), *self._guardrail_note()))
         return f"<p>Into {html.escape(str(self.root))}:</p><table><tr>{head}</tr>{body}</table><ul>{rest}</ul>"
 
-    def _told(self) -> list[Item]:
+    def _notable(self) -> list[Item]:
+        """Files that are wrong, elsewhere, or have a note."""
         return [item for item in self.items if item.state in (WRONG, ELSEWHERE) or (item.state == HERE and item.note)]
 
-    def _guardrail(self) -> list[str]:
-        """That fetching the guardrail's files does not make it run."""
+    def _guardrail_note(self) -> list[str]:
+        """A line that fetching the guardrail's files does not make it run; none without them."""
         asked = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
         return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if asked else []
 
     def refusals(self) -> list[str]:
-        """One line for each repository that files are wanted from and that cannot be had."""
-        wanted = {item.repository.name for item in self.to_fetch}
+        """A line for each repository that is not accessible and has files to fetch."""
+        needed = {item.repository.name for item in self.to_fetch}
         lines = []
         for access in self.access:
-            if not access.granted and (access.repository.name in wanted or not access.repository.needed):
+            if not access.granted and (access.repository.name in needed or not access.repository.needed):
                 advice = ADVICE[access.state].format(endpoint=hub.endpoint())
                 lines.append(f"{access.state}: {access.page} - {advice}")
         return lines
 
 
 def plan(p: DownloadParams) -> DownloadPlan:
-    """Ask the hub, look at the disk; fetches nothing.
+    """Compare the files on disk with those on the hub; nothing is fetched.
+
+    Args:
+        p: the parameters.
 
     Raises:
-        DreamkitError: a clip list that cannot be read, a clip or file that the hub does not have.
+        DreamkitError: a clip list is not readable, or the hub lacks a clip or a file.
     """
     data_root = from_home(p.datasets)
-    if p.checkpoints == checkpoints.TINY:  # the kit brings it along
+    if p.checkpoints == checkpoints.TINY:  # it is part of the package
         root, repositories = checkpoints.folder(checkpoints.TINY), []
         for stage in set(p.models) & set(checkpoints.FOLDERS):
             checkpoints.needed(stage, root, p.controls, {})
@@ -150,8 +172,8 @@ def plan(p: DownloadParams) -> DownloadPlan:
     if "example" in p.data:
         repositories.append(Repository(catalogue.EXAMPLE, (), ("*",), catalogue.ON_PAGE, "dataset"))
     parts = [part for part in p.data if part != "example"]
-    access = hub.look_all(repositories, read_clips(p.clips), parts)
-    verified = Verified(root, p.again)
+    access = hub.look_up_all(repositories, read_clips(p.clips), parts)
+    verified = VerifiedFiles(root, p.again)
     items: list[Item] = []
     with Meter("checking", 0) as meter:
         for one in access:
@@ -161,10 +183,13 @@ def plan(p: DownloadParams) -> DownloadPlan:
 
 
 def read_clips(clips: Sequence[str]) -> list[str]:
-    """Clip names; one that ends in .txt or .json is a file of them, a line each or a list.
+    """Clip names without repetitions, those of list files included.
+
+    Args:
+        clips: names, and paths of .txt files with a name a line or of .json files with a list.
 
     Raises:
-        DreamkitError: a file that cannot be read, or holds something else.
+        DreamkitError: a file is not readable, or is no list of names.
     """
     names: list[str] = []
     for clip in clips:
@@ -176,55 +201,59 @@ def read_clips(clips: Sequence[str]) -> list[str]:
         try:
             listed = json.loads(text) if clip.endswith(".json") else text.split()
         except json.JSONDecodeError as error:
-            raise DreamkitError(f"The clip list {path} is not valid JSON (line {error.lineno}).", "") from None
+            raise DreamkitError(f"The clip list {path} is not valid JSON (line {error.lineno}).", _LIST_HINT) from None
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
-            raise DreamkitError(f"The clip list {path} is no list of names.", 'Write ["clip", "clip"].')
+            raise DreamkitError(f"The clip list {path} is no list of names.", _LIST_HINT)
         names += listed
     return list(dict.fromkeys(names))
 
 
-def _place(repository: Repository, root: Path, data_root: Path) -> Path:
+def _folder(repository: Repository, root: Path, data_root: Path) -> Path:
+    """Folder on disk of a repository's files."""
     if repository.kind == "model":
         return root / repository.name
     return data_root / ("rds_hq" if repository.name == catalogue.RDS_HQ else "example")
 
 
-def _items(access: Access, root: Path, data_root: Path, verified: Verified, meter: Meter) -> Iterator[Item]:
+def _items(access: Access, root: Path, data_root: Path, verified: VerifiedFiles, meter: Meter) -> Iterator[Item]:
+    """The needed files of a repository with their states."""
     repository = access.repository
     if access.granted:
         files = repository.choose(list(access.files))
-        if lacking := repository.lacking(list(access.files)):
+        if missing := repository.missing(list(access.files)):
             raise DreamkitError(
-                f"{access.page} has no {', '.join(lacking)}.",
-                "The repository changed, or the mirror in HF_ENDPOINT is not complete.",
+                f"{access.page} has no {', '.join(missing)}.",
+                "Unset HF_ENDPOINT if its mirror is not complete; else the repository changed, so update dreamkit.",
             )
-    else:  # what is here already may still be all that is needed
+    else:  # all of them may be in place already
         files = [file for file in repository.needed if "*" not in file]
-    folder = _place(repository, root, data_root)
+    folder = _folder(repository, root, data_root)
     for file in files:
         remote = access.files.get(file)
-        yield _look(repository, file, folder / file, remote, root, verified, meter)
+        yield _find_item(repository, file, folder / file, remote, root, verified, meter)
 
 
-def _look(
+def _find_item(
     repository: Repository,
     file: str,
     path: Path,
     remote: Remote | None,
     root: Path,
-    verified: Verified,
+    verified: VerifiedFiles,
     meter: Meter,
 ) -> Item:
-    def check(at: Path) -> Finding:
-        meter.grow(at.stat().st_size)
+    """The state of one file: in its place, in upstream's folder, or in the Hugging Face cache."""
+
+    def check(at: Path) -> ChecksumResult:
+        meter.add_total(at.stat().st_size)
         return verified.check(at, remote, repository.md5(file), meter.add)
 
     wrong = ""
     if path.is_file():
-        finding = check(path)
-        if not finding.problem:
-            return Item(repository, file, path, remote, HERE, note=finding.note)
-        wrong = finding.problem
+        result = check(path)
+        if not result.problem:
+            return Item(repository, file, path, remote, HERE, note=result.note)
+        wrong = result.problem
     if repository.kind == "model":
         others = [from_home(checkpoints.UPSTREAM_FOLDER) / repository.name / file, hub.in_cache(repository, file)]
         for other in others:

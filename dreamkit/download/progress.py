@@ -1,4 +1,4 @@
-"""How far reading or fetching files has come: a bar where a person watches, a line now and then in a log."""
+"""Progress in bytes: a bar in a notebook or terminal, else a log line every 15 seconds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 from dreamkit.notebook.progress import clock, wants_bar
 
 log = logging.getLogger(__name__)
-LINE_EVERY = 15.0  # seconds
-LEAST = 2**28  # bytes below which nothing is drawn: it is over before it is read
+LINE_SECONDS = 15.0
+"""Time between two log lines."""
+LEAST_BYTES = 2**28
+"""Size below which no progress is shown, because reading or fetching takes too little time."""
 
 
 def amount(size: float) -> str:
-    """Bytes as people write them.
+    """A number of bytes in a readable unit.
 
     >>> amount(1_400_000_000)
     '1.4 GB'
@@ -23,20 +25,20 @@ def amount(size: float) -> str:
         if size < 1000 or unit == "GB":
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
-    raise AssertionError
+    raise AssertionError("the loop returns at its last unit")
 
 
 class Meter:
-    """Counts bytes.
+    """Counts bytes and shows the progress.
 
     Args:
-        label: what is done to them.
-        total: how many there will be; may grow.
+        label: what is done with the bytes, for the bar or the log line.
+        total: number of bytes expected.
     """
 
     def __init__(self, label: str, total: int) -> None:
         self.label, self.total, self.done = label, total, 0
-        self._began = self._said = time.monotonic()
+        self._began = self._logged = time.monotonic()
         self._first: int | None = None
         self._bar: Any = None
 
@@ -47,29 +49,29 @@ class Meter:
         if self._bar is not None:
             self._bar.close()
 
-    def grow(self, size: int) -> None:
-        """More is to come."""
+    def add_total(self, size: int) -> None:
+        """Increase the total."""
         self.total += size
 
     def add(self, size: int) -> None:
-        """So much more is done."""
-        self.to(self.done + size)
+        """Add bytes."""
+        self.set_done(self.done + size)
 
-    def to(self, done: int) -> None:
-        """So much is done in all."""
+    def set_done(self, done: int) -> None:
+        """Set the number of bytes done."""
         if self._first is None:
-            self._first = done  # what an earlier run left tells nothing about the speed
+            self._first = done  # bytes of an earlier run do not count for the speed
         self.done = done
-        if self.total < LEAST:
+        if self.total < LEAST_BYTES:
             return
         if wants_bar():
             self._draw()
-        elif time.monotonic() - self._said > LINE_EVERY:
-            self._said = time.monotonic()
-            log.info("%s: %s", self.label, self.told())
+        elif time.monotonic() - self._logged > LINE_SECONDS:
+            self._logged = time.monotonic()
+            log.info("%s: %s", self.label, self.summary())
 
-    def told(self) -> str:
-        """In words: how much of how much, how fast, how long still."""
+    def summary(self) -> str:
+        """Bytes done and in all, speed and time left, as text."""
         seconds = max(1e-9, time.monotonic() - self._began)
         speed = max(0, self.done - (self._first or 0)) / seconds
         left = f", {clock((self.total - self.done) / speed)} left" if speed else ""

@@ -1,29 +1,36 @@
-"""Fetch the model files and data of chosen uses: what is there is kept, what comes is checked, nothing is half there.
+"""Plan and run a download: files that are in place are kept, others are fetched and verified.
 
-Incomplete files lie in `.incoming/` beside the result, go on from there at the next run, and get their final name only
+Incomplete files are in `.incoming/` beside the result. The next run continues them, and they get their final name only
 when size and checksum are right.
 """
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamkit.download import fetch as incoming
+from dreamkit.download.fetch import fetch_all, link_into_place, staged_bytes, staging_folder
 from dreamkit.download.params import DownloadParams
 from dreamkit.download.plan import ELSEWHERE, DownloadPlan, Item, plan
 from dreamkit.download.progress import amount
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import logging_to
+from dreamkit.workspace.sizes import free_bytes
 from dreamkit.workspace.workspace import Workspace
 
-__all__ = ["DownloadPlan", "Outcome", "fetch", "plan"]
+__all__ = ["DownloadOutcome", "DownloadPlan", "fetch", "plan"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a download did."""
+class DownloadOutcome:
+    """Result of a download.
+
+    Attributes:
+        root: the checkpoint folder.
+        fetched: files that were fetched and verified.
+        linked: files that were elsewhere on this machine.
+        kept: number of files that were in place.
+    """
 
     root: Path
     fetched: tuple[Item, ...] = ()
@@ -32,51 +39,55 @@ class Outcome:
 
     def __str__(self) -> str:
         if not (self.fetched or self.linked or self.kept):
-            return f"Nothing was to be fetched into {self.root}."
+            return f"{self.root} needed no file."
         size = amount(sum(item.remote.size for item in self.fetched if item.remote))
         lines = [f"{len(self.fetched)} files fetched and checked ({size}), {self.kept} were there, in {self.root}."]
         lines += [f"  taken from {item.found}: {item.name}" for item in self.linked]
         return "\n".join(lines)
 
 
-def fetch(ws: Workspace, p: DownloadParams, todo: DownloadPlan) -> Outcome:
-    """Put every file of a plan in place. Interrupt it at will: the next run goes on where it stopped.
+def fetch(ws: Workspace, p: DownloadParams, todo: DownloadPlan) -> DownloadOutcome:
+    """Put all files of a plan in place. It can be interrupted; the next run continues from there.
+
+    Args:
+        ws: the workspace, for the log file.
+        p: the parameters.
+        todo: what to fetch, from `plan`.
 
     Raises:
-        DreamkitError: a repository that this user may not have, a disk too small, files that could not be had.
+        DreamkitError: a repository is not accessible, the disk is too small, or files could not be fetched.
     """
     if p.list_only:
-        return Outcome(todo.root, kept=len(todo.items) - len(todo.todo))
+        return DownloadOutcome(todo.root, kept=len(todo.items) - len(todo.todo))
     with logging_to(ws.log_file("download")):
         return _fetch(todo, p.workers)
 
 
-def _fetch(todo: DownloadPlan, workers: int) -> Outcome:
+def _fetch(todo: DownloadPlan, workers: int) -> DownloadOutcome:
     if refusals := todo.refusals():
         raise DreamkitError(
-            f"{len(refusals)} of the {len(todo.access)} repositories cannot be had; nothing was fetched.\n  "
-            + "\n  ".join(refusals),
-            "Mend that and run the same again, or leave out of models and data what you do not need.",
+            f"{len(refusals)} of the {len(todo.access)} repositories are not accessible; nothing was fetched."
+            + "".join(f"\n  {line}." for line in refusals),
+            "Follow the advice and run the same again, or leave out of models and data what you do not need.",
         )
     _refuse_small_disk(todo)
     linked = [item for item in todo.todo if item.state == ELSEWHERE]
     for item in linked:
-        incoming.take(item)
-    fetched, failed = incoming.fetch_all(todo, todo.to_fetch, workers)
+        link_into_place(item)
+    fetched, failed = fetch_all(todo, todo.to_fetch, workers)
     todo.verified.save()
     if failed:
-        lines = "\n  ".join(f"{item.name}: {why}" for item, why in failed)
+        lines = "".join(f"\n  {item.name}: {reason}." for item, reason in failed)
         raise DreamkitError(
-            f"{len(failed)} of {len(todo.items)} files could not be had:\n  {lines}",
-            "Run the same again; what has come is kept and is not fetched twice.",
+            f"{len(failed)} of {len(todo.items)} files could not be fetched:{lines}",
+            "Run the same again; what was fetched is kept.",
         )
-    return Outcome(todo.root, tuple(fetched), tuple(linked), len(todo.items) - len(fetched) - len(linked))
+    return DownloadOutcome(todo.root, tuple(fetched), tuple(linked), len(todo.items) - len(fetched) - len(linked))
 
 
 def _refuse_small_disk(todo: DownloadPlan) -> None:
-    needed = todo.bytes(todo.to_fetch)
-    place = next(folder for folder in (todo.root, *todo.root.parents) if folder.is_dir())
-    free = shutil.disk_usage(place).free + incoming.incoming_bytes({incoming.staging(item) for item in todo.to_fetch})
+    needed = todo.total_bytes(todo.to_fetch)
+    free = free_bytes(todo.root) + staged_bytes({staging_folder(item) for item in todo.to_fetch})
     if needed > free:
         raise DreamkitError(
             f"The disk of {todo.root} has {amount(free)} free; {amount(needed)} are to be fetched.",

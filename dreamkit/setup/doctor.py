@@ -110,7 +110,7 @@ class SetupReport:
 
 def examine(p: SetupParams) -> SetupReport:
     """Check this machine, the model files and, with `ask_hub`, this user's access to the repositories."""
-    access = hub.look_all(catalogue.repositories(p.models, p.controls, True), (), ()) if p.ask_hub else []
+    access = hub.look_up_all(catalogue.repositories(p.models, p.controls, True), (), ()) if p.ask_hub else []
     gpu = machine.gpu_check()
     checks = [machine.python_check(), machine.torch_check(), gpu, *machine.library_checks()]
     checks += filter(None, [machine.conda_header_check()])

@@ -25,6 +25,8 @@ TOKENIZER_MD5 = {
 }
 # The tiny bundle, which is part of the package.
 TINY_FOLDER = Path(__file__).parents[1] / "tiny"
+# The text encoder's folder also has weights for other frameworks, under other suffixes.
+TEXT_ENCODER_SUFFIXES = (".json", ".model", ".bin", ".safetensors")
 
 
 def single_view_files(

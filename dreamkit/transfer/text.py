@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError, first_line
-from dreamkit.transfer.folders import TEXT_ENCODER
+from dreamkit.transfer.folders import TEXT_ENCODER, TEXT_ENCODER_SUFFIXES
 from dreamkit.transfer.memory import free_memory
 from dreamkit.workspace.files import fingerprint, replacing
 from dreamkit.workspace.sizes import GIB
@@ -131,7 +131,7 @@ class TextEncoder:
         if self.cache is None:
             return None
         if self._content is None:
-            files = (p for p in self.folder.glob("*") if p.suffix in (".bin", ".safetensors", ".json", ".model"))
+            files = (p for p in self.folder.glob("*") if p.suffix in TEXT_ENCODER_SUFFIXES)
             self._content = repr([(p.name, fingerprint(p)) for p in sorted(files)])
         key = hashlib.sha256(repr((self._content, self.tokens, str(self.dtype), prompt)).encode()).hexdigest()
         return self.cache / f"{key}.safetensors"

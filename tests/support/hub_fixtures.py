@@ -1,4 +1,4 @@
-"""A stand-in hub with made-up files, and the `dreamkit` command run against it."""
+"""Fixtures: a local hub with made-up files, and the `dreamkit` command run against it."""
 
 import hashlib
 import os
@@ -16,7 +16,8 @@ from dreamkit.transfer import folders
 
 REPO = Path(__file__).resolve().parents[2]
 SINGLE, TOKENIZER, T5 = folders.SINGLE_VIEW, folders.TOKENIZER, folders.TEXT_ENCODER
-LARGE = 24 * 2**20  # the hub's library writes blocks of 10 MiB; what is cut off goes on from the last whole one
+BLOCK = 10 * 2**20  # what huggingface_hub writes at once; a download continues from the last whole block
+LARGE = 24 * 2**20  # more than two blocks, so that half of it is one block and a part
 CLIP = "2d23a1f4_100_200"
 
 
@@ -48,7 +49,10 @@ def hub():
 
 @pytest.fixture
 def dreamkit(hub, tmp_path):
-    """Runs the command in an empty folder; returns code, stdout, stderr."""
+    """Runs the command in an empty folder; returns code, stdout, stderr.
+
+    `interrupt` is polled while the command runs; once it is true the command gets the signal of Ctrl-C.
+    """
 
     def run(*args, interrupt=None, **env):
         clean = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
@@ -60,8 +64,7 @@ def dreamkit(hub, tmp_path):
         if interrupt is not None:
             while not interrupt():
                 assert process.poll() is None
-                time.sleep(0.1)
-            time.sleep(1)  # the first blocks are on their way
+                time.sleep(0.05)
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120 if interrupt is None else 20)
         assert "Traceback" not in err, err
