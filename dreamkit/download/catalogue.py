@@ -1,7 +1,7 @@
 """The repositories and files that each use needs, with licences and published MD5 sums.
 
 Sizes and SHA-256 sums come from the hub at the time of a download.
-Sources: MD5 sums from scripts/download_checkpoints.py of nvidia-cosmos/cosmos-transfer1, and for the guardrail from that
+Sources: MD5 sums from scripts/download_checkpoints.py of nvidia-cosmos/cosmos-transfer1, for the guardrail from that
 of nvidia-cosmos/cosmos-predict2; licences from the README of the former and the model cards.
 """
 

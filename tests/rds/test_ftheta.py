@@ -64,11 +64,19 @@ def test_the_vector_may_lack_the_linear_term():
     assert Pinhole.from_vector(PINHOLE.vector()) == PINHOLE
 
 
-@pytest.mark.parametrize("vector", [
-    np.zeros(11), np.full(11, np.nan), np.arange(12.0), "text", [[1, 2], [3]],
-    [960, 540, 1920, 1080, 0, -0.001, 0, 0, 0, 0, 1], [960, 540, 1e30, 1080, 0, 0.001, 0, 0, 0, 0, 1],
-    [960, 540, 1920, 1080, 0, 0.001, 0, 0, 0, 0, 1, 1, 1, 1],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "vector",
+    [
+        np.zeros(11),
+        np.full(11, np.nan),
+        np.arange(12.0),
+        "text",
+        [[1, 2], [3]],
+        [960, 540, 1920, 1080, 0, -0.001, 0, 0, 0, 0, 1],
+        [960, 540, 1e30, 1080, 0, 0.001, 0, 0, 0, 0, 1],
+        [960, 540, 1920, 1080, 0, 0.001, 0, 0, 0, 0, 1, 1, 1, 1],
+    ],
+)
 def test_intrinsics_that_cannot_be_are_refused(vector):
     with pytest.raises(DreamkitError):
         FTheta.from_vector(vector)

@@ -80,8 +80,15 @@ def test_the_published_clip_reads(real_data):
     root = real_data / "rds_hq"
     clip = labels.list_clips(root)[0]
     assert {name: len(shapes) for name, shapes in labels.read_map(root, clip).items()} == {
-        "lanelines": 85, "road_boundaries": 93, "wait_lines": 34, "poles": 28, "crosswalks": 1, "road_markings": 6,
-        "traffic_signs": 29, "traffic_lights": 0}  # fmt: skip
+        "lanelines": 85,
+        "road_boundaries": 93,
+        "wait_lines": 34,
+        "poles": 28,
+        "crosswalks": 1,
+        "road_markings": 6,
+        "traffic_signs": 29,
+        "traffic_lights": 0,
+    }
     assert len(rig.read_cameras(root, clip)) == 7
     assert all(track.shape == (300, 4, 4) for track in rig.read_camera_poses(root, clip).values())
     found = labels.read_objects(root, clip)
@@ -257,14 +264,16 @@ NUMBERS = st.floats() | st.integers(-(2**62), 2**62)
 FIELDS = ["labels", "vertices", "polylines", "x", "y", "z", "1", *OBJECT]
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
     max_leaves=12,
-)  # fmt: skip
+)
 VERTICES = st.lists(st.lists(NUMBERS, min_size=2, max_size=4), max_size=9)
 LABELS = st.fixed_dictionaries({"labels": st.lists(st.fixed_dictionaries({"vertices": VERTICES}) | JSON, max_size=3)})
-ARRAYS = st.builds(lambda shape, values: encode_npy(np.resize(np.array(values), shape)),
-                   st.lists(st.integers(0, 5), max_size=3), st.lists(NUMBERS, min_size=1, max_size=16))  # fmt: skip
+ARRAYS = st.builds(
+    lambda shape, values: encode_npy(np.resize(np.array(values), shape)),
+    st.lists(st.integers(0, 5), max_size=3),
+    st.lists(NUMBERS, min_size=1, max_size=16),
+)
 TEXTS = (JSON | LABELS).map(lambda value: json.dumps(value).encode())
 KEYS = {
     "pose": "000000.pose.camera_front_wide_120fov.npy",
@@ -294,8 +303,10 @@ def test_no_byte_soup_gets_past_the_readers(tmp_path, data, layer, wrapped):
 
 
 @FUZZ
-@given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=40),
-       layer=st.sampled_from(sorted(KEYS)))  # fmt: skip
+@given(
+    flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=40),
+    layer=st.sampled_from(sorted(KEYS)),
+)
 def test_flipped_bytes_in_a_good_tar_do_not_get_past_either(tmp_path, flips, layer):
     if not tar_of(tmp_path, "pose").is_file():
         write_clip(tmp_path, frames=3, with_lidar=True)

@@ -47,8 +47,12 @@ def test_chunks_follow_upstreams_rule():
 def test_videos_are_named_sized_and_described_as_the_workspace_wants(folder, tmp_path):
     results = render_clips(folder, tmp_path / "out", options(conditions=None, cameras=None))
     paths = {result.path.relative_to(tmp_path / "out").as_posix() for result in results}
-    assert paths == {f"{condition}/ftheta_{camera}/{CLIP}_{n}.mp4"
-                     for condition in ("hdmap", "lidar") for camera in HEADINGS for n in (0, 1)}  # fmt: skip
+    assert paths == {
+        f"{condition}/ftheta_{camera}/{CLIP}_{n}.mp4"
+        for condition in ("hdmap", "lidar")
+        for camera in HEADINGS
+        for n in (0, 1)
+    }
     for result in results:
         info = probe(result.path)
         assert (info.frames, info.fps, info.height, info.width) == (12, 30, 176, 320)
@@ -170,8 +174,17 @@ def test_missing_parts_have_their_fallback_or_message(tmp_path, caplog):
         render_clips(source, tmp_path / "out", options())
 
 
-@pytest.mark.parametrize("changes", [{"overlap": 12}, {"overlap": -1}, {"chunk_frames": 0}, {"max_chunks": 0},
-                                     {"workers": 0}, {"conditions": ("depth",)}])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"overlap": 12},
+        {"overlap": -1},
+        {"chunk_frames": 0},
+        {"max_chunks": 0},
+        {"workers": 0},
+        {"conditions": ("depth",)},
+    ],
+)
 def test_options_that_cannot_be_are_refused(changes):
     with pytest.raises(DreamkitError):
         options(**changes)
@@ -228,8 +241,20 @@ def test_manoeuvres():
 def test_the_command_line_renders_reports_and_resumes(tmp_path):
     source = write_clip(tmp_path / "rds", frames=3, cameras=[FRONT])
     (tmp_path / "clips.json").write_text(json.dumps([CLIP]))
-    command = ["render", str(source), "-o", str(tmp_path / "out"), "--conditions", "hdmap", "--cameras",
-               "front_wide_120fov", "--clips", str(tmp_path / "clips.json"), "--workers", "1"]  # fmt: skip
+    command = [
+        "render",
+        str(source),
+        "-o",
+        str(tmp_path / "out"),
+        "--conditions",
+        "hdmap",
+        "--cameras",
+        "front_wide_120fov",
+        "--clips",
+        str(tmp_path / "clips.json"),
+        "--workers",
+        "1",
+    ]
     first, second = (CliRunner().invoke(app, command) for _ in range(2))
     assert first.exit_code == second.exit_code == 0, first.output
     assert "1 videos made, 0 found done" in first.output and "0 videos made, 1 found done" in second.output

@@ -60,9 +60,16 @@ def clip(tmp_path_factory):
         sweeps[frame] = LidarFrame((points @ back[:3, :3].T + back[:3, 3]).astype(np.float32), to_world)
     writer.write_lidar(root, CLIP, sweeps)
     count = len(numbers)
-    objects = Objects(np.array(numbers), ("1",), np.array(numbers), np.zeros(count, int),
-                      np.stack([car_pose(n) for n in numbers]), np.tile(CAR_SIZE, (count, 1)), np.ones(count, bool),
-                      ("Automobile",) * count)  # fmt: skip
+    objects = Objects(
+        np.array(numbers),
+        ("1",),
+        np.array(numbers),
+        np.zeros(count, int),
+        np.stack([car_pose(n) for n in numbers]),
+        np.tile(CAR_SIZE, (count, 1)),
+        np.ones(count, bool),
+        ("Automobile",) * count,
+    )
     writer.write_objects(root, CLIP, objects)
     return root, rig_poses(vehicle, [FRONT])[FRONT]
 

@@ -94,11 +94,15 @@ def objects(frames: int) -> Objects:
             rows.append((frame, track, pose, (4.5, 1.9, 1.6) if kind != "Person" else (0.6, 0.6, 1.7), moving, kind))
     ids = ("7", "8", "9")
     return Objects(
-        frames=np.array(numbers), ids=ids, frame=np.array([r[0] for r in rows]),
+        frames=np.array(numbers),
+        ids=ids,
+        frame=np.array([r[0] for r in rows]),
         track=np.array([ids.index(r[1]) for r in rows]),
-        pose=np.array([r[2] for r in rows]), size=np.array([r[3] for r in rows], float),
-        moving=np.array([r[4] for r in rows]), kind=tuple(r[5] for r in rows),
-    )  # fmt: skip
+        pose=np.array([r[2] for r in rows]),
+        size=np.array([r[3] for r in rows], float),
+        moving=np.array([r[4] for r in rows]),
+        kind=tuple(r[5] for r in rows),
+    )
 
 
 def lidar(frames: int, points: int = 400) -> dict[int, LidarFrame]:
