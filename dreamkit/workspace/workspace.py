@@ -175,7 +175,37 @@ class Workspace:
         """Names of all clips that have a front condition video of any control, sorted."""
         return sorted({chunk.clip for control in CONTROLS for chunk in self._front_chunks(control)})
 
-    # Results
+    def known_clips(self) -> set[str]:
+        """Every clip that has a caption, or a condition video of any control and camera folder."""
+        names = set(self.clips())
+        for control in CONTROLS:
+            for path in (self.root / control).glob("*/*.mp4"):
+                match = _CHUNK_FILE.fullmatch(path.name)
+                if match and not path.name.startswith("."):
+                    names.add(match["clip"])
+        return names
+
+    # Results by the name of their file or folder, whoever made them
+
+    def result_names(self, stage: str) -> list[str]:
+        """Name of every result of a stage, sorted: the file names in `single_view`, the folders in `multi_view`."""
+        folder = self.root / stage
+        if stage == "single_view":
+            found = [path.stem for path in folder.glob("*.mp4")]
+        else:
+            found = [path.name for path in folder.glob("*") if path.is_dir()]
+        return sorted(name for name in found if not name.startswith("."))
+
+    def result_view(self, stage: str, name: str, index: int) -> Path:
+        """The video of one view of a result, by its index in the rig; stage "single_view" has one video for all."""
+        folder = self.root / stage
+        return folder / f"{name}.mp4" if stage == "single_view" else folder / name / f"{index}.mp4"
+
+    def result_sidecar(self, stage: str, name: str) -> Path:
+        """The sidecar of a result, by the result's name."""
+        return self.root / stage / f"{name}.json"
+
+    # Results by chunk and style
 
     def name(self, chunk: Chunk, style: str) -> str:
         """Name of a result: `<clip>_<style>`, or `<clip>_<n>_<style>` for chunk n."""
@@ -273,6 +303,10 @@ class Workspace:
     def cache(self, what: str) -> Path:
         """A file or folder of things that can be made again."""
         return self.root / ".cache" / what
+
+    def review_file(self, name: str) -> Path:
+        """A file of the review: verdicts, measures, table, report, the critic's answers."""
+        return self.root / "review" / name
 
     def spec(self, stage: str) -> Path:
         """The control spec of a stage, in the workspace."""

@@ -6,7 +6,7 @@ import pytest
 
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace import cameras
-from dreamkit.workspace.workspace import Chunk, Workspace, home
+from dreamkit.workspace.workspace import STAGES, Chunk, Workspace, home
 
 
 def touch(path):
@@ -203,3 +203,24 @@ def test_relative_roots_mean_the_same_from_the_notebooks_folder(tmp_path, monkey
     from_notebooks = Workspace("outputs").root
     monkeypatch.chdir(tmp_path)
     assert Workspace("outputs").root == from_notebooks == tmp_path / "outputs"
+
+
+def test_results_are_listed_and_found_by_name(tmp_path):
+    ws = Workspace(tmp_path)
+    for path in (
+        "single_view/mine.mp4",
+        "single_view/.partial-1-a.mp4",
+        "multi_view/a_1_Night/0.mp4",
+        "multi_view/.old/0.mp4",
+        "hdmap/pinhole_left/drawn_by_me_0.mp4",
+        "lidar/ftheta_camera_front_wide_120fov/.hidden_0.mp4",
+        "captions/told.txt",
+    ):
+        touch(tmp_path / path)
+    assert ws.known_clips() == {"drawn_by_me", "told"}
+    assert [ws.result_names(stage) for stage in STAGES] == [["mine"], ["a_1_Night"]]
+    chunk = Chunk("a", 1)
+    assert ws.result_view("multi_view", "a_1_Night", 5) == ws.view(chunk, "Night", 5)
+    assert ws.result_view("single_view", "a_1_Night", 0) == ws.single_view(chunk, "Night")
+    assert ws.result_sidecar("multi_view", "a_1_Night") == ws.sidecar("multi_view", chunk, "Night")
+    assert ws.review_file("table.csv") == tmp_path / "review" / "table.csv"
