@@ -22,6 +22,14 @@ DIGIT_BITS = 8
 
 
 @dataclass(frozen=True)
+class Texture:
+    """A tiling grey texture, float32 [S, S], and its mean."""
+
+    pixels: np.ndarray
+    mean: np.float32
+
+
+@dataclass(frozen=True)
 class World:
     """One scene: textures and where things stand. Lengths in metres, speed in metres a frame."""
 
@@ -31,10 +39,10 @@ class World:
     walls: tuple[float, float]
     cars: np.ndarray  # [N, 3]: x right, z forward, speed
     poles: np.ndarray  # [N, 2]: x, z
-    textures: tuple[np.ndarray, ...]
+    textures: tuple[Texture, ...]
 
 
-def _texture(rng: np.random.Generator, size: int = 512) -> np.ndarray:
+def _texture(rng: np.random.Generator, size: int = 512) -> Texture:
     """A tiling grey texture with structure from 4 to 128 pixels and a few hard-edged blocks."""
     total = np.zeros((size, size), np.float32)
     for cells, weight in ((4, 0.3), (16, 0.3), (64, 0.3), (128, 0.25)):
@@ -45,7 +53,7 @@ def _texture(rng: np.random.Generator, size: int = 512) -> np.ndarray:
         x, y = rng.integers(0, size - 60, 2)
         w, h = rng.integers(12, 60, 2)
         total[y : y + h, x : x + w] = total[y : y + h, x : x + w] * 0.5 + rng.random() * 0.6
-    return total
+    return Texture(total, total.mean())
 
 
 def make_world(seed: int) -> World:
@@ -63,19 +71,19 @@ def make_world(seed: int) -> World:
     )
 
 
-def _look_up(texture: np.ndarray, u: np.ndarray, v: np.ndarray, distance: np.ndarray) -> np.ndarray:
+def _look_up(texture: Texture, u: np.ndarray, v: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Texture at metres u, v; fades to its mean far away instead of aliasing."""
-    size = texture.shape[0]
+    size = texture.pixels.shape[0]
     scale = 32.0  # texels a metre
     value = cv2.remap(
-        texture,
+        texture.pixels,
         np.mod(u * scale, size).astype(np.float32),
         np.mod(v * scale, size).astype(np.float32),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_WRAP,
     )
     fade = np.clip(1.4 - distance / 40.0, 0.15, 1.0)
-    return texture.mean() + (value - texture.mean()) * fade
+    return texture.mean + (value - texture.mean) * fade
 
 
 @cache
@@ -94,6 +102,7 @@ def draw(world: World, camera: str, frame: float, height: int, width: int) -> tu
     mount = np.array([0.9 * np.sin(view.yaw), -0.9 * np.cos(view.yaw) * 0.5])
     ox = mount[0] * cos + mount[1] * sin + world.speed * frame * np.sin(yaw / 2)
     oz = -mount[0] * sin + mount[1] * cos + world.speed * frame
+    ox, oz = np.float32(ox), np.float32(oz)  # a float64 scalar would make every array below float64
     camera_height = 1.6
 
     depth = np.full(dx.shape, np.inf, np.float32)
@@ -124,7 +133,7 @@ def draw(world: World, camera: str, frame: float, height: int, width: int) -> tu
         def board(x: float, z: float, half: float, low: float, high: float, colour: tuple | None, tone: float) -> None:
             """An upright board that faces the camera's position, at (x, z)."""
             rx, rz = x - ox, z - oz
-            far = np.hypot(rx, rz)
+            far = np.float32(np.hypot(rx, rz))
             if far < 1.5:
                 return
             nx, nz = rx / far, rz / far
