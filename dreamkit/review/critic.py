@@ -1,13 +1,12 @@
-"""An optional second opinion: a vision-language model looks at a few frames and answers fixed questions.
+"""The critic: an optional vision-language model that answers fixed questions about a few frames of each video.
 
-It speaks to any server of the OpenAI chat interface that takes images and a JSON schema, as vLLM's does
-(`vllm serve <model>`). Several votes are asked for and counted. It ranks and flags; it deletes nothing and judges
-nothing: verdicts stay with people, and how far it agrees with them is reported.
+It uses any server of the OpenAI chat interface that accepts images and a JSON schema, such as vLLM's
+(`vllm serve <model>`). It answers several times, and the votes are counted. Its answers only flag videos; the verdicts
+are people's, and the report says how often the two agree.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,14 @@ from tqdm.auto import tqdm
 
 from dreamkit.captions.model_server import ModelServer
 from dreamkit.errors import DreamkitError
-from dreamkit.review.library import Video
-from dreamkit.review.measures.adherence import sample_frames
-from dreamkit.review.measures.frames import read_small
+from dreamkit.review.library import ReviewVideo
+from dreamkit.review.measures.frames import read_small, sample_frames
 from dreamkit.review.verdicts import Verdict
 from dreamkit.review.widgets.previews import contact_sheet
 from dreamkit.workspace.files import read_json, write_json
 from dreamkit.workspace.images import data_url, jpeg
 
-VERSION = 1  # raise it when the questions change: kept answers are then asked anew
+VERSION = 1  # raise it when the questions change: the critic is then asked again
 SHEET_WIDTH = 448  # of one view on a sheet
 
 QUESTIONS = {
@@ -39,7 +37,7 @@ QUESTIONS = {
 
 
 class Answer(BaseModel):
-    """One vote: a yes or no to every question, and how real the video looks, 1 to 5."""
+    """One vote: yes or no to every question, and how real the video looks, from 1 to 5."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     vanishing_object: bool
@@ -51,7 +49,14 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True)
 class Critic:
-    """Which server to ask, for which model (empty: its first), how many votes, how many moments of a video."""
+    """Settings of the critic.
+
+    Attributes:
+        url: address of the server, such as `http://host:8000/v1`.
+        model: name of the model; the server's first when empty.
+        votes: answers for each video.
+        frames: how many frames of each video the model is given.
+    """
 
     url: str
     model: str = ""
@@ -59,8 +64,8 @@ class Critic:
     frames: int = 4
 
 
-def sheets(video: Video, moments: int) -> list[bytes]:
-    """One JPEG a moment, all views of it in the rig's grid.
+def frame_sheets(video: ReviewVideo, count: int) -> list[bytes]:
+    """JPEG pictures of `count` frames spread over the video, each with all views in the rig's grid.
 
     Raises:
         DreamkitError: a view cannot be read.
@@ -68,7 +73,7 @@ def sheets(video: Video, moments: int) -> list[bytes]:
     views = {name: read_small(path, SHEET_WIDTH).frames_thwc for name, path in video.views.items()}
     length = min(len(frames) for frames in views.values())
     made = []
-    for frame in sample_frames(length, moments):
+    for frame in sample_frames(length, count):
         if video.stage == "multi_view":
             names = [video.rig.cameras[index].name for row in video.rig.grid for index in row]
             pictures: list[np.ndarray | None] = [views[name][frame] if name in views else None for name in names]
@@ -78,8 +83,8 @@ def sheets(video: Video, moments: int) -> list[bytes]:
     return made
 
 
-def request_of(pictures: Sequence[bytes], prompt: str, model: str, votes: int) -> dict[str, Any]:
-    """The body of a chat completion: the pictures in order, the questions, the schema of the answer, n votes."""
+def chat_request(pictures: Sequence[bytes], prompt: str, model: str, votes: int) -> dict[str, Any]:
+    """The body of a chat request: the pictures in order, the questions, the answer's schema, the number of votes."""
     asked = "\n".join(f"- {key}: {text}" for key, text in QUESTIONS.items())
     text = (
         f"These {len(pictures)} pictures are moments of one driving video in order of time; "
@@ -106,8 +111,13 @@ def critic_server(critic: Critic) -> ModelServer:
     return ModelServer(critic.url, "critic's server", "Start it with `vllm serve <model>`, or set `critic` to ''.")
 
 
-def count(choices: Sequence[Any]) -> dict[str, Any]:
-    """Votes to shares, flags (more than half say yes) and the mean realism; answers off the schema are spoilt."""
+def count_votes(choices: Sequence[Any]) -> dict[str, Any]:
+    """Count the answers to one video.
+
+    Returns:
+        `votes` and `spoilt`: numbers of answers that fit the schema, and that do not; `shares`: question -> share of
+        yes; `flags`: questions with more than half yes; `score`: mean realism, None without votes.
+    """
     votes = []
     for choice in choices:
         try:
@@ -125,12 +135,12 @@ def count(choices: Sequence[Any]) -> dict[str, Any]:
 
 
 def criticise(
-    videos: Sequence[Video], critic: Critic, path: Path, progress: Callable[..., Any] = tqdm
+    videos: Sequence[ReviewVideo], critic: Critic, path: Path, progress: Callable[..., Any] = tqdm
 ) -> dict[str, dict[str, Any]]:
-    """Ask about every video that was not asked about yet; answers are kept in `path` after each one.
+    """Ask the critic about every video that `path` has no valid record of, and save each record there.
 
     Returns:
-        Key -> record (see `count`), or a record with `error` for a video that could not be asked about.
+        Key -> record: see `count_votes`; a video whose question failed has `error` instead of votes.
 
     Raises:
         DreamkitError: the server cannot be reached at the start.
@@ -146,8 +156,8 @@ def criticise(
         same = {**mark, "fingerprint": video.fingerprint}
         if not same.items() <= kept.get(video.key, {}).items() or "error" in kept[video.key]:
             try:
-                body = request_of(sheets(video, critic.frames), video.prompt, model, critic.votes)
-                kept[video.key] = {**same, **count(server.chat(body).get("choices") or [])}
+                body = chat_request(frame_sheets(video, critic.frames), video.prompt, model, critic.votes)
+                kept[video.key] = {**same, **count_votes(server.chat(body).get("choices") or [])}
             except (DreamkitError, ValueError) as error:
                 kept[video.key] = {**same, "error": str(error), "flags": [], "score": None}
             write_json(path, kept)
@@ -155,17 +165,17 @@ def criticise(
 
 
 def agreement(critique: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
-    """How far flags agree with people, over videos that both judged (unsure ones aside).
+    """Agreement of the critic's flags with the reviewers, over videos with a flag or none and an accept or reject.
 
     Returns:
         `both`: number of videos; `reject_flagged`, `reject_unflagged`, `accept_flagged`, `accept_unflagged`: counts;
-        `agree`: share; `kappa`: Cohen's, agreement beyond chance, NaN when either always says the same.
+        `agree`: share; `kappa`: Cohen's kappa, agreement beyond chance, NaN when either side always answers the same.
     """
     counts = {(state, flagged): 0 for state in ("reject", "accept") for flagged in (True, False)}
     for key, record in critique.items():
-        held = verdicts.get(key)
-        if held and held.state in ("accept", "reject") and record.get("score") is not None:
-            counts[held.state, bool(record["flags"])] += 1
+        verdict = verdicts.get(key)
+        if verdict and verdict.state in ("accept", "reject") and record.get("score") is not None:
+            counts[verdict.state, bool(record["flags"])] += 1
     total = sum(counts.values())
     agree = (counts["reject", True] + counts["accept", False]) / total if total else float("nan")
     kappa = float("nan")
@@ -178,15 +188,10 @@ def agreement(critique: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, 
     return {"both": float(total), **named, "agree": agree, "kappa": kappa}
 
 
-def agreement_html(critique: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, Verdict]) -> str:
-    """The agreement in two sentences, and what the critic flagged."""
-    found = agreement(critique, verdicts)
-    text = f"{found['both']:.0f} videos were judged by both. "
-    if found["both"]:
-        text += f"They agree on {100 * found['agree']:.0f} % (Cohen's kappa {found['kappa']:.2f})."
-    lines = [
-        f"<li>{html.escape(key)}: {html.escape(record.get('error') or ', '.join(record['flags']))}</li>"
+def findings(critique: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Key and flags, or key and error, of the videos that the critic flagged or could not answer about."""
+    return [
+        (key, record.get("error") or ", ".join(record["flags"]))
         for key, record in critique.items()
         if record.get("error") or record["flags"]
     ]
-    return f"<p>{text}</p><ul>{''.join(lines)}</ul>"

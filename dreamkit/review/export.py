@@ -1,4 +1,4 @@
-"""Accepted videos as a dataset folder: videos, prompts, controls, poses and labels where known, a table, a card."""
+"""Export accepted videos as a dataset folder: videos, prompts, condition videos, poses and labels, a table, a card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.library import Video
+from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.definitions import MEASURES
 from dreamkit.workspace.files import PARTIAL_PREFIX, write_json, write_text
 from dreamkit.workspace.workspace import from_home
@@ -18,7 +18,7 @@ from dreamkit.workspace.workspace import from_home
 if TYPE_CHECKING:
     from dreamkit.review.session import Review
 
-MARK = "dreamkit_export.json"  # only a folder with it is ever replaced
+MARK = "dreamkit_export.json"  # file that marks a folder as an export; no other folder is ever replaced
 LICENCES = {
     "Cosmos-Transfer1-7B": "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License",
     "tiny": "dreamkit tiny bundle, Apache-2.0",
@@ -59,16 +59,16 @@ Guardrail: {guardrail}
 """
 
 
-def model_of(video: Video) -> str:
-    """Which model made a video, and its licence, as far as the sidecar tells."""
+def model_licence(video: ReviewVideo) -> str:
+    """The model that made a video and its licence, from the sidecar; UNKNOWN without one."""
     if video.sidecar is None:
         return UNKNOWN
     files = str(video.sidecar.get("checkpoints", "")) + str(video.sidecar.get("identity", ""))
     return next((licence for name, licence in LICENCES.items() if name in files), UNKNOWN)
 
 
-def guardrail_of(video: Video) -> str:
-    """What the sidecar says of guardrails."""
+def guardrail_of(video: ReviewVideo) -> str:
+    """The guardrail note of the sidecar, or `unknown`."""
     record = (video.sidecar or {}).get("guardrail")
     if isinstance(record, Mapping):
         return str(record.get("note") or record.get("ran") or "unknown")
@@ -82,7 +82,7 @@ def _copy(source: Path, root: Path, place: str) -> str:
     return place
 
 
-def _row(video: Video, measured: Mapping[str, Any], by: str, root: Path, labels: Path | None) -> dict[str, Any]:
+def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, labels: Path | None) -> dict[str, Any]:
     name = video.key.replace("/", "__")
     row: dict[str, Any] = {
         "name": name,
@@ -93,7 +93,7 @@ def _row(video: Video, measured: Mapping[str, Any], by: str, root: Path, labels:
         "prompt": video.prompt,
         "seed": (video.sidecar or {}).get("seed"),
         "accepted_by": by,
-        "model": model_of(video),
+        "model": model_licence(video),
         "synthetic": True,
         "frames": measured.get("frames"),
         "fps": measured.get("fps"),
@@ -118,32 +118,32 @@ def _row(video: Video, measured: Mapping[str, Any], by: str, root: Path, labels:
     return row | {measure.key: measured.get(measure.key) for measure in MEASURES}
 
 
-def export(review: Review, folder: str, labels: str = "") -> Path:
-    """Copy every accepted video and what belongs to it into a dataset folder; the folder appears whole or not at all.
+def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
+    """Copy every accepted video with its conditions and labels into a dataset folder.
 
-    A verdict on an older video does not count. An earlier export of ours is replaced; any other folder is not touched.
+    The folder appears whole or not at all; an earlier export in it is replaced. A verdict on an older video does not
+    count.
 
     Args:
         review: the board with its verdicts.
-        folder: where the dataset goes.
+        folder: the dataset folder.
         labels: an RDS-HQ folder; files named after an exported clip are copied.
 
     Returns:
-        The folder.
+        The dataset folder.
 
     Raises:
-        DreamkitError: nothing is accepted, the folder is not ours to replace, or it cannot be written.
+        DreamkitError: nothing is accepted, the folder has other files than an earlier export, or it cannot be written.
     """
     target, source = from_home(folder), from_home(labels) if labels else None
     if source and not source.is_dir():
         raise DreamkitError(f"There is no label folder {source}.", "Give an RDS-HQ folder, or leave labels empty.")
     if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise DreamkitError(f"{target} is not empty and no earlier export.", "Name another folder for the export.")
+        raise DreamkitError(f"{target} is not empty and no earlier export.", "Choose another folder for the export.")
     accepted = {}
     for key, verdict in review.log.current().items():
         video = review.videos.get(key)
-        fresh = video and (not verdict.fingerprint or verdict.fingerprint == video.fingerprint)
-        if video and fresh and verdict.state == "accept" and video.views:
+        if video and not verdict.is_outdated(video.fingerprint) and verdict.state == "accept" and video.views:
             accepted[key] = (video, verdict.by)
     if not accepted:
         raise DreamkitError("No video is accepted, so there is nothing to export.", "Accept some on the board first.")
@@ -171,7 +171,8 @@ def export(review: Review, folder: str, labels: str = "") -> Path:
             partial.rename(target)
     except OSError as error:
         raise DreamkitError(
-            f"The export to {target} failed: {error.strerror or error}.", "Check rights and disk space."
+            f"The export to {target} failed: {error.strerror or error}.",
+            "Check that you may write there and that the disk has room.",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

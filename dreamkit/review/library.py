@@ -1,4 +1,4 @@
-"""What there is to review: the videos of a workspace, complete or not, with sidecars or without."""
+"""List the results of a workspace that can be reviewed, complete or not, with or without a sidecar."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 
 
 @dataclass(frozen=True)
-class Video:
+class ReviewVideo:
     """One result: a front video, or the views of one clip in one style.
 
     Attributes:
-        key: `single_view/<clip>_<style>` or `multi_view/<clip>_<style>`; names it in verdicts and measures.
+        key: `single_view/<clip>_<style>` or `multi_view/<clip>_<style>`; names the result in verdicts and measures.
         stage: `single_view` or `multi_view`.
-        chunk: the clip and its stretch.
-        style: the style asked for.
-        views: camera name -> file, in the rig's order; only those that exist and hold something.
-        conditions: control -> camera name -> file, those that exist.
-        sidecar: what the run wrote about it; None for the user's own videos.
-        problems: what is wrong with it, in words.
-        fingerprint: of the files' sizes; changes when the video is made anew.
+        chunk: the clip and the number of its chunk.
+        style: the style in the name or the sidecar.
+        views: camera name -> video, in the rig's order; only files that exist and are not empty.
+        conditions: control -> camera name -> condition video; only files that exist.
+        sidecar: the record that the run wrote; None for a user's own videos, or when it cannot be read.
+        problems: faults of the files, each a phrase: missing or empty views, an unreadable sidecar.
+        notes: remarks that are no faults, each a phrase: the video has no sidecar.
+        fingerprint: twelve hex digits, see `fingerprint_of`.
     """
 
     key: str
@@ -41,16 +42,22 @@ class Video:
     conditions: Mapping[str, Mapping[str, Path]]
     sidecar: Mapping[str, Any] | None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
 
     @property
     def rig(self) -> Rig:
-        """The cameras that the video was made for."""
+        """The rig of the video: five views if the sidecar says so, else six."""
         return _rig_of(self.sidecar)
 
     @property
+    def stage_label(self) -> str:
+        """The stage in words: `single view` or `multi view`."""
+        return self.stage.replace("_", " ")
+
+    @property
     def prompt(self) -> str:
-        """The caption it was made from, when the sidecar tells."""
+        """The front view's prompt from the sidecar; empty when there is none."""
         record = self.sidecar or {}
         prompt = record.get("prompt") or record.get("prompts") or ""
         if isinstance(prompt, Mapping):
@@ -61,31 +68,15 @@ class Video:
 
 
 def _rig_of(sidecar: Mapping[str, Any] | None) -> Rig:
-    """Five views where the sidecar says so, else six."""
     views = (sidecar or {}).get("views")
     return FIVE_VIEWS if views == 5 or (isinstance(views, list) and len(views) == 5) else SIX_VIEWS
 
 
-def review_folder(workspace: Workspace) -> Path:
-    """Where verdicts, measures, previews and the report live."""
-    return workspace.root / "review"
-
-
-def known_clips(workspace: Workspace) -> set[str]:
-    """Clip names, from captions and condition videos."""
-    names = set(workspace.clips())
-    for control in CONTROLS:
-        for path in (workspace.root / control).glob("*/*.mp4"):
-            if match := re.fullmatch(r"([^.].*)_(\d+)", path.stem):
-                names.add(match[1])
-    return names
-
-
 def split_name(name: str, clips: set[str]) -> tuple[Chunk, str]:
-    """`<clip>_<style>` or `<clip>_<n>_<style>` into chunk and style.
+    """Split a result's name, `<clip>_<style>` or `<clip>_<n>_<style>`, into chunk and style.
 
-    Style names may hold spaces and clip names underscores, so known clips are tried first, then known styles, then the
-    last underscore; a name without one is a clip in style Original.
+    Style names may contain spaces and clip names underscores. So the known clips are tried first, then the known
+    styles, then the last underscore; a name without an underscore is a clip in style Original.
     """
     for clip in sorted((clip for clip in clips if name.startswith(f"{clip}_")), key=len, reverse=True):
         rest = name[len(clip) + 1 :]
@@ -99,25 +90,17 @@ def split_name(name: str, clips: set[str]) -> tuple[Chunk, str]:
     return (Chunk(clip), style) if clip and style else (Chunk(name), ORIGINAL)
 
 
-def _read_sidecar(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    if not path.is_file():
-        return None, ["no sidecar: made elsewhere"]
-    try:
-        return read_json(path, "sidecar"), []
-    except DreamkitError as error:
-        return None, [error.message]
-
-
 def fingerprint_of(files: Mapping[str, Path]) -> str:
-    """Twelve hex digits that change when a view's size in bytes changes, or when a view comes or goes.
+    """Twelve hex digits that change when the size of a file changes, or when a file is added or removed.
 
-    Encoded videos of different content practically never agree in size, and a copied folder keeps its verdicts.
+    Two different encoded videos practically never have the same size, and a copied folder keeps its verdicts, as it
+    would not if the times of the files counted.
     """
     sizes = "\n".join(f"{name} {path.stat().st_size}" for name, path in files.items())
     return hashlib.sha256(sizes.encode()).hexdigest()[:12]
 
 
-def _conditions(workspace: Workspace, chunk: Chunk, cameras: list[str]) -> dict[str, dict[str, Path]]:
+def _existing_conditions(workspace: Workspace, chunk: Chunk, cameras: list[str]) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for control in CONTROLS:
         paths = {name: workspace.condition(control, SIX_VIEWS.camera(name), chunk) for name in cameras}
@@ -127,44 +110,44 @@ def _conditions(workspace: Workspace, chunk: Chunk, cameras: list[str]) -> dict[
     return found
 
 
-def _video(workspace: Workspace, stage: str, name: str, clips: set[str]) -> Video:
-    sidecar, problems = _read_sidecar(workspace.root / stage / f"{name}.json")
+def _load_video(workspace: Workspace, stage: str, name: str, clips: set[str]) -> ReviewVideo:
+    sidecar, problems, notes = None, [], []
+    path = workspace.result_sidecar(stage, name)
+    try:
+        if path.is_file():
+            sidecar = read_json(path, "sidecar")
+        else:
+            notes.append("no sidecar: made elsewhere")
+    except DreamkitError as error:
+        problems.append(error.message)
     chunk, style = split_name(name, clips)
     if sidecar and isinstance(sidecar.get("clip"), str) and isinstance(sidecar.get("style"), str):
         index = sidecar.get("chunk", 0)
         chunk, style = Chunk(sidecar["clip"], index if isinstance(index, int) else 0), sidecar["style"]
-    if stage == "single_view":
-        wanted = {SIX_VIEWS.front.name: workspace.root / stage / f"{name}.mp4"}
-    else:
-        folder = workspace.root / stage / name
-        wanted = {camera.name: folder / f"{camera.index}.mp4" for camera in _rig_of(sidecar).cameras}
+    cameras = [SIX_VIEWS.front] if stage == "single_view" else _rig_of(sidecar).cameras
     views = {}
-    for camera, path in wanted.items():
+    for camera in cameras:
+        path = workspace.result_view(stage, name, camera.index)
         if path.is_file() and path.stat().st_size:
-            views[camera] = path
+            views[camera.name] = path
         else:
-            problems.append(f"{camera} ({path.name}) is {'empty' if path.is_file() else 'missing'}")
-    return Video(
+            problems.append(f"{camera.name} ({path.name}) is {'empty' if path.is_file() else 'missing'}")
+    return ReviewVideo(
         key=f"{stage}/{name}",
         stage=stage,
         chunk=chunk,
         style=style,
         views=views,
-        conditions=_conditions(workspace, chunk, list(wanted)),
+        conditions=_existing_conditions(workspace, chunk, [camera.name for camera in cameras]),
         sidecar=sidecar,
         problems=tuple(problems),
+        notes=tuple(notes),
         fingerprint=fingerprint_of(views),
     )
 
 
-def find_videos(workspace: Workspace) -> list[Video]:
-    """Every result of a workspace, sorted by clip, style and stage. Looks at names and sizes only, decodes nothing."""
-    clips = known_clips(workspace)
-    names = {
-        "single_view": [path.stem for path in (workspace.root / "single_view").glob("*.mp4")],
-        "multi_view": [path.name for path in (workspace.root / "multi_view").glob("*") if path.is_dir()],
-    }
-    found = [
-        _video(workspace, stage, name, clips) for stage in STAGES for name in names[stage] if not name.startswith(".")
-    ]
+def find_videos(workspace: Workspace) -> list[ReviewVideo]:
+    """Every result of a workspace, sorted by clip, style and stage; no video is decoded."""
+    clips = workspace.known_clips()
+    found = [_load_video(workspace, stage, name, clips) for stage in STAGES for name in workspace.result_names(stage)]
     return sorted(found, key=lambda video: (video.chunk, video.style, video.stage))

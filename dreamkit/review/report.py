@@ -1,10 +1,8 @@
-"""The review without a click: measure, flag, ask the critic, write the table and a page with stills and plots."""
+"""The steps of the review notebook: open the board, measure and flag, ask the critic, write table and report."""
 
 from __future__ import annotations
 
-import base64
-import html
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,26 +11,32 @@ import pandas as pd
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review import critic
-from dreamkit.review.export import export
-from dreamkit.review.library import Video, find_videos
+from dreamkit.review.export import export_accepted
+from dreamkit.review.library import ReviewVideo, find_videos
 from dreamkit.review.measures.definitions import MEASURES, PUBLISHED_REAL
 from dreamkit.review.measures.frames import read_small
-from dreamkit.review.measures.metrics import PARTS, measure_all
+from dreamkit.review.measures.metrics import PARTS
+from dreamkit.review.measures.table import measure_all
+from dreamkit.review.pages import fill_template
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
 from dreamkit.review.widgets import plots
+from dreamkit.review.widgets.previews import THUMBNAIL_WIDTH
 from dreamkit.workspace.files import replacing, write_text
+from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
-
-STYLE = """body{font:14px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1100px;padding:0 1em}
-:root{color-scheme:light dark}
-table{border-collapse:collapse}td,th{border-bottom:1px solid #8886;padding:3px 8px;text-align:left;vertical-align:top}
-img{max-width:100%}figure{margin:0}small{color:#c0392b}"""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a review run knows: the board, the measures, what the critic said (key -> record), where it was written."""
+class ReviewOutcome:
+    """The result of a review run.
+
+    Attributes:
+        review: the board with its verdicts.
+        table: the measures, one row a video.
+        critique: key -> the critic's record, see `critic.count_votes`; empty without a critic.
+        params: the parameters of the run.
+    """
 
     review: Review
     table: pd.DataFrame
@@ -45,8 +49,8 @@ class Outcome:
 
         display(HTML(self.review.stills_html()))
         if len(self.table):
-            display(Image(plots.png(plots.distributions(self.table, self.params.thresholds))))
-            display(Image(plots.png(plots.traces(self.table, self.worst()))))
+            display(Image(plots.to_png(plots.distributions(self.table, self.params.thresholds))))
+            display(Image(plots.to_png(plots.traces(self.table, self.worst()))))
 
     def worst(self, most: int = 5) -> list[str]:
         """Keys of the most flagged videos, at most `most`."""
@@ -54,12 +58,24 @@ class Outcome:
         return sorted(keys, key=lambda key: -len(self.review.flags(key)))[:most]
 
     def finish(self) -> str:
-        """Write the table, the page and, when asked for, the export; returns what was written, in words."""
-        return finish(self)
+        """Write the table, the report and, with the parameter `export`, the dataset; returns lines that name them.
+
+        Raises:
+            DreamkitError: a file cannot be written, or see `export_accepted`.
+        """
+        self.review.reload_verdicts()
+        paths, rows = self.review.paths, videos_table(self)
+        write_csv(paths.table, rows)
+        write_text(paths.report, report_page(self))
+        flagged = sum(1 for flags in rows["flags"] if flags) if len(rows) else 0
+        lines = [f"{len(rows)} videos, {flagged} flagged.", f"table:  {paths.table}", f"report: {paths.report}"]
+        if self.params.export:
+            lines.append(f"export: {export_accepted(self.review, self.params.export, self.params.labels)}")
+        return "\n".join(lines)
 
 
-def chosen(workspace: Workspace, params: ReviewParams) -> list[Video]:
-    """The videos that the parameters ask for.
+def chosen_videos(workspace: Workspace, params: ReviewParams) -> list[ReviewVideo]:
+    """The videos of the parameters' clips and styles.
 
     Raises:
         DreamkitError: no video at all, or a clip or style that no video has.
@@ -70,11 +86,11 @@ def chosen(workspace: Workspace, params: ReviewParams) -> list[Video]:
             f"There is no video to review under {workspace.root}: single_view/ and multi_view/ hold none.",
             "Make some with notebooks 04 and 05, or put your own there under the same names.",
         )
-    for asked, have, what in (
+    for wanted, have, what in (
         (params.clips, {video.chunk.clip for video in found}, "clip"),
         (params.styles, {video.style for video in found}, "style"),
     ):
-        if missing := sorted(set(asked) - have):
+        if missing := sorted(set(wanted) - have):
             raise DreamkitError(
                 f"No video under {workspace.root} is of {what} {missing[0]!r}.", f"There are {', '.join(sorted(have))}."
             )
@@ -85,16 +101,16 @@ def chosen(workspace: Workspace, params: ReviewParams) -> list[Video]:
 
 
 def open_review(workspace: Workspace, params: ReviewParams) -> Review:
-    """The board of the chosen videos, at once: with the measures that are kept, decoding nothing.
+    """The board of the chosen videos, with the measures kept from earlier runs; decodes nothing.
 
     Raises:
-        DreamkitError: see `chosen`.
+        DreamkitError: see `chosen_videos`.
     """
-    return Review(workspace, params.reviewer, params.thresholds, chosen(workspace, params))
+    return Review(workspace, params.reviewer, params.thresholds, chosen_videos(workspace, params))
 
 
-def run(review: Review, params: ReviewParams) -> Outcome:
-    """Measure the board's videos, ask the critic where one is given, and flag what is past a threshold.
+def run_review(review: Review, params: ReviewParams) -> ReviewOutcome:
+    """Measure the board's videos, flag those past a threshold, and ask the critic if the parameters name one.
 
     Raises:
         DreamkitError: the critic's server cannot be reached.
@@ -103,19 +119,19 @@ def run(review: Review, params: ReviewParams) -> Outcome:
     table = measure_all(videos, paths.metrics, on_row=review.add_row) if videos else pd.DataFrame()
     critique: dict[str, dict[str, Any]] = {}
     if params.critic and videos:
-        asked = critic.Critic(params.critic, params.critic_model, params.critic_votes, params.critic_frames)
-        critique = critic.criticise(videos, asked, paths.critique)
+        server = critic.Critic(params.critic, params.critic_model, params.critic_votes, params.critic_frames)
+        critique = critic.criticise(videos, server, paths.critique)
     review.critique = critique
     review.refresh()
-    return Outcome(review, table, critique, params)
+    return ReviewOutcome(review, table, critique, params)
 
 
-def rows_of(outcome: Outcome) -> pd.DataFrame:
-    """One row a video: key, state and reasons, flags, the critic's score, every measure, what it cost."""
+def videos_table(outcome: ReviewOutcome) -> pd.DataFrame:
+    """One row a video: key, state and reasons, flags, the critic's score, every measure, seconds."""
     current = outcome.review.log.current()
     rows = []
     for key, video in outcome.review.videos.items():
-        held, said = current.get(key), outcome.critique.get(key, {})
+        verdict, record = current.get(key), outcome.critique.get(key, {})
         row = outcome.review.rows.get(key, {})
         rows.append(
             {
@@ -124,12 +140,12 @@ def rows_of(outcome: Outcome) -> pd.DataFrame:
                 "chunk": video.chunk.index,
                 "style": video.style,
                 "stage": video.stage,
-                "state": held.state if held else "",
-                "reasons": ", ".join(held.reasons) if held else "",
-                "by": held.by if held else "",
+                "state": verdict.state if verdict else "",
+                "reasons": ", ".join(verdict.reasons) if verdict else "",
+                "by": verdict.by if verdict else "",
                 "flags": "; ".join(outcome.review.flags(key)),
-                "critic_score": said.get("score"),
-                "critic_flags": ", ".join(said.get("flags", [])),
+                "critic_score": record.get("score"),
+                "critic_flags": ", ".join(record.get("flags", [])),
                 **{measure.key: row.get(measure.key) for measure in MEASURES},
                 "seconds": row.get("seconds"),
             }
@@ -143,79 +159,42 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(partial, index=False)
 
 
-def finish(outcome: Outcome) -> str:
-    """See `Outcome.finish`."""
-    outcome.review.reload_verdicts()
-    paths = outcome.review.paths
-    rows = rows_of(outcome)
-    write_csv(paths.table, rows)
-    write_text(paths.report, page(outcome, rows))
-    flagged = int((rows["flags"] != "").sum()) if len(rows) else 0
-    told = [f"{len(rows)} videos, {flagged} flagged.", f"table:  {paths.table}", f"report: {paths.report}"]
-    if outcome.params.export:
-        told.append(f"export: {export(outcome.review, outcome.params.export, outcome.params.labels)}")
-    return "\n".join(told)
-
-
-def _embedded(data: bytes) -> str:
-    return f'<img src="data:image/png;base64,{base64.b64encode(data).decode()}" alt="">'
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in heads)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def page(outcome: Outcome, rows: pd.DataFrame) -> str:
-    """The report as one self-contained HTML page."""
-    title = f"Review of {html.escape(str(outcome.review.workspace.root))}"
-    parts = [f"<h1>{title}</h1>"]
-    if not len(rows):
-        parts.append("<p>No videos.</p>")
-        return _whole(title, parts)
-    states = rows["state"].replace("", "not judged").value_counts()
-    parts.append("<p>" + ", ".join(f"{count} {state}" for state, count in states.items()) + "</p>")
-    parts += ["<h2>Videos</h2>", outcome.review.stills_html()]
-    parts += ["<h2>Scores</h2>", _embedded(plots.png(plots.distributions(outcome.table, outcome.params.thresholds)))]
-    parts.append("<p>Red: the threshold. Dotted: published means over real driving videos, to know the scale by: ")
-    parts.append("; ".join(f"{key} {mean} ({source})" for key, means in PUBLISHED_REAL.items()
-                           for source, mean in means.items()) + ".</p>")  # fmt: skip
-    parts += ["<h2>Frame by frame</h2>", _embedded(plots.png(plots.traces(outcome.table, outcome.worst())))]
-    if outcome.critique:
-        parts += ["<h2>Critic</h2>", critic.agreement_html(outcome.critique, outcome.review.log.current())]
-    flagged = rows[rows["flags"] != ""]
-    parts += [
-        "<h2>Flagged</h2>",
-        _table(["video", "state", "flags"], flagged[["key", "state", "flags"]].values.tolist()),
-    ]
-    known = [[measure.label, measure.unit, f"{measure.low:g} to {measure.high:g}", measure.good, measure.meaning]
-             for measure in MEASURES]  # fmt: skip
-    parts += ["<h2>What the measures mean</h2>", _table(["measure", "unit", "range", "good", "meaning"], known)]
-    cost = [
-        [part, f"{outcome.table[f'seconds_{part}'].mean():.2f}"]
-        for part in ("decode", *PARTS)
-        if f"seconds_{part}" in outcome.table
-    ]
-    parts += ["<h2>What they cost here</h2>", _table(["part", "seconds a video"], cost)]
-    return _whole(title, parts)
-
-
-def _whole(title: str, parts: Sequence[str]) -> str:
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"</head><body>{''.join(parts)}</body></html>"
+def report_page(outcome: ReviewOutcome) -> str:
+    """The report as one self-contained HTML page; the template is `report.html`."""
+    review, table, critique = outcome.review, outcome.table, outcome.critique
+    root, stills = str(review.workspace.root), review.stills()
+    if not stills:
+        return fill_template("report.html", root=root, states={})
+    seconds = {part: table[f"seconds_{part}"].mean() for part in ("decode", *PARTS) if f"seconds_{part}" in table}
+    return fill_template(
+        "report.html",
+        root=root,
+        states=dict(Counter(item["state"] or "not judged" for item in stills).most_common()),
+        stills=stills,
+        width=THUMBNAIL_WIDTH,
+        distributions=data_url(plots.to_png(plots.distributions(table, outcome.params.thresholds)), "image/png"),
+        traces=data_url(plots.to_png(plots.traces(table, outcome.worst())), "image/png"),
+        published=[(key, mean, source) for key, means in PUBLISHED_REAL.items() for source, mean in means.items()],
+        agreement=critic.agreement(critique, review.log.current()) if critique else None,
+        critique=critic.findings(critique),
+        flagged=[(item["key"], item["state"], "; ".join(item["flags"])) for item in stills if item["flags"]],
+        measures=[(m.label, m.unit, f"{m.low:g} to {m.high:g}", m.good, m.meaning) for m in MEASURES],
+        seconds=[(part, f"{mean:.2f}") for part, mean in seconds.items()],
     )
 
 
-def look(video: Video, width: int = 320) -> None:
-    """A quick inline look at every view through mediapy, without the player."""
+def show_views(video: ReviewVideo, width: int = 320) -> None:
+    """Show every view of a video in a notebook through mediapy, without the player.
+
+    Raises:
+        DreamkitError: the video has no view, or one cannot be decoded.
+    """
     import imageio_ffmpeg
     import mediapy
 
     mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
     shown = {name: read_small(path, width) for name, path in video.views.items()}
     if not shown:
-        raise DreamkitError(f"{video.key} has no video to show.")
+        raise DreamkitError(f"{video.key!r} has no video to show.", "Generate or copy it again.")
     fps = next(iter(shown.values())).fps
     mediapy.show_videos({name: read.frames_thwc for name, read in shown.items()}, fps=fps, columns=3, codec="h264")

@@ -1,9 +1,9 @@
-"""Verdicts: an append-only file that two reviewers and a dying kernel cannot spoil.
+"""Verdicts of the reviewers, in an append-only file that stays readable after concurrent writes and crashes.
 
-`review/verdicts.jsonl` holds one JSON object a line. Nothing is ever rewritten: a later verdict on the same video wins,
-an undo is itself a line. Each line goes out as one write under a file lock, preceded by a newline when whoever wrote
-last died in the middle. A line that cannot be read stays where it is, is copied to `verdicts.broken.txt` beside it,
-and the rest is read.
+`review/verdicts.jsonl` holds one JSON object a line. Nothing is ever rewritten: the latest verdict on a video counts,
+and an undo is a line too. Each line is written in one call under a file lock; a newline is put before it when the
+previous writer was killed in the middle of a line. A line that cannot be read stays in the file and is also copied to
+`verdicts.broken.txt` beside it; all other lines are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dreamkit.errors import DreamkitError
 
 STATES = ("accept", "reject", "unsure")
 REASONS = {
-    "wrong_map": "The road, lanes or boxes are not where the condition has them",
+    "wrong_map": "The road, lanes or boxes are not where the condition shows them",
     "vanishing_object": "Something appears or vanishes that should not",
     "distortion": "Shapes melt, bend or smear",
     "flicker": "Brightness or texture flickers",
@@ -37,7 +37,7 @@ LOCK_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """One judgement of one video, or the undoing of one.
+    """A reviewer's judgement of one video, or the undo of an earlier one.
 
     Attributes:
         video: the video's key, such as `multi_view/<clip>_<style>`.
@@ -46,8 +46,8 @@ class Verdict:
         note: free text.
         by: the reviewer's name.
         when: UTC, ISO 8601 with seconds.
-        fingerprint: what the video's files looked like, to notice a verdict on an older video; may be empty.
-        undoes: the `id` that an undo takes back.
+        fingerprint: the video's fingerprint at that time; may be empty. See `is_outdated`.
+        undoes: for an undo, the `id` of the verdict that it takes back.
         id: unique for each line.
     """
 
@@ -61,10 +61,20 @@ class Verdict:
     undoes: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
+    def is_outdated(self, fingerprint: str) -> bool:
+        """Whether the video with this fingerprint was made after the verdict."""
+        return bool(self.fingerprint) and self.fingerprint != fingerprint
+
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A line that is no verdict: its number from 1, its bytes, and what is wrong with it."""
+    """A line that is no verdict.
+
+    Attributes:
+        number: the line's number, from 1.
+        raw: its bytes.
+        reason: what is wrong with it.
+    """
 
     number: int
     raw: bytes
@@ -73,7 +83,7 @@ class BrokenLine:
 
 @dataclass(frozen=True)
 class VerdictLog:
-    """What a verdict file says.
+    """The contents of a verdict file.
 
     Attributes:
         history: every readable line, in the order written.
@@ -84,17 +94,17 @@ class VerdictLog:
     broken: tuple[BrokenLine, ...] = ()
 
     def standing(self) -> list[Verdict]:
-        """The verdicts that were not undone, in the order written."""
+        """The verdicts that are not undone, in the order written."""
         undone = {line.undoes for line in self.history if line.state == "undo"}
         return [line for line in self.history if line.state != "undo" and line.id not in undone]
 
     def current(self) -> dict[str, Verdict]:
-        """Video -> the verdict that holds: the last one that was not undone."""
+        """Video -> its current verdict: the last one that is not undone."""
         return {verdict.video: verdict for verdict in self.standing()}
 
 
 def reviewer_name(name: str = "") -> str:
-    """The name given, else the system's user name, else `reviewer`."""
+    """The given name, else the system's user name, else `reviewer`."""
     if name.strip():
         return name.strip()
     try:
@@ -103,19 +113,23 @@ def reviewer_name(name: str = "") -> str:
         return "reviewer"
 
 
-def check(state: str, reasons: Sequence[str]) -> None:
-    """Raise DreamkitError unless the state and the reasons belong to the tables; a rejection needs a reason."""
+def check_verdict(state: str, reasons: Sequence[str]) -> None:
+    """Check a verdict before it is written.
+
+    Raises:
+        DreamkitError: the state is not in STATES, a reason is not in REASONS, or a rejection has no reason.
+    """
     if state not in STATES:
-        raise DreamkitError(f"a verdict is one of {', '.join(STATES)}, not {state!r}")
+        raise DreamkitError(f"{state!r} is no verdict.", f"Choose one of {', '.join(STATES)}.")
     unknown = [reason for reason in reasons if reason not in REASONS]
     if unknown:
-        raise DreamkitError(f"unknown reason {unknown[0]!r}", f"Take one of: {', '.join(REASONS)}.")
+        raise DreamkitError(f"{unknown[0]!r} is no known reason.", f"Choose from {', '.join(REASONS)}.")
     if state == "reject" and not reasons:
-        raise DreamkitError("a rejection needs at least one reason", f"Take one of: {', '.join(REASONS)}.")
+        raise DreamkitError("A rejection must have at least one reason.", f"Choose from {', '.join(REASONS)}.")
 
 
 def parse_line(raw: bytes) -> Verdict:
-    """One line of the file as a Verdict.
+    """The Verdict in one line of the file.
 
     Raises:
         ValueError: not UTF-8, not JSON, not an object, or a field of the wrong kind. Unknown fields are ignored.
@@ -139,12 +153,12 @@ def parse_line(raw: bytes) -> Verdict:
 
 
 def format_line(verdict: Verdict) -> bytes:
-    """A Verdict as one line, ASCII only, newline included."""
+    """A Verdict as one line of the file: JSON, ASCII only, with the newline."""
     return json.dumps(asdict(verdict), ensure_ascii=True).encode("ascii") + b"\n"
 
 
-def parse(raw: bytes) -> VerdictLog:
-    """The whole file. Never raises: what cannot be read is in `broken`; empty lines are skipped."""
+def parse_verdicts(raw: bytes) -> VerdictLog:
+    """The contents of a whole file. Never raises: unreadable lines go into `broken`, empty lines are skipped."""
     history: list[Verdict] = []
     broken: list[BrokenLine] = []
     for number, line in enumerate(raw.split(b"\n"), start=1):
@@ -157,37 +171,42 @@ def parse(raw: bytes) -> VerdictLog:
     return VerdictLog(tuple(history), tuple(broken))
 
 
-def read(path: Path) -> VerdictLog:
-    """Read a verdict file; an absent one is empty. Broken lines are also copied aside when the folder allows it."""
+def read_verdicts(path: Path) -> VerdictLog:
+    """Read a verdict file; a missing file gives an empty log. Broken lines are copied beside it when possible."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return VerdictLog()
-    log = parse(raw)
-    # A last line without its newline may still be on its way from another reviewer: not yet broken.
-    on_its_way = raw.count(b"\n") + 1 if not raw.endswith(b"\n") else 0
-    keep_aside(path, [line for line in log.broken if line.number != on_its_way])
+    log = parse_verdicts(raw)
+    # Another process may be writing the last line just now: without its newline it does not count as broken yet.
+    unfinished = raw.count(b"\n") + 1 if not raw.endswith(b"\n") else 0
+    _copy_broken(path, [line for line in log.broken if line.number != unfinished])
     return log
 
 
-def keep_aside(path: Path, broken: Iterable[BrokenLine]) -> None:
-    """Copy broken lines to `<name>.broken.txt` beside the file, each once. A folder that refuses is left alone."""
-    aside = path.with_suffix(".broken.txt")
+def broken_copy(path: Path) -> Path:
+    """The file beside a verdict file that receives a copy of its broken lines."""
+    return path.with_suffix(".broken.txt")
+
+
+def _copy_broken(path: Path, broken: Iterable[BrokenLine]) -> None:
+    """Append the broken lines that `broken_copy` does not have yet; does nothing where the folder is read-only."""
+    copy = broken_copy(path)
     try:
-        known = set(aside.read_bytes().split(b"\n")) if aside.exists() else set()
+        known = set(copy.read_bytes().split(b"\n")) if copy.exists() else set()
         fresh = [line.raw for line in broken if line.raw not in known]
         if fresh:
-            with aside.open("ab") as file:
+            with copy.open("ab") as file:
                 file.write(b"".join(raw + b"\n" for raw in fresh))
     except OSError:
         return
 
 
-def append(path: Path, verdict: Verdict) -> None:
-    """Add one line, whole or not at all, safe beside other writers, on disk when this returns.
+def append_verdict(path: Path, verdict: Verdict) -> None:
+    """Append one line under a file lock and sync it to disk; the line is written whole or not at all.
 
     Raises:
-        DreamkitError: the folder cannot be written, or another writer holds the lock for LOCK_SECONDS.
+        DreamkitError: the file cannot be written, or another process holds the lock for over LOCK_SECONDS.
     """
     line = format_line(verdict)
     try:
@@ -197,7 +216,7 @@ def append(path: Path, verdict: Verdict) -> None:
             try:
                 size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                    line = b"\n" + line  # a writer died in the middle; its torn line must not swallow ours
+                    line = b"\n" + line  # a killed writer left half a line; this one must not become part of it
                 written = os.write(descriptor, line)
                 if written != len(line):
                     os.ftruncate(descriptor, size)
@@ -207,11 +226,12 @@ def append(path: Path, verdict: Verdict) -> None:
                 os.close(descriptor)
     except Timeout:
         raise DreamkitError(
-            f"{path} stayed locked for {LOCK_SECONDS:.0f} s", "Close the notebook that hangs, then judge again."
+            f"{path} was locked for {LOCK_SECONDS:.0f} s.", "Close the notebook that hangs, then judge again."
         ) from None
     except OSError as error:
         raise DreamkitError(
-            f"the verdict could not be written to {path}: {error}", "Make the folder writable or free some disk."
+            f"The verdict could not be written to {path}: {error.strerror or error}.",
+            "Make the folder writable or free disk space.",
         ) from None
 
 
@@ -224,23 +244,27 @@ def judge(
     by: str = "",
     fingerprint: str = "",
 ) -> Verdict:
-    """Record a verdict and return it. Raises DreamkitError for an unknown state or reason, or an unwritable folder."""
-    check(state, reasons)
+    """Record a verdict and return it.
+
+    Raises:
+        DreamkitError: see `check_verdict` and `append_verdict`.
+    """
+    check_verdict(state, reasons)
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     verdict = Verdict(video, state, tuple(reasons), note, reviewer_name(by), when, fingerprint)
-    append(path, verdict)
+    append_verdict(path, verdict)
     return verdict
 
 
 def undo(path: Path, video: str, by: str = "") -> Verdict | None:
-    """Take back this reviewer's last standing verdict on a video; None when there is none.
+    """Take back this reviewer's last verdict on a video and return it; None when there is none.
 
-    Another reviewer's verdict is never undone: it can only be overruled by a new one.
+    Another reviewer's verdict cannot be undone, only replaced by a new one.
     """
     name = reviewer_name(by)
-    mine = [verdict for verdict in read(path).standing() if verdict.video == video and verdict.by == name]
+    mine = [verdict for verdict in read_verdicts(path).standing() if verdict.video == video and verdict.by == name]
     if not mine:
         return None
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    append(path, Verdict(video, "undo", by=name, when=when, undoes=mine[-1].id))
+    append_verdict(path, Verdict(video, "undo", by=name, when=when, undoes=mine[-1].id))
     return mine[-1]

@@ -22,6 +22,6 @@ def jpeg(picture_hwc: np.ndarray, quality: int = QUALITY) -> bytes:
     return data.tobytes()
 
 
-def data_url(picture: bytes) -> str:
-    """JPEG bytes as a `data:` URL, to stand inside an HTML page."""
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+def data_url(picture: bytes, media_type: str = "image/jpeg") -> str:
+    """The bytes of a picture file as a `data:` URL, to stand inside an HTML page."""
+    return f"data:{media_type};base64,{base64.b64encode(picture).decode()}"

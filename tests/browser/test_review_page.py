@@ -192,7 +192,7 @@ def test_review_in_jupyterlab(root):
         page.find_element(By.CSS_SELECTOR, ".dk-note").send_keys("left pole")
         press(page, "r")
         wait(page, f"{PLAYER}.dataset.state === 'reject'")
-        held = verdicts.read(root / "outputs" / "review" / "verdicts.jsonl").current()[SUNNY]
+        held = verdicts.read_verdicts(root / "outputs" / "review" / "verdicts.jsonl").current()[SUNNY]
         assert (held.state, held.reasons, held.note) == ("reject", ("flicker",), "left pole")
         shot(page, root, "rejected_light")
         # None of the keys reached the notebook, where `a` inserts a cell and `z` undoes.

@@ -48,8 +48,8 @@ def test_the_painted_number_survives_video_and_preview(made):
     picture = draw_clip(1, 1, 72, 128)[0][SIX_VIEWS.front.name][0]
     assert all(read_number(paint_number(picture, number)) == number for number in range(256))
     path = made.root / "multi_view" / "drawn_0_Sunny" / "3.mp4"
-    stream = previews.stream(path, 384, made.root / "cache")
-    assert previews.stream(path, 384, made.root / "cache") == stream
+    stream = previews.jpeg_stream(path, 384, made.root / "cache")
+    assert previews.jpeg_stream(path, 384, made.root / "cache") == stream
     starts = np.cumsum([0, *stream.sizes])
     for frame in range(10):
         data = np.frombuffer(stream.data[starts[frame] : starts[frame + 1]], np.uint8)
@@ -58,11 +58,11 @@ def test_the_painted_number_survives_video_and_preview(made):
 
 def test_a_damaged_preview_is_made_anew(made, tmp_path):
     path = made.root / "multi_view" / "drawn_0_Sunny" / "0.mp4"
-    whole = previews.stream(path, 384, tmp_path)
+    whole = previews.jpeg_stream(path, 384, tmp_path)
     (kept,) = tmp_path.glob("*.jpegs")
     for damaged in (kept.read_bytes()[:-9], b"{}", b""):
         kept.write_bytes(damaged)
-        assert previews.stream(path, 384, tmp_path) == whole
+        assert previews.jpeg_stream(path, 384, tmp_path) == whole
 
 
 def test_the_board_opens_measures_judges_and_undoes(workspace):
@@ -145,10 +145,31 @@ def test_damaged_and_missing_views_are_shown_as_such(workspace):
     assert "2.mp4" in sent[0][0]["problem"]
 
 
+def test_a_missing_sidecar_is_a_note_and_measured_faults_are_flags(workspace):
+    view = workspace.root / "multi_view" / "drawn_0_Night" / "3.mp4"
+    view.write_bytes(view.read_bytes()[: view.stat().st_size * 3 // 4])
+    outcome = report.run_review(Review(workspace), ReviewParams())
+    for review in (outcome.review, Review(workspace)):  # as measured, and as read back
+        assert review.flags(SUNNY) == []
+        assert len(review.flags(NIGHT)) >= 1 and "3.mp4" in review.flags(NIGHT)[0]
+        review.show(SUNNY)
+        assert review.player.video["problems"] == []
+        assert review.player.video["notes"] == ["no sidecar: made elsewhere"]
+
+
+def test_names_are_escaped_in_the_report(workspace):
+    (workspace.root / "multi_view" / "drawn_0_Night").rename(workspace.root / "multi_view" / "drawn_0_<i>&")
+    outcome = report.run_review(Review(workspace), ReviewParams())
+    outcome.finish()
+    page = outcome.review.paths.report.read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<b>&lt;i&gt;&amp;</b>" in page and "<i>" not in page
+
+
 def test_an_empty_workspace_says_what_to_do(tmp_path):
     review = Review(Workspace(tmp_path / "nothing"))
     assert "notebooks 04 and 05" in review.board.notice
-    outcome = report.run(review, ReviewParams())
+    outcome = report.run_review(review, ReviewParams())
     assert "0 videos" in outcome.finish()
 
 
@@ -176,5 +197,5 @@ def test_a_quick_look_with_mediapy(workspace, monkeypatch):
     shown = {}
     monkeypatch.setattr(mediapy, "show_videos", lambda videos, **options: shown.update(videos))
     video = next(video for video in find_videos(workspace) if video.key == SUNNY)
-    report.look(video)
+    report.show_views(video)
     assert list(shown) == list(SIX_VIEWS.names) and shown["rear_tele_30fov"].shape == (10, 72, 128, 3)

@@ -118,7 +118,7 @@ def test_agreement_with_people():
 
 def test_the_report_flags_and_tells_the_agreement(server, workspace):
     params = ReviewParams(workspace=str(workspace.root), critic=url(server), critic_frames=2)
-    outcome = report.run(report.open_review(workspace, params), params)
+    outcome = report.run_review(report.open_review(workspace, params), params)
     outcome.review.judge("multi_view/drawn_0_Sunny", "reject", ["distortion"])
     outcome.finish()
     assert "critic: distortion" in outcome.review.flags("multi_view/drawn_0_Sunny")

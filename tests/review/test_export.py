@@ -7,7 +7,7 @@ import pytest
 from review_workspace import make
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.export import MARK, export
+from dreamkit.review.export import MARK, export_accepted
 from dreamkit.review.session import Review
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import write_json
@@ -40,7 +40,7 @@ def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
     review = Review(workspace, "ann")
     review.judge(KEY, "accept")
     review.judge("multi_view/drawn_0_Night", "reject", ["wrong_style"])
-    folder = export(review, str(tmp_path / "set"), str(tmp_path / "labels"))
+    folder = export_accepted(review, str(tmp_path / "set"), str(tmp_path / "labels"))
     table = pd.read_parquet(folder / "table.parquet")
     assert list(table["name"]) == ["multi_view__drawn_0_Sunny"]
     row = table.iloc[0]
@@ -62,7 +62,7 @@ def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
     assert loaded.num_rows == 1 and loaded[0]["clip"] == "drawn_0"
 
     review.judge("single_view/drawn_0_Sunny", "accept")
-    export(review, str(folder))
+    export_accepted(review, str(folder))
     assert len(pd.read_parquet(folder / "table.parquet")) == 2
     assert not list(tmp_path.glob(".partial-*"))
 
@@ -70,25 +70,25 @@ def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
 def test_nothing_accepted_and_foreign_folders_are_refused(workspace, tmp_path):
     review = Review(workspace, "ann")
     with pytest.raises(DreamkitError, match="nothing to export"):
-        export(review, str(tmp_path / "set"))
+        export_accepted(review, str(tmp_path / "set"))
     review.judge(KEY, "accept")
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
     with pytest.raises(DreamkitError, match="no earlier export"):
-        export(review, str(mine))
+        export_accepted(review, str(mine))
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
     with pytest.raises(DreamkitError, match="label folder"):
-        export(review, str(tmp_path / "set"), str(tmp_path / "nowhere"))
+        export_accepted(review, str(tmp_path / "set"), str(tmp_path / "nowhere"))
 
 
 def test_a_failed_export_leaves_the_old_one(workspace, tmp_path, monkeypatch):
     review = Review(workspace, "ann")
     review.judge(KEY, "accept")
-    folder = export(review, str(tmp_path / "set"))
+    folder = export_accepted(review, str(tmp_path / "set"))
     monkeypatch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(DreamkitError, match="No space left"):
-        export(review, str(folder))
+        export_accepted(review, str(folder))
     assert (folder / MARK).is_file() and (folder / "table.csv").is_file()
     assert not list(tmp_path.glob(".partial-*"))
 
@@ -98,4 +98,4 @@ def test_a_verdict_on_an_older_video_does_not_export_the_new_one(workspace, tmp_
     view = workspace.root / KEY / "2.mp4"
     view.write_bytes((workspace.root / KEY / "3.mp4").read_bytes())
     with pytest.raises(DreamkitError, match="nothing to export"):
-        export(Review(Workspace(workspace.root)), str(tmp_path / "set"))
+        export_accepted(Review(Workspace(workspace.root)), str(tmp_path / "set"))

@@ -9,8 +9,9 @@ from review_world import draw_clip
 
 from dreamkit.captions.files import write_original
 from dreamkit.review.library import find_videos
-from dreamkit.review.measures import adherence, definitions, epipolar, metrics, picture, style_agreement
+from dreamkit.review.measures import adherence, definitions, epipolar, metrics, picture, style_agreement, table
 from dreamkit.review.measures.matches import Features
+from dreamkit.review.measures.metrics import ClipFrames
 from dreamkit.review.measures.rig import NOMINAL, camera_rays, to_car
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.video import write_video
@@ -35,13 +36,13 @@ def test_sampson_is_the_distance_to_the_epipolar_line_for_a_sideways_camera():
     f = np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]], float)
     a = np.array([[10.0, 20.0], [30.0, 5.0]])
     b = a + np.array([[7.0, 0.0], [3.0, 2.0]])
-    assert epipolar.sampson(f, a, b) == pytest.approx([0, 2 / np.sqrt(2)])
+    assert epipolar.sampson_error(f, a, b) == pytest.approx([0, 2 / np.sqrt(2)])
 
 
 def test_few_matches_give_no_error_instead_of_a_guess():
     nothing = Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32), 288)
-    assert np.isnan(epipolar.temporal([nothing], [nothing], NOMINAL[FRONT])).all()
-    assert np.isnan(epipolar.cross_view([nothing], [nothing], NOMINAL[FRONT], NOMINAL[FRONT])).all()
+    assert np.isnan(epipolar.temporal_error([nothing], [nothing], NOMINAL[FRONT])).all()
+    assert np.isnan(epipolar.cross_view_error([nothing], [nothing], NOMINAL[FRONT], NOMINAL[FRONT])).all()
 
 
 def test_flicker_ignores_a_drift_and_gives_the_amplitude_of_an_alternation():
@@ -53,11 +54,11 @@ def test_flicker_ignores_a_drift_and_gives_the_amplitude_of_an_alternation():
 def test_frozen_black_and_clipped():
     video = np.random.default_rng(0).integers(60, 200, (12, 36, 64, 3)).astype(np.uint8)
     video[4:8] = video[4]
-    measured = picture.measure(video)
+    measured = picture.measure_picture(video)
     assert measured.frozen == pytest.approx(100 * 3 / 11)
     assert (measured.black, measured.clipped) == (0, 0)
     video[:6] = 0
-    assert picture.measure(video).black == pytest.approx(50)
+    assert picture.measure_picture(video).black == pytest.approx(50)
 
 
 def test_adherence_tells_the_right_map_from_none():
@@ -75,10 +76,10 @@ def test_adherence_tells_the_right_map_from_none():
 def test_a_lag_is_read_from_the_map_and_from_the_views():
     videos, maps = draw_clip(21, 22, 108, 192)
     left = "cross_left_120fov"
-    assert adherence.lag(videos[left], maps[left]) == pytest.approx(0, abs=0.5)
-    assert adherence.lag(videos[left][:-5], maps[left][5:]) == pytest.approx(5, abs=0.5)
+    assert adherence.map_lag(videos[left], maps[left]) == pytest.approx(0, abs=0.5)
+    assert adherence.map_lag(videos[left][:-5], maps[left][5:]) == pytest.approx(5, abs=0.5)
     late = {FRONT: videos[FRONT][4:], left: videos[left][:-4]}
-    values, _, _ = metrics.measure_views(late, {}, "Original", ("cross",))
+    values = metrics.measure_views(ClipFrames(late, {}), ["cross"]).values
     assert values["view_lag"] == pytest.approx(4, abs=1)
 
 
@@ -86,21 +87,20 @@ def test_view_order_is_of_a_camera_s_neighbours_together():
     videos, _ = draw_clip(21, 9, 108, 192)
     left, right = "cross_left_120fov", "cross_right_120fov"
     front = {name: videos[name] for name in (FRONT, left, right)}
-    values, _, _ = metrics.measure_views(front, {}, "Original", ("cross",))
+    values = metrics.measure_views(ClipFrames(front, {}), ["cross"]).values
     shares = sorted(values[f"view_order.{name}"] for name in (left, right))
     assert 0.5 < shares[0] <= values["view_order"] <= shares[1]
-    swapped, _, _ = metrics.measure_views(
-        front | {left: videos[right], right: videos[left]}, {}, "Original", ("cross",)
-    )
+    exchanged = front | {left: videos[right], right: videos[left]}
+    swapped = metrics.measure_views(ClipFrames(exchanged, {}), ["cross"]).values
     assert swapped["view_order"] < 0.2
     grey = {name: np.full((9, 108, 192, 3), 128, np.uint8) for name in front}
-    assert np.isnan(metrics.measure_views(grey, {}, "Original", ("cross",))[0]["view_order"])
+    assert np.isnan(metrics.measure_views(ClipFrames(grey, {}), ["cross"]).values["view_order"])
 
 
 def test_style_rules():
     def light(**changes: float) -> style_agreement.Light:
-        return style_agreement.Light(**({"luminance": 120.0, "ground": 100.0, "far_contrast": 0.3, "saturation": 0.3,
-                                         "warmth": 5.0} | changes))  # fmt: skip
+        plain = {"luminance": 120.0, "ground": 100.0, "far_contrast": 0.3, "saturation": 0.3, "warmth": 5.0}
+        return style_agreement.Light(**(plain | changes))
 
     assert style_agreement.agreement(light(luminance=50), "Night") == 1
     assert style_agreement.agreement(light(), "Night") == 0
@@ -131,30 +131,30 @@ def test_videos_are_found_with_clip_style_and_maps(small_workspace):
     assert list(six.views) == list(SIX_VIEWS.names)
     assert list(six.conditions["hdmap"]) == list(SIX_VIEWS.names)
     assert (mine.chunk.clip, mine.style, mine.conditions) == ("mine", "Original", {})
-    assert "no sidecar" in mine.problems[0]
+    assert "no sidecar" in mine.notes[0]
 
 
 def test_the_table_is_made_once_and_anew_when_a_video_changes(small_workspace, monkeypatch):
     path = small_workspace.root / "review" / "metrics.parquet"
     quiet = lambda items, **_: items  # noqa: E731
-    table = metrics.measure_all(find_videos(small_workspace), path, quiet)
-    assert set(table["key"]) == {"multi_view/a_1_2_Night", "single_view/mine"}
-    six = table.set_index("key").loc["multi_view/a_1_2_Night"]
+    measured = table.measure_all(find_videos(small_workspace), path, quiet)
+    assert set(measured["key"]) == {"multi_view/a_1_2_Night", "single_view/mine"}
+    six = measured.set_index("key").loc["multi_view/a_1_2_Night"]
     assert six["frames"] == 12 and six["problems"] == "no sidecar: made elsewhere"
-    assert {measure.key for measure in definitions.MEASURES} <= set(table.columns)
+    assert {measure.key for measure in definitions.MEASURES} <= set(measured.columns)
     assert 0 <= six["temporal_sampson"] < 5 and six["adherence"] > 0.05
     assert len(six["trace_luminance"]) == 12
     calls = []
-    measure = metrics.measure_video
-    monkeypatch.setattr(metrics, "measure_video", lambda video: calls.append(video.key) or measure(video))
-    metrics.measure_all(find_videos(small_workspace), path, quiet)
+    measure = table.measure_video
+    monkeypatch.setattr(table, "measure_video", lambda video: calls.append(video.key) or measure(video))
+    table.measure_all(find_videos(small_workspace), path, quiet)
     assert calls == []
     again = np.random.default_rng(0).integers(0, 255, (12, 72, 128, 3)).astype(np.uint8)
     write_video(small_workspace.root / "single_view" / "mine.mp4", again, 24)
-    metrics.measure_all(find_videos(small_workspace), path, quiet)
+    table.measure_all(find_videos(small_workspace), path, quiet)
     assert calls == ["single_view/mine"]
     path.write_bytes(b"not a table")
-    assert len(metrics.measure_all(find_videos(small_workspace), path, quiet)) == 2
+    assert len(table.measure_all(find_videos(small_workspace), path, quiet)) == 2
 
 
 def test_broken_videos_get_a_row_that_says_so(tmp_path):
@@ -169,20 +169,20 @@ def test_broken_videos_get_a_row_that_says_so(tmp_path):
     whole = (folder / "1.mp4").read_bytes()
     (folder / "1.mp4").write_bytes(whole[: len(whole) * 3 // 4])
     (video,) = find_videos(workspace)
-    row = metrics.measure_video(video)
+    row = table.measure_video(video)
     for word in ("5.mp4) is empty", "4.mp4", "1.mp4", "cross_right_120fov has 7 frames"):
         assert word in row["problems"]
     assert np.isfinite(row["flicker"])
     for view in folder.glob("*.mp4"):
         view.write_bytes(b"junk")
     (video,) = find_videos(workspace)
-    assert "flicker" not in metrics.measure_video(video)
+    assert "flicker" not in table.measure_video(video)
 
 
 def test_thresholds():
     row = {"flicker": 5.0, "adherence": 0.01, "view_lag": float("nan")}
-    failed = definitions.failures(row, {"flicker": 2.0, "adherence": 0.05, "view_lag": 1.0, "frozen": 5.0})
-    assert failed == ["Flicker 5 (at most 2)", "Map adherence 0.01 (at least 0.05)"]
+    failed = definitions.failed_measures(row, {"flicker": 2.0, "adherence": 0.05, "view_lag": 1.0, "frozen": 5.0})
+    assert list(failed.values()) == ["Flicker 5 (at most 2)", "Map adherence 0.01 (at least 0.05)"]
     with pytest.raises(ValueError, match="did you mean 'flicker'"):
         definitions.check_thresholds({"flickr": 1.0})
     with pytest.raises(ValueError, match="finite"):
@@ -194,6 +194,6 @@ def test_points_that_no_matrix_fits_are_no_error(monkeypatch):
         raise cv2.error("!model.empty()")
 
     points = np.random.default_rng(0).uniform(0, 640, (50, 2))
-    assert epipolar.fit(epipolar.Pair(points, points + 3)) is not None
+    assert epipolar.fit_fundamental(epipolar.MatchedPoints(points, points + 3)) is not None
     monkeypatch.setattr(cv2, "findFundamentalMat", refuse)
-    assert epipolar.fit(epipolar.Pair(points, points + 3)) is None
+    assert epipolar.fit_fundamental(epipolar.MatchedPoints(points, points + 3)) is None

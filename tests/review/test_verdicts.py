@@ -21,7 +21,7 @@ def test_the_last_verdict_wins_and_the_history_stays(tmp_path):
     path = tmp_path / "review" / "verdicts.jsonl"
     verdicts.judge(path, "multi_view/a_Night", "accept", by="ann")
     verdicts.judge(path, "multi_view/a_Night", "reject", ["flicker"], "left pole", by="bob")
-    log = verdicts.read(path)
+    log = verdicts.read_verdicts(path)
     assert [line.state for line in log.history] == ["accept", "reject"]
     held = log.current()["multi_view/a_Night"]
     assert (held.state, held.reasons, held.note, held.by) == ("reject", ("flicker",), "left pole", "bob")
@@ -34,11 +34,11 @@ def test_undo_takes_back_only_ones_own(tmp_path):
     verdicts.judge(path, "v", "unsure", by="ann")
     assert verdicts.undo(path, "v", by="bob") is None
     assert verdicts.undo(path, "v", by="ann").state == "unsure"
-    assert verdicts.read(path).current()["v"].state == "accept"
+    assert verdicts.read_verdicts(path).current()["v"].state == "accept"
     verdicts.undo(path, "v", by="ann")
-    assert verdicts.read(path).current() == {}
+    assert verdicts.read_verdicts(path).current() == {}
     assert verdicts.undo(path, "v", by="ann") is None
-    assert len(verdicts.read(path).history) == 4
+    assert len(verdicts.read_verdicts(path).history) == 4
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_broken_line_is_kept_aside_and_the_rest_is_read(tmp_path):
         file.write(b'{"video": "v2", "state": "acc\n\xff\xfe\n[1]\n')
     verdicts.judge(path, "v3", "unsure", by="ann")
     for _ in range(2):
-        log = verdicts.read(path)
+        log = verdicts.read_verdicts(path)
         assert set(log.current()) == {"v1", "v3"}
         assert [line.number for line in log.broken] == [2, 3, 4]
     aside = (tmp_path / "verdicts.broken.txt").read_bytes()
@@ -69,10 +69,10 @@ def test_a_broken_line_is_kept_aside_and_the_rest_is_read(tmp_path):
 def test_a_torn_last_line_does_not_swallow_the_next(tmp_path):
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(verdicts.format_line(Verdict("v1", "accept"))[:-20])
-    assert len(verdicts.read(path).broken) == 1
+    assert len(verdicts.read_verdicts(path).broken) == 1
     assert not (tmp_path / "verdicts.broken.txt").exists()  # it may still be on its way
     verdicts.judge(path, "v2", "accept")
-    assert set(verdicts.read(path).current()) == {"v2"}
+    assert set(verdicts.read_verdicts(path).current()) == {"v2"}
     assert (tmp_path / "verdicts.broken.txt").exists()
 
 
@@ -97,7 +97,7 @@ verdict_lines = st.builds(
 @given(st.lists(st.one_of(verdict_lines, st.binary(max_size=60).filter(lambda raw: b"\n" not in raw)), max_size=12))
 def test_good_lines_survive_any_neighbour(lines):
     raw = b"".join(verdicts.format_line(line) if isinstance(line, Verdict) else line + b"\n" for line in lines)
-    log = verdicts.parse(raw)
+    log = verdicts.parse_verdicts(raw)
     assert list(log.history) == [line for line in lines if isinstance(line, Verdict)]
 
 
@@ -107,7 +107,7 @@ def test_a_file_cut_anywhere_loses_only_its_last_line(lines, data):
     raw = b"".join(map(verdicts.format_line, lines))
     cut = data.draw(st.integers(0, len(raw)))
     whole = raw[:cut].count(b"\n")
-    history = verdicts.parse(raw[:cut]).history
+    history = verdicts.parse_verdicts(raw[:cut]).history
     assert list(history[:whole]) == lines[:whole]
     assert len(history) <= whole + 1
 
@@ -130,6 +130,6 @@ def test_two_reviewers_and_a_kernel_that_dies(tmp_path):
     for process in (*writers, doomed):
         process.join(60)
     verdicts.judge(path, "last", "unsure", by="ann")  # the dead writer's lock is free
-    current = verdicts.read(path).current()
+    current = verdicts.read_verdicts(path).current()
     assert {f"{name}/{index}" for name in ("ann", "bob") for index in range(60)} <= set(current)
     assert "last" in current

@@ -32,20 +32,20 @@ def test_a_view_out_of_step_is_told_by_how_much(beat, late):
     made = views(beat=beat)
     length = 57 - late
     shifted = {name: video[late:] for name, video in made.items()} | {LEFT: made[LEFT][:length]}
-    lags = view_lag.lags(shifted)
+    lags = view_lag.view_lags(shifted)
     assert lags[LEFT] == late
     assert not any(lag for name, lag in lags.items() if name != LEFT)
-    values, _, _ = metrics.measure_views(shifted, {}, "Original", ("cross",))
+    values = metrics.measure_views(metrics.ClipFrames(shifted, {}), ["cross"]).values
     assert values["view_lag"] == late
 
 
 def test_without_a_common_rhythm_nothing_is_said():
-    assert all(np.isnan(lag) for lag in view_lag.lags(views(beat=0, common=0.0)).values())
+    assert all(np.isnan(lag) for lag in view_lag.view_lags(views(beat=0, common=0.0)).values())
     still = {name: np.full((40, 36, 64, 3), 90, np.uint8) for name in SIX_VIEWS.names}
-    assert all(np.isnan(lag) for lag in view_lag.lags(still).values())
+    assert all(np.isnan(lag) for lag in view_lag.view_lags(still).values())
 
 
 def test_two_views_or_few_frames_have_no_rhythm():
-    assert all(np.isnan(lag) for lag in view_lag.lags(views(count=2)).values())
-    assert all(np.isnan(lag) for lag in view_lag.lags(views(frames=24)).values())
-    assert all(lag == 0 for lag in view_lag.lags(views(frames=25)).values())
+    assert all(np.isnan(lag) for lag in view_lag.view_lags(views(count=2)).values())
+    assert all(np.isnan(lag) for lag in view_lag.view_lags(views(frames=24)).values())
+    assert all(lag == 0 for lag in view_lag.view_lags(views(frames=25)).values())

@@ -1,114 +1,162 @@
-"""The table of measures: what each means, its unit and range, which end is good, and figures to know the scale by."""
+"""The table of measures: what each one means, its unit and range, which end is good, and published values.
+
+To add a measure:
+
+1. Add a `Measure` to MEASURES below. The board, the player, the report, the thresholds and the export read this table.
+2. Compute it in `metrics.py`, in the function of the part it belongs to (see `metrics.PARTS`). Set
+   `values["<key>.<camera>"]` for each view, and the worst view's value becomes `<key>`; or set `values["<key>"]` once.
+3. Raise `table.VERSION`, so that kept rows are computed anew.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dreamkit.workspace.files import nearest
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: name, unit, range, which end is good (`low`, `high`, or `zero`), and what it means."""
+    """One measure.
+
+    Attributes:
+        key: name in thresholds and column in the tables.
+        label: name on the page.
+        unit: unit of the value.
+        low: the least possible value.
+        high: the greatest possible value.
+        good: which end of the range is good, `low` or `high`.
+        meaning: one phrase that explains it on the page.
+    """
 
     key: str
     label: str
     unit: str
     low: float
     high: float
-    good: str
+    good: Literal["low", "high"]
     meaning: str
 
 
-INFINITY = float("inf")
 MEASURES = (
     Measure(
-        "temporal_sampson",
-        "Temporal Sampson",
-        "px of a 1024-wide view",
-        0,
-        INFINITY,
-        "low",
-        "how far matches between neighbouring frames are from one camera motion",
+        key="temporal_sampson",
+        label="Temporal Sampson",
+        unit="px of a 1024-wide view",
+        low=0,
+        high=math.inf,
+        good="low",
+        meaning="how far matches between neighbouring frames are from one camera motion",
     ),
     Measure(
-        "cross_view_sampson",
-        "Cross-view Sampson",
-        "px of a 1024-wide view",
-        0,
-        INFINITY,
-        "low",
-        "how far matches between front and cross cameras are from one rigid rig",
+        key="cross_view_sampson",
+        label="Cross-view Sampson",
+        unit="px of a 1024-wide view",
+        low=0,
+        high=math.inf,
+        good="low",
+        meaning="how far matches between front and cross cameras are from one rigid rig",
     ),
     Measure(
-        "view_order",
-        "View order",
-        "share of matches",
-        0,
-        1,
-        "high",
-        "matches between a camera and its neighbours that lie where the rig's cameras look; low when views are swapped",
+        key="view_order",
+        label="View order",
+        unit="share of matches",
+        low=0,
+        high=1,
+        good="high",
+        meaning="matches between a camera and its neighbours that lie where the rig's cameras point; low for swapped "
+        "views",
     ),
     Measure(
-        "view_lag",
-        "View lag",
-        "frames",
-        0,
-        8,
-        "low",
-        "by how many frames a view trails the rhythm in which all views change; where they have none in common, by how "
-        "many it trails its map or, without a map, the front view",
+        key="view_lag",
+        label="View lag",
+        unit="frames",
+        low=0,
+        high=8,
+        good="low",
+        meaning="by how many frames a view is behind the other views, by frame differences; where these have no "
+        "common course, behind its map or, without a map, behind the front view",
     ),
     Measure(
-        "adherence",
-        "Map adherence",
-        "ROC area over a wrong map's",
-        -1,
-        1,
-        "high",
-        "how much better the picture's edges tell the map's lines and boxes than a displaced or mirrored map's",
+        key="adherence",
+        label="Map adherence",
+        unit="ROC area over a wrong map's",
+        low=-1,
+        high=1,
+        good="high",
+        meaning="how much better the picture's edges fit the map's lines and boxes than a displaced or mirrored map's",
     ),
     Measure(
-        "flicker", "Flicker", "grey levels", 0, 255, "low", "brightness that jumps up and down from frame to frame"
+        key="flicker",
+        label="Flicker",
+        unit="grey levels",
+        low=0,
+        high=255,
+        good="low",
+        meaning="brightness that jumps up and down from frame to frame",
     ),
     Measure(
-        "wobble",
-        "Wobble",
-        "share of motion",
-        0,
-        INFINITY,
-        "low",
-        "a place whose motion changes in every frame, as a shape that melts does",
+        key="wobble",
+        label="Wobble",
+        unit="share of motion",
+        low=0,
+        high=math.inf,
+        good="low",
+        meaning="a place whose motion changes in every frame, as in a melting shape",
     ),
-    Measure("frozen", "Frozen", "% of frames", 0, 100, "low", "longest stretch in which nothing changes"),
-    Measure("black", "Black", "% of frames", 0, 100, "low", "frames without light"),
     Measure(
-        "sharpness",
-        "Sharpness",
-        "Laplacian over contrast",
-        0,
-        INFINITY,
-        "high",
-        "fine detail at 256 pixels' width, independent of contrast",
+        key="frozen",
+        label="Frozen",
+        unit="% of frames",
+        low=0,
+        high=100,
+        good="low",
+        meaning="longest stretch in which nothing changes",
     ),
-    Measure("clipped", "Clipped", "% of pixels", 0, 100, "low", "pixels that are fully black or white"),
     Measure(
-        "style_agreement",
-        "Style agreement",
-        "fit",
-        0,
-        1,
-        "high",
-        "whether the light is that of the style: Night dark, Foggy low in contrast; none for Original",
+        key="black",
+        label="Black",
+        unit="% of frames",
+        low=0,
+        high=100,
+        good="low",
+        meaning="frames without light",
+    ),
+    Measure(
+        key="sharpness",
+        label="Sharpness",
+        unit="Laplacian over contrast",
+        low=0,
+        high=math.inf,
+        good="high",
+        meaning="fine detail at 256 pixels' width, independent of contrast",
+    ),
+    Measure(
+        key="clipped",
+        label="Clipped",
+        unit="% of pixels",
+        low=0,
+        high=100,
+        good="low",
+        meaning="pixels that are fully black or white",
+    ),
+    Measure(
+        key="style_agreement",
+        label="Style agreement",
+        unit="fit",
+        low=0,
+        high=1,
+        good="high",
+        meaning="whether the light fits the style: Night dark, Foggy low in contrast; no value for Original",
     ),
 )
 BY_KEY = {measure.key: measure for measure in MEASURES}
 
-# Means over real multi-camera driving videos, to know the scale by. Not a pass mark: other clips, other lenses, and
-# LightGlue or SIFT with unstated settings. As transcribed in public notes on the papers, not checked against the PDFs.
+# Means over real multi-camera driving videos, as a reference for the scale and not a limit: other clips and lenses, and
+# LightGlue or SIFT with unstated settings. Taken from public notes on the papers, not checked against the PDFs.
 PUBLISHED_REAL = {
     "temporal_sampson": {
         "Cosmos WFM platform (arXiv 2501.03575), table 24": 0.69,
@@ -121,26 +169,32 @@ PUBLISHED_REAL = {
 }
 
 
-def failures(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[str]:
-    """The measures of a row that are past their threshold, in words; a measure without a value passes."""
-    failed = []
+def failed_measures(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> dict[str, str]:
+    """The measures of a row that are past their threshold, key -> a phrase with the value and the limit.
+
+    A measure without a finite value is not past it.
+    """
+    failed = {}
     for key, limit in thresholds.items():
         measure, value = BY_KEY[key], row.get(key)
         if not isinstance(value, (int, float)) or not math.isfinite(value):
             continue
         if value > limit if measure.good == "low" else value < limit:
-            failed.append(
-                f"{measure.label} {value:.3g} ({'at most' if measure.good == 'low' else 'at least'} {limit:g})"
-            )
+            bound = "at most" if measure.good == "low" else "at least"
+            failed[key] = f"{measure.label} {value:.3g} ({bound} {limit:g})"
     return failed
 
 
 def check_thresholds(thresholds: Mapping[str, float]) -> None:
-    """Raise ValueError for a measure that does not exist, or a limit that is no finite number."""
+    """Check a `measure: limit` table.
+
+    Raises:
+        ValueError: there is no such measure (names the nearest), or a limit is not finite.
+    """
     for key, limit in thresholds.items():
         if key not in BY_KEY:
             close = nearest(key, BY_KEY)
-            told = f"did you mean {close!r}?" if close else f"known are {', '.join(BY_KEY)}"
-            raise ValueError(f"there is no measure {key!r}; {told}")
+            hint = f"did you mean {close!r}?" if close else f"known are {', '.join(BY_KEY)}"
+            raise ValueError(f"there is no measure {key!r}; {hint}")
         if not math.isfinite(limit):
             raise ValueError(f"the limit of {key} must be a finite number")

@@ -1,13 +1,12 @@
-"""Epipolar consistency of generated views: the temporal and cross-view Sampson error, and what the error cannot see.
+"""Epipolar consistency of views: temporal and cross-view Sampson error, view order, and lag from parallax.
 
-As in the Cosmos papers: SIFT matches, a fundamental matrix fitted robustly, views rectified to a pinhole first, and the
-square root of the Sampson distance (Hartley and Zisserman, Multiple View Geometry, 2nd ed., eq. 11.9) of every match,
-its median per frame. In time the matrix is fitted to each pair of frames; between cameras once to all frames of a pair
-of views, because a rig is rigid.
+As in the Cosmos papers: SIFT matches of views rectified to a pinhole, a robustly fitted fundamental matrix, and the
+square root of the Sampson distance (Hartley and Zisserman, Multiple View Geometry, 2nd ed., eq. 11.9) of every match;
+the value of a frame is the median. In time one matrix is fitted to each pair of frames; between two cameras, one to all
+frames, because a rig is rigid.
 
-A fitted matrix explains away whatever is consistent in itself: two views that changed places, or one that lags at
-constant speed. So two measures compare matched rays with the nominal rig: `view_order` (do matches lie where the
-cameras look?) and `view_lag` (does one view show another moment?).
+A fitted matrix does not show errors that are consistent in themselves, such as two views that were swapped or one that
+is late by a constant number of frames. So `view_order` and `parallax_lag` compare matched rays with the nominal rig.
 """
 
 from __future__ import annotations
@@ -18,33 +17,33 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dreamkit.review.measures.matches import FULL_WIDTH, WIDTH, Features, match
+from dreamkit.review.measures.frames import LAGS
+from dreamkit.review.measures.matches import FULL_WIDTH, WIDTH, Features, match_features
 from dreamkit.review.measures.rig import View, camera_rays, to_car
 
-FEWEST_MATCHES = 12  # under that a fitted matrix says nothing
-WIDEST_ANGLE = np.deg2rad(65)  # a pinhole has no room for more
-LAGS = tuple(range(-8, 9))
-CLEAR_LAG = 0.6  # the best lag's parallax must be under this share of the median's, or there is nothing to read
+FEWEST_MATCHES = 12  # with fewer, a fitted matrix is not reliable
+WIDEST_ANGLE = np.deg2rad(65)  # from the optical axis; beyond it the pinhole's pixels are stretched too far
+CLEAR_LAG = 0.6  # the best lag's parallax must be below this share of the median over all lags
 ORDER_ANGLE = np.deg2rad(20)  # nominal yaw errs by up to 14 degrees; the rest is parallax
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Matched points of two pictures, float64 [M, 2] each, rectified, in pixels of a FULL_WIDTH-wide view."""
+class MatchedPoints:
+    """Matched points of two pictures a and b, rectified, float64 [M, 2] each, in pixels of a FULL_WIDTH-wide view."""
 
     a: np.ndarray
     b: np.ndarray
 
 
-def rectify(rays_n3: np.ndarray, view: View) -> np.ndarray:
-    """Camera rays [N, 3] to pixels [N, 2] of a pinhole, at the lens's own resolution in the centre; NaN past 65 deg."""
+def project_to_pinhole(rays_n3: np.ndarray, view: View) -> np.ndarray:
+    """Camera rays [N, 3] to pixels [N, 2] of a pinhole with the lens's resolution at the centre; NaN past 65 deg."""
     focal = FULL_WIDTH / view.fov
     inside = rays_n3[:, 2] > np.cos(WIDEST_ANGLE)
     depth = np.where(inside, rays_n3[:, 2], np.nan)
     return focal * rays_n3[:, :2] / depth[:, None]
 
 
-def sampson(f: np.ndarray, a_n2: np.ndarray, b_n2: np.ndarray) -> np.ndarray:
+def sampson_error(f: np.ndarray, a_n2: np.ndarray, b_n2: np.ndarray) -> np.ndarray:
     """Square root of the Sampson distance, pixels, [N]: |b'Fa| over the norm of its gradient (H&Z eq. 11.9)."""
     a = np.concatenate([a_n2, np.ones((len(a_n2), 1))], 1)
     b = np.concatenate([b_n2, np.ones((len(b_n2), 1))], 1)
@@ -53,10 +52,10 @@ def sampson(f: np.ndarray, a_n2: np.ndarray, b_n2: np.ndarray) -> np.ndarray:
     return np.abs((b * to_b).sum(1)) / np.maximum(gradient, 1e-12)
 
 
-def fit(pair: Pair) -> np.ndarray | None:
-    """The fundamental matrix [3, 3] of matched points by MAGSAC with a fixed seed.
+def fit_fundamental(pair: MatchedPoints) -> np.ndarray | None:
+    """The fundamental matrix [3, 3] of matched points, by MAGSAC with a fixed seed.
 
-    None without enough matches, or where no matrix fits them, as in noise.
+    None for fewer than FEWEST_MATCHES points, or where no matrix fits them, as in noise.
     """
     if len(pair.a) < FEWEST_MATCHES:
         return None
@@ -72,52 +71,52 @@ def _rays(found: Features, view: View) -> np.ndarray:
     return camera_rays(found.points, view, found.height, WIDTH)
 
 
-def _pair(a: Features, b: Features, view_a: View, view_b: View) -> Pair:
-    matched = match(a, b)
-    left = rectify(_rays(a, view_a)[matched[:, 0]], view_a)
-    right = rectify(_rays(b, view_b)[matched[:, 1]], view_b)
+def _matched_points(a: Features, b: Features, view_a: View, view_b: View) -> MatchedPoints:
+    matched = match_features(a, b)
+    left = project_to_pinhole(_rays(a, view_a)[matched[:, 0]], view_a)
+    right = project_to_pinhole(_rays(b, view_b)[matched[:, 1]], view_b)
     good = np.isfinite(left).all(1) & np.isfinite(right).all(1)
-    return Pair(left[good], right[good])
+    return MatchedPoints(left[good], right[good])
 
 
-def temporal(now: Sequence[Features], following: Sequence[Features], view: View) -> np.ndarray:
-    """Median error, pixels, of each frame `now[i]` against `following[i]` of one camera; NaN where matches are few."""
+def temporal_error(now: Sequence[Features], following: Sequence[Features], view: View) -> np.ndarray:
+    """Median Sampson error in pixels, [N], of frame `now[i]` against `following[i]` of one camera; NaN if unknown."""
     errors = np.full(len(now), np.nan)
     for index, (a, b) in enumerate(zip(now, following, strict=True)):
-        pair = _pair(a, b, view, view)
-        matrix = fit(pair)
+        pair = _matched_points(a, b, view, view)
+        matrix = fit_fundamental(pair)
         if matrix is not None:
-            errors[index] = np.median(sampson(matrix, pair.a, pair.b))
+            errors[index] = np.median(sampson_error(matrix, pair.a, pair.b))
     return errors
 
 
-def cross_view(a: Sequence[Features], b: Sequence[Features], view_a: View, view_b: View) -> np.ndarray:
-    """Median error, pixels, of each frame between two cameras, one matrix for all frames; NaN where matches are few."""
-    pairs = [_pair(left, right, view_a, view_b) for left, right in zip(a, b, strict=True)]
-    pooled = Pair(np.concatenate([pair.a for pair in pairs]), np.concatenate([pair.b for pair in pairs]))
-    matrix = fit(pooled)
+def cross_view_error(a: Sequence[Features], b: Sequence[Features], view_a: View, view_b: View) -> np.ndarray:
+    """Median Sampson error in pixels of each frame between two cameras, one matrix for all frames; NaN if unknown."""
+    pairs = [_matched_points(left, right, view_a, view_b) for left, right in zip(a, b, strict=True)]
+    pooled = MatchedPoints(np.concatenate([pair.a for pair in pairs]), np.concatenate([pair.b for pair in pairs]))
+    matrix = fit_fundamental(pooled)
     errors = np.full(len(pairs), np.nan)
     if matrix is not None:
         for index, pair in enumerate(pairs):
             if len(pair.a):
-                errors[index] = np.median(sampson(matrix, pair.a, pair.b))
+                errors[index] = np.median(sampson_error(matrix, pair.a, pair.b))
     return errors
 
 
 def _car_rays(a: Features, b: Features, view_a: View, view_b: View) -> tuple[np.ndarray, np.ndarray]:
-    matched = match(a, b)
+    matched = match_features(a, b)
     return to_car(_rays(a, view_a)[matched[:, 0]], view_a), to_car(_rays(b, view_b)[matched[:, 1]], view_b)
 
 
-def order(a: Sequence[Features], b: Sequence[Features], view_a: View, view_b: View) -> tuple[int, float]:
-    """Matches whose rays point the same way on the nominal rig (within 20 degrees): (matches, share of them)."""
+def view_order(a: Sequence[Features], b: Sequence[Features], view_a: View, view_b: View) -> tuple[int, float]:
+    """Number of matches, and the share whose two rays agree on the nominal rig within 20 degrees (NaN for none)."""
     rays = [_car_rays(left, right, view_a, view_b) for left, right in zip(a, b, strict=True)]
     cosine = np.concatenate([(left * right).sum(1) for left, right in rays])
     return len(cosine), float((cosine > np.cos(ORDER_ANGLE)).mean()) if len(cosine) else float("nan")
 
 
 def _rotation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The rotation [3, 3] that turns rays a into rays b, by iteratively reweighted Procrustes (Kabsch)."""
+    """The rotation [3, 3] from rays a to rays b, by iteratively reweighted Procrustes (Kabsch)."""
     weight = np.ones(len(a))
     for _ in range(10):
         u, _, vt = np.linalg.svd((b * weight[:, None]).T @ a)
@@ -127,10 +126,10 @@ def _rotation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def parallax(a: Sequence[Features], b: Sequence[Features], view_a: View, view_b: View) -> float:
-    """How far matched rays of two cameras are from one common rotation, milliradians; NaN without enough matches.
+    """Median angle of matched rays of two cameras from one common rotation, milliradians; NaN for too few matches.
 
-    Two cameras of one rig at one moment are nearly at one place, so distant and near things both fit the rotation
-    between them. A camera that shows another moment was elsewhere, and near things no longer fit.
+    The cameras of a rig are close together, so at one moment near and distant things all fit the rotation between two
+    cameras. If one of them shows another moment, the car has moved in between, and near things do not fit.
     """
     rays = [_car_rays(left, right, view_a, view_b) for left, right in zip(a, b, strict=True)]
     left, right = (np.concatenate([pair[side] for pair in rays]) for side in (0, 1))
@@ -141,12 +140,14 @@ def parallax(a: Sequence[Features], b: Sequence[Features], view_a: View, view_b:
     return float(1000 * np.median(np.linalg.norm(left @ _rotation(left, right).T - right, axis=1)))
 
 
-def lag(a: Mapping[int, Features], b: Mapping[int, Features], view_a: View, view_b: View) -> tuple[float, np.ndarray]:
-    """Frames by which camera b trails camera a, and the parallax [len(LAGS)] in milliradians it was read from.
+def parallax_lag(
+    a: Mapping[int, Features], b: Mapping[int, Features], view_a: View, view_b: View
+) -> tuple[float, np.ndarray]:
+    """Frames by which camera b is behind camera a (NaN if unclear), and the parallax of every lag, [len(LAGS)].
 
     Args:
         a: frame index -> features of the reference camera, a few frames.
-        b: the same of the other camera, at every frame index + lag that exists.
+        b: frame index -> features of the other camera, at every index + lag that exists.
         view_a: the reference camera.
         view_b: the other camera.
     """

@@ -1,9 +1,9 @@
-"""Planted faults: do the measures notice what they are meant to notice, and by how much?
+"""Check of the measures with planted faults.
 
     python -m dreamkit.review.measures.faults outputs
 
-takes up to ten six-view videos of a workspace as unharmed, plants each fault in each of them, and prints by how many
-standard deviations of the unharmed ones the measure meant for it moves.
+takes up to ten six-view videos of a workspace, plants each fault in each of them, and prints by how many standard
+deviations of the unchanged videos the measure for that fault moves.
 """
 
 from __future__ import annotations
@@ -21,47 +21,40 @@ from dreamkit.review.library import find_videos
 from dreamkit.review.measures import adherence
 from dreamkit.review.measures.frames import read_small
 from dreamkit.review.measures.matches import WIDTH
-from dreamkit.review.measures.metrics import measure_views
+from dreamkit.review.measures.metrics import ClipFrames, measure_views
 from dreamkit.workspace.workspace import Workspace
 
 FRONT, LEFT, RIGHT = "front_wide_120fov", "cross_left_120fov", "cross_right_120fov"
 DELAY = 5
 CLIPS = 10
+FEWEST_CLIPS = 3
 
 
-@dataclass(frozen=True)
-class Clip:
-    """Camera name -> uint8 [T, H, W, 3]: the views, and their maps."""
-
-    views: dict[str, np.ndarray]
-    maps: dict[str, np.ndarray]
-
-
-def frozen_stretch(clip: Clip, _: Clip) -> Clip:
-    """The front view stands still for a quarter of its frames."""
+def frozen_stretch(clip: ClipFrames, _: ClipFrames) -> ClipFrames:
+    """The front view is frozen for a quarter of its frames."""
     video = clip.views[FRONT].copy()
     start, length = len(video) // 3, len(video) // 4
     video[start : start + length + 1] = video[start]
-    return replace(clip, views=clip.views | {FRONT: video})
+    return replace(clip, views={**clip.views, FRONT: video})
 
 
-def swapped_views(clip: Clip, _: Clip) -> Clip:
-    """Cross left and cross right change places."""
-    return replace(clip, views=clip.views | {LEFT: clip.views[RIGHT], RIGHT: clip.views[LEFT]})
+def swapped_views(clip: ClipFrames, _: ClipFrames) -> ClipFrames:
+    """Cross left and cross right are swapped."""
+    return replace(clip, views={**clip.views, LEFT: clip.views[RIGHT], RIGHT: clip.views[LEFT]})
 
 
-def other_map(clip: Clip, other: Clip) -> Clip:
-    """The video stays; the map is another clip's."""
-    return replace(clip, maps=dict(other.maps))
+def other_map(clip: ClipFrames, other: ClipFrames) -> ClipFrames:
+    """The same video with another clip's map of the front view."""
+    return replace(clip, maps={FRONT: other.maps[FRONT]})
 
 
-def delayed_view(clip: Clip, _: Clip) -> Clip:
-    """Cross left shows what the others showed DELAY frames ago; all views lose the first DELAY frames."""
+def delayed_view(clip: ClipFrames, _: ClipFrames) -> ClipFrames:
+    """Cross left is DELAY frames behind the others; all views are DELAY frames shorter."""
     views = {name: video[DELAY:] for name, video in clip.views.items()} | {LEFT: clip.views[LEFT][:-DELAY]}
-    return Clip(views, {name: video[DELAY:] for name, video in clip.maps.items()})
+    return replace(clip, views=views, maps={name: video[DELAY:] for name, video in clip.maps.items()})
 
 
-def brightness_flicker(clip: Clip, _: Clip) -> Clip:
+def brightness_flicker(clip: ClipFrames, _: ClipFrames) -> ClipFrames:
     """Every second frame is 4 % brighter, the others 4 % darker."""
     views = {}
     for name, video in clip.views.items():
@@ -70,8 +63,8 @@ def brightness_flicker(clip: Clip, _: Clip) -> Clip:
     return replace(clip, views=views)
 
 
-def warped_object(clip: Clip, _: Clip) -> Clip:
-    """A round patch of the front view, a quarter of its width, wobbles by up to 3 % of the width."""
+def warped_object(clip: ClipFrames, _: ClipFrames) -> ClipFrames:
+    """A round patch of the front view, a quarter as wide as the view, wobbles by up to 3 % of the view's width."""
     video = clip.views[FRONT]
     _, height, width, _ = video.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
@@ -83,17 +76,24 @@ def warped_object(clip: Clip, _: Clip) -> Clip:
         x = (columns + size * np.sin(phase + 12 * rows / height)).astype(np.float32)
         y = (rows + size * np.cos(phase + 12 * columns / width)).astype(np.float32)
         warped[frame] = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return replace(clip, views=clip.views | {FRONT: warped})
+    return replace(clip, views={**clip.views, FRONT: warped})
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, the column that must notice it, the part of the measures that computes it, and how to plant it."""
+    """A planted fault and the measure that must show it.
+
+    Attributes:
+        name: what is wrong, in words.
+        column: name of the value that must move.
+        part: the part of the measures that computes it, a key of `metrics.PARTS`.
+        plant: makes the faulty clip from a clip and another one.
+    """
 
     name: str
     column: str
     part: str
-    plant: Callable[[Clip, Clip], Clip]
+    plant: Callable[[ClipFrames, ClipFrames], ClipFrames]
 
 
 FAULTS = (
@@ -106,27 +106,22 @@ FAULTS = (
 )
 
 
-def margins(clips: Sequence[Clip], others: Sequence[Clip], style: str = "Original") -> pd.DataFrame:
-    """One row a fault: mean and standard deviation over the unharmed clips, mean with the fault, and the margins.
+def fault_margins(clips: Sequence[ClipFrames], others: Sequence[ClipFrames]) -> pd.DataFrame:
+    """One row a fault: mean and standard deviation over the unchanged clips, mean with the fault, and the margins.
 
-    `margin` is the mean move over the standard deviation, `smallest` the least move of any one clip over it.
+    `margin` is the mean move of the value over the standard deviation, `smallest` the least move of one clip over it.
 
     Args:
-        clips: the unharmed clips.
-        others: for each clip the one whose map is taken for "another clip's map".
-        style: the style of all of them.
+        clips: the unchanged clips.
+        others: for each clip the one whose map is used for "another clip's map".
     """
-    parts = {fault.part for fault in FAULTS}
-    unharmed = [measure_views(clip.views, clip.maps, style, tuple(parts))[0] for clip in clips]
+    parts = sorted({fault.part for fault in FAULTS})
+    unchanged = [measure_views(clip, parts).values for clip in clips]
     rows = []
     for fault in FAULTS:
-        before = np.array([values.get(fault.column, np.nan) for values in unharmed])
-        after = np.array(
-            [
-                measure_views(harmed.views, harmed.maps, style, (fault.part,))[0].get(fault.column, np.nan)
-                for harmed in (fault.plant(clip, other) for clip, other in zip(clips, others, strict=True))
-            ]
-        )
+        before = np.array([values.get(fault.column, np.nan) for values in unchanged])
+        planted = [fault.plant(clip, other) for clip, other in zip(clips, others, strict=True)]
+        after = np.array([measure_views(clip, [fault.part]).values.get(fault.column, np.nan) for clip in planted])
         spread = float(np.nanstd(before, ddof=1))
         moves = np.abs(after - np.nanmean(before)) / spread if spread else np.full(len(after), np.inf)
         rows.append(
@@ -144,42 +139,43 @@ def margins(clips: Sequence[Clip], others: Sequence[Clip], style: str = "Origina
     return pd.DataFrame(rows)
 
 
-def clips_of(workspace: Workspace, style: str) -> list[Clip]:
+def read_clip_frames(workspace: Workspace, style: str) -> list[ClipFrames]:
     """Up to CLIPS six-view videos of a style, with their maps.
 
     Raises:
-        DreamkitError: fewer than three such videos.
+        DreamkitError: fewer than FEWEST_CLIPS such videos.
     """
     found = [video for video in find_videos(workspace) if len(video.views) == 6 and video.style == style]
     clips = []
     for video in found[:CLIPS]:
         maps = next(iter(video.conditions.values()), {})
         clips.append(
-            Clip(
+            ClipFrames(
                 {name: read_small(path, WIDTH).frames_thwc for name, path in video.views.items()},
                 {name: read_small(path, adherence.WIDTH).frames_thwc for name, path in maps.items()},
+                style,
             )
         )
-    if len(clips) < 3:
+    if len(clips) < FEWEST_CLIPS:
         raise DreamkitError(
-            f"{workspace.root} has {len(clips)} six-view videos of style {style}; at least 3 clips are needed.",
-            f"Make more with notebook 05; {CLIPS} are best.",
+            f"{workspace.root} has {len(clips)} six-view videos of style {style}; at least {FEWEST_CLIPS} are needed.",
+            f"Make more with notebook 05, best {CLIPS}.",
         )
     return clips
 
 
-def main() -> None:
-    """Print the table of margins for a workspace."""
-    parser = argparse.ArgumentParser(description="By how much planted faults move the measures meant for them.")
+def print_margins() -> None:
+    """Print the table of margins of a workspace."""
+    parser = argparse.ArgumentParser(description="By how much planted faults move the measures for them.")
     parser.add_argument("workspace", help="folder with multi_view/ and hdmap/")
-    parser.add_argument("--style", default="Original", help="style of the unharmed videos")
+    parser.add_argument("--style", default="Original", help="style of the videos")
     given = parser.parse_args()
     try:
-        clips = clips_of(Workspace(given.workspace), given.style)
+        clips = read_clip_frames(Workspace(given.workspace), given.style)
     except DreamkitError as error:
         raise SystemExit(f"dreamkit: {error}") from None
-    print(margins(clips, [*clips[1:], clips[0]]).to_string(index=False, float_format="%.3g"))
+    print(fault_margins(clips, [*clips[1:], clips[0]]).to_string(index=False, float_format="%.3g"))
 
 
 if __name__ == "__main__":
-    main()
+    print_margins()

@@ -1,4 +1,4 @@
-"""Small frames of videos, whole or damaged: what the measures look at and what the browser gets."""
+"""Frames of videos at a small size, whole or damaged, for the measures and for the browser."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ import numpy as np
 from av.error import FFmpegError
 
 from dreamkit.errors import DreamkitError
-from dreamkit.workspace.video import decode_video
+from dreamkit.workspace.video import UNREADABLE_HINT, decode_video
+
+DEFAULT_FPS = 24.0  # for a file that does not state its frame rate
+SAMPLES = 8
+LAGS = tuple(range(-8, 9))
+"""Offsets in frames that are tried when a view's lag is estimated."""
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Decoded small frames uint8 [T, h, w, 3], frames a second, the file's own size, and what went wrong."""
+class SmallFrames:
+    """The decoded frames of a video, made smaller.
+
+    Attributes:
+        frames_thwc: uint8 [T, h, w, 3], RGB.
+        fps: frames a second.
+        height: of the file's own frames.
+        width: of the file's own frames.
+        problem: what is wrong with the file, empty if nothing is; a damaged file gives the frames before the damage.
+    """
 
     frames_thwc: np.ndarray
     fps: float
@@ -24,47 +37,55 @@ class Frames:
     problem: str = ""
 
 
-def even_size(height: int, width: int, at_most: int) -> tuple[int, int]:
-    """(height, width) with the width at most `at_most`, the shape kept, both even."""
-    small = min(width, at_most)
+def even_size(height: int, width: int, max_width: int) -> tuple[int, int]:
+    """(height, width) of a frame made at most `max_width` wide in the same proportions, both even."""
+    small = min(width, max_width)
     return max(2, round(height * small / width / 2) * 2), small // 2 * 2
 
 
-def _shrink(frame: av.VideoFrame, at_most: int) -> np.ndarray:
-    height, width = even_size(frame.height, frame.width, at_most)
+def sample_frames(frames: int, samples: int = SAMPLES, margin: int = 0) -> list[int]:
+    """Frame indices spread evenly, `margin` frames from both ends where the video is long enough."""
+    margin = min(margin, max(0, (frames - 1) // 3))
+    return sorted({int(at) for at in np.linspace(margin, frames - 1 - margin, min(samples, frames)).round()})
+
+
+def _shrink(frame: av.VideoFrame, max_width: int) -> np.ndarray:
+    height, width = even_size(frame.height, frame.width, max_width)
     return frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
 
 
-def read_small(path: Path, width: int, at_most: int | None = None) -> Frames:
-    """Decode a video at a small size; what can be decoded of a damaged one, with the problem told.
+def read_small(path: Path, width: int, max_frames: int | None = None) -> SmallFrames:
+    """Decode a video to frames at most `width` wide; of a damaged one, the frames before the damage.
 
     Raises:
         DreamkitError: not one frame can be decoded.
     """
-    pictures: list[np.ndarray] = []
-    fps, height, full_width, problem = 24.0, 0, 0, ""
+    frames: list[np.ndarray] = []
+    height, full_width, problem = 0, 0, ""
     try:
         for frame in decode_video(path):
             height, full_width = frame.height, frame.width
-            pictures.append(_shrink(frame, width))
-            if at_most is not None and len(pictures) >= at_most:
+            frames.append(_shrink(frame, width))
+            if max_frames is not None and len(frames) >= max_frames:
                 break
     except DreamkitError as error:
-        if not pictures:
+        if not frames:
             raise
         problem = error.message
-    if not pictures:
-        raise DreamkitError(f"The video {path} holds no frames.", "Make it again.")
+    if not frames:
+        raise DreamkitError(f"The video {path} holds no frames.", UNREADABLE_HINT)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        fps = float(stream.average_rate or 24)
-        if not problem and at_most is None and stream.frames > len(pictures):
-            problem = f"{path.name} is cut off: {len(pictures)} of {stream.frames} frames"
-    return Frames(np.stack(pictures), fps, height, full_width, problem)
+        fps = float(stream.average_rate or DEFAULT_FPS)
+        if not problem and max_frames is None and stream.frames > len(frames):
+            problem = f"{path.name} is cut off: {len(frames)} of {stream.frames} frames"
+    return SmallFrames(np.stack(frames), fps, height, full_width, problem)
 
 
-def still(path: Path, width: int, at: float = 0.5) -> np.ndarray:
-    """One small picture from the part `at` (0..1) of a video, at the key frame before it: quick even in long files.
+def read_still(path: Path, width: int, at: float = 0.5) -> np.ndarray:
+    """One frame at most `width` wide, uint8 [h, w, 3]: the key frame at or before the part `at` (0 to 1) of a video.
+
+    Seeking to a key frame is quick in long files too.
 
     Raises:
         DreamkitError: not one frame can be decoded.
@@ -78,5 +99,5 @@ def still(path: Path, width: int, at: float = 0.5) -> np.ndarray:
             for frame in container.decode(stream):
                 return _shrink(frame, width)
     except (FFmpegError, OSError, IndexError) as error:
-        raise DreamkitError(f"The video {path} cannot be read: {error}.", "Make it again.") from error
-    raise DreamkitError(f"The video {path} holds no frames.", "Make it again.")
+        raise DreamkitError(f"The video {path} cannot be read: {error}.", UNREADABLE_HINT) from error
+    raise DreamkitError(f"The video {path} holds no frames.", UNREADABLE_HINT)

@@ -1,275 +1,187 @@
-"""The measures of a video: what each means, one row a video, kept in `review/metrics.parquet`.
+"""Compute all measures of one clip from its decoded frames, part by part.
 
-A row is computed once and again only when the video's files or the measures themselves change. Nothing here downloads
-weights. Values of a clip are the worst view's; `<measure>.<camera>` columns have each view's own.
+Every measure has one value a view, `<key>.<camera>`; the worst view's value is the clip's, `<key>`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
-import pandas as pd
-from tqdm.auto import tqdm
 
-from dreamkit.errors import DreamkitError
-from dreamkit.review.library import Video
 from dreamkit.review.measures import adherence, epipolar, picture, view_lag
 from dreamkit.review.measures.definitions import MEASURES
-from dreamkit.review.measures.frames import read_small
-from dreamkit.review.measures.matches import WIDTH, Features, features
+from dreamkit.review.measures.frames import LAGS, SAMPLES, sample_frames
+from dreamkit.review.measures.matches import Features, find_features
 from dreamkit.review.measures.rig import NOMINAL, PAIRS
 from dreamkit.review.measures.style_agreement import agreement, light_of
-from dreamkit.workspace.files import replacing
-
-VERSION = 3  # raise it when a measure changes its meaning: kept rows are then computed anew
-SAVE_SECONDS = 20.0
-PARTS = ("picture", "map", "temporal", "cross")
 
 
-def worst(values: Sequence[float], good: str) -> float:
-    """The worst finite value; NaN when there is none."""
+@dataclass
+class ClipFrames:
+    """The frames of a clip that the measures are computed from, and the features found in them so far.
+
+    Attributes:
+        views: camera name -> uint8 [T, h, w, 3]; the front camera first; one to six.
+        maps: camera name -> uint8 [T, h', w', 3] of one control; cameras may be missing.
+        style: the style in the video's name.
+        samples: how many frames are matched.
+        features: (camera name, frame) -> SIFT features.
+    """
+
+    views: Mapping[str, np.ndarray]
+    maps: Mapping[str, np.ndarray]
+    style: str = "Original"
+    samples: int = SAMPLES
+    features: dict[tuple[str, int], Features] = field(default_factory=dict, init=False)
+
+    @property
+    def length(self) -> int:
+        """Frames of the shortest view."""
+        return min(map(len, self.views.values()))
+
+    @property
+    def sampled(self) -> list[int]:
+        """Indices of the frames that are matched; each has a next frame."""
+        return sample_frames(self.length - 1, self.samples) if self.length > 1 else []
+
+    def features_at(self, name: str, frames: Iterable[int]) -> dict[int, Features]:
+        """Frame index -> features of one view; each frame is searched once."""
+        for frame in frames:
+            if (name, frame) not in self.features:
+                self.features[name, frame] = find_features(self.views[name][frame])
+        return {frame: self.features[name, frame] for frame in frames}
+
+
+@dataclass
+class Measured:
+    """What the parts have computed.
+
+    Attributes:
+        values: `<key>.<camera>` and `<key>` -> value; NaN where a measure does not apply.
+        traces: trace name -> one value a frame; see `widgets.plots.TRACES`.
+        seconds: part -> computing time.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    traces: dict[str, list[float]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def measure_views(clip: ClipFrames, parts: Sequence[str] = ()) -> Measured:
+    """All measures of one clip.
+
+    Args:
+        clip: its frames.
+        parts: keys of PARTS to compute, all when empty; measures of the others are NaN.
+    """
+    measured = Measured()
+    for part, compute in PARTS.items():
+        if not parts or part in parts:
+            start = time.perf_counter()
+            compute(clip, measured.values, measured.traces)
+            measured.seconds[part] = time.perf_counter() - start
+    for measure in MEASURES:
+        if measure.key not in measured.values:
+            views = [value for name, value in measured.values.items() if name.startswith(f"{measure.key}.")]
+            measured.values[measure.key] = worst_value(views, measure.good)
+    return measured
+
+
+def worst_value(values: Sequence[float], good: str) -> float:
+    """The worst finite value, given which end is good, `low` or `high`; NaN when none is finite."""
     finite = [value for value in values if np.isfinite(value)]
     if not finite:
         return float("nan")
     return max(finite) if good == "low" else min(finite)
 
 
-def measure_views(
-    videos: Mapping[str, np.ndarray],
-    conditions: Mapping[str, np.ndarray],
-    style: str,
-    parts: Sequence[str] = PARTS,
-) -> tuple[dict[str, float], dict[str, list[float]], dict[str, float]]:
-    """All measures of one result.
-
-    Args:
-        videos: camera name -> uint8 [T, h, w, 3]; the front camera first; one to six.
-        conditions: camera name -> uint8 [T, h', w', 3] of one control; cameras may be missing.
-        style: the style asked for.
-        parts: which of PARTS to compute; measures of the others are NaN.
-
-    Returns:
-        `measure` and `measure.camera` -> value (NaN where it does not apply); trace name -> one value a frame;
-        part -> seconds it took.
-    """
-    clock = time.perf_counter()
-    seconds: dict[str, float] = {}
-
-    def lap(part: str) -> None:
-        nonlocal clock
-        now = time.perf_counter()
-        seconds[part], clock = now - clock, now
-
-    values: dict[str, float] = {}
-    traces: dict[str, list[float]] = {}
-    if "picture" in parts:
-        pictures = {name: picture.measure(video) for name, video in videos.items()}
-        for key in ("flicker", "wobble", "frozen", "black", "sharpness", "clipped"):
-            values |= {f"{key}.{name}": getattr(measured, key) for name, measured in pictures.items()}
-        for key in ("luminance", "change", "wobble"):
-            traces[key] = _mean_trace([getattr(measured, f"{key}_trace") for measured in pictures.values()])
-        light = light_of(next(iter(videos.values())))
-        values["style_agreement"] = agreement(light, style)
-        values |= {f"light_{name}": value for name, value in asdict(light).items()}
-        lap("picture")
-    timed_by = "map" if conditions else "cross"
-    if timed_by in parts:
-        values |= _out_of_step(videos)
-    if "map" in parts:
-        for name in videos.keys() & conditions.keys():
-            values[f"adherence.{name}"] = adherence.adherence(videos[name], conditions[name])
-            if f"view_lag.{name}" not in values:
-                values[f"view_lag.{name}"] = abs(adherence.lag(videos[name], conditions[name]))
-        lap("map")
-    kept = _Kept(videos)
-    if "temporal" in parts:
-        values |= _temporal(kept, traces)
-        lap("temporal")
-    if "cross" in parts:
-        untimed = {name for name in videos if timed_by == "cross" and f"view_lag.{name}" not in values}
-        values |= _cross(kept, untimed)
-        lap("cross")
-    for measure in MEASURES:
-        if measure.key not in values:
-            views = [value for name, value in values.items() if name.startswith(f"{measure.key}.")]
-            values[measure.key] = worst(views, measure.good)
-    return values, traces, seconds
+def _picture_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+    """Measures of each view on its own, and the light of the front view."""
+    pictures = {name: picture.measure_picture(video) for name, video in clip.views.items()}
+    for key in ("flicker", "wobble", "frozen", "black", "sharpness", "clipped"):
+        values |= {f"{key}.{name}": getattr(measured, key) for name, measured in pictures.items()}
+    for key in ("luminance", "change", "wobble"):
+        each = [getattr(measured, f"{key}_trace")[: clip.length] for measured in pictures.values()]
+        traces[key] = [float(value) for value in np.mean(each, axis=0)]
+    light = light_of(next(iter(clip.views.values())))
+    values["style_agreement"] = agreement(light, clip.style)
+    values |= {f"light_{name}": value for name, value in asdict(light).items()}
 
 
-def _out_of_step(videos: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """View lags where the views have a common rhythm, which tells more surely than the map or the front view."""
-    return {f"view_lag.{name}": abs(lag) for name, lag in view_lag.lags(videos).items() if np.isfinite(lag)}
+def _map_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+    """Comparison of each view with its condition video; also the view lags where there is one."""
+    if clip.maps:
+        values |= _common_lags(clip)
+    for name in clip.views.keys() & clip.maps.keys():
+        values[f"adherence.{name}"] = adherence.adherence(clip.views[name], clip.maps[name])
+        if f"view_lag.{name}" not in values:
+            values[f"view_lag.{name}"] = abs(adherence.map_lag(clip.views[name], clip.maps[name]))
 
 
-def _mean_trace(traces: Sequence[np.ndarray]) -> list[float]:
-    length = min(len(trace) for trace in traces)
-    return [float(value) for value in np.mean([trace[:length] for trace in traces], axis=0)]
-
-
-class _Kept:
-    """Features of frames, found once however often they are asked for."""
-
-    def __init__(self, videos: Mapping[str, np.ndarray]) -> None:
-        self.videos = videos
-        self.length = min(len(video) for video in videos.values())
-        self.sampled = adherence.sample_frames(self.length - 1) if self.length > 1 else []
-        self.found: dict[tuple[str, int], Features] = {}
-
-    def at(self, name: str, frames: Iterable[int]) -> dict[int, Features]:
-        for frame in frames:
-            if (name, frame) not in self.found:
-                self.found[name, frame] = features(self.videos[name][frame])
-        return {frame: self.found[name, frame] for frame in frames}
-
-
-def _temporal(kept: _Kept, traces: dict[str, list[float]]) -> dict[str, float]:
+def _temporal_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+    """Comparison of neighbouring frames of each view."""
     errors = {}
-    for name in kept.videos:
-        now = list(kept.at(name, kept.sampled).values())
-        following = list(kept.at(name, [frame + 1 for frame in kept.sampled]).values())
-        errors[name] = epipolar.temporal(now, following, NOMINAL[name])
-    trace = np.full(kept.length, np.nan)
-    for index, frame in enumerate(kept.sampled):
+    for name in clip.views:
+        now = list(clip.features_at(name, clip.sampled).values())
+        following = list(clip.features_at(name, [frame + 1 for frame in clip.sampled]).values())
+        errors[name] = epipolar.temporal_error(now, following, NOMINAL[name])
+    trace = np.full(clip.length, np.nan)
+    for index, frame in enumerate(clip.sampled):
         trace[frame] = _median(np.array([error[index] for error in errors.values()]))
     traces["temporal_sampson"] = trace.tolist()
-    return {f"temporal_sampson.{name}": _median(error) for name, error in errors.items()}
+    values |= {f"temporal_sampson.{name}": _median(error) for name, error in errors.items()}
 
 
-def _cross(kept: _Kept, untimed: Collection[str]) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _cross_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+    """Comparison of neighbouring cameras; also the view lags of a clip without any condition video."""
+    if not clip.maps:
+        values |= _common_lags(clip)
+    front = next(iter(clip.views))
     shares: dict[str, list[tuple[int, float]]] = {}
-    first = next(iter(kept.videos))
     for a, b in PAIRS:
-        if a not in kept.videos or b not in kept.videos or not kept.sampled:
+        if a not in clip.views or b not in clip.views or not clip.sampled:
             continue
-        left, right = list(kept.at(a, kept.sampled).values()), list(kept.at(b, kept.sampled).values())
-        matches, share = epipolar.order(left, right, NOMINAL[a], NOMINAL[b])
+        left = list(clip.features_at(a, clip.sampled).values())
+        right = list(clip.features_at(b, clip.sampled).values())
+        matches, share = epipolar.view_order(left, right, NOMINAL[a], NOMINAL[b])
         values[f"view_order.{b}"] = share
         shares.setdefault(a, []).append((matches, share))
-        if a != first:
-            continue  # the telephoto pairs match too few points to fit a matrix to, or to time
-        values[f"cross_view_sampson.{b}"] = _median(epipolar.cross_view(left, right, NOMINAL[a], NOMINAL[b]))
-        if b in untimed:
-            chosen = adherence.sample_frames(kept.length, 2, margin=max(epipolar.LAGS))
-            others = sorted({at + lag for at in chosen for lag in epipolar.LAGS if 0 <= at + lag < kept.length})
-            lag, _ = epipolar.lag(kept.at(a, chosen), kept.at(b, others), NOMINAL[a], NOMINAL[b])
+        if a != front:
+            continue  # the pairs of the rear telephoto camera have too few matches for a matrix or a lag
+        values[f"cross_view_sampson.{b}"] = _median(epipolar.cross_view_error(left, right, NOMINAL[a], NOMINAL[b]))
+        if not clip.maps and f"view_lag.{b}" not in values:
+            chosen = sample_frames(clip.length, 2, margin=max(LAGS))
+            others = sorted({at + lag for at in chosen for lag in LAGS if 0 <= at + lag < clip.length})
+            lag, _ = epipolar.parallax_lag(
+                clip.features_at(a, chosen), clip.features_at(b, others), NOMINAL[a], NOMINAL[b]
+            )
             values[f"view_lag.{b}"] = abs(lag)
-    # One pair of a poor picture has some thirty matches, whose share is mostly chance: neighbours of a camera together.
-    together = []
+    # A pair of poor pictures has some thirty matches, too few for a reliable share, so a camera's pairs are pooled.
+    pooled = []
     for found in shares.values():
         if total := sum(matches for matches, _ in found):
-            together.append(sum(matches * share for matches, share in found if matches) / total)
-    return values | {"view_order": worst(together, "high")}
+            pooled.append(sum(matches * share for matches, share in found if matches) / total)
+    values["view_order"] = worst_value(pooled, "high")
+
+
+PARTS: dict[str, Callable[[ClipFrames, dict[str, float], dict[str, list[float]]], None]] = {
+    "picture": _picture_part,
+    "map": _map_part,
+    "temporal": _temporal_part,
+    "cross": _cross_part,
+}
+"""Part -> the function that adds the part's values and traces to the two given dictionaries."""
+
+
+def _common_lags(clip: ClipFrames) -> dict[str, float]:
+    """View lags from frame differences; only of the views where they are known. More reliable than the other two."""
+    lags = view_lag.view_lags(clip.views)
+    return {f"view_lag.{name}": abs(lag) for name, lag in lags.items() if np.isfinite(lag)}
 
 
 def _median(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if len(finite) else float("nan")
-
-
-def measure_video(video: Video) -> dict[str, Any]:
-    """One row of the table. A video that cannot be read gets a row that says so; this never raises for bad files."""
-    start = time.perf_counter()
-    problems = list(video.problems)
-    row: dict[str, Any] = {
-        "key": video.key,
-        "stage": video.stage,
-        "clip": video.chunk.clip,
-        "chunk": video.chunk.index,
-        "style": video.style,
-        "fingerprint": video.fingerprint,
-        "version": VERSION,
-    }
-    views, sizes, rates = {}, {}, {}
-    for name, path in video.views.items():
-        try:
-            read = read_small(path, WIDTH)
-        except DreamkitError as error:
-            problems.append(error.message)
-            continue
-        views[name], sizes[name], rates[name] = read.frames_thwc, (read.width, read.height), read.fps
-        if read.problem:
-            problems.append(read.problem)
-    problems += _odd_ones_out({name: len(frames) for name, frames in views.items()}, "frames")
-    problems += _odd_ones_out({name: "x".join(map(str, size)) for name, size in sizes.items()}, "pixels")
-    if views:
-        control = next(iter(video.conditions), "")
-        maps = {}
-        for name, path in video.conditions.get(control, {}).items():
-            if name in views:
-                try:
-                    maps[name] = read_small(path, adherence.WIDTH, len(views[name])).frames_thwc
-                except DreamkitError as error:
-                    problems.append(error.message)
-        seconds = {"decode": time.perf_counter() - start}
-        first = next(iter(views))
-        values, traces, parts = measure_views(views, maps, video.style)
-        row |= {"frames": len(views[first]), "fps": rates[first], "width": sizes[first][0], "height": sizes[first][1]}
-        row |= {"control": control} | values
-        row |= {f"trace_{name}": trace for name, trace in traces.items()}
-        row |= {f"seconds_{name}": value for name, value in (seconds | parts).items()}
-    row |= {"problems": "; ".join(problems), "seconds": time.perf_counter() - start}
-    return row
-
-
-def _odd_ones_out(values: Mapping[str, Any], what: str) -> list[str]:
-    """Views whose value is not the commonest, in words."""
-    if len(set(values.values())) < 2:
-        return []
-    common = max(set(values.values()), key=list(values.values()).count)
-    return [f"{name} has {value} {what}, the others {common}" for name, value in values.items() if value != common]
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """The kept rows; an empty table when there is no file, or when it cannot be read (it is then made anew)."""
-    if not path.is_file():
-        return pd.DataFrame({"key": pd.Series(dtype=str)})
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
-        return pd.DataFrame({"key": pd.Series(dtype=str)})
-    return table if "key" in table else pd.DataFrame({"key": pd.Series(dtype=str)})
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write the table, whole or not at all."""
-    with replacing(path) as partial:
-        table.to_parquet(partial, index=False)
-
-
-def measure_all(
-    videos: Sequence[Video],
-    path: Path,
-    progress: Callable[..., Any] = tqdm,
-    on_row: Callable[[dict[str, Any]], None] | None = None,
-) -> pd.DataFrame:
-    """Measure what was not measured yet, keep it, and return the table of these videos, in their order.
-
-    Interrupting keeps what was done so far (saved every SAVE_SECONDS and on the way out). `on_row` is given every new
-    row as soon as it is there.
-    """
-    rows = {row["key"]: row for row in read_table(path).to_dict("records")}
-    fresh = {
-        video.key: row
-        for video in videos
-        if (row := rows.get(video.key)) and row["fingerprint"] == video.fingerprint and row["version"] == VERSION
-    }
-    due = [video for video in videos if video.key not in fresh]
-    saved = time.monotonic()
-    try:
-        for video in progress(due, desc="Measuring", unit="video", disable=not due):
-            rows[video.key] = fresh[video.key] = measure_video(video)
-            if on_row:
-                on_row(fresh[video.key])
-            if time.monotonic() - saved > SAVE_SECONDS:
-                write_table(path, pd.DataFrame(list(rows.values())))
-                saved = time.monotonic()
-    finally:
-        if due:
-            write_table(path, pd.DataFrame(list(rows.values())))
-    return pd.DataFrame([fresh[video.key] for video in videos])

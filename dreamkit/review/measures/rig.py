@@ -1,9 +1,9 @@
-"""The nominal six-camera rig: where each camera looks and how its pixels become rays.
+"""The nominal six-camera rig: yaw and field of view of each camera, and pixels to rays.
 
-Measures across views need to know which way the cameras look. A clip's own calibration is rarely beside a generated
-video, so the rig is nominal: names give the field of view, yaw angles are those of RDS-HQ rigs, rounded, and the lens
-is an equidistant fisheye (radius proportional to angle) over the frame's width. In the one published calibration at
-hand, yaw differs from it by up to 14 degrees (rear right).
+Measures across views need the directions of the cameras, and a generated video rarely has a calibration. So the rig is
+nominal: the camera's name gives the field of view, yaw is that of RDS-HQ rigs, rounded, and the lens is an equidistant
+fisheye (radius proportional to angle) over the frame's width. The yaw of the one calibration published with the sample
+data differs from it by up to 14 degrees (rear right).
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class View:
-    """One camera: yaw in radians, clockwise from straight ahead, and the full horizontal angle in radians."""
+    """Direction and angle of one camera.
+
+    Attributes:
+        yaw: radians, clockwise from straight ahead.
+        fov: full horizontal field of view, radians.
+    """
 
     yaw: float
     fov: float
@@ -34,7 +39,7 @@ NOMINAL = {
     "rear_right_70fov": _view(153, 70),
 }
 
-# Neighbours that overlap. The first two are the pairs of the published cross-view figures.
+# Neighbours with overlapping views. The published cross-view errors are of the first two pairs.
 PAIRS = (
     ("front_wide_120fov", "cross_left_120fov"),
     ("front_wide_120fov", "cross_right_120fov"),
@@ -44,7 +49,7 @@ PAIRS = (
 
 
 def camera_rays(points_n2: np.ndarray, view: View, height: int, width: int) -> np.ndarray:
-    """Pixels (x, y) float [N, 2] to unit rays [N, 3] in the camera's frame: x right, y down, z forward."""
+    """Unit rays [N, 3] of pixels (x, y) float [N, 2], in the camera's frame: x right, y down, z forward."""
     focal = width / view.fov  # pixels a radian
     offset = points_n2 - np.array([(width - 1) / 2, (height - 1) / 2])
     angle = np.linalg.norm(offset, axis=-1) / focal
@@ -53,7 +58,7 @@ def camera_rays(points_n2: np.ndarray, view: View, height: int, width: int) -> n
 
 
 def to_car(rays: np.ndarray, view: View) -> np.ndarray:
-    """Rays from the camera's frame to the car's, by the nominal yaw."""
+    """Rotate rays [..., 3] from the camera's frame to the car's, by the nominal yaw."""
     cos, sin = np.cos(view.yaw), np.sin(view.yaw)
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     return rays @ turn.T

@@ -1,6 +1,7 @@
-"""Is Night dark, Fog low in contrast, Golden hour warm: plain statistics of the front view against the style asked for.
+"""Style agreement: whether the light of the front view fits the style, such as Night dark and Foggy low in contrast.
 
-The ramps were set by eye for daylight driving pictures, not fitted to data: they sort, they do not prove.
+Simple statistics of the picture, with ramps that were set by eye on driving pictures and not fitted to data: good for
+sorting videos, not as evidence.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Light:
-    """What a video's light is like.
+    """Statistics of a video's light.
 
     Attributes:
         luminance: mean, 0..255.
@@ -49,7 +50,7 @@ def light_of(video_thwc: np.ndarray) -> Light:
 
 
 def ramp(value: float, nothing: float, full: float) -> float:
-    """0 at `nothing`, 1 at `full`, straight between, clipped; either end may be the larger."""
+    """0 at `nothing`, 1 at `full`, linear between, clipped; `nothing` may be the larger one."""
     return float(np.clip((value - nothing) / (full - nothing), 0.0, 1.0))
 
 
@@ -65,6 +66,6 @@ SCORES: dict[str, Callable[[Light], float]] = {
 
 
 def agreement(light: Light, style: str) -> float:
-    """How well the light fits the style, 0..1; NaN for Original and for styles without a rule."""
+    """How well the light fits the style, 0..1; NaN for Original and other styles without a rule in SCORES."""
     rule = SCORES.get(style)
     return rule(light) if rule else float("nan")

@@ -1,7 +1,8 @@
-"""Do the views change in step? Generated frames do not change evenly, and all views of one video in the same rhythm.
+"""Estimate each view's frame offset from frame differences.
 
-The car's jolts are seen by every camera, and a tokenizer that keeps eight frames in one latent frame leaves its beat in
-every view. A view that shows another moment is out of step, however little its pictures show of the map.
+The size of the change from frame to frame follows the same course in all views of a clip: every camera sees the car's
+jolts, and a tokenizer that codes eight frames as one latent frame leaves a period of eight frames in every view. So a
+view's offset can be read from the correlation with the other views, even where a view shows little of the map.
 """
 
 from __future__ import annotations
@@ -10,52 +11,51 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dreamkit.review.measures.matches import grey
+from dreamkit.review.measures.frames import LAGS
+from dreamkit.review.measures.matches import to_luminance
 
-LAGS = tuple(range(-8, 9))
-CLEAR = 0.75  # the correlation with the other views that the best lag must have, or there is no common rhythm
-_SURE = 0.03  # another lag must correlate better than none by so much
-_WIDTH = 64  # that pictures are compared at
-_SMOOTH = 9  # frames over which the slow course of change is averaged and taken away
-_QUIET = 0.05  # grey levels a frame, added so that a standing picture has a logarithm
-_FEWEST_VIEWS, _FEWEST_FRAMES = 3, 3 * max(LAGS)
-
-
-def rhythm(video_thwc: np.ndarray) -> np.ndarray:
-    """How much each frame differs from the one before, as a logarithm less its slow course, float64 [T - 1]."""
-    small = np.stack([grey(picture, _WIDTH) for picture in video_thwc]).astype(np.float64)
-    change = np.log(np.abs(np.diff(small, axis=0)).mean((1, 2)) + _QUIET)
-    padded = np.pad(change, _SMOOTH // 2, mode="edge")
-    return change - np.convolve(padded, np.full(_SMOOTH, 1 / _SMOOTH), "valid")
+MIN_CORRELATION = 0.75  # with the other views at the best lag; below it the views have no common course
+TIE = 0.03  # a lag must correlate by more than this better than lag 0
+WIDTH = 64
+SMOOTH_FRAMES = 9  # length of the moving average that is subtracted
+NOISE_GREY = 0.05  # grey levels a frame, added before the logarithm so that it is finite for a still picture
+FEWEST_VIEWS, FEWEST_FRAMES = 3, 3 * max(LAGS) + 1
 
 
-def lags(videos: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Frames by which each view trails the others, -8..8; NaN where the views have no common rhythm.
+def change_trace(video_thwc: np.ndarray) -> np.ndarray:
+    """Logarithm of the mean change from frame to frame, less its moving average: float64 [T - 1]."""
+    small = np.stack([to_luminance(picture, WIDTH) for picture in video_thwc]).astype(np.float64)
+    change = np.log(np.abs(np.diff(small, axis=0)).mean((1, 2)) + NOISE_GREY)
+    padded = np.pad(change, SMOOTH_FRAMES // 2, mode="edge")
+    return change - np.convolve(padded, np.full(SMOOTH_FRAMES, 1 / SMOOTH_FRAMES), "valid")
+
+
+def view_lags(videos: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Frames by which each view is behind the others, -8..8; NaN where it correlates too little with them.
 
     Args:
-        videos: camera name -> uint8 [T, h, w, 3]; of fewer than three views, or of short ones, nothing is known.
+        videos: camera name -> uint8 [T, h, w, 3]; all NaN for fewer than three views or 25 frames.
     """
     length = min(map(len, videos.values()))
-    if len(videos) < _FEWEST_VIEWS or length <= _FEWEST_FRAMES:
+    if len(videos) < FEWEST_VIEWS or length < FEWEST_FRAMES:
         return dict.fromkeys(videos, float("nan"))
-    traces = {name: rhythm(video[:length]) for name, video in videos.items()}
+    traces = {name: change_trace(video[:length]) for name, video in videos.items()}
     traces = {name: trace / max(float(trace.std()), 1e-9) for name, trace in traces.items()}
     return {
-        name: _lag(trace, np.median([other for of, other in traces.items() if of != name], axis=0))
+        name: _best_lag(trace, np.median([other for of, other in traces.items() if of != name], axis=0))
         for name, trace in traces.items()
     }
 
 
-def _lag(trace: np.ndarray, others: np.ndarray) -> float:
+def _best_lag(trace: np.ndarray, others: np.ndarray) -> float:
     length = len(trace)
-    agreement = np.zeros(len(LAGS))
+    correlations = np.zeros(len(LAGS))
     for index, lag in enumerate(LAGS):
-        mine, theirs = trace[max(0, lag) : length + min(0, lag)], others[max(0, -lag) : length - max(0, lag)]
-        if mine.std() > 0 and theirs.std() > 0:
-            agreement[index] = np.corrcoef(mine, theirs)[0, 1]
-    best = int(agreement.argmax())
-    if agreement[best] < CLEAR:
+        ours, theirs = trace[max(0, lag) : length + min(0, lag)], others[max(0, -lag) : length - max(0, lag)]
+        if ours.std() > 0 and theirs.std() > 0:
+            correlations[index] = np.corrcoef(ours, theirs)[0, 1]
+    best = int(correlations.argmax())
+    if correlations[best] < MIN_CORRELATION:
         return float("nan")
-    # A rhythm that repeats every eight frames fits as well eight frames later.
-    in_step = agreement[LAGS.index(0)] >= agreement[best] - _SURE
-    return 0.0 if in_step else float(LAGS[best])
+    # A course with a period of eight frames correlates as well at a lag of eight, so lag 0 wins a tie.
+    return 0.0 if correlations[LAGS.index(0)] >= correlations[best] - TIE else float(LAGS[best])

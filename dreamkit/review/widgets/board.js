@@ -1,25 +1,15 @@
-// The board's page: clips down, styles across. Thumbnails are asked for when they come into sight.
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
-}
+// The page of the board: one row a clip, one column a style. A thumbnail is requested when its cell becomes visible.
 
 function render({ model, el }) {
   const pictures = new Map(); // key -> object URL
-  const asked = new Set();
+  const requested = new Set();
   const filter = { text: "", state: "", flagged: false, sort: "clip" };
   let queue = [];
   let timer = 0;
 
   for (const [key, data] of Object.entries(model.get("first"))) {
     pictures.set(key, URL.createObjectURL(new Blob([data], { type: "image/jpeg" })));
-    asked.add(key);
+    requested.add(key);
   }
 
   const search = make("input", { type: "search", placeholder: "filter clips, styles, prompts", "aria-label": "Filter",
@@ -48,8 +38,8 @@ function render({ model, el }) {
   const sight = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       const { key } = target.dataset;
-      if (!isIntersecting || asked.has(key)) continue;
-      asked.add(key);
+      if (!isIntersecting || requested.has(key)) continue;
+      requested.add(key);
       queue.push(key);
     }
     clearTimeout(timer);
@@ -57,6 +47,8 @@ function render({ model, el }) {
       for (; queue.length; queue = queue.slice(16)) model.send({ type: "thumbnails", keys: queue.slice(0, 16) });
     }, 30);
   }, { root: scroll, rootMargin: "200px" });
+
+  const column = ({ style, stage }) => JSON.stringify([style, stage]);
 
   const matches = (item) =>
     (!filter.text || `${item.clip} ${item.style} ${item.stage} ${item.prompt}`.toLowerCase().includes(filter.text)) &&
@@ -80,11 +72,12 @@ function render({ model, el }) {
 
   function draw() {
     const items = model.get("items").filter(matches);
-    const columns = [...new Set(model.get("items").map((item) => `${item.style}\n${item.stage}`))];
+    const columns = new Map(); // id of a column -> its style and stage
+    for (const { style, stage } of model.get("items")) columns.set(column({ style, stage }), { style, stage });
     const clips = new Map();
     for (const item of items) {
       if (!clips.has(item.clip)) clips.set(item.clip, new Map());
-      clips.get(item.clip).set(`${item.style}\n${item.stage}`, item);
+      clips.get(item.clip).set(column(item), item);
     }
     let order = [...clips.keys()];
     if (filter.sort !== "clip") { // worst first
@@ -94,20 +87,19 @@ function render({ model, el }) {
         .map((value) => sign * value));
       order = order.map((clip) => [worst(clip), clip]).sort((a, b) => a[0] - b[0]).map(([, clip]) => clip);
     }
-    head.replaceChildren(make("tr", {}, make("th", {}, ""), ...columns.map((column) => {
-      const [style, stage] = column.split("\n");
-      return make("th", {}, make("b", {}, style), ` ${stage}`);
-    })));
+    head.replaceChildren(make("tr", {}, make("th", {}, ""), ...[...columns.values()].map(({ style, stage }) =>
+      make("th", {}, make("b", {}, style), ` ${stage}`))));
     sight.disconnect();
     rows.replaceChildren(...order.map((clip) => make("tr", {}, make("th", { scope: "row" }, clip),
-      ...columns.map((column) => make("td", {}, ...(clips.get(clip).has(column) ? [cell(clips.get(clip).get(column))] : []))))));
+      ...[...columns.keys()].map((id) => make("td", {}, ...(clips.get(clip).has(id) ? [cell(clips.get(clip).get(id))] : []))))));
     for (const button of rows.querySelectorAll(".dk-item")) if (!pictures.has(button.dataset.key)) sight.observe(button);
     const every = model.get("items");
     const of = (name) => every.filter((item) => item.state === name).length;
     count.textContent = `${items.length} of ${every.length} · ${of("accept")} accepted · ${of("reject")} rejected · ${of("unsure")} unsure`;
     note.textContent = model.get("notice");
-    const order2 = order.flatMap((clip) => columns.filter((c) => clips.get(clip).has(c)).map((c) => clips.get(clip).get(c).key));
-    model.send({ type: "order", keys: order2 });
+    const shown = order.flatMap((clip) => [...columns.keys()].filter((id) => clips.get(clip).has(id))
+      .map((id) => clips.get(clip).get(id).key));
+    model.send({ type: "order", keys: shown });
   }
 
   function options() {

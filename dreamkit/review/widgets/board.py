@@ -1,28 +1,37 @@
-"""The board's widget: clips down, styles across, with states and scores; `board.js` is the page's side."""
+"""The board: one row a clip, one column a style, with states and measures. The page is `board.js`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.measures import definitions as measures
+from dreamkit.review.measures.definitions import MEASURES
+from dreamkit.review.widgets.scripts import FOLDER, page_script
+from dreamkit.review.widgets.traits import BoardItem, BoardMeasure, check_trait
 
 
 class Board(anywidget.AnyWidget):
-    """Clips down, styles across; see `board.js` for the page's side.
+    """The widget of the board.
 
     Args:
-        pictures: gives the JPEG thumbnail of a key; raises DreamkitError when it cannot.
-        on_open: called with the key of a video that the user opens.
+        pictures: returns the JPEG thumbnail of a key; raises DreamkitError where there is none.
+        on_open: called with the key of the video that the user opens.
+
+    Attributes:
+        items: the cells, see `traits.BoardItem`.
+        measures: the measures to sort by, see `traits.BoardMeasure`.
+        notice: a sentence above the table.
+        opened: key of the video in the player; empty at first.
+        first: key -> JPEG thumbnail, for the cells that are visible at first.
+        order: keys in the order of the page.
     """
 
-    _esm = Path(__file__).parent / "board.js"
-    _css = Path(__file__).parent / "review.css"
+    _esm = page_script("board.js")
+    _css = FOLDER / "review.css"
     items = traitlets.List().tag(sync=True)
     measures = traitlets.List().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
@@ -30,14 +39,33 @@ class Board(anywidget.AnyWidget):
     first = traitlets.Dict().tag(sync=True)
 
     def __init__(self, pictures: Callable[[str], bytes], on_open: Callable[[str], None]) -> None:
-        kept = [{"key": m.key, "label": m.label, "good": m.good, "meaning": m.meaning} for m in measures.MEASURES]
-        super().__init__(measures=kept)
+        shown = [{"key": m.key, "label": m.label, "good": m.good, "meaning": m.meaning} for m in MEASURES]
+        super().__init__(measures=shown)
         self.pictures = pictures
         self.on_open = on_open
         self.order: list[str] = []
-        self.on_msg(self._received)
+        self.on_msg(self._on_message)
 
-    def _received(self, _: Any, content: Any, __: Any) -> None:
+    @traitlets.validate("items")
+    def _check_items(self, proposal: Any) -> Any:
+        return check_trait("Board", "items", list[BoardItem], proposal["value"])
+
+    @traitlets.validate("measures")
+    def _check_measures(self, proposal: Any) -> Any:
+        return check_trait("Board", "measures", list[BoardMeasure], proposal["value"])
+
+    @traitlets.validate("first")
+    def _check_first(self, proposal: Any) -> Any:
+        return check_trait("Board", "first", dict[str, bytes], proposal["value"])
+
+    @traitlets.validate("opened")
+    def _check_opened(self, proposal: Any) -> Any:
+        key = proposal["value"]
+        if key and key not in {item["key"] for item in self.items}:
+            raise traitlets.TraitError(f"Board.opened: there is no item with the key {key!r}.")
+        return key
+
+    def _on_message(self, _: Any, content: Any, __: Any) -> None:
         kind = content.get("type") if isinstance(content, dict) else None
         if kind == "open":
             try:

@@ -1,7 +1,7 @@
-// The player's page. Every view arrives as JPEG frames; a frame is painted only when all visible views have it decoded,
-// and then all of them in one go, so that no two views ever show different frames.
+// The page of the player. Every view is a sequence of JPEG frames. A frame is painted when all visible views have decoded
+// it, and then on all views in one task, so that they always show the same frame.
 
-const KEPT_BITMAPS = 32; // a stream
+const KEPT_BITMAPS = 32; // per stream
 const AHEAD = 5; // frames decoded in advance while playing
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
 const HELP = [
@@ -11,21 +11,13 @@ const HELP = [
   ["z", "undo"], ["p n", "previous, next video"], ["?", "this list"],
 ];
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
-}
-
-// JPEG frames of one view; decodes on demand and keeps the latest.
+// The JPEG frames of one view; decodes on demand and keeps the KEPT_BITMAPS used last.
 class Stream {
   constructor(content, buffer) {
-    this.fps = content.fps || 24;
-    this.problem = content.problem || "";
+    this.key = content.key; // of the video
+    this.layer = content.layer;
+    this.fps = content.fps;
+    this.problem = content.problem;
     this.bytes = buffer ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength) : new Uint8Array();
     this.starts = [];
     this.sizes = content.sizes;
@@ -46,7 +38,7 @@ class Stream {
         this.bitmaps.get(oldest).then((bitmap) => bitmap && bitmap.close());
         this.bitmaps.delete(oldest);
       }
-    } else { // seen again: now the youngest
+    } else { // used again: move it to the end of the map
       const kept = this.bitmaps.get(index);
       this.bitmaps.delete(index);
       this.bitmaps.set(index, kept);
@@ -56,11 +48,11 @@ class Stream {
 }
 
 function render({ model, el }) {
-  const streams = new Map();
-  const asked = new Set();
+  const streams = new Map(); // id -> Stream
+  const requested = new Map(); // id of a stream -> key of its video
   const view = { frame: 0, playing: false, speed: 1, loop: true, zoom: "", layer: "", wipe: false, mix: 0.5 };
   let cells = [];
-  let paint = 0; // number of the latest wish to paint; older ones give up
+  let paint = 0; // number of the latest call to go(); earlier calls stop
   let chosen = new Set();
   let gone = false;
 
@@ -112,7 +104,7 @@ function render({ model, el }) {
     empty, body);
   el.append(root);
 
-  // ---- which views, which streams
+  // ---- views and streams
   const shown = () => [model.get("video"), model.get("second")].filter((video) => video && video.key);
   const size = () => (view.zoom ? "zoom" : "grid");
   const id = (key, name, camera) => `${key}|${name}|${camera}|${size()}`;
@@ -123,16 +115,16 @@ function render({ model, el }) {
     const wanted = [];
     for (const cell of visible()) for (const name of layersOf(cell)) {
       const key = id(cell.key, name, cell.view.camera);
-      if (asked.has(key)) continue;
-      asked.add(key);
+      if (requested.has(key)) continue;
+      requested.set(key, cell.key);
       wanted.push({ key: cell.key, layer: name, camera: cell.view.camera, size: size() });
     }
     if (wanted.length) model.send({ type: "streams", wanted });
   }
 
-  // Of any size: a zoomed view that is still on its way must not look like a video of no frames.
-  const frames = () => Math.max(0, ...[...streams].map(([name, stream]) =>
-    (name.split("|")[1] === "result" ? stream.length : 0)));
+  // Of all sizes: the video has frames even while the zoomed view has not arrived.
+  const frames = () => Math.max(0, ...[...streams.values()].map((stream) =>
+    (stream.layer === "result" ? stream.length : 0)));
   const fps = () => {
     for (const cell of visible()) {
       const stream = streams.get(id(cell.key, "result", cell.view.camera));
@@ -172,8 +164,8 @@ function render({ model, el }) {
       const heading = videos.length > 1 ? [make("div", { class: "dk-style" }, each.style)] : [];
       stage.append(make("div", { class: "dk-side" }, ...heading, grid));
     }
-    problems.replaceChildren(...video.problems.map((text) =>
-      text.startsWith("no sidecar") ? make("div", { class: "dk-count" }, text) : make("div", {}, `⚠ ${text}`)));
+    problems.replaceChildren(...video.notes.map((text) => make("div", { class: "dk-count" }, text)),
+      ...video.problems.map((text) => make("div", {}, `⚠ ${text}`)));
     compare.replaceChildren(make("option", { value: "" }, "compare with …"),
       ...model.get("others").map((other) => make("option", { value: other.key,
         selected: videos.length > 1 && other.key === videos[1].key }, other.style)));
@@ -189,9 +181,9 @@ function render({ model, el }) {
     go(view.frame);
   }
 
-  // ---- painting: all visible views of one frame, or none
+  // ---- painting: one frame on all visible views
   async function go(frame) {
-    const wish = ++paint;
+    const call = ++paint;
     const last = frames() ? frames() - 1 : Math.max(0, view.frame);
     view.frame = Math.max(0, Math.min(frame, last));
     scrub.max = last;
@@ -204,7 +196,7 @@ function render({ model, el }) {
       return { cell, late, pictures, result: found.length ? found[0][1] : null };
     });
     const ready = await Promise.all(jobs);
-    if (wish !== paint || gone) return false;
+    if (call !== paint || gone) return false;
     if (ready.some(({ late }) => late)) { root.dataset.loading = ""; return false; }
     delete root.dataset.loading;
     for (const { cell, pictures, result } of ready) {
@@ -361,18 +353,19 @@ function render({ model, el }) {
   };
   const opened = () => {
     const keys = new Set(shown().map((video) => video.key));
-    for (const map of [streams, asked]) for (const key of [...map.keys()]) if (!keys.has(key.split("|")[0])) map.delete(key);
+    for (const [name, stream] of streams) if (!keys.has(stream.key)) streams.delete(name);
+    for (const [name, key] of requested) if (!keys.has(key)) requested.delete(name);
     build();
   };
   const fresh = () => { pause(); view.frame = 0; view.zoom = ""; root.classList.remove("dk-zoomed"); opened(); root.focus(); };
-  const said = () => { message.textContent = model.get("message"); };
+  const drawMessage = () => { message.textContent = model.get("message"); };
   model.on("msg:custom", received);
   model.on("change:video", fresh);
   model.on("change:second", opened);
   model.on("change:verdict", drawVerdict);
   model.on("change:scores", drawScores);
-  model.on("change:message", said);
-  build(); drawVerdict(); drawScores(); said();
+  model.on("change:message", drawMessage);
+  build(); drawVerdict(); drawScores(); drawMessage();
   return () => {
     gone = true;
     model.off("msg:custom", received);
@@ -380,7 +373,7 @@ function render({ model, el }) {
     model.off("change:second", opened);
     model.off("change:verdict", drawVerdict);
     model.off("change:scores", drawScores);
-    model.off("change:message", said);
+    model.off("change:message", drawMessage);
   };
 }
 

@@ -1,4 +1,7 @@
-"""The player widget: one to six views in frame sync, the condition over them, two styles, and the verdict."""
+"""The player: one to six views in frame sync, condition overlay, comparison of two styles, and the verdict.
+
+The page is `player.js`.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,27 @@ import traitlets
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
-from dreamkit.review.library import Video
+from dreamkit.review.library import ReviewVideo
+from dreamkit.review.measures.frames import DEFAULT_FPS
 from dreamkit.review.widgets import previews
+from dreamkit.review.widgets.scripts import FOLDER, page_script
+from dreamkit.review.widgets.traits import (
+    RESULT,
+    OtherVideo,
+    PlayerScore,
+    PlayerVerdict,
+    PlayerVideo,
+    Stream,
+    check_trait,
+)
 from dreamkit.workspace.cameras import Rig
 
-WIDTHS = {"grid": 384, "zoom": 960}
-RESULT = "result"
-DECODERS = 3
+WIDTHS = {"grid": 384, "zoom": 960}  # pixels of a view, all together and alone
+DECODERS = 3  # threads
 
 
-def labels(rig: Rig) -> list[dict[str, Any]]:
-    """What the page needs to know of each view: name, words for it, and its place in the rig's grid."""
+def view_places(rig: Rig) -> list[dict[str, Any]]:
+    """Camera name, label, and row and column in the rig's grid, of each view."""
     placed = []
     for camera in rig.cameras:
         row, column = rig.place(camera)
@@ -31,10 +44,10 @@ def labels(rig: Rig) -> list[dict[str, Any]]:
     return placed
 
 
-def describe(video: Video) -> dict[str, Any]:
-    """A Video as the page needs it."""
+def player_video(video: ReviewVideo) -> dict[str, Any]:
+    """A video as the player's `video` trait takes it, see `traits.PlayerVideo`."""
     views = (
-        labels(video.rig)
+        view_places(video.rig)
         if video.stage == "multi_view"
         else [{"camera": video.rig.front.name, "label": "front", "row": 0, "column": 0}]
     )
@@ -49,26 +62,37 @@ def describe(video: Video) -> dict[str, Any]:
         "key": video.key,
         "clip": video.chunk.name,
         "style": video.style,
-        "stage": video.stage.replace("_", " "),
+        "stage": video.stage_label,
         "prompt": video.prompt,
         "views": views,
         "layers": list(video.conditions),
         "problems": list(video.problems),
+        "notes": list(video.notes),
     }
 
 
 class Player(anywidget.AnyWidget):
-    """Plays the videos it is given; see `player.js` for the page's side.
+    """The widget of the player.
 
     Args:
-        videos: what can be opened, by key.
+        videos: key -> video, those that can be opened.
         cache: folder for previews.
-        on_verdict: called with (key, state, reasons, note); state `undo` takes one back. Raises DreamkitError.
-        on_move: called with +1 or -1 when the user asks for the next or previous video.
+        on_verdict: called with (key, state, reasons, note) when the user judges; state `undo` takes a verdict back.
+            May raise DreamkitError.
+        on_move: called with +1 or -1 when the user goes to the next or previous video.
+
+    Attributes:
+        video: the open video, see `traits.PlayerVideo`; {} at first.
+        second: the video beside it for comparison, or {}.
+        others: the videos of the same clip, see `traits.OtherVideo`.
+        verdict: the current verdict, see `traits.PlayerVerdict`; {} without one.
+        scores: the measures, see `traits.PlayerScore`.
+        reasons: key -> meaning of the reasons for a verdict.
+        message: a sentence for the user, such as an error.
     """
 
-    _esm = Path(__file__).parent / "player.js"
-    _css = Path(__file__).parent / "review.css"
+    _esm = page_script("player.js")
+    _css = FOLDER / "review.css"
     video = traitlets.Dict().tag(sync=True)
     second = traitlets.Dict().tag(sync=True)
     others = traitlets.List().tag(sync=True)
@@ -79,7 +103,7 @@ class Player(anywidget.AnyWidget):
 
     def __init__(
         self,
-        videos: Mapping[str, Video],
+        videos: Mapping[str, ReviewVideo],
         cache: Path,
         on_verdict: Callable[[str, str, Sequence[str], str], None] | None = None,
         on_move: Callable[[int], None] | None = None,
@@ -89,10 +113,32 @@ class Player(anywidget.AnyWidget):
         self.cache = cache
         self.on_verdict = on_verdict
         self.on_move = on_move
-        self.on_msg(self._received)
+        self.on_msg(self._on_message)
+
+    @traitlets.validate("video", "second")
+    def _check_video(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        return check_trait("Player", proposal["trait"].name, PlayerVideo, value) if value else value
+
+    @traitlets.validate("others")
+    def _check_others(self, proposal: Any) -> Any:
+        return check_trait("Player", "others", list[OtherVideo], proposal["value"])
+
+    @traitlets.validate("verdict")
+    def _check_verdict(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        return check_trait("Player", "verdict", PlayerVerdict, value) if value else value
+
+    @traitlets.validate("scores")
+    def _check_scores(self, proposal: Any) -> Any:
+        return check_trait("Player", "scores", list[PlayerScore], proposal["value"])
+
+    @traitlets.validate("reasons")
+    def _check_reasons(self, proposal: Any) -> Any:
+        return check_trait("Player", "reasons", dict[str, str], proposal["value"])
 
     def show(self, key: str) -> None:
-        """Show a video.
+        """Open a video.
 
         Raises:
             DreamkitError: no video of that key.
@@ -101,23 +147,23 @@ class Player(anywidget.AnyWidget):
             raise DreamkitError(f"There is no video {key!r} on this board.", "Load the board again.")
         shown = self.videos[key]
         self.others = [
-            {"key": other.key, "style": f"{other.style}, {other.stage.replace('_', ' ')}"}
+            {"key": other.key, "style": f"{other.style}, {other.stage_label}"}
             for other in self.videos.values()
             if other.chunk == shown.chunk and other.key != key
         ]
         self.second = {}
         self.message = ""
-        self.video = describe(shown)
+        self.video = player_video(shown)
 
-    def _received(self, _: Any, content: Any, __: Any) -> None:
-        """Answer the page. Whatever goes wrong becomes a sentence on it, never a traceback in the log."""
+    def _on_message(self, _: Any, content: Any, __: Any) -> None:
+        """Answer a message of the page; errors are shown on the page as a sentence."""
         kind = content.get("type") if isinstance(content, dict) else None
         try:
             if kind == "streams":
                 self._send_streams(content["wanted"])
             elif kind == "compare":
                 key = content.get("key", "")
-                self.second = describe(self.videos[key]) if key in self.videos else {}
+                self.second = player_video(self.videos[key]) if key in self.videos else {}
             elif kind == "verdict" and self.on_verdict:
                 self.message = ""
                 self.on_verdict(
@@ -127,23 +173,23 @@ class Player(anywidget.AnyWidget):
                 self.on_move(1 if content["by"] > 0 else -1)
         except DreamkitError as error:
             self.message = str(error)
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            self.message = f"The page asked for something that failed: {error}"
+        except (KeyError, TypeError, ValueError, OSError, traitlets.TraitError) as error:
+            self.message = f"A request of the page failed: {error}."
 
     def _send_streams(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         with ThreadPoolExecutor(DECODERS) as pool:
             waiting = {pool.submit(self._stream, dict(each)): each for each in wanted}
             for done in as_completed(waiting):
-                asked = {name: waiting[done][name] for name in ("key", "layer", "camera", "size")}
+                request = {name: waiting[done][name] for name in ("key", "layer", "camera", "size")}
                 try:
                     made = done.result()
                 except (DreamkitError, OSError, KeyError, ValueError) as error:
-                    self.send({"type": "stream", **asked, "sizes": [], "fps": 24, "problem": str(error)})
-                    continue
+                    made = previews.JpegStream((), b"", DEFAULT_FPS, str(error))
                 facts = {"sizes": list(made.sizes), "fps": made.fps, "problem": made.problem}
-                self.send({"type": "stream", **asked, **facts}, [made.data])
+                message = check_trait("Player", "stream", Stream, {"type": "stream", **request, **facts})
+                self.send(message, [made.data] if made.sizes else [])
 
-    def _stream(self, asked: Mapping[str, Any]) -> previews.Stream:
-        video = self.videos[asked["key"]]
-        views = video.views if asked["layer"] == RESULT else video.conditions[asked["layer"]]
-        return previews.stream(views[asked["camera"]], WIDTHS[asked["size"]], self.cache)
+    def _stream(self, request: Mapping[str, Any]) -> previews.JpegStream:
+        video = self.videos[request["key"]]
+        views = video.views if request["layer"] == RESULT else video.conditions[request["layer"]]
+        return previews.jpeg_stream(views[request["camera"]], WIDTHS[request["size"]], self.cache)

@@ -1,4 +1,4 @@
-"""Plots of the measures: how the scores are spread, and how chosen videos run frame by frame."""
+"""Plots of the measures: their distribution over the videos, and traces of chosen videos over time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from dreamkit.review.measures.definitions import MEASURES, PUBLISHED_REAL
 
 COLUMNS = 4
+# Trace name -> label of the axis. The traces are computed in `measures.metrics`.
 TRACES = {
     "luminance": "luminance, grey levels",
     "change": "change a pixel, grey levels",
@@ -22,7 +23,9 @@ TRACES = {
 
 def distributions(table: pd.DataFrame, thresholds: Mapping[str, float]) -> Figure:
     """A histogram of each measure; the threshold in red, published means over real videos in grey."""
-    shown = [measure for measure in MEASURES if measure.key in table and table[measure.key].notna().any()]
+    shown = [
+        measure for measure in MEASURES if measure.key in table and bool(table[measure.key].notna().to_numpy().any())
+    ]
     rows = max(1, -(-len(shown) // COLUMNS))
     figure = Figure(figsize=(3 * COLUMNS, 2.2 * rows), layout="constrained")
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
@@ -42,7 +45,7 @@ def distributions(table: pd.DataFrame, thresholds: Mapping[str, float]) -> Figur
 
 
 def traces(table: pd.DataFrame, keys: Sequence[str]) -> Figure:
-    """One panel a trace, one line a video; sampled traces are drawn as points joined."""
+    """One panel a trace, one line a video; traces of sampled frames have a marker at each."""
     rows = table.set_index("key")
     shown = {name: label for name, label in TRACES.items() if f"trace_{name}" in rows}
     figure = Figure(figsize=(12, 2.2 * max(1, len(shown))), layout="constrained")
@@ -62,8 +65,8 @@ def traces(table: pd.DataFrame, keys: Sequence[str]) -> Figure:
     return figure
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG at 80 dots an inch."""
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file, 80 dots an inch."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=80)
     return data.getvalue()

@@ -1,7 +1,7 @@
-"""What the browser gets: JPEG frames small enough to go over the kernel, thumbnails, and a link to the full file.
+"""Pictures for the browser: small JPEG frames of a video, thumbnails, contact sheets, and the URL of the full file.
 
-Every frame is its own JPEG, so the player can show frame n of all views at once, exactly, in any browser, without a
-codec or seeking. They are kept in the workspace's cache and made anew when the video changes.
+Every frame is a JPEG of its own, so that the player can show frame n of all views at the same time in any browser,
+without a codec or seeking. Frames and thumbnails are cached in the workspace until the video changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.measures.frames import read_small, still
+from dreamkit.review.measures.frames import read_small, read_still
 from dreamkit.workspace.files import replacing
 from dreamkit.workspace.images import QUALITY, jpeg
 
@@ -26,8 +26,15 @@ THUMBNAIL_WIDTH = 192
 
 
 @dataclass(frozen=True)
-class Stream:
-    """JPEG frames of one view: their sizes in bytes, the frames one after the other, and frames a second."""
+class JpegStream:
+    """The JPEG frames of one view.
+
+    Attributes:
+        sizes: bytes of each JPEG.
+        data: all JPEGs, one after the other.
+        fps: frames a second.
+        problem: what is wrong with the video, empty if nothing is.
+    """
 
     sizes: tuple[int, ...]
     data: bytes
@@ -41,8 +48,8 @@ def _cached(cache: Path, path: Path, what: str) -> Path:
     return cache / f"{name}.jpegs"
 
 
-def stream(path: Path, width: int, cache: Path) -> Stream:
-    """The frames of a video at most `width` wide; from the cache when they are there.
+def jpeg_stream(path: Path, width: int, cache: Path) -> JpegStream:
+    """The frames of a video at most `width` wide, from the cache if it has them.
 
     Raises:
         DreamkitError: not one frame can be decoded.
@@ -51,25 +58,25 @@ def stream(path: Path, width: int, cache: Path) -> Stream:
     try:
         head, _, data = kept.read_bytes().partition(b"\n")
         facts = json.loads(head)
-        found = Stream(tuple(facts["sizes"]), data, facts["fps"], facts["problem"])
+        found = JpegStream(tuple(facts["sizes"]), data, facts["fps"], facts["problem"])
         if sum(found.sizes) == len(data):
             return found
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # absent or damaged: made anew
+        pass  # missing or damaged: made again below
     read = read_small(path, width)
     pictures = [jpeg(picture) for picture in read.frames_thwc]
-    made = Stream(tuple(map(len, pictures)), b"".join(pictures), read.fps, read.problem)
+    made = JpegStream(tuple(map(len, pictures)), b"".join(pictures), read.fps, read.problem)
     facts = {"sizes": made.sizes, "fps": made.fps, "problem": made.problem}
     try:
         with replacing(kept) as partial:
             partial.write_bytes(json.dumps(facts).encode() + b"\n" + made.data)
     except DreamkitError:
-        pass  # a folder that cannot be written costs time, not the view
+        pass  # without a writable cache the preview is made again next time
     return made
 
 
-def thumbnail(path: Path, cache: Path) -> bytes:
-    """One small JPEG from the middle of a video; from the cache when it is there.
+def video_thumbnail(path: Path, cache: Path) -> bytes:
+    """A small JPEG from the middle of a video, from the cache if it has it.
 
     Raises:
         DreamkitError: not one frame can be decoded.
@@ -77,7 +84,7 @@ def thumbnail(path: Path, cache: Path) -> bytes:
     kept = _cached(cache, path, f"thumbnail {THUMBNAIL_WIDTH}")
     if kept.is_file() and (data := kept.read_bytes()):
         return data
-    data = jpeg(still(path, THUMBNAIL_WIDTH))
+    data = jpeg(read_still(path, THUMBNAIL_WIDTH))
     try:
         with replacing(kept) as partial:
             partial.write_bytes(data)
@@ -87,7 +94,7 @@ def thumbnail(path: Path, cache: Path) -> bytes:
 
 
 def contact_sheet(pictures: Sequence[np.ndarray | None], columns: int, width: int) -> np.ndarray:
-    """Pictures uint8 [h, w, 3] in rows of `columns`, each fitted to `width`; None leaves a grey place."""
+    """Pictures uint8 [h, w, 3] in rows of `columns`, each resized to `width`; None leaves a grey place."""
     known = [picture for picture in pictures if picture is not None]
     height = round(width * (known[0].shape[0] / known[0].shape[1] if known else 9 / 16))
     rows = -(-len(pictures) // columns)
@@ -101,7 +108,7 @@ def contact_sheet(pictures: Sequence[np.ndarray | None], columns: int, width: in
 
 
 def server_url(path: Path) -> str:
-    """The URL path under which this kernel's Jupyter server serves a file; empty when it does not or there is none."""
+    """URL path of a file on the Jupyter server of this kernel; empty without a server or outside its folder."""
     parent = os.environ.get("JPY_PARENT_PID", "")
     try:
         from jupyter_core.paths import jupyter_runtime_dir
