@@ -134,6 +134,12 @@ def test_videos_are_found_with_clip_style_and_maps(small_workspace):
     assert "no sidecar" in mine.notes[0]
 
 
+def test_every_measure_has_a_value_within_its_range():
+    values = metrics.measure_views(ClipFrames(*draw_clip(5, 12, 72, 128), style="Night")).values
+    for measure in definitions.MEASURES:
+        assert measure.low <= values[measure.key] <= measure.high, measure.key
+
+
 def test_the_table_is_made_once_and_anew_when_a_video_changes(small_workspace, monkeypatch):
     path = small_workspace.root / "review" / "metrics.parquet"
     quiet = lambda items, **_: items  # noqa: E731

@@ -5,7 +5,9 @@ To add a measure:
 1. Add a `Measure` to MEASURES below. The board, the player, the report, the thresholds and the export read this table.
 2. Compute it in `metrics.py`, in the function of the part it belongs to (see `metrics.PARTS`). Set
    `values["<key>.<camera>"]` for each view, and the worst view's value becomes `<key>`; or set `values["<key>"]` once.
-3. Raise `table.VERSION`, so that kept rows are computed anew.
+   A measure of a view's pictures alone is a field of `picture.PictureMeasures`; add its key in `metrics._picture_part`.
+3. Raise `table.VERSION`, so that the rows of earlier runs are computed again.
+4. If it is for a fault that can be planted, add the fault to `faults.FAULTS`; its test then covers the measure.
 """
 
 from __future__ import annotations

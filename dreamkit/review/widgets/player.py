@@ -25,7 +25,7 @@ from dreamkit.review.widgets.traits import (
     PlayerScore,
     PlayerVerdict,
     PlayerVideo,
-    Stream,
+    StreamMessage,
     check_trait,
 )
 from dreamkit.workspace.cameras import Rig
@@ -186,7 +186,7 @@ class Player(anywidget.AnyWidget):
                 except (DreamkitError, OSError, KeyError, ValueError) as error:
                     made = previews.JpegStream((), b"", DEFAULT_FPS, str(error))
                 facts = {"sizes": list(made.sizes), "fps": made.fps, "problem": made.problem}
-                message = check_trait("Player", "stream", Stream, {"type": "stream", **request, **facts})
+                message = check_trait("Player", "stream", StreamMessage, {"type": "stream", **request, **facts})
                 self.send(message, [made.data] if made.sizes else [])
 
     def _stream(self, request: Mapping[str, Any]) -> previews.JpegStream:

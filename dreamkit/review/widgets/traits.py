@@ -120,7 +120,7 @@ class PlayerScore(_Shape):
     meaning: str
 
 
-class Stream(_Shape):
+class StreamMessage(_Shape):
     """The message that precedes the JPEG frames of one view: their sizes in bytes and the frame rate."""
 
     type: Literal["stream"]
