@@ -13,7 +13,7 @@ BUFFER_BYTES = 32 << 20
 MOST_WORKERS = 8
 
 
-def copy_tensors(
+def copy_to_device(
     tensors: Mapping[str, torch.Tensor], device: torch.device, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     """Copies of the tensors on `device` as `dtype`; memory-mapped ones are read once, in the file's order."""

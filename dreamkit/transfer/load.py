@@ -17,7 +17,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
-from dreamkit.transfer.device_copy import copy_tensors
+from dreamkit.transfer.device_copy import copy_to_device
 from dreamkit.transfer.names import released_name
 
 Network = TypeVar("Network", Denoiser, ControlBranch)
@@ -164,7 +164,7 @@ def load_parameters(
             f"{label} does not fit the model: {listed}.",
             "Check that the file is the one its name says (size and checksum), and fetch it again if not.",
         )
-    moved = copy_tensors({wanted[name][0]: given[name] for name in wanted}, device, dtype)
+    moved = copy_to_device({wanted[name][0]: given[name] for name in wanted}, device, dtype)
     for name, tensor in moved.items():
         owner, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))

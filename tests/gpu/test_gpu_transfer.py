@@ -9,7 +9,7 @@ import torch
 
 from dreamkit.bench.forward import memory_cap
 from dreamkit.transfer.attention import choose_attention
-from dreamkit.transfer.device_copy import copy_tensors
+from dreamkit.transfer.device_copy import copy_to_device
 from dreamkit.transfer.fused_ops import FusedOps, choose_fused_ops
 from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
@@ -73,7 +73,7 @@ def test_tensors_of_any_dtype_are_copied_whole(device):
         "single": torch.randn(7, 5).t(),
         "scalar": torch.tensor(3.0),
     }
-    moved = copy_tensors(tensors, device, torch.float32)
+    moved = copy_to_device(tensors, device, torch.float32)
     for name, tensor in tensors.items():
         assert torch.equal(moved[name].cpu(), tensor.float()), name
 
