@@ -22,10 +22,11 @@ from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import logging_to
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.clips import listed_clips
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest, read_text
 from dreamkit.workspace.images import data_url, jpeg
-from dreamkit.workspace.workspace import Chunk, Workspace, from_home, listed_clips
+from dreamkit.workspace.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
 PICTURE_WIDTH = 240

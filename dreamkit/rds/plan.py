@@ -197,7 +197,8 @@ def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[s
     Raises:
         DreamkitError: the name cannot be part of a file name, or an input is missing.
     """
-    from dreamkit.workspace.workspace import Chunk, Workspace, check_name
+    from dreamkit.workspace.file_names import check_name
+    from dreamkit.workspace.workspace import Chunk, Workspace
 
     check_name(clip, "clip")
     workspace = Workspace(out)

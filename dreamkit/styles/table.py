@@ -10,8 +10,8 @@ from typing import Any
 
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.file_names import check_name
 from dreamkit.workspace.files import nearest, read_yaml
-from dreamkit.workspace.workspace import check_name
 
 BUILT_IN = Path(__file__).with_name("styles.yaml")
 _DAY_WORDS = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night"}

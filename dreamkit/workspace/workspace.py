@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.workspace.controls import CONTROLS
+from dreamkit.workspace.file_names import check_name
 from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
 from dreamkit.workspace.manifest import append_to_manifest, rewrite_manifest
 from dreamkit.workspace.sidecars import read_sidecar, read_sidecars
@@ -60,26 +61,6 @@ def home(start: Path | None = None) -> Path:
 def from_home(path: str | Path) -> Path:
     """An absolute path: `~` is expanded, and a relative path starts from `home()`."""
     return home() / Path(path).expanduser()
-
-
-def check_name(name: str, what: str) -> str:
-    """The name as given, if it can be part of a file name; `what` says what it names ("clip").
-
-    Raises:
-        DreamkitError: it is empty or over 200 bytes, begins with a dot, or has a slash or control character.
-    """
-    bad = (
-        not name.strip()
-        or name.startswith(".")
-        or len(name.encode()) > 200
-        or any(letter in '/\\:*?"<>|' or ord(letter) < 32 for letter in name)
-    )
-    if bad:
-        raise DreamkitError(
-            f"{name!r} cannot be the name of a {what}, because file names contain it.",
-            'Use letters, digits, spaces, - and _; at most 200 bytes, no dot in front and none of / \\ : * ? " < > |.',
-        )
-    return name
 
 
 class Workspace:
@@ -311,24 +292,3 @@ class Workspace:
     def spec(self, stage: str) -> Path:
         """The control spec of a stage, in the workspace."""
         return self.root / f"{stage}_spec.json"
-
-
-def listed_clips(ws: Workspace, asked: Sequence[str]) -> list[str]:
-    """The clips in `asked`; where it is empty, all clips that have condition videos or a caption.
-
-    Raises:
-        DreamkitError: the workspace has no clip, or one in `asked` has neither.
-    """
-    there = sorted({*ws.clips(), *ws.drawn_clips()})
-    if unknown := [clip for clip in asked if clip not in there]:
-        close = nearest(unknown[0], there)
-        raise DreamkitError(
-            f"The workspace {ws.root} has no clip {unknown[0]}.",
-            f"Did you mean {close}?" if close else f"It has {', '.join(there[:5]) or 'none'}.",
-        )
-    if not there:
-        raise DreamkitError(
-            f"The workspace {ws.root} has no clip: no condition video and no caption.",
-            "Draw condition videos with `dreamkit render`, or set workspace to the folder that has them.",
-        )
-    return list(asked) or there
