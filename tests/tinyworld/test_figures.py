@@ -1,7 +1,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -13,14 +13,22 @@ from dreamkit.cli import demo
 from dreamkit.errors import DreamkitError
 from dreamkit.setup import sample_clip
 from dreamkit.tinyworld import __main__ as command
-from dreamkit.tinyworld.evaluate import figures, report, sheets
+from dreamkit.tinyworld.evaluate import figures, held_out, report, sheets
 from dreamkit.tinyworld.evaluate.held_out import ConditionCache, HeldOutScene, VideoSizes, draw_conditions, scene_seed
 from dreamkit.tinyworld.evaluate.models import EvaluationSettings, demo_settings
 from dreamkit.tinyworld.evaluate.run import KINDS, EvaluationPlan, append_row, measure_bundle, read_rows
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "reduced_conditions")
 SIZES = VideoSizes((32, 48), 2, (32, 48), 2)
 SETTINGS = EvaluationSettings(1, 1.0, 1.0, 1, 1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def reduced_conditions():
+    """Condition pictures drawn at a quarter of their size: here they only tell scenes apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held_out, "condition_pictures", partial(held_out.condition_pictures, reduced=4))
+        yield
 
 
 @cache

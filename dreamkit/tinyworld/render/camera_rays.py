@@ -13,7 +13,7 @@ from dreamkit.tinyworld.render.raycast import Picks, cone_meets, order_tiles, pi
 from dreamkit.tinyworld.render.scene_tensors import SceneTensors
 from dreamkit.tinyworld.render.style_presets import StylePreset
 from dreamkit.tinyworld.render.weather import through_air
-from dreamkit.tinyworld.world.roadside import BODY
+from dreamkit.tinyworld.world.solids import BODY
 
 _SHADOW_REACH = 90.0  # metres from the camera within which the ground gets shadows
 _LAMP_REACH = 26.0  # metres that the headlights of other vehicles reach

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from dreamkit.tinyworld.render.scene_tensors import SceneTensors
-from dreamkit.tinyworld.world.roadside import BALL
+from dreamkit.tinyworld.world.solids import BALL
 
 
 @dataclass(frozen=True)

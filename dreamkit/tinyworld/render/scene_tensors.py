@@ -11,8 +11,8 @@ import torch
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.tinyworld.world.markings import Paint
 from dreamkit.tinyworld.world.road import Junction, Road, road_table
-from dreamkit.tinyworld.world.roadside import BALL, BOX, WEDGE, Solid, vehicle_solids
 from dreamkit.tinyworld.world.scene import MadeUpScene
+from dreamkit.tinyworld.world.solids import BALL, BOX, WEDGE, Solid, vehicle_solids
 from dreamkit.tinyworld.world.traffic import ROAD_USER_MODELS
 
 # Extent and cell of the grids of road coordinates, metres; 4 m keep a bend of 55 m radius within 4 cm.

@@ -10,7 +10,7 @@ from dreamkit.tinyworld.render.ground import mix
 from dreamkit.tinyworld.render.raycast import to_local
 from dreamkit.tinyworld.render.scene_tensors import SceneTensors, noise
 from dreamkit.tinyworld.render.style_presets import StylePreset
-from dreamkit.tinyworld.world.roadside import BODY, BUILDING, CABIN, CLOTHES, LAMP, LEAVES, LIGHT, SIGN
+from dreamkit.tinyworld.world.solids import BODY, BUILDING, CABIN, CLOTHES, LAMP, LEAVES, LIGHT, SIGN
 
 LAMP_RGB = (1.0, 0.72, 0.4)
 HEAD_RGB = (1.0, 0.96, 0.86)

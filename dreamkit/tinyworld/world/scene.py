@@ -20,7 +20,7 @@ from dreamkit.tinyworld.world import roadside, traffic
 from dreamkit.tinyworld.world.camera_rig import camera_rig
 from dreamkit.tinyworld.world.markings import Paint, ground_layers, paint
 from dreamkit.tinyworld.world.road import Curve, Junction, Road, bend, straight
-from dreamkit.tinyworld.world.roadside import Solid
+from dreamkit.tinyworld.world.solids import Solid
 from dreamkit.tinyworld.world.traffic import Flow, Mover
 
 SETTINGS = ("street", "highway", "rural")

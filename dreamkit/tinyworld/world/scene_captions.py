@@ -9,8 +9,8 @@ import numpy as np
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.styles.rules.rewriter import RuleRewriter, stable_seed
 from dreamkit.styles.table import StyleTable, load_styles
-from dreamkit.tinyworld.world.roadside import BUILDING, LEAVES
 from dreamkit.tinyworld.world.scene import MadeUpScene
+from dreamkit.tinyworld.world.solids import BUILDING, LEAVES
 from dreamkit.tinyworld.world.traffic import CARS, ROAD_USER_MODELS, Mover
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six")
