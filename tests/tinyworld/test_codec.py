@@ -1,4 +1,4 @@
-"""The tiny bundle's tokenizer: shapes, what looks back and what does not, TorchScript in half and back."""
+"""The tiny bundle's video tokenizer: shapes, causality in time, and TorchScript files in half precision."""
 
 import pytest
 import torch

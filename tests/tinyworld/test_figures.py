@@ -25,7 +25,7 @@ SETTINGS = EvaluationSettings(1, 1.0, 1.0, 1, 1.0, 1.0)
 
 @pytest.fixture(scope="module")
 def reduced_conditions():
-    """Condition pictures drawn at a quarter of their size: here they only tell scenes apart."""
+    """Condition pictures drawn at a quarter of their size: these tests only identify scenes by them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(held_out, "condition_pictures", partial(held_out.condition_pictures, reduced=4))
         yield
@@ -47,7 +47,7 @@ def true(number: int, style: str, six: bool) -> np.ndarray:
 
 
 class Painter:
-    """Makes the true pictures of whichever scene the condition is of; without the map, grey ones."""
+    """A model that returns the true pictures of the condition's scene; with control weight 0, grey ones."""
 
     def __init__(self, fingerprint: str = "one") -> None:
         self.settings, self.device, self.calls = SETTINGS, torch.device("cpu"), []
@@ -125,7 +125,7 @@ def test_rows_become_figures_with_bounds():
         and found["front and cross views differ"].count == 1
     )
     assert found["121 front frames, 2 CPU cores"].value == 10  # not the GPU's
-    assert found["six views of 57 frames, 2 CPU cores"].passed is True  # the mean; the worst is told
+    assert found["six views of 57 frames, 2 CPU cores"].passed is True  # by its mean
     assert found["six views of 57 frames, 2 CPU cores"].worst == 130
     assert figures.by_view(rows) == [20, 21, None, 22, 23]
     text = report.report_text(rows)

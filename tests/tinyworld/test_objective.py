@@ -1,4 +1,4 @@
-"""What the tiny bundle's networks are trained on, and how they begin."""
+"""The training loss of the tiny bundle's networks, and their initial weights."""
 
 import math
 
@@ -51,7 +51,7 @@ def batch_of(config, count=2, given=1, seed=1):
 
 
 def perfect(objective, batch):
-    """The raw output from which `denoise` makes the true latent."""
+    """A raw output from which `denoise` computes the true latent."""
     data = objective.config.sigma_data
 
     def evaluate(x, sigma_B, _batch, _weight=1.0):

@@ -25,7 +25,7 @@ def of_kind(setting: str, shape: str, frames: int = 31, seed: int = 900) -> Made
 
 @pytest.fixture(scope="module")
 def junctions() -> dict[str, MadeUpScene]:
-    """A crossing of each way to drive."""
+    """A junction scene for each manoeuvre of the ego car."""
     found: dict[str, MadeUpScene] = {}
     for seed in range(1000, 1060):
         scene = make_scene(seed, 121, shape="junction")
@@ -49,7 +49,7 @@ def test_a_written_clip_is_complete_and_the_same_scene(tmp_path, setting, shape)
     scene = of_kind(setting, shape, 121)
     assert (scene.setting, scene.shape) == (setting, shape)
     write_clip(tmp_path, "made", scene)
-    # The note says that there are no sweeps. Headings, heights and motion are all as they should be.
+    # The only finding is the note that there are no sweeps.
     assert {finding.severity for finding in check_clip(tmp_path, "made")} <= {"note"}
     layers = read_map(tmp_path, "made")
     assert set(layers) == set(scene.layers)

@@ -1,4 +1,4 @@
-"""The trained tiny bundle that ships with the kit: small, loaded like the released models, and whole."""
+"""The trained tiny bundle that ships with the kit: its size, files and weights, and loading as the released models."""
 
 import shutil
 
@@ -31,7 +31,7 @@ MB = 1_000_000
 
 @pytest.fixture
 def no_trust(tmp_path, monkeypatch):
-    """A user's cache with nothing in it; nothing is put there either."""
+    """An empty user cache, which must stay without a list of trusted files."""
     monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
     yield
     assert not (tmp_path / "cache" / "trusted_torchscript.json").exists()
@@ -79,7 +79,7 @@ def test_the_checksums_of_its_torchscript_are_known():
 @pytest.mark.parametrize(("path", "shape"), [*networks()])
 def test_every_weight_is_there_and_finite(path, shape):
     kind = ControlBranch if "control" in path.name else Denoiser
-    network, report = load_network(kind, shape, path, CPU, torch.float32)  # no base to stand in for what is absent
+    network, report = load_network(kind, shape, path, CPU, torch.float32)  # without a base that fills missing tensors
     assert report.own == len(list(network.parameters()))
     for name, weight in network.named_parameters():
         assert weight.isfinite().all() and weight.any(), name
@@ -155,7 +155,7 @@ def test_the_tokenizer_gives_a_made_up_scene_back():
     assert 10 * np.log10(255**2 / error.mean()) > 22
 
 
-# Nobody's training captions: every token must come nearer to the style meant than to any other, for most tokens.
+# Captions unlike those of the training: most tokens must be closest to the mean token of their own style.
 OTHER_WORDS = {
     "Golden hour": "Cars head west on a boulevard while the evening sun glows orange between the houses at sunset.",
     "Morning": "Commuters fill an avenue at sunrise; the early morning is bright and cool, and day has just begun.",

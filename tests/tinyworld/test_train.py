@@ -47,7 +47,7 @@ FRONT = DatasetSpec("front", SIX_VIEWS.names[:1], (16, 32), 2)
 
 
 class Here(Executor):
-    """A pool whose work is done on the spot."""
+    """A pool that runs every task at once, in this process."""
 
     def submit(self, fn, /, *args, **kwargs):
         done = Future()
@@ -61,9 +61,9 @@ def here(workers, preload):
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, one_thread):
-    """Folders of footage and bundle after all stages, and what they logged.
+    """Folders of training videos and bundle after all stages, and the log.
 
-    Conditions are drawn at a quarter of their size, and noise stands for LiDAR: they take most of the time.
+    Conditions are drawn at a quarter of their size, and LiDAR videos are noise: they take most of the time.
     """
     root = tmp_path_factory.mktemp("recipe")
     lines = []

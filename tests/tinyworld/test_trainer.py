@@ -1,4 +1,4 @@
-"""The training loop: its schedule, going on from a state, the average that is delivered, Muon's step."""
+"""The training loop: schedule, resuming from a state, averaged weights, Muon."""
 
 import logging
 from dataclasses import replace
@@ -47,7 +47,7 @@ def path(tmp_path):
 
 
 class Clock:
-    """A clock that a step moves by so many seconds."""
+    """A clock that every step advances by `seconds`."""
 
     def __init__(self, monkeypatch, task, seconds):
         self.now = 100.0

@@ -58,7 +58,7 @@ class CapturedStep:
         return loss.clone()
 
     def _capture(self, examples: Any) -> tuple[torch.cuda.CUDAGraph, list[torch.Tensor], torch.Tensor]:
-        own = copy_tensors(examples)
+        own = clone_tensors(examples)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self._stream):
             loss = self.step(own).detach()
@@ -74,13 +74,13 @@ def tensors_of(examples: Any) -> list[torch.Tensor]:
     return [tensor for part in examples for tensor in tensors_of(part)] if isinstance(examples, tuple) else []
 
 
-def copy_tensors(examples: Any) -> Any:
+def clone_tensors(examples: Any) -> Any:
     """The same nested dataclasses and tuples with cloned tensors."""
     if isinstance(examples, torch.Tensor):
         return examples.clone()
     if isinstance(examples, tuple):
-        return tuple(copy_tensors(part) for part in examples)
+        return tuple(clone_tensors(part) for part in examples)
     if is_dataclass(examples) and not isinstance(examples, type):
-        copies = {field.name: copy_tensors(getattr(examples, field.name)) for field in fields(examples)}
+        copies = {field.name: clone_tensors(getattr(examples, field.name)) for field in fields(examples)}
         return replace(examples, **copies)
     return examples
