@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.workspace.files import append_line, write_text
 
@@ -50,6 +48,8 @@ def rewrite_manifest(manifest: Path, lock: Path, read_records: Callable[[], Iter
 @contextlib.contextmanager
 def _writing(manifest: Path, lock: Path) -> Iterator[None]:
     """Hold the lock during the block; log a warning when the lock cannot be had or the manifest not be written."""
+    from filelock import FileLock  # here: training machines, which write no manifest, lack it
+
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=LOCK_SECONDS):
