@@ -25,6 +25,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(getattr(pytest.mark, folder))
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real_data)
+        if "recipe" in getattr(item, "fixturenames", ()):  # trains a bundle of micro size first
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,7 @@ def ws(tmp_path, monkeypatch):
     return Workspace("outputs")
 
 
+@pytest.mark.slow
 def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
     small = functools.partial(write_condition_clip, frames=9, height=88, width=160)
     monkeypatch.setattr(demo, "write_condition_clip", small)
@@ -68,6 +69,7 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
     assert "All 7 notebooks ran in" in printed
 
 
+@pytest.mark.slow
 def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monkeypatch):
     """Three ways into one notebook: plain papermill, `dreamkit run`, and every cell run in JupyterLab's folder."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # far sooner done where others keep the cores busy

@@ -50,11 +50,13 @@ def _check(table: pd.DataFrame) -> None:
     assert (table["without value"] == 0).all()
 
 
+@pytest.mark.slow
 def test_on_ten_drawn_worlds():
     clips = [ClipFrames(*draw_clip(100 + seed, 22, 108, 192), samples=4) for seed in range(CLIPS)]
     _check(fault_margins(clips, [*clips[1:], clips[0]]))
 
 
+@pytest.mark.slow
 def test_on_ten_windows_of_the_real_clip(real_data):
     length, starts = 21, np.linspace(0, 57 - 21, CLIPS).astype(int)
     views = {
