@@ -20,23 +20,23 @@ UPSTREAM_FOLDER = "cosmos-transfer1/checkpoints"
 """Where upstream's guide puts the model files."""
 
 
-def folder(asked: str) -> Path:
+def folder(name: str) -> Path:
     """The folder of the model files: the tiny bundle of the package, the user's, or that of upstream's guide.
 
     Args:
-        asked: TINY, or a folder; the default folder falls back to UPSTREAM_FOLDER.
+        name: TINY, or a folder; the default folder falls back to UPSTREAM_FOLDER.
 
 
     Raises:
         DreamkitError: the folder does not exist.
     """
-    if asked == TINY:
+    if name == TINY:
         return folders.TINY_FOLDER
-    path = from_home(asked)
+    path = from_home(name)
     if path.is_dir():
         return path
     upstream = from_home(UPSTREAM_FOLDER)
-    if asked == DEFAULT_FOLDER and upstream.is_dir():
+    if name == DEFAULT_FOLDER and upstream.is_dir():
         log.info("there is no folder %s; the model files are read from %s", path, upstream)
         return upstream
     raise DreamkitError(

@@ -171,8 +171,8 @@ def _clip_files(api: Any, revision: str, clips: Sequence[str], parts: Sequence[s
     paths = [f"{folder}/{clip}.{suffix}" for clip in clips for folder in folders for suffix in _suffixes(folder)]
     found: dict[str, Remote] = {}
     for start in range(0, len(paths), PATHS_A_REQUEST):
-        asked = paths[start : start + PATHS_A_REQUEST]
-        for file in api.get_paths_info(RDS_HQ, asked, revision=revision, repo_type="dataset"):
+        batch = paths[start : start + PATHS_A_REQUEST]
+        for file in api.get_paths_info(RDS_HQ, batch, revision=revision, repo_type="dataset"):
             found[file.path] = _remote(file)
     if "synthetic" in parts:
         tree = api.list_repo_tree(RDS_HQ, SYNTHETIC_FOLDER, recursive=True, revision=revision, repo_type="dataset")

@@ -136,8 +136,8 @@ class DownloadPlan:
 
     def _guardrail_note(self) -> list[str]:
         """A line that fetching the guardrail's files does not make it run; none without them."""
-        asked = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
-        return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if asked else []
+        included = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
+        return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if included else []
 
     def refusals(self) -> list[str]:
         """A line for each repository that is not accessible and has files to fetch."""

@@ -27,9 +27,9 @@ from dreamkit.rds.labels import (
     Shapes,
     layer_path,
     read_layer,
-    read_lidar,
     read_objects,
 )
+from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.plan import Options
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 

@@ -9,7 +9,8 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.check_poses import MAX_SPEED, MILLIMETRES
 from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
-from dreamkit.rds.labels import CAMERA_HZ, LABEL_HZ, LABEL_STEP, LIDAR_FOLDER, OBJECT_FOLDER, Lidar, Objects, Shapes
+from dreamkit.rds.labels import CAMERA_HZ, LABEL_HZ, LABEL_STEP, LIDAR_FOLDER, OBJECT_FOLDER, Objects, Shapes
+from dreamkit.rds.lidar_labels import Lidar
 from dreamkit.rds.objects import unknown_types
 
 _LARGEST_MAP = 20_000  # metres

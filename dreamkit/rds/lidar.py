@@ -18,7 +18,8 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CameraModel
-from dreamkit.rds.labels import LABEL_STEP, Lidar
+from dreamkit.rds.labels import LABEL_STEP
+from dreamkit.rds.lidar_labels import Lidar
 from dreamkit.rds.objects import Boxes
 
 SWEEPS_EITHER_SIDE = 2

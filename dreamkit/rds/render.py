@@ -19,7 +19,7 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.drawing import LoadedClip, draw_pool, read_clip, shared_hdmap
-from dreamkit.rds.labels import read_lidar
+from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clips, is_done, plan_clip
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses

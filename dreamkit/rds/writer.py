@@ -14,16 +14,8 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CAMERA_MODELS, CameraModel
-from dreamkit.rds.labels import (
-    LAYERS,
-    LIDAR_FOLDER,
-    OBJECT_FOLDER,
-    VEHICLE_FOLDER,
-    LidarFrame,
-    Objects,
-    Shapes,
-    layer_path,
-)
+from dreamkit.rds.labels import LAYERS, LIDAR_FOLDER, OBJECT_FOLDER, VEHICLE_FOLDER, Objects, Shapes, layer_path
+from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.rds.poses import require_poses
 from dreamkit.rds.tars import encode_npy, encode_npz, write_tar
 

@@ -11,7 +11,8 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.check import check_clip, write_pictures
 from dreamkit.rds.check_report import ERROR, report
-from dreamkit.rds.labels import LidarFrame, Shapes
+from dreamkit.rds.labels import Shapes
+from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.rds.plan import Options
 from dreamkit.workspace.video import write_video
 

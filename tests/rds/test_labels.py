@@ -10,12 +10,13 @@ from rds_clips import CLIP, FTHETA, HEADINGS, PINHOLE, drive, lidar, map_layers,
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import labels, rig, writer
+from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.objects import every_frame, rest, unknown_types
 from dreamkit.rds.tars import encode_npy, open_tar, write_tar
 
 
 def read_sweeps(root, clip):
-    source = labels.read_lidar(root, clip)
+    source = read_lidar(root, clip)
     return [source.load(frame) for frame in source.frames]
 
 
@@ -57,7 +58,7 @@ def test_writer_and_reader_agree_on_every_layer(folder):
         np.testing.assert_array_equal(rig.read_camera_poses(folder, CLIP)[name], track)
     np.testing.assert_array_equal(rig.read_vehicle_poses(folder, CLIP), drive(9))
     assert rig.read_cameras(folder, CLIP) == dict.fromkeys(HEADINGS, FTHETA)
-    sweeps = labels.read_lidar(folder, CLIP)
+    sweeps = read_lidar(folder, CLIP)
     assert sweeps.frames == (0, 3, 6)
     for frame, sweep in lidar(9).items():
         read = sweeps.load(frame)

@@ -9,7 +9,8 @@ from rds_clips import CLIP, FTHETA, PINHOLE, camera_to_vehicle
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
-from dreamkit.rds.labels import LidarFrame, read_lidar, read_objects
+from dreamkit.rds.labels import read_objects
+from dreamkit.rds.lidar_labels import LidarFrame, read_lidar
 from dreamkit.rds.objects import Boxes, every_frame
 
 

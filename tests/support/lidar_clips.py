@@ -5,7 +5,8 @@ import pytest
 from rds_clips import CLIP, drive, rig_poses
 
 from dreamkit.rds import lidar, writer
-from dreamkit.rds.labels import LidarFrame, Objects, read_lidar, read_objects
+from dreamkit.rds.labels import Objects, read_objects
+from dreamkit.rds.lidar_labels import LidarFrame, read_lidar
 from dreamkit.rds.objects import every_frame, rest
 
 FRAMES = 31

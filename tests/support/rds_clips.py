@@ -9,7 +9,8 @@ import numpy as np
 from dreamkit.rds import writer
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.ftheta import FTheta
-from dreamkit.rds.labels import LidarFrame, Objects, Shapes
+from dreamkit.rds.labels import Objects, Shapes
+from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.rds.pinhole import Pinhole
 
 CLIP = "made-up_000_100"

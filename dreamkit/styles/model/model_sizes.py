@@ -6,11 +6,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamkit.download.catalogue import STYLES_MODEL
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import read_json
 from dreamkit.workspace.sizes import GIB
 
-DEFAULT_MODEL = "Qwen/Qwen3-14B"
+DEFAULT_MODEL = STYLES_MODEL
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class ModelSize:
 
 # From the models' cards and config.json on the hub.
 QWEN3 = (
-    ModelSize("Qwen/Qwen3-14B", 14.8e9, 40, 8),
+    ModelSize(DEFAULT_MODEL, 14.8e9, 40, 8),
     ModelSize("Qwen/Qwen3-8B", 8.2e9, 36, 8),
     ModelSize("Qwen/Qwen3-4B", 4.0e9, 36, 8),
     ModelSize("Qwen/Qwen3-1.7B", 1.7e9, 28, 8),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dreamkit.rds.labels import LidarFrame
+from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.tinyworld.render.raycast import cone_meets, order_tiles, pick, trace
 from dreamkit.tinyworld.render.scene_tensors import SceneTensors
 from dreamkit.tinyworld.world.scene import MadeUpScene

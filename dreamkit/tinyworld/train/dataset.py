@@ -22,7 +22,7 @@ import torch
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
 from dreamkit.rds.drawing import draw_pool, spare_cores
-from dreamkit.rds.labels import Lidar
+from dreamkit.rds.lidar_labels import Lidar
 from dreamkit.rds.objects import every_frame, rest
 from dreamkit.rds.resize import resizer
 from dreamkit.tinyworld.render.colour import DRAWN, VIDEO, condition_pictures, render_scene

@@ -15,7 +15,8 @@ import numpy as np
 
 from dreamkit.rds import writer
 from dreamkit.rds.ftheta import FTheta
-from dreamkit.rds.labels import CAMERA_HZ, LidarFrame, Objects, Shapes
+from dreamkit.rds.labels import CAMERA_HZ, Objects, Shapes
+from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.tinyworld.world import roadside, traffic
 from dreamkit.tinyworld.world.camera_rig import camera_rig
 from dreamkit.tinyworld.world.markings import Paint, ground_layers, paint
