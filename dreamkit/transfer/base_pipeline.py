@@ -1,69 +1,110 @@
-"""What the two pipelines share: their parts, how they are loaded, how a call reports."""
+"""What the single-view and the multi-view pipeline share: loading, encoding the conditions, and the loop over windows."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer import folders
-from dreamkit.transfer.config import ModelConfig, read_config
-from dreamkit.transfer.engine import (
-    Networks,
-    Setup,
-    choose_setup,
-)
+from dreamkit.transfer.config import latent_length
+from dreamkit.transfer.engine import ComputeSettings, Networks, Window, choose_compute, denoise_window, load_networks
+from dreamkit.transfer.memory import explain_out_of_memory, free_memory
+from dreamkit.transfer.model_files import FIRST_WINDOW, LATER_WINDOWS, ModelFiles
+from dreamkit.transfer.reports import Listener, Reporter
+from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import Tokenizer, load_tokenizer
+from dreamkit.transfer.views import VIEW_IDS
+from dreamkit.transfer.weight_maps import weight_of_window
+from dreamkit.transfer.windows import WindowPlan, cut_window
 
-log = logging.getLogger("dreamkit")
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+log = logging.getLogger(__name__)
 
 Weights = Mapping[str, "float | torch.Tensor | None"]
+Given = tuple[torch.Tensor, torch.Tensor]
+"""Mask and clean latent of what a window is given."""
 
-Still = Callable[[], "np.ndarray | None"]
-"""Decodes one frame per view of what a step estimates, uint8 [V, H, W, 3]; None where memory is too short for it."""
+LOAD_HINT = "Free the GPU of other work, or use a larger one."
+RUN_HINT = "Set offload: true, free the GPU, or use a larger one."
+# Besides its weights a forward needs about two thirds of their size.
+FREE_FOR_WEIGHTS = 2
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a call stands: the `step`-th of `steps` in one stage of one window."""
+class EncodedControls:
+    """The latents of a video's condition videos, which all its prompts share; made by `encode_controls`.
 
-    stage: Literal["text", "encode", "denoise", "decode"]
-    step: int
-    steps: int
-    window: int
-    windows: int
-    seconds: float  # since the call began
-    still: Still | None = None  # after a step of denoising
+    Attributes:
+        windows: the windows that they belong to.
+        latents: per window: control -> float32 [1, C, V x T, H, W] in host memory, times sigma_data.
+        peak_gpu_bytes: most GPU memory that encoding took; 0 on a CPU.
+    """
 
-
-Listener = Callable[[Progress], None]
+    windows: WindowPlan
+    latents: tuple[Mapping[str, torch.Tensor], ...]
+    peak_gpu_bytes: int
 
 
 class Pipeline:
-    """What both pipelines share: the parts, and how stages report."""
+    """A model that is loaded and can be called; one of its two subclasses.
+
+    Attributes:
+        model: what it was loaded from.
+        compute: device, dtype, preset and attention backend.
+        tokenizer: frames to latents and back.
+        text: prompts to embeddings.
+        offload: keep the denoiser in host memory except while it denoises.
+    """
+
+    axes: ClassVar[str]
+    """Axes of a control's frames: THWC or VTHWC."""
 
     def __init__(
-        self,
-        config: ModelConfig,
-        setup: Setup,
-        tokenizer: Tokenizer,
-        text: TextEncoder,
-        offload: bool,
+        self, model: ModelFiles, compute: ComputeSettings, tokenizer: Tokenizer, text: TextEncoder, offload: bool
     ) -> None:
-        self.config = config
-        self.setup = setup
+        self.model = model
+        self.config = model.config
+        self.compute = compute
         self.tokenizer = tokenizer
         self.text = text
         self.offload = offload
+        self._loaded: dict[str, Networks] = {}
+        self._encode_peak = 0
+        self.networks(FIRST_WINDOW)
+
+    @classmethod
+    def load(
+        cls,
+        model: ModelFiles,
+        preset: str = "exact",
+        device: str | torch.device | None = None,
+        *,
+        attention: str = "auto",
+        text_cache: Path | None = None,
+        trust_jit: Sequence[Path] = (),
+        offload: bool = False,
+        tokenizer: Tokenizer | None = None,
+    ) -> Self:
+        """Load a model that `single_view_model` or `multi_view_model` found; see `from_checkpoints` for the rest."""
+        config, root = model.config, model.root
+        compute = choose_compute(device, preset, attention, config)
+        tokenizer = tokenizer or load_tokenizer(
+            root / folders.TOKENIZER, compute.device, compute.dtype, config.window_frames, trust_jit
+        )
+        text = TextEncoder(root / folders.TEXT_ENCODER, compute.device, config.denoiser.text_tokens, text_cache)
+        return cls(model, compute, tokenizer, text, offload)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,21 +116,62 @@ class Pipeline:
         """Frames of one window."""
         return self.config.window_frames
 
+    @property
+    def has_extension(self) -> bool:
+        """Whether windows after the first have networks of their own."""
+        return self.model.has_extension
+
+    def networks(self, kind: str) -> Networks:
+        """The networks of a kind, loaded on first use; the other kind is dropped where both do not fit on the GPU."""
+        if kind not in self._loaded:
+            files = self.model.denoisers[kind]
+            size = sum(path.stat().st_size for path in files.values() if path.is_file())
+            device = self.compute.device
+            if device.type == "cuda" and self._loaded and free_memory(device) < FREE_FOR_WEIGHTS * size:
+                self._loaded.clear()
+                torch.cuda.empty_cache()
+            with explain_out_of_memory(device, LOAD_HINT):
+                self._loaded[kind] = load_networks(self.config.denoiser, files, self.compute)
+            if self.offload:
+                self._loaded[kind].to(torch.device("cpu"))
+        return self._loaded[kind]
+
+    @contextlib.contextmanager
+    def _on_device(self, networks: Networks) -> Iterator[None]:
+        """Hold the networks' weights on the device; with `offload` they return to host memory also after an error."""
+        if not self.offload:
+            yield
+            return
+        try:
+            networks.to(self.compute.device)
+            yield
+        finally:
+            networks.to(torch.device("cpu"))
+
     def encode_prompts(self, prompts: Sequence[str]) -> None:
-        """Encode all prompts of a batch now, in one load of the text encoder."""
+        """Encode all prompts of a batch now, in one load of the text encoder; calls find them in its cache."""
         self.text.encode(prompts)
 
-    def parts_info(self, networks: Networks | None) -> dict[str, Any]:
-        """Preset, device, kernels, and peak memory of the last call."""
-        cuda = self.setup.device.type == "cuda"
+    def info(self) -> dict[str, Any]:
+        """What ran, for the sidecar: preset, device, kernels, and peak GPU memory of the last call."""
+        device, networks = self.compute.device, next(iter(self._loaded.values()))
+        cuda = device.type == "cuda"
         return {
-            "preset": self.setup.preset,
-            "device": torch.cuda.get_device_name(self.setup.device) if cuda else "cpu",
-            "dtype": str(self.setup.dtype).removeprefix("torch."),
-            **(networks.chosen() if networks else {}),
-            "tensors_from_base": sum(len(r.from_base) for r in networks.reports) if networks else 0,
-            "peak_gpu_bytes": torch.cuda.max_memory_allocated(self.setup.device) if cuda else 0,
+            "preset": self.compute.preset,
+            "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+            "dtype": str(self.compute.dtype).removeprefix("torch."),
+            **networks.chosen(),
+            "tensors_from_base": sum(len(report.from_base) for report in networks.reports),
+            "peak_gpu_bytes": max(self._encode_peak, self._peak()),
         }
+
+    def _peak(self) -> int:
+        device = self.compute.device
+        return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+
+    def _reset_peak(self) -> None:
+        if self.compute.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.compute.device)
 
     def encode_frames(self, frames_THWC: np.ndarray) -> torch.Tensor:
         """One window of frames, uint8 [T, H, W, 3] of any size, to its latent times sigma_data, [1, C, t, h, w]."""
@@ -100,25 +182,120 @@ class Pipeline:
         return self.tokenizer.encode(frames_THWC) * self.config.sigma_data
 
     def decode_latent(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
-        """The other way."""
+        """A window's latent of one view times sigma_data, [1, C, t, h, w], to frames, uint8 [T, H, W, 3]."""
         return self.tokenizer.decode(latent_BCTHW / self.config.sigma_data)
 
-    def listen(
-        self, report: Reporter, steps: int, given_latents: int = 0
-    ) -> Callable[[int, torch.Tensor], None] | None:
-        """What `denoise_window` is to call after each step; None where nobody listens."""
+    @torch.inference_mode()
+    def encode_controls(
+        self, controls: Mapping[str, Iterable[np.ndarray]], windows: WindowPlan, progress: Listener | None = None
+    ) -> EncodedControls:
+        """Encode condition videos for any number of calls, each of which takes the result in place of the frames.
+
+        Args:
+            controls: control -> frames of each view in the rig's order (of one view for single view), uint8
+                [T, H, W, 3] of any size, at least `windows.frames` long. An iterator may decode each view when it is
+                drawn: one view at a time is held.
+            windows: the windows to make, from `single_view_windows` or `multi_view_windows`.
+            progress: called before each window and view.
+
+        Raises:
+            DreamkitError: other controls than were loaded, other frames, another number of views; out of memory.
+        """
+        self._check_names(controls)
+        self._reset_peak()
+        with explain_out_of_memory(self.compute.device, RUN_HINT):
+            latents = self._encode(controls, windows, Reporter(progress, len(windows.starts)))
+        return EncodedControls(windows, latents, self._peak())
+
+    def _encode(
+        self, controls: Mapping[str, Iterable[np.ndarray]], windows: WindowPlan, report: Reporter
+    ) -> tuple[Mapping[str, torch.Tensor], ...]:
+        """Latents per window and control; each view of a window is a tokenizer chunk of its own."""
+        total, done = len(controls) * self.config.views, 0
+        parts: list[dict[str, list[torch.Tensor]]] = [{name: [] for name in controls} for _ in windows.starts]
+        for name, views in controls.items():
+            for frames_THWC in views:
+                check_frames(f"The control {name}", frames_THWC, "THWC")
+                if len(frames_THWC) < windows.frames:
+                    raise DreamkitError(
+                        f"The control {name} has {len(frames_THWC)} frames; {windows.frames} are made.",
+                        "Give condition videos that are at least as long as the result.",
+                    )
+                for report.window, start in enumerate(windows.starts):
+                    report("encode", done, total)
+                    part = cut_window(frames_THWC[: windows.frames], start, self.window_frames)
+                    parts[report.window][name].append(self.encode_frames(part).cpu())
+                done += 1
+        report.window = 0
+        for name, views in parts[0].items():
+            if len(views) != self.config.views:
+                raise DreamkitError(
+                    f"The control {name} has {len(views)} views, expected {self.config.views}.", "Give every view."
+                )
+        return tuple({name: torch.cat(views, dim=2) for name, views in window.items()} for window in parts)
+
+    def _make(
+        self,
+        text_VMC: torch.Tensor,
+        negative_VMC: torch.Tensor,
+        controls: EncodedControls,
+        weights: Weights | None,
+        steps: int,
+        guidance: float,
+        seed: int,
+        fps: float,
+        report: Reporter,
+        given: Callable[[np.ndarray, int, int], Given] | None = None,
+    ) -> np.ndarray:
+        """All windows of a video, uint8 [V, T, H, W, 3].
+
+        `given` returns what a window is given, from the frames made so far, the window's start and its overlap.
+        """
+        config, device, windows = self.config, self.compute.device, controls.windows
+        frames, views, window_frames = windows.frames, self.config.views, self.window_frames
+        made = np.empty((views, frames, *self.size, 3), np.uint8)
+        for index, start in enumerate(windows.starts):
+            report.window = index
+            overlap = windows.overlap if index else 0
+            window = Window(
+                text_VMC,
+                negative_VMC,
+                {name: latent.to(device) for name, latent in controls.latents[index].items()},
+                {n: weight_of_window(w, frames, start, window_frames) for n, w in (weights or {}).items()},
+                seeded_noise((1, *config.latent_shape), seed + index, device),
+                steps,
+                guidance,
+                fps,
+                window_frames,
+                given(made, start, overlap) if given else None,
+                VIEW_IDS.get(views, (0,)),
+            )
+            networks = self.networks(LATER_WINDOWS if index and self.has_extension else FIRST_WINDOW)
+            with self._on_device(networks):
+                report("denoise", 0, steps + 1)
+                on_step = self._on_step(report, steps, latent_length(overlap) if given else 0)
+                latent = denoise_window(networks, config, window, on_step)
+            end = min(frames, start + window_frames)
+            for view, part in enumerate(latent.chunk(views, dim=2)):
+                report("decode", view, views)
+                made[view, start + overlap : end] = self.decode_latent(part)[overlap : end - start]
+        report("decode", views, views)
+        return made
+
+    def _on_step(self, report: Reporter, steps: int, given_latents: int) -> Callable[[int, torch.Tensor], None] | None:
+        """What `denoise_window` calls after each step; None without a listener."""
         if report.listener is None:
             return None
 
         def on_step(step: int, x0: torch.Tensor) -> None:
-            if self.setup.device.type == "cuda":
-                torch.cuda.synchronize(self.setup.device)  # else the step would be told before it is done
-            report("denoise", step, steps + 1, functools.partial(self.still, x0, given_latents))
+            if self.compute.device.type == "cuda":
+                torch.cuda.synchronize(self.compute.device)  # else a step would be reported before it is done
+            report("denoise", step, steps + 1, functools.partial(self.preview_frame, x0, given_latents))
 
         return on_step
 
     @torch.inference_mode()
-    def still(self, latent_BCTHW: torch.Tensor, given_latents: int = 0) -> np.ndarray | None:
+    def preview_frame(self, latent_BCTHW: torch.Tensor, given_latents: int = 0) -> np.ndarray | None:
         """One frame per view, uint8 [V, H, W, 3], decoded from a window's latent, [1, C, V x T, H, W] times sigma_data.
 
         It is the last frame of the first latent frame that was not given: only those up to it are decoded. With the
@@ -128,95 +305,47 @@ class Pipeline:
         latents = 1 + given_latents
         parts = latent_BCTHW.chunk(self.config.views, dim=2)
         try:
-            # TorchScript optimises itself for the shapes that it meets; looking must not change what is made.
+            # TorchScript optimises itself for the shapes that it meets; a preview must not change the result.
             with torch.jit.optimized_execution(False):
                 return np.stack([self.decode_latent(part[:, :, :latents])[-1] for part in parts])
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             return None
 
-    def check_controls(
-        self,
-        controls: Mapping[str, np.ndarray],
-        weights: Weights | None,
-        steps: int,
-        loaded: Sequence[str],
-        axes: str,
-    ) -> None:
-        """Refuse condition videos, weights and steps that the call cannot take; `axes` is `THWC` or `VTHWC`."""
-        if steps < 1:
-            raise DreamkitError(f"steps is {steps}; expected 1 or more", "Use 35, as the models' authors do.")
-        if stray := sorted(set(weights or {}) - set(controls)):
+    def _check_names(self, controls: Iterable[str]) -> None:
+        """Refuse controls that were not loaded."""
+        given, loaded = sorted(controls), list(self.model.denoisers[FIRST_WINDOW])[1:]
+        if not given or set(given) - set(loaded):
             raise DreamkitError(
-                f"weights for controls that are not given: {', '.join(stray)}", "Give their videos too."
-            )
-        unknown = sorted(set(controls) - set(loaded))
-        if unknown or not controls:
-            raise DreamkitError(
-                f"controls given: {', '.join(sorted(controls)) or 'none'}; loaded: {', '.join(loaded)}",
+                f"The controls given are {', '.join(given) or 'none'}; loaded are {', '.join(loaded)}.",
                 "Load the pipeline with the controls that the call gives.",
             )
+
+    def _check_call(
+        self, controls: Mapping[str, np.ndarray] | EncodedControls, weights: Weights | None, steps: int
+    ) -> None:
+        """Refuse condition videos, weights and steps that a call cannot take."""
+        names = list(controls.latents[0] if isinstance(controls, EncodedControls) else controls)
+        if steps < 1:
+            raise DreamkitError(f"steps is {steps}; expected 1 or more.", "Use 35, as the models' authors do.")
+        if stray := sorted(set(weights or {}) - set(names)):
+            raise DreamkitError(
+                f"There are weights for controls that are not given: {', '.join(stray)}.", "Give their videos too."
+            )
+        self._check_names(names)
+        if isinstance(controls, EncodedControls):
+            return
         for name, video in controls.items():
-            check_frames(f"control {name!r}", video, axes)
-        if len({video.shape[axes.index("T")] for video in controls.values()}) > 1:
-            lengths = {name: video.shape[axes.index("T")] for name, video in controls.items()}
-            raise DreamkitError(f"controls differ in frames: {lengths}", "Cut them to the same length.")
+            check_frames(f"The control {name}", video, self.axes)
+        lengths = {name: video.shape[self.axes.index("T")] for name, video in controls.items()}
+        if len(set(lengths.values())) > 1:
+            raise DreamkitError(f"The controls differ in their frames: {lengths}.", "Cut them to the same length.")
 
 
 def check_frames(what: str, video: np.ndarray, axes: str) -> None:
     """Refuse anything but uint8 frames of these axes, at least one of them."""
     if video.dtype != np.uint8 or video.ndim != len(axes) or video.shape[-1] != 3 or video.size == 0:
         raise DreamkitError(
-            f"{what} is {video.dtype} {list(video.shape)}, expected uint8 [{', '.join(axes)}]",
-            "Give uint8 RGB.",
+            f"{what} is {video.dtype} {list(video.shape)}, expected uint8 [{', '.join(axes)}].",
+            "Give uint8 RGB frames.",
         )
-
-
-class Reporter:
-    """Sends progress of one call to its listener."""
-
-    def __init__(self, listener: Listener | None, windows: int) -> None:
-        self.listener, self.windows, self.window, self.began = listener, windows, 0, time.perf_counter()
-
-    def __call__(
-        self,
-        stage: Literal["text", "encode", "denoise", "decode"],
-        step: int,
-        steps: int,
-        still: Still | None = None,
-    ) -> None:
-        """Report."""
-        if self.listener is not None:
-            seconds = time.perf_counter() - self.began
-            self.listener(Progress(stage, step, steps, self.window, self.windows, seconds, still))
-
-
-def reset_peak(device: torch.device) -> None:
-    """Start counting peak GPU memory anew."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def build_parts(
-    checkpoints: Path,
-    model_folder: str,
-    default: ModelConfig,
-    preset: str,
-    device: str | torch.device | None,
-    attention: str,
-    text_cache: Path | None,
-    trust_jit: Sequence[Path],
-    tokenizer: Tokenizer | None,
-) -> tuple[ModelConfig, Setup, Tokenizer, TextEncoder]:
-    """Config, setup, tokenizer and text encoder of a checkpoint folder."""
-    if not checkpoints.is_dir():
-        raise DreamkitError(
-            f"checkpoint folder not found: {checkpoints}", "Set `checkpoints` to the folder, or to tiny."
-        )
-    config = read_config(checkpoints / model_folder, default)
-    setup = choose_setup(device, preset, attention, config)
-    tokenizer = tokenizer or load_tokenizer(
-        checkpoints / folders.TOKENIZER, setup.device, setup.dtype, config.window_frames, trust_jit
-    )
-    text = TextEncoder(checkpoints / folders.TEXT_ENCODER, setup.device, config.denoiser.text_tokens, text_cache)
-    return config, setup, tokenizer, text

@@ -1,12 +1,11 @@
 """The control branch: encodes a condition video and adds to the output of the base model's first blocks.
 
-Source: cosmos-transfer1 diffusion/networks/general_dit_ctrl_enc.py and general_dit_ctrl_enc_multiview.py; weights:
-diffusion/inference/inference_utils.py (load_spatial_temporal_weights, resize_control_weight_map).
+Source: cosmos-transfer1 diffusion/networks/general_dit_ctrl_enc.py and general_dit_ctrl_enc_multiview.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,12 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dreamkit.errors import DreamkitError
-from dreamkit.transfer.config import DEFAULT_WEIGHT, PATCH, SPATIAL_COMPRESSION, DenoiserConfig
+from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.patches import patchify
-
-Weight = float | torch.Tensor  # one number, or a map [L, 1] over the tokens
+from dreamkit.transfer.weight_maps import Weight
 
 
 @dataclass(frozen=True)
@@ -72,59 +69,3 @@ class ControlBranch(nn.Module):
             if index == 0:
                 x_BLD = x_BLD + self.hint_out(control.hint_BLC)
             yield out(x_BLD) * control.weight
-
-
-def normalize_weights(
-    weights: Sequence[float | torch.Tensor | None], frames: int, grid: tuple[int, int, int]
-) -> list[Weight]:
-    """Weights of the branches from the user's: maps are clamped at 0, then all are divided by max(1, their sum).
-
-    Args:
-        weights: for each control a number, a map float [T, H, W] or [H, W] of any size, or None (DEFAULT_WEIGHT).
-        frames: pixel frames of the window, to which maps are resampled first.
-        grid: (latent frames, tokens down, tokens across).
-
-    Returns:
-        Numbers, or maps float32 [L, 1] when any weight is a map.
-
-    Raises:
-        DreamkitError: a number is negative or not finite, or a map has another number of axes.
-    """
-    values = [DEFAULT_WEIGHT if w is None else w for w in weights]
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            if value.ndim not in (2, 3):
-                raise DreamkitError(
-                    f"A control weight map has shape {list(value.shape)}, not [T, H, W] or [H, W].",
-                    "Save the map as a float tensor with one weight per pixel, or per frame and pixel.",
-                )
-        elif not 0 <= value < float("inf"):
-            raise DreamkitError(f"The control weight is {value}, not 0 or more.", "Use 0.3 to 1 for most scenes.")
-    if not any(isinstance(value, torch.Tensor) for value in values):
-        total = max(1.0, float(sum(values)))
-        return [float(value) / total for value in values]
-    maps_NTHW = torch.stack([_stretch(value, frames, grid) for value in values]).clamp(min=0)
-    maps_NTHW = maps_NTHW / maps_NTHW.sum(0, keepdim=True).clamp(min=1)
-    return [_to_grid(map_THW, grid).flatten()[:, None] for map_THW in maps_NTHW]
-
-
-def _stretch(value: float | torch.Tensor, frames: int, grid: tuple[int, int, int]) -> torch.Tensor:
-    """A weight as a map [frames, H, W] at 16 x 16 pixels a token, from which upstream resamples maps to tokens."""
-    token = SPATIAL_COMPRESSION * PATCH
-    size = (frames, grid[1] * token, grid[2] * token)
-    if not isinstance(value, torch.Tensor):
-        return torch.full(size, float(value))
-    map_THW = value.float() if value.ndim == 3 else value.float().expand(frames, *value.shape)
-    return F.interpolate(map_THW[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
-
-
-def _to_grid(map_THW: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-    """A map [T, H, W] in pixels resampled to tokens, trilinearly; the first frame is a latent frame by itself."""
-    frames, height, width = grid
-    first = F.interpolate(map_THW[None, None, :1], size=(1, height, width), mode="trilinear", align_corners=False)
-    if frames == 1:
-        return first[0, 0]
-    rest = F.interpolate(
-        map_THW[None, None, 1:], size=(frames - 1, height, width), mode="trilinear", align_corners=False
-    )
-    return torch.cat([first, rest], dim=2)[0, 0]

@@ -1,14 +1,54 @@
-"""How a video of any length is covered by windows of fixed length."""
+"""The windows that cover a video: a model makes one window of fixed length at a time."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import torch
-import torch.nn.functional as F
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """The windows of one video.
+
+    Attributes:
+        frames: frames of the video that is made.
+        starts: first frame of each window.
+        overlap: first frames of every later window that the window before it has made; they are not replaced.
+    """
+
+    frames: int
+    starts: tuple[int, ...]
+    overlap: int
+
+
+def single_view_windows(frames: int, window: int, every: bool) -> WindowPlan:
+    """The windows of a front video.
+
+    Args:
+        frames: frames of the condition videos.
+        window: frames of one window.
+        every: the whole length; else the first window alone.
+    """
+    frames = frames if every else min(frames, window)
+    return WindowPlan(frames, tuple(single_view_starts(frames, window)), 1)
+
+
+def multi_view_windows(frames: int, window: int, given: int, extension: bool) -> WindowPlan:
+    """The windows of a set of views.
+
+    Args:
+        frames: frames of the front video and the condition videos.
+        window: frames of one window.
+        given: frames that a later window takes over from the one before it.
+        extension: whether there are networks for later windows; without them one window is made.
+    """
+    frames = frames if extension else min(frames, window)
+    return WindowPlan(frames, tuple(multi_view_starts(frames, window, given)), given)
 
 
 def single_view_starts(frames: int, window: int) -> list[int]:
-    """Starts every `window - 1` frames: this model takes no previous frames, and later windows drop their first one."""
+    """Starts every `window - 1` frames: the model takes no previous frames, and later windows drop their first one."""
     return list(range(0, max(1, frames - 1), window - 1))
 
 
@@ -20,25 +60,8 @@ def multi_view_starts(frames: int, window: int, given: int) -> list[int]:
     return [*range(0, last, window - given), last]
 
 
-def latents_of(frames: int) -> int:
-    """Latent frames that a window's first so many pixel frames make."""
-    return 0 if frames == 0 else 1 + (frames - 1) // 8
-
-
 def cut_window(frames_THWC: np.ndarray, start: int, window: int) -> np.ndarray:
-    """Frames start .. start + window; where the video ends, its last frame stands still."""
+    """Frames start .. start + window; past the end of the video its last frame repeats."""
     part = frames_THWC[start : start + window]
     missing = window - len(part)
     return part if missing == 0 else np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-
-
-def cut_weight(
-    weight: float | torch.Tensor | None, frames: int, start: int, window: int
-) -> float | torch.Tensor | None:
-    """The window's part of a control weight; a map in time is stretched over the whole video first."""
-    if not isinstance(weight, torch.Tensor) or weight.ndim != 3:
-        return weight
-    size = (frames, *weight.shape[1:])
-    map_THW = F.interpolate(weight.float()[None, None], size=size, mode="trilinear", align_corners=False)[0, 0]
-    index = torch.arange(start, start + window).clamp(max=frames - 1)
-    return map_THW[index]

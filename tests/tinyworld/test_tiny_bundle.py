@@ -139,7 +139,7 @@ def test_pipelines_load_every_file():
     single = SingleViewPipeline.from_checkpoints(TINY, ("hdmap", "lidar"), device="cpu")
     multi = MultiViewPipeline.from_checkpoints(TINY, device="cpu")
     assert multi.has_extension
-    later = load_networks(multi.config.denoiser, multi.files["v2w"], multi.setup)
+    later = load_networks(multi.config.denoiser, multi.model.denoisers["v2w"], multi.compute)
     assert single.info()["tensors_from_base"] == multi.info()["tensors_from_base"] == 0
     assert [report.from_base for report in later.reports] == [(), ()]
     text = single.text.encode(["A road at night.", "A road in the snow."])

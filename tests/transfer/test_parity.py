@@ -14,11 +14,12 @@ import torch
 from safetensors import safe_open
 
 from dreamkit.transfer.config import DenoiserConfig
-from dreamkit.transfer.control import ControlBranch, normalize_weights
+from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.load import load_parameters
 from dreamkit.transfer.sampling import denoise, guide, sample, sigma_schedule
 from dreamkit.transfer.views import VIEW_IDS
+from dreamkit.transfer.weight_maps import token_weights
 
 FORWARD_BOUND = 1e-4
 TRAJECTORY_BOUND = 1e-3
@@ -171,4 +172,4 @@ def check_trajectory(path, config, tensors):
 
 
 def test_weights_given_to_the_reference_are_already_normal():
-    assert normalize_weights([0.3, 0.7], 1, (1, 1, 1)) == [0.3, 0.7]
+    assert token_weights([0.3, 0.7], 1, (1, 1, 1)) == [0.3, 0.7]

@@ -285,9 +285,9 @@ def test_7b_weights_need_a_gpu(tmp_path):
     with pytest.raises(DreamkitError, match="7B models need a GPU"):
         SingleViewPipeline.from_checkpoints(tmp_path)
     with pytest.raises(DreamkitError, match="sees no GPU"):
-        engine.choose_setup("cuda", "exact", "auto", micro.SINGLE)
+        engine.choose_compute("cuda", "exact", "auto", micro.SINGLE)
     with pytest.raises(DreamkitError, match="preset is 'fast'"):
-        engine.choose_setup("cpu", "fast", "auto", micro.SINGLE)
+        engine.choose_compute("cpu", "fast", "auto", micro.SINGLE)
     with pytest.raises(DreamkitError, match="checkpoint folder not found"):
         SingleViewPipeline.from_checkpoints(tmp_path / "none")
 
