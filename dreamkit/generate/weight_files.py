@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 
 
 def read_weight_map(path: Path) -> torch.Tensor:
@@ -19,7 +19,7 @@ def read_weight_map(path: Path) -> torch.Tensor:
         weight = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types here
         raise DreamkitError(
-            f"The weight map {path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.",
+            f"The weight map {path} cannot be read: {first_line(error)}.",
             "Save one tensor with torch.save.",
         ) from error
     if not isinstance(weight, torch.Tensor) or weight.ndim not in (2, 3) or not weight.numel():

@@ -1,4 +1,4 @@
-"""What the single-view and the multi-view pipeline share: loading, encoding the conditions, and the loop over windows."""
+"""The base of both pipelines: loading, encoding of condition videos, the loop over windows, previews."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ class Pipeline:
         parts = latent_BCTHW.chunk(self.config.views, dim=2)
         try:
             # TorchScript optimises itself for the shapes that it meets; a preview must not change the result.
-            with torch.jit.optimized_execution(False):
+            with torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage] - torch's stub lacks it
                 return np.stack([self.decode_latent(part[:, :, :latents])[-1] for part in parts])
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()

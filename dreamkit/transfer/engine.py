@@ -209,6 +209,9 @@ def denoise_window(
             )
             for prepared, controls in passes
         ]
-        return estimates[0] if len(estimates) == 1 else guide(*estimates, window.guidance)
+        if len(estimates) == 1:
+            return estimates[0]
+        conditional, unconditional = estimates
+        return guide(conditional, unconditional, window.guidance)
 
     return sample(x0_of, window.noise.to(like.device), window.steps, on_step=on_step)

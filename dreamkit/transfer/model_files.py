@@ -24,7 +24,8 @@ class ModelFiles:
     Attributes:
         root: the checkpoint folder, with the tokenizer and the text encoder in their own folders.
         config: the model's numbers.
-        denoisers: FIRST_WINDOW and, where there is one, LATER_WINDOWS -> files by role: `base`, and each control's name.
+        denoisers: FIRST_WINDOW, and LATER_WINDOWS where the model has it -> files by role: `base`, and each control's
+            name.
     """
 
     root: Path

@@ -95,7 +95,7 @@ def token_weights(
 
 
 def _stretch(value: float | torch.Tensor, frames: int, grid: tuple[int, int, int]) -> torch.Tensor:
-    """A weight as a map [frames, H, W] of 16 pixels a token, upstream's resolution before maps are shrunk to tokens."""
+    """A weight as a map [frames, H, W] at 16 x 16 pixels a token, from which upstream resamples maps to tokens."""
     size = (frames, grid[1] * PIXELS_PER_TOKEN, grid[2] * PIXELS_PER_TOKEN)
     if not isinstance(value, torch.Tensor):
         return torch.full(size, float(value))
@@ -104,7 +104,7 @@ def _stretch(value: float | torch.Tensor, frames: int, grid: tuple[int, int, int
 
 
 def _shrink_to_tokens(map_THW: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-    """Pixels to tokens by trilinear interpolation; the first frame is a latent frame of its own, as in the tokenizer."""
+    """A map [T, H, W] in pixels resampled to tokens, trilinearly; the first frame is a latent frame by itself."""
     frames, height, width = grid
     first = F.interpolate(map_THW[None, None, :1], size=(1, height, width), mode="trilinear", align_corners=False)
     if frames == 1:

@@ -17,6 +17,7 @@ from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.transfer.sampling import seeded_noise
+from dreamkit.transfer.windows import multi_view_windows, single_view_windows
 from dreamkit.workspace.video import resize
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -121,42 +122,42 @@ def test_progress_names_stages_and_steps(single):
     assert all(a.seconds <= b.seconds for a, b in pairwise(seen))
 
 
-def test_a_still_is_the_first_frame_and_looking_changes_nothing(single):
-    stills = []
+def test_a_preview_is_the_first_frame_and_changes_nothing(single):
+    previews = []
 
     def look(progress):
         if progress.stage == "denoise" and progress.step:
-            stills.append(progress.still())
+            previews.append(progress.preview_frame())
 
     video = {"hdmap": condition(17)}
-    looked = single("a car", video, steps=STEPS, progress=look)
-    assert [still.shape for still in stills] == [(1, 32, 48, 3)] * (STEPS + 1)
-    assert np.abs(stills[-1][0].astype(int) - looked[0]).max() <= 1
-    assert not np.array_equal(stills[0], stills[-1])
-    assert np.array_equal(looked, single("a car", video, steps=STEPS))
+    made = single("a car", video, steps=STEPS, progress=look)
+    assert [preview.shape for preview in previews] == [(1, 32, 48, 3)] * (STEPS + 1)
+    assert np.abs(previews[-1][0].astype(int) - made[0]).max() <= 1
+    assert not np.array_equal(previews[0], previews[-1])
+    assert np.array_equal(made, single("a car", video, steps=STEPS))
 
 
-def test_stills_of_views_skip_what_was_given(multi):
-    stills = {}
+def test_previews_of_views_skip_what_was_given(multi):
+    previews = {}
 
     def look(progress):
         if progress.stage == "denoise" and progress.step == progress.steps:
-            stills[progress.window] = progress.still()
+            previews[progress.window] = progress.preview_frame()
 
     front, video = condition(25), condition(25, views=(6,))
     out = multi(["a car"] * 6, front, {"hdmap": video}, steps=STEPS, num_input_frames=1, progress=look)
-    assert [still.shape for still in stills.values()] == [(6, 32, 48, 3)] * 2
-    first = np.abs(stills[0].astype(int) - out[:, 0]).max((1, 2, 3))
-    later = np.abs(stills[1].astype(int) - out[:, 8 + 8]).max((1, 2, 3))
+    assert [preview.shape for preview in previews.values()] == [(6, 32, 48, 3)] * 2
+    first = np.abs(previews[0].astype(int) - out[:, 0]).max((1, 2, 3))
+    later = np.abs(previews[1].astype(int) - out[:, 8 + 8]).max((1, 2, 3))
     assert first.max() <= 1 and later.max() <= 1
 
 
-def test_a_gpu_too_full_for_a_still_goes_on(single, monkeypatch):
+def test_a_gpu_too_full_for_a_preview_goes_on(single, monkeypatch):
     def full(_):
         raise torch.cuda.OutOfMemoryError("Tried to allocate 9 GiB")
 
     monkeypatch.setattr(single, "decode_latent", full)
-    assert single.still(torch.zeros(1, 16, 3, 4, 6)) is None
+    assert single.preview_frame(torch.zeros(1, 16, 3, 4, 6)) is None
 
 
 def test_an_interrupt_passes_through(single):
@@ -192,10 +193,10 @@ def test_offloaded_networks_wait_in_host_memory(micro_checkpoints, monkeypatch):
 @pytest.mark.parametrize(
     ("controls", "message"),
     [
-        ({}, "controls given: none"),
-        ({"depth": condition(17)}, "controls given: depth; loaded: hdmap, lidar"),
+        ({}, "The controls given are none"),
+        ({"depth": condition(17)}, "The controls given are depth; loaded are hdmap, lidar"),
         ({"hdmap": condition(17).astype(float)}, "expected uint8"),
-        ({"hdmap": condition(17), "lidar": condition(9)}, "controls differ in frames"),
+        ({"hdmap": condition(17), "lidar": condition(9)}, "controls differ in their frames"),
         ({"hdmap": condition(0)}, "expected uint8"),
     ],
 )
@@ -260,11 +261,11 @@ def test_five_views(micro_checkpoints):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prompts": ["a car"] * 5}, "5 prompts for 6 views"),
+        ({"prompts": ["a car"] * 5}, "5 prompts are given for 6 views"),
         ({"controls": {"hdmap": condition(17, 0, (5,))}}, "has 5 views, expected 6"),
         ({"controls": {"hdmap": condition(9, 0, (6,))}}, "has 9 frames, the front video 17"),
         ({"num_input_frames": 5}, "num_input_frames is 5"),
-        ({"front": condition(17)[0]}, "the front video is uint8"),
+        ({"front": condition(17)[0]}, "The front video is uint8"),
         ({"weights": {"hdmap": torch.ones(4, 4)}}, "single view only"),
     ],
 )
@@ -288,7 +289,7 @@ def test_7b_weights_need_a_gpu(tmp_path):
         engine.choose_compute("cuda", "exact", "auto", micro.SINGLE)
     with pytest.raises(DreamkitError, match="preset is 'fast'"):
         engine.choose_compute("cpu", "fast", "auto", micro.SINGLE)
-    with pytest.raises(DreamkitError, match="checkpoint folder not found"):
+    with pytest.raises(DreamkitError, match="The checkpoint folder .* is not there"):
         SingleViewPipeline.from_checkpoints(tmp_path / "none")
 
 
@@ -321,3 +322,52 @@ def test_transfer_imports_with_torch_numpy_safetensors_and_transformers_alone():
         "import dreamkit.transfer.pipeline, dreamkit.bench.forward, dreamkit.tinyworld.train.bundle\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_encoded_controls_give_what_frames_give(single, multi, micro_checkpoints):
+    """Also with offload, in several windows, with views that are drawn one by one, and for more than one prompt."""
+    one, six = condition(40), condition(33, 6, (6,))
+    for pipe in (single, SingleViewPipeline.from_checkpoints(micro_checkpoints, offload=True)):
+        encoded = pipe.encode_controls({"hdmap": [one]}, single_view_windows(40, 17, every=True))
+        assert [latents["hdmap"].shape for latents in encoded.latents] == [(1, 16, 3, 4, 6)] * 3
+        for prompt in ("a car", "a truck at night"):
+            frames = pipe(prompt, {"hdmap": one}, steps=STEPS, windows="all")
+            assert np.array_equal(pipe(prompt, encoded, steps=STEPS), frames)
+    plan = multi_view_windows(33, 17, 9, extension=True)
+    encoded = multi.encode_controls({"hdmap": iter(six)}, plan)
+    front = condition(33, 5)
+    made = multi(["a car"] * 6, front, {"hdmap": six}, steps=STEPS)
+    assert np.array_equal(multi(["a car"] * 6, front, encoded, steps=STEPS), made)
+    with pytest.raises(DreamkitError, match="The front video has 32 frames, the encoded controls 33"):
+        multi(["a car"] * 6, front[:32], encoded, steps=STEPS)
+
+
+def test_controls_that_cannot_be_encoded(single, multi):
+    plan = single_view_windows(17, 17, every=False)
+    with pytest.raises(DreamkitError, match="The controls given are depth"):
+        single.encode_controls({"depth": [condition(17)]}, plan)
+    with pytest.raises(DreamkitError, match="has 9 frames; 17 are made"):
+        single.encode_controls({"hdmap": [condition(9)]}, plan)
+    with pytest.raises(DreamkitError, match="has 5 views, expected 6"):
+        multi.encode_controls({"hdmap": condition(17, 0, (5,))}, plan)
+
+
+@pytest.mark.parametrize("where", ["listener", "tokenizer"])
+def test_an_exception_leaves_no_offloaded_weights_on_the_gpu(micro_checkpoints, monkeypatch, where):
+    places = []
+    monkeypatch.setattr(engine.Networks, "to", lambda self, device: places.append(device))
+    pipe = SingleViewPipeline.from_checkpoints(micro_checkpoints, device="cpu:0", offload=True)
+    places.clear()
+
+    def fails(*_):
+        raise RuntimeError("stopped")
+
+    def listener(progress):
+        if progress.stage == "denoise":
+            fails()
+
+    if where == "tokenizer":
+        monkeypatch.setattr(pipe, "decode_latent", fails)
+    with pytest.raises(RuntimeError, match="stopped"):
+        pipe("a car", {"hdmap": condition(17)}, steps=STEPS, progress=listener if where == "listener" else None)
+    assert places == [torch.device("cpu", 0), torch.device("cpu")]  # to the device, and back
