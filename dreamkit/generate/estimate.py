@@ -1,4 +1,4 @@
-"""How long a run will take and how much memory, told before it starts, from what earlier runs on this device took."""
+"""Estimate of a run's time and GPU memory from earlier results with the same preset, device and model size."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dreamkit.workspace.workspace import Workspace
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run is going to take.
+    """Time and memory that a run needs.
 
     Attributes:
         videos: results asked for; those done before are skipped.
         evaluations: of the model per window of a video.
-        seconds: for all videos, or None where nothing tells.
-        from_runs: how many earlier results it was read from.
-        peak_bytes: the largest GPU memory of those; without any, what was measured for a forward of a 7B model; or 0.
+        seconds: for all videos, or None without earlier results.
+        from_runs: number of earlier results.
+        peak_bytes: most GPU memory of those; without any, what was measured for a forward of a 7B model; or 0.
         device: GPU's name, or cpu.
         free_bytes: free GPU memory now, or 0.
     """
@@ -46,17 +46,17 @@ class Estimate:
             lines.append(f"  time: about {clock(self.seconds)}, as {self.from_runs} earlier results here took")
         if self.free_bytes:
             whose = "at the peak of those" if self.from_runs else "measured on an H200 for a forward"
-            told = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
-            lines.append(f"  GPU memory: {told}, {self.free_bytes / GIB:.1f} GiB free now")
+            need = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
+            lines.append(f"  GPU memory: {need}, {self.free_bytes / GIB:.1f} GiB free now")
             if self.peak_bytes > self.free_bytes:
                 lines.append("  that is more than is free: set offload to true, or end what else uses the GPU")
         return "\n".join(lines)
 
 
 def estimate(ws: Workspace, p: Params) -> Estimate:
-    """Look at the captions, the sidecars and the GPU; nothing is loaded."""
+    """Estimate a run from captions, sidecars and the GPU; no model is loaded."""
     device, free = _device(p.device)
-    records = [record for record in ws.sidecars(p.stage) if _alike(record, p, device)]
+    records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
     paces = [record["seconds"] / (record["steps"] + 1) for record in records]
     videos, evaluations = _videos(ws, p), p.num_steps + 1
     seconds = videos * evaluations * statistics.median(paces) if paces else None
@@ -73,30 +73,30 @@ def _device(asked: str) -> tuple[str, int]:
         return "cpu", 0
     try:
         return torch.cuda.get_device_name(asked or None), torch.cuda.mem_get_info(asked or None)[0]
-    except (RuntimeError, ValueError, AssertionError):  # no such device: the stage says so in its own words
+    except (RuntimeError, ValueError, AssertionError):  # no such device: the stage reports it
         return asked, 0
 
 
-def _alike(record: dict[str, Any], p: Params, device: str) -> bool:
-    """Whether a result tells something of this run: same preset and device, and tiny as little as this one."""
-    told = record.get("pipeline")
-    if not isinstance(told, dict) or not isinstance(record.get("steps"), int) or not record.get("seconds"):
+def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
+    """Whether a result is comparable to this run: same preset, device and model size."""
+    pipeline = record.get("pipeline")
+    if not isinstance(pipeline, dict) or not isinstance(record.get("steps"), int) or not record.get("seconds"):
         return False
-    small = record.get("size", {}).get("height", 0) < 300  # of the tiny bundle; the 7B models make 576 and 704 rows
+    small = record.get("size", {}).get("height", 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
     return (
-        told.get("device") == device
+        pipeline.get("device") == device
         and record.get("preset") == p.preset
         and small == (p.checkpoints == checkpoints.TINY)
     )
 
 
 def _videos(ws: Workspace, p: Params) -> int:
-    """Clips times chunks times styles, as far as their captions can be read."""
+    """Number of clips times chunks times styles, of clips whose captions can be read."""
     total = 0
     for clip in p.clips or ws.clips():
         try:
             styles = len(p.styles) or len(caption_files.read_captions(ws.captions, clip))
         except DreamkitError:
-            continue  # the stage tells what is wrong with it
+            continue  # the stage reports it
         total += styles * (len(p.chunks) or len(ws.chunks(clip)) or 1)
     return total

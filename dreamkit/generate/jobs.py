@@ -1,28 +1,60 @@
-"""The inputs of one clip: captions, condition videos and front video, looked at before a model loads."""
+"""The jobs of a run: for each chunk and style its caption, condition videos, front video, windows and seed."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from dreamkit.captions import files as caption_files
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.condition_videos import condition_videos
-from dreamkit.generate.params import Params
+from dreamkit.generate.input_videos import InputVideo, inspect_video
+from dreamkit.generate.params import MultiViewParams, Params
 from dreamkit.generate.specs import Spec
-from dreamkit.transfer.config import ModelConfig
+from dreamkit.transfer.model_files import ModelFiles
+from dreamkit.transfer.windows import WindowPlan, multi_view_windows, single_view_windows
 from dreamkit.workspace.cameras import Rig, view_prompts
-from dreamkit.workspace.files import sha256
-from dreamkit.workspace.video import VideoInfo, probe
 from dreamkit.workspace.workspace import Chunk, Workspace
 
 log = logging.getLogger(__name__)
-# Condition videos are drawn at 30 fps and results play at 24; both are usual, others look too fast or too slow.
+# Condition videos are rendered at 30 fps and results play at 24; motion at other rates looks too fast or too slow.
 USUAL_FPS = (23.0, 31.0)
+
+
+@dataclass(frozen=True)
+class WeightMap:
+    """A control weight map: its file, the file's checksum, and its tensor, float32 [T, H, W] or [H, W]."""
+
+    path: Path
+    checksum: str
+    map_THW: torch.Tensor
+
+
+@dataclass(frozen=True)
+class ChunkInputs:
+    """The condition videos of a chunk, which its styles share.
+
+    Attributes:
+        chunk: the chunk.
+        videos: control -> condition videos in the rig's order.
+        checksums: `<control>/<camera>` -> checksum.
+    """
+
+    chunk: Chunk
+    videos: dict[str, list[InputVideo]]
+    checksums: dict[str, str]
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Control -> frames of its condition videos."""
+        return {name: views[0].info.frames for name, views in self.videos.items()}
 
 
 @dataclass(frozen=True)
@@ -30,32 +62,45 @@ class Job:
     """One video, or one set of views, to make.
 
     Attributes:
-        chunk, style, prompts: what it is of; one prompt, or one per view.
-        videos: control -> condition videos in the rig's order.
+        name: of the result, unique in a run.
+        inputs: condition videos of its chunk.
+        style: of the caption.
+        prompts: one, or one per view.
         front: the front video that the other views follow; None for single view.
-        frames: pixel frames of the result.
-        lengths: control -> frames of its condition videos.
-        weights: control -> number, or the path of a weight map.
+        windows: frames of the result, and the windows that they are made in.
+        weights: control -> number or weight map.
         seed: of the first window.
-        inputs: name -> checksum of every input file.
     """
 
-    chunk: Chunk
+    name: str
+    inputs: ChunkInputs
     style: str
     prompts: tuple[str, ...]
-    videos: dict[str, list[Path]]
-    front: Path | None
-    frames: int
-    lengths: dict[str, int]
-    weights: dict[str, float | Path]
+    front: InputVideo | None
+    windows: WindowPlan
+    weights: dict[str, float | WeightMap]
     seed: int
-    inputs: dict[str, str]
+
+    @property
+    def chunk(self) -> Chunk:
+        """The chunk that it is made of."""
+        return self.inputs.chunk
+
+    @property
+    def sources(self) -> list[InputVideo]:
+        """Every input video."""
+        return [*itertools.chain(*self.inputs.videos.values()), *([self.front] if self.front else [])]
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Name -> checksum of every input video."""
+        return {**self.inputs.checksums, **({"front": self.front.checksum} if self.front else {})}
 
 
 def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
     """The seed of a video: the run's own (`upstream`), or a stable hash of it, the chunk's name and the style.
 
-    Below 2**31 - 2**16, so that a later window's seed (plus its number) is still one.
+    It is below 2**31 - 2**16, so that the seed of a later window, which adds the window's number, is valid too.
     """
     if mode == "upstream":
         return seed
@@ -63,45 +108,50 @@ def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
     return int.from_bytes(digest[:8], "big") % (2**31 - 2**16)
 
 
-@dataclass
-class Look:
-    """Looks at one chunk at a time; file checksums are remembered, styles share them."""
+@dataclass(frozen=True)
+class JobBuilder:
+    """Builds the jobs of one chunk after another; each input file is read once.
 
-    stage: str
+    Attributes:
+        ws: the workspace.
+        params: parameters of the run.
+        spec: its controls.
+        rig: its views.
+        model: the model that is going to run.
+        weights: control -> number or weight map.
+        single: one chunk only runs.
+    """
+
     ws: Workspace
     params: Params
     spec: Spec
     rig: Rig
-    model: ModelConfig
-    extension: bool
-    weights: dict[str, float | Path]
+    model: ModelFiles
+    weights: dict[str, float | WeightMap]
     single: bool
+    inspect: Callable[[Path], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
 
-    def at(self, chunk: Chunk) -> tuple[list[Job], list[str]]:
+    def build(self, chunk: Chunk) -> tuple[list[Job], list[DreamkitError]]:
         """The chunk's jobs, one per style, and its problems."""
-        problems: list[str] = []
-
-        def trying(step: Callable[[], Any]) -> Any:
-            try:
-                return step()
-            except DreamkitError as error:
-                problems.append(str(error))
-                return None
-
-        styles = trying(lambda: self._styles(chunk))
-        videos = trying(lambda: self._videos(chunk))
-        lengths = trying(lambda: self._lengths(chunk, videos)) if videos else None
-        if problems or styles is None or lengths is None:
-            return [], problems
-        inputs = {
-            f"{name}/{camera.name}": sha256(path)
-            for name, paths in videos.items()
-            for camera, path in zip(self.rig.cameras, paths, strict=True)
-        }
-        jobs = []
+        problems: list[DreamkitError] = []
+        styles: dict[str, str] = {}
+        inputs = None
+        try:
+            styles = self._styles(chunk)
+        except DreamkitError as error:
+            problems.append(error)
+        try:
+            inputs = self._inputs(chunk)
+        except DreamkitError as error:
+            problems.append(error)
+        jobs: list[Job] = []
+        if problems or inputs is None:
+            return jobs, problems
         for style, caption in styles.items():
-            job = trying(lambda style=style, caption=caption: self._job(chunk, style, caption, videos, lengths, inputs))
-            jobs += [job] if job else []
+            try:
+                jobs.append(self._job(inputs, style, caption))
+            except DreamkitError as error:
+                problems.append(error)
         return jobs, problems
 
     def _styles(self, chunk: Chunk) -> dict[str, str]:
@@ -111,7 +161,7 @@ class Look:
             self.ws.name(chunk, style)  # refused here when it cannot name a file
         return chosen
 
-    def _videos(self, chunk: Chunk) -> dict[str, list[Path]]:
+    def _paths(self, chunk: Chunk) -> dict[str, list[Path]]:
         try:
             return {
                 name: condition_videos(control, self.spec, self.ws, chunk, self.rig, self.single)
@@ -131,81 +181,77 @@ class Look:
         ]
         return there == [camera.name != "rear_tele_30fov" for camera in self.rig.cameras]
 
-    def _lengths(self, chunk: Chunk, videos: Mapping[str, list[Path]]) -> dict[str, int]:
-        """Frames of each control's condition videos."""
-        counts = {}
-        for name, paths in videos.items():
-            infos = [probe(path) for path in paths]
-            self._same_views(chunk, name, paths, infos)
-            counts[name] = infos[0].frames
-            self._remark(paths[0], infos[0])
-        if len(set(counts.values())) > 1:
-            log.warning("%s: the controls have %s frames; the shorter one counts", chunk.name, counts)
-        return counts
+    def _inputs(self, chunk: Chunk) -> ChunkInputs:
+        """The chunk's condition videos, checked against each other."""
+        videos = {name: [self.inspect(path) for path in paths] for name, paths in self._paths(chunk).items()}
+        for name, views in videos.items():
+            self._check_same_size(chunk, name, views)
+            self._warn_of_rate_and_shape(views[0])
+        checksums = {
+            f"{name}/{camera.name}": view.checksum
+            for name, views in videos.items()
+            for camera, view in zip(self.rig.cameras, views, strict=True)
+        }
+        inputs = ChunkInputs(chunk, videos, checksums)
+        if len(set(inputs.lengths.values())) > 1:
+            log.warning("%s: the controls have %s frames; the shorter one counts", chunk.name, inputs.lengths)
+        return inputs
 
-    def _same_views(self, chunk: Chunk, name: str, paths: Sequence[Path], infos: Sequence[VideoInfo]) -> None:
-        first = infos[0]
-        for camera, path, info in zip(self.rig.cameras, paths, infos, strict=True):
+    def _check_same_size(self, chunk: Chunk, name: str, views: Sequence[InputVideo]) -> None:
+        first = views[0].info
+        for camera, view in zip(self.rig.cameras, views, strict=True):
+            info = view.info
             if (info.frames, info.height, info.width) != (first.frames, first.height, first.width):
                 raise DreamkitError(
                     f"The {name} videos of clip {chunk.name} do not belong together: {camera.name} has {info}, "
-                    f"{self.rig.front.name} {first} ({path}).",
+                    f"{self.rig.front.name} {first} ({view.path}).",
                     "All views need the same number of frames and the same size; render them in one go.",
                 )
 
-    def _remark(self, path: Path, info: VideoInfo) -> None:
-        low, high = USUAL_FPS
+    def _warn_of_rate_and_shape(self, source: InputVideo) -> None:
+        (low, high), info, name, config = USUAL_FPS, source.info, source.path.name, self.model.config
         if info.fps and not low <= info.fps <= high:
             log.warning(
                 "%s runs at %g fps; each of its frames becomes one frame at %d fps, so things move %.1f times as fast",
-                path.name,
+                name,
                 info.fps,
                 self.params.fps,
                 self.params.fps / info.fps,
             )
-        stretch = (info.width / info.height) / (self.model.width / self.model.height)
+        stretch = (info.width / info.height) / (config.width / config.height)
         if not 0.8 < stretch < 1.25:
             log.warning(
                 "%s is %dx%d; stretched to %dx%d it is distorted by %.0f %%",
-                path.name,
+                name,
                 info.width,
                 info.height,
-                self.model.width,
-                self.model.height,
+                config.width,
+                config.height,
                 abs(stretch - 1) * 100,
             )
 
-    def _job(
-        self,
-        chunk: Chunk,
-        style: str,
-        caption: str,
-        videos: dict[str, list[Path]],
-        lengths: dict[str, int],
-        inputs: dict[str, str],
-    ) -> Job:
-        front, name, frames = None, self.ws.name(chunk, style), min(lengths.values())
-        if self.stage == "multi_view":
-            front = self.ws.single_view(chunk, style)
-            if not front.is_file():
+    def _job(self, inputs: ChunkInputs, style: str, caption: str) -> Job:
+        chunk, front = inputs.chunk, None
+        name, frames = self.ws.name(chunk, style), min(inputs.lengths.values())
+        if isinstance(self.params, MultiViewParams):
+            path = self.ws.single_view(chunk, style)
+            if not path.is_file():
                 raise DreamkitError(
-                    f"The front video {front} is missing; the other views follow it.",
+                    f"The front video {path} is missing; the other views follow it.",
                     "Run notebook 04 for this clip and style first, or put your own video there.",
                 )
-            info = probe(front)
-            inputs = {**inputs, "front": sha256(front)}
-            if info.frames != frames:
+            front = self.inspect(path)
+            if front.info.frames != frames:
                 log.warning(
                     "%s: the front video has %d frames and the conditions %d; the shorter one counts",
                     name,
-                    info.frames,
+                    front.info.frames,
                     frames,
                 )
-            frames = min(frames, info.frames)
+            frames = min(frames, front.info.frames)
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
         prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
-        frames = self._windowed(name, frames)
-        return Job(chunk, style, prompts, videos, front, frames, lengths, self.weights, seed, inputs)
+        return Job(name, inputs, style, prompts, front, self._windows(name, frames), self.weights, seed)
 
     def _view_prompts(self, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):
@@ -215,28 +261,30 @@ class Look:
         table = load_styles()
         return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
 
-    def _windowed(self, name: str, frames: int) -> int:
-        window = self.model.window_frames
-        if frames <= window:
-            return frames
-        if self.stage == "multi_view":
-            if self.extension:
-                return frames
-            log.warning(
-                "%s: %d of %d frames are made: longer ones need v2w_base_model.pt and %sv2w control files beside the "
-                "t2w ones",
-                name,
-                window,
-                frames,
-                "your own " if len(self.rig) == 5 else "",
-            )
-            return window
-        if getattr(self.params, "windows", "first") == "all":
+    def _windows(self, name: str, frames: int) -> WindowPlan:
+        """The windows of a result; frames that are left out, and jumps, are logged."""
+        length = self.model.config.window_frames
+        if isinstance(self.params, MultiViewParams):
+            plan = multi_view_windows(frames, length, self.params.num_input_frames, self.model.has_extension)
+            if plan.frames < frames:
+                log.warning(
+                    "%s: %d of %d frames are made: longer ones need v2w_base_model.pt and %sv2w control files beside "
+                    "the t2w ones",
+                    name,
+                    plan.frames,
+                    frames,
+                    "your own " if len(self.rig) == 5 else "",
+                )
+            return plan
+        plan = single_view_windows(frames, length, getattr(self.params, "windows", "first") == "all")
+        if len(plan.starts) > 1:
             log.warning(
                 "%s: the scene jumps every %d frames, because the single-view model takes no previous frames",
                 name,
-                window - 1,
+                length - 1,
             )
-            return frames
-        log.warning("%s: the first %d of %d frames are made; windows: all makes the rest too", name, window, frames)
-        return window
+        elif plan.frames < frames:
+            log.warning(
+                "%s: the first %d of %d frames are made; windows: all makes the rest too", name, plan.frames, frames
+            )
+        return plan

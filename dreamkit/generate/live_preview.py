@@ -1,4 +1,4 @@
-"""A look at the video in the making: one still in a notebook's page, drawn anew in its place every few steps."""
+"""Preview in a notebook while a video is made: one picture, replaced every few steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dreamkit.notebook import progress
+from dreamkit.notebook import progress as notebook_progress
 from dreamkit.workspace.cameras import Rig
 from dreamkit.workspace.images import data_url, jpeg
 from dreamkit.workspace.video import grid, resize
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from dreamkit.transfer.pipeline import Progress
 
 SHARE = 0.02
-"""The most of a run's time that looking may take."""
+"""Most of a run's time that previews may take."""
 WIDTH = 720  # pixels of the picture, all columns together
 
 
 def wanted() -> bool:
-    """Whether a person watches in a notebook; elsewhere, and with progress as lines, nothing is decoded or drawn."""
-    return progress.in_kernel() and progress.wants_bar()
+    """Whether to show previews: in a notebook with progress bars; elsewhere nothing is decoded."""
+    return notebook_progress.in_kernel() and notebook_progress.wants_bar()
 
 
-class LiveStill:
-    """Called after every step of a run; decodes and shows a still when the time that the last one took is earned again.
+class LivePreview:
+    """Decodes and shows a frame after steps of a run, throttled to SHARE of the run time.
 
-    The last step of every window is always shown, so that what stays in the page is the end.
+    After the last step of every window it always shows one.
 
     Args:
         rig: the views, and the grid that they are shown in.
@@ -40,14 +40,14 @@ class LiveStill:
         self._due = time.monotonic()
         self._place: Any = None
 
-    def __call__(self, label: str, told: Progress) -> None:
-        """Take one report of the pipeline about the video of that name."""
+    def __call__(self, label: str, progress: Progress) -> None:
+        """Show a frame of the video `label` if it is time for one."""
         began = time.monotonic()
-        if told.still is None or (began < self._due and told.step < told.steps):
+        if progress.preview_frame is None or (began < self._due and progress.step < progress.steps):
             return
-        views_vhwc = told.still()
+        views_vhwc = progress.preview_frame()
         if views_vhwc is not None:
-            self._show(picture(views_vhwc, self.rig), caption(label, told))
+            self._show(preview_picture(views_vhwc, self.rig), caption(label, progress))
         now = time.monotonic()
         self._due = now + (now - began) / SHARE
 
@@ -65,15 +65,15 @@ class LiveStill:
             self._place.update(page)
 
 
-def picture(views_vhwc: np.ndarray, rig: Rig) -> np.ndarray:
-    """The views in the rig's grid, uint8 [V, h, w, 3] to [H, W, 3], WIDTH wide or as wide as they are."""
+def preview_picture(views_vhwc: np.ndarray, rig: Rig) -> np.ndarray:
+    """The views in the rig's grid, uint8 [V, h, w, 3] to [H, W, 3], at most WIDTH wide."""
     _, height, width, _ = views_vhwc.shape
     small = min(width, WIDTH // len(rig.grid[0]))
     small_vthwc = resize(views_vhwc, max(1, round(height * small / width)), small)[:, None]
     return next(grid(small_vthwc, rig))
 
 
-def caption(label: str, told: Progress) -> str:
-    """Which video, and how far it is."""
-    window = f", window {told.window + 1} of {told.windows}" if told.windows > 1 else ""
-    return f"{label} as it stands after step {told.step} of {told.steps}{window} · 实时预览"
+def caption(label: str, progress: Progress) -> str:
+    """Name of the video, step and window."""
+    window = f", window {progress.window + 1} of {progress.windows}" if progress.windows > 1 else ""
+    return f"{label} as it stands after step {progress.step} of {progress.steps}{window} · 实时预览"

@@ -1,4 +1,4 @@
-"""What a run is going to make: every input looked at, every problem found, before a model loads."""
+"""The plan of a run: its inputs, model files and jobs, found and checked before a model loads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
-from dreamkit.generate.jobs import Job, Look
+from dreamkit.generate.jobs import Job, JobBuilder, WeightMap
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.generate.specs import Spec
-from dreamkit.generate.weight_maps import read_weight_map
+from dreamkit.generate.weight_files import read_weight_map
 from dreamkit.transfer import folders
-from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
+from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.workspace.files import nearest, nearest_file_hint, sha256
@@ -28,26 +28,34 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A run: its jobs and what they share."""
+class RunPlan:
+    """A run: its jobs and what they share.
+
+    Attributes:
+        stage: "single_view" or "multi_view".
+        params: parameters, with the spec's scalars.
+        spec: the controls.
+        model: the model's numbers and files.
+        checksums: checkpoint file -> checksum.
+        rig: the views.
+        jobs: everything to make, done before or not, chunk by chunk.
+    """
 
     stage: str
     params: Params
     spec: Spec
-    root: Path
-    own_controls: dict[str, Path]
+    model: ModelFiles
     checksums: dict[str, str]
     rig: Rig
-    window: int
     jobs: list[Job]
 
     def identity(self, job: Job) -> dict[str, Any]:
-        """What makes a result the same: inputs, parameters, checkpoint checksums; no versions, device or time.
+        """Everything that determines a result: inputs, parameters, checkpoint checksums; no versions, device or time.
 
-        Parameters without effect on this job stand at their defaults: those of later windows where one is enough, and
-        upstream's negative prompt spelt out.
+        Parameters without effect on this job have their defaults here: those of later windows where there is one
+        window, and upstream's negative prompt written out.
         """
-        p, later = self.params, job.frames > self.window
+        p, later = self.params, job.windows.frames > self.model.config.window_frames
         values: dict[str, Any] = {"steps": p.num_steps, "guidance": p.guidance, "fps": p.fps, "preset": p.preset}
         if isinstance(p, SingleViewParams):
             negative = "" if p.negative_prompt == NEGATIVE_PROMPT else p.negative_prompt
@@ -55,40 +63,39 @@ class Plan:
         elif isinstance(p, MultiViewParams):
             values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
         weights = {
-            name: weight if isinstance(weight, float) else sha256(weight) for name, weight in job.weights.items()
+            name: weight.checksum if isinstance(weight, WeightMap) else weight for name, weight in job.weights.items()
         }
         return {
             "prompts": list(job.prompts),
             "seed": job.seed,
             "weights": weights,
             "parameters": values,
-            "inputs": job.inputs,
+            "inputs": job.checksums,
             "checkpoints": self.checksums,
         }
 
 
 def control_spec(ws: Workspace, params: Params) -> Spec:
-    """The control spec of a run; see `specs.choose`."""
-    return specs.choose(params.stage, params.spec, ws, params.controls, params.control_weight)
+    """The control spec of a run; see `specs.choose_spec`."""
+    return specs.choose_spec(params.stage, params.spec, ws, params.controls, params.control_weight)
 
 
-def make_plan(ws: Workspace, params: Params) -> Plan:
-    """Look at everything a stage needs.
+def make_plan(ws: Workspace, params: Params) -> RunPlan:
+    """Find and check everything that a stage needs.
 
     Raises:
         DreamkitError: anything that would fail later: the spec, a checkpoint file, a caption, a condition video, a
-            front video, two results of one name, a workspace that cannot be written. Problems of clips are told
+            front video, two results of one name, a workspace that cannot be written. Problems of clips are reported
             together; with `skip_bad` those clips are left out instead.
     """
     stage = params.stage
-    multi = stage == "multi_view"
     spec = control_spec(ws, params)
     params = apply_scalars(params, spec)
     cameras = rig(params.views) if isinstance(params, MultiViewParams) else Rig(SIX_VIEWS.cameras[:1], ((0,),))
     root = checkpoints.folder(params.checkpoints)
     own = specs.own_control_files(stage, spec, root)
     names = list(spec.controls)
-    if len(cameras) == 5 and (lacking := _released("t2w", root, names, own)):
+    if len(cameras) == 5 and (lacking := _released_controls(root, names, own)):
         raise DreamkitError(
             f"Five views need a control file that was trained for them; the spec {spec.source} gives none for"
             f" {', '.join(lacking)}.",
@@ -97,38 +104,38 @@ def make_plan(ws: Workspace, params: Params) -> Plan:
     for path in map(from_home, params.trust_jit):
         if not path.is_file():
             raise DreamkitError(f"trust_jit names {path}, which is not there.", nearest_file_hint(path))
-    extension = multi and folders.has_extension(root, names, own)
-    # Beside five-view files of the user's own, the released v2w ones are for other cameras.
-    extension = extension and (len(cameras) == 6 or not _released("v2w", root, names, own))
     files = checkpoints.needed(stage, root, names, own)
-    model = read_config(root / checkpoints.FOLDERS[stage], COSMOS_7B_MULTI if multi else COSMOS_7B_SINGLE)
-    weights = {name: _weight(control, spec, ws, multi) for name, control in spec.controls.items()}
-    chunks, problems = _chunks(ws, params, next(iter(spec.controls)))
-    look = Look(stage, ws, params, spec, cameras, model, extension, weights, single=len(chunks) == 1)
-    jobs = []
+    if isinstance(params, MultiViewParams):
+        model = multi_view_model(root, names, own, params.views)
+    else:
+        model = single_view_model(root, names, own)
+    weights = {name: _weight(control, spec, ws, stage) for name, control in spec.controls.items()}
+    chunks, problems = _chunks(ws, params, names[0])
+    builder = JobBuilder(ws, params, spec, cameras, model, weights, single=len(chunks) == 1)
+    jobs: list[Job] = []
     for chunk in chunks:
-        found, faults = look.at(chunk)
-        jobs += found
+        built, faults = builder.build(chunk)
+        jobs += built
         problems += faults
-    _tell(problems, params.skip_bad, bool(jobs))
-    _all_different(ws, jobs)
-    _writable(ws, stage)
-    return Plan(stage, params, spec, root, own, checkpoints.checksums(root, files), cameras, model.window_frames, jobs)
+    _report_problems(problems, params.skip_bad, bool(jobs))
+    _check_names_differ(jobs)
+    _check_writable(ws, stage)
+    return RunPlan(stage, params, spec, model, checkpoints.checksums(root, files), cameras, jobs)
 
 
-def _released(kind: str, root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:
-    """The controls whose multi-view file of a kind (`t2w` or `v2w`) is the released one, not the user's own."""
-    used = folders.multi_view_files(root, kind, controls, own)
-    released = folders.multi_view_files(root, kind, controls)
+def _released_controls(root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:
+    """The controls whose multi-view file of the first window is the released one, not the user's own."""
+    used = folders.multi_view_files(root, FIRST_WINDOW, controls, own)
+    released = folders.multi_view_files(root, FIRST_WINDOW, controls)
     return [name for name in controls if used[name] == released[name]]
 
 
-def _weight(control: specs.Control, spec: Spec, ws: Workspace, multi: bool) -> float | Path:
+def _weight(control: specs.Control, spec: Spec, ws: Workspace, stage: str) -> float | WeightMap:
     if not isinstance(control.weight, str):
         return control.weight
-    if multi:
+    if stage == "multi_view":
         raise DreamkitError(
-            f"{control.name} has the weight map {control.weight}; maps work for single view only.",
+            f"{control.name!r} has the weight map {control.weight}; maps work for single view only.",
             "Give a number in the multi-view spec.",
         )
     path = specs.resolve(control.weight, spec.source, ws.root)
@@ -136,14 +143,13 @@ def _weight(control: specs.Control, spec: Spec, ws: Workspace, multi: bool) -> f
         raise DreamkitError(
             f"There is no weight map {control.weight} for {control.name}, neither in the working folder nor beside the"
             f" spec {spec.source}.",
-            "Give its path, or a number from 0.",
+            "Give its path, or a number of at least 0.",
         )
-    read_weight_map(path)
-    return path
+    return WeightMap(path, sha256(path), read_weight_map(path))
 
 
-def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], list[str]]:
-    """The chunks to run, and what is wrong with the clips asked for."""
+def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], list[DreamkitError]]:
+    """The chunks to run, and the problems of the clips asked for."""
     known = ws.clips()
     if not params.clips and not known:
         raise DreamkitError(
@@ -151,12 +157,12 @@ def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], l
             f"Put <clip>.txt or <clip>.json into {ws.captions}, or set workspace to the folder that has them.",
         )
     chunks: list[Chunk] = []
-    problems = []
+    problems: list[DreamkitError] = []
     for clip in params.clips or known:
         if clip not in known:
             close = nearest(clip, known)
-            hint = f"did you mean {close}?" if close else f"write {ws.captions / clip}.txt."
-            problems.append(f"The clip {clip} has no caption in {ws.captions}; {hint}")
+            hint = f"Did you mean {close}?" if close else f"Write {ws.captions / clip}.txt."
+            problems.append(DreamkitError(f"The clip {clip} has no caption in {ws.captions}.", hint))
         elif params.chunks:
             chunks += [Chunk(clip, index) for index in params.chunks]
         else:
@@ -164,25 +170,24 @@ def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], l
     return chunks, problems
 
 
-def _all_different(ws: Workspace, jobs: Sequence[Job]) -> None:
-    """No two results go by one name, as chunk 1 of clip `a` and chunk 0 of a clip `a_1` would."""
+def _check_names_differ(jobs: Sequence[Job]) -> None:
+    """Refuse two results of one name, such as chunk 1 of clip `a` and chunk 0 of a clip `a_1`."""
     taken: dict[str, Job] = {}
     for job in jobs:
-        name = ws.name(job.chunk, job.style)
-        other = taken.setdefault(name, job)
+        other = taken.setdefault(job.name, job)
         if other is job:
             continue
         if other.chunk == job.chunk:
-            raise DreamkitError(f"{name} would be made twice.", f"Name the clip {job.chunk.clip} once in clips.")
+            raise DreamkitError(f"{job.name!r} would be made twice.", f"Name the clip {job.chunk.clip} once in clips.")
         raise DreamkitError(
             f"Clip {other.chunk.clip}, chunk {other.chunk.index}, and clip {job.chunk.clip}, chunk {job.chunk.index},"
-            f" would both be named {name}.",
+            f" would both be named {job.name}.",
             "Run them in two workspaces, or rename one clip.",
         )
 
 
-def _writable(ws: Workspace, stage: str) -> None:
-    """Try what the run will do at its end: a file in the results' folder."""
+def _check_writable(ws: Workspace, stage: str) -> None:
+    """Write a temporary file into the results' folder, as the run will do at its end."""
     folder = ws.root / stage
     try:
         folder.mkdir(exist_ok=True)
@@ -195,7 +200,8 @@ def _writable(ws: Workspace, stage: str) -> None:
         ) from error
 
 
-def _tell(problems: Sequence[str], skip: bool, some_good: bool) -> None:
+def _report_problems(problems: Sequence[DreamkitError], skip: bool, some_good: bool) -> None:
+    """Raise the problems of the clips, or log them where their clips are left out."""
     if not problems:
         return
     if skip and some_good:
@@ -203,9 +209,9 @@ def _tell(problems: Sequence[str], skip: bool, some_good: bool) -> None:
             log.warning("left out: %s", problem)
         return
     if len(problems) == 1:
-        message, _, hint = problems[0].partition("\n  -> ")
-        raise DreamkitError(message, hint)
+        raise problems[0]
     raise DreamkitError(
-        f"{len(problems)} problems with the inputs, nothing was made:\n- " + "\n- ".join(problems),
+        f"{len(problems)} problems with the inputs were found, and nothing was made:\n- "
+        + "\n- ".join(map(str, problems)),
         "Mend them, choose other clips, or set skip_bad to true to make the rest.",
     )

@@ -14,24 +14,24 @@ from dreamkit.transfer.pipeline import Progress
 log = logging.getLogger(__name__)
 
 
-class Watch:
-    """Listens to a pipeline over all videos of a run: a log line and a bar step per denoising step, with the time left.
+class RunProgress:
+    """The listener of a pipeline over all videos of a run: logs each denoising step and advances a bar.
 
     Args:
         videos: how many videos the run makes.
-        look: called with the video's name and every report, after the log and the bar.
+        preview: called with the video's name and the progress after every denoising step.
     """
 
-    def __init__(self, videos: int, look: Callable[[str, Progress], None] | None = None) -> None:
+    def __init__(self, videos: int, preview: Callable[[str, Progress], None] | None = None) -> None:
         self.videos = videos
-        self.look = look
+        self.preview = preview
         self.finished = 0
         self.label = ""
         self._video_seconds: list[float] = []
         self._bar: Any = None
 
     @contextlib.contextmanager
-    def video(self, label: str) -> Iterator[Watch]:
+    def video(self, label: str) -> Iterator[RunProgress]:
         """One video, from its first stage to its last."""
         self.label = label
         self._began = time.monotonic()
@@ -49,7 +49,7 @@ class Watch:
                 self._bar = None
 
     def __call__(self, progress: Progress) -> None:
-        """Take one report of the pipeline."""
+        """Log the progress of a call."""
         now = time.monotonic()
         if progress.stage != self._stage and progress.stage != "denoise":
             log.info("%s: %s", self.label, progress.stage, extra={"step": True})
@@ -80,9 +80,9 @@ class Watch:
             extra={"step": True},
         )
         self._advance(total, run_left)
-        if self.look is not None:
-            self.look(self.label, progress)
-            self._last = time.monotonic()  # the next step's pace is the model's own
+        if self.preview is not None:
+            self.preview(self.label, progress)
+            self._last = time.monotonic()  # the time of the preview is not the model's
 
     def _advance(self, total: int, run_left: float) -> None:
         if not wants_bar():

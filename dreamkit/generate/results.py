@@ -1,4 +1,4 @@
-"""What a stage made, skipped, kept and could not make, for a page or a terminal."""
+"""The results of a stage, as a table for a notebook or a terminal."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ MADE, DONE, KEPT, FAILED = "made", "done before", "your own, kept", "failed"
 
 
 @dataclass(frozen=True)
-class Result:
-    """One video, or set of views, of a run: its name, what happened, and the file to look at."""
+class VideoResult:
+    """One video, or set of views, of a run.
+
+    Attributes:
+        name: `<clip>_<style>`.
+        state: MADE, DONE, KEPT or FAILED.
+        path: the video that stands for it.
+        seconds: time that it took; 0 where it was not made.
+    """
 
     name: str
     state: str
@@ -29,10 +36,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Results:
-    """What a stage made, skipped and kept."""
+    """Every result of one run of a stage; `root` is the workspace folder."""
 
     root: Path
-    results: tuple[Result, ...]
+    results: tuple[VideoResult, ...]
 
     def __str__(self) -> str:
         rows = "\n".join(f"  {result.state:>14}  {result.path.relative_to(self.root)}" for result in self.results)
@@ -52,4 +59,4 @@ class Results:
         from IPython.display import HTML
 
         there = [result.path for result in self.results if result.path.is_file()]
-        return HTML("".join(preview(path, width).data for path in there[:most]))
+        return HTML("".join(str(preview(path, width).data) for path in there[:most]))

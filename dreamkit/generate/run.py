@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
+import json
 import logging
 import platform
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
-from dreamkit.generate.jobs import Job
-from dreamkit.generate.outputs import no_partials_left, partial, publish, state
+from dreamkit.generate.input_videos import DecodedVideos
+from dreamkit.generate.jobs import Job, WeightMap
+from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
-from dreamkit.generate.plan import Plan, make_plan
-from dreamkit.generate.progress import Watch
-from dreamkit.generate.results import FAILED, MADE, Result, Results
-from dreamkit.generate.weight_maps import read_weight_map, weights_of_frames
+from dreamkit.generate.plan import RunPlan, make_plan
+from dreamkit.generate.progress import RunProgress
+from dreamkit.generate.results import FAILED, MADE, Results, VideoResult
 from dreamkit.guardrail import record as guardrail_record
 from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
-from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.weight_maps import weight_of_frames
+from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
-from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Workspace, from_home
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 def single_view(ws: Workspace, params: SingleViewParams) -> Results:
     """Make `single_view/<clip>_<style>.mp4` for every clip and style asked for.
 
-    What is done is skipped, the user's own videos are kept, every input is checked before the model loads.
+    Results that are done are skipped, the user's own videos are kept, every input is checked before the model loads.
 
     Raises:
         DreamkitError: an input, parameter or checkpoint that cannot be used; out of memory.
@@ -56,6 +56,27 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
     return _run(ws, params)
 
 
+@dataclass
+class _Outcome:
+    """What a run has made so far: result name -> seconds, or the error; the decoded input videos."""
+
+    plan: RunPlan
+    decoded: DecodedVideos
+    seconds: dict[str, float] = field(default_factory=dict)
+    faults: dict[str, DreamkitError] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def excused(self, job: Job) -> Iterator[None]:
+        """With `skip_bad`, record the error of one job, so that the others are made."""
+        try:
+            yield
+        except DreamkitError as error:
+            if not self.plan.params.skip_bad:
+                raise
+            self.faults[job.name] = error
+            log.warning("left out: %s", error)
+
+
 def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
     ws.must_exist()
@@ -63,53 +84,43 @@ def _run(ws: Workspace, params: Params) -> Results:
         asked = guardrail_record.record(params.guardrail)
         log.info("%s in %s. %s", stage.replace("_", " "), ws.root, asked.note)
         plan = make_plan(ws, params)
+        remove_stale_partials(ws, stage)
         if not plan.spec.written:
             specs.write_default(stage, ws)
-        states = {id(job): state(ws, plan, job) for job in plan.jobs}
-        todo = [job for job in plan.jobs if states[id(job)] == MADE]
-        for job in plan.jobs:
-            if states[id(job)] != MADE:
-                log.info("%s: %s", ws.name(job.chunk, job.style), states[id(job)])
-        faults: dict[int, DreamkitError] = {}
-        todo = _decodable(plan, todo, faults)
-        seconds = _make_all(ws, plan, todo, asked, faults) if todo else {}
+        status = {job.name: result_status(ws, plan, job) for job in plan.jobs}
+        for name, found in status.items():
+            if found != MADE:
+                log.info("%s: %s", name, found)
+        outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)))
+        todo = _decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE])
+        if todo:
+            _make_all(ws, todo, asked, outcome)
+        faults = outcome.faults
         if faults and len(faults) == len(plan.jobs):
             raise next(iter(faults.values()))
+        for name, fault in faults.items():
+            log.warning("%s was not made: %s", name, fault)
         results = [
-            Result(
-                ws.name(job.chunk, job.style),
-                FAILED if id(job) in faults else states[id(job)],
+            VideoResult(
+                job.name,
+                FAILED if job.name in faults else status[job.name],
                 _shown(ws, stage, job),
-                seconds.get(id(job), 0.0),
+                outcome.seconds.get(job.name, 0.0),
             )
             for job in plan.jobs
         ]
-        for job in plan.jobs:
-            if id(job) in faults:
-                log.warning("%s was not made: %s", ws.name(job.chunk, job.style), faults[id(job)])
         return Results(ws.root, tuple(results))
 
 
-@contextlib.contextmanager
-def _excused(plan: Plan, job: Job, faults: dict[int, DreamkitError]) -> Iterator[None]:
-    """With `skip_bad` what goes wrong with one job is put down, and the others go on."""
-    try:
-        yield
-    except DreamkitError as error:
-        if not plan.params.skip_bad:
-            raise
-        faults[id(job)] = error
-        log.warning("left out: %s", error)
-
-
-def _decodable(plan: Plan, todo: Sequence[Job], faults: dict[int, DreamkitError]) -> list[Job]:
-    """The jobs whose videos can be decoded as far as they are needed, found out before a model loads."""
-    check = functools.cache(video.check_decodes)
-    for job in todo:
-        with _excused(plan, job, faults):
-            for path in itertools.chain(*job.videos.values(), filter(None, [job.front])):
-                check(path, job.frames)
-    return [job for job in todo if id(job) not in faults]
+def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
+    """The jobs whose videos can be decoded as far as they are needed, found out before the model loads."""
+    for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
+        # The longest first: its frames serve the others.
+        for job in sorted(styles, key=lambda job: -job.windows.frames):
+            with outcome.excused(job):
+                for source in job.sources:
+                    outcome.decoded.check(source, job.windows.frames)
+    return [job for job in todo if job.name not in outcome.faults]
 
 
 def _shown(ws: Workspace, stage: str, job: Job) -> Path:
@@ -117,48 +128,68 @@ def _shown(ws: Workspace, stage: str, job: Job) -> Path:
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _make_all(
-    ws: Workspace,
-    plan: Plan,
-    todo: list[Job],
-    asked: guardrail_record.GuardrailRecord,
-    faults: dict[int, DreamkitError],
-) -> dict[int, float]:
-    """Seconds that each job took; what went wrong with `skip_bad` is put into `faults`."""
-    if plan.root == folders.TINY_FOLDER and plan.params.guidance:
+def _make_all(ws: Workspace, todo: Sequence[Job], asked: guardrail_record.GuardrailRecord, outcome: _Outcome) -> None:
+    """Load the model and make the jobs, chunk by chunk."""
+    plan = outcome.plan
+    if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
         log.warning(
             "the tiny bundle was trained to run without guidance; with %g its colours are glaring. "
             "Set guidance to 0, as params/demo does",
             plan.params.guidance,
         )
-    log.info("%d to make; loading the model from %s", len(todo), plan.root)
+    log.info("%d to make; loading the model from %s", len(todo), plan.model.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)
     pipe.encode_prompts(_texts(plan, todo))
     log.info("model ready after %.1f s", time.monotonic() - began)
-    watch, seconds = Watch(len(todo), live_preview.LiveStill(plan.rig) if live_preview.wanted() else None), {}
-    for job in todo:
-        name = ws.name(job.chunk, job.style)
-        with _excused(plan, job, faults), no_partials_left(ws, plan, job), watch.video(name):
-            began = time.monotonic()
-            make = _make_single if plan.stage == "single_view" else _make_multi
-            (frames, height, width), record = make(ws, plan, job, pipe, watch)
-            seconds[id(job)] = time.monotonic() - began
-            record |= {
-                "frames": frames,
-                "fps": plan.params.fps,
-                "size": {"height": height, "width": width},
-                "preset": plan.params.preset,
-                "guardrail": asked.as_dict(),
-                "seconds": round(seconds[id(job)], 2),
-                **_machine(pipe),
+    watch = RunProgress(len(todo), live_preview.LivePreview(plan.rig) if live_preview.wanted() else None)
+    for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
+        encoded: dict[WindowPlan, EncodedControls] = {}
+        for job in styles:
+            with outcome.excused(job), watch.video(job.name):
+                _make(ws, job, pipe, watch, encoded, asked, outcome)
+            if job.front:
+                outcome.decoded.release([job.front])
+        outcome.decoded.release(itertools.chain(*job.inputs.videos.values()))
+
+
+def _make(
+    ws: Workspace,
+    job: Job,
+    pipe: Any,
+    watch: RunProgress,
+    encoded: dict[WindowPlan, EncodedControls],
+    asked: guardrail_record.GuardrailRecord,
+    outcome: _Outcome,
+) -> None:
+    """Make one result. `encoded` has the chunk's condition latents, and gets them from its first job."""
+    plan, began = outcome.plan, time.monotonic()
+    with new_files(ws, plan, job) as files:
+        if job.windows not in encoded:
+            controls = {
+                name: (outcome.decoded.frames(source, job.windows.frames) for source in views)
+                for name, views in job.inputs.videos.items()
             }
-            publish(ws, plan, job, record)
-            log.info("%s: %d frames in %s: %s", name, frames, clock(seconds[id(job)]), _shown(ws, plan.stage, job))
-    return seconds
+            encoded[job.windows] = pipe.encode_controls(controls, job.windows, progress=watch)
+        make = _make_single if plan.stage == "single_view" else _make_multi
+        (frames, height, width), record = make(ws, job, pipe, watch, encoded[job.windows], files, outcome)
+        seconds = time.monotonic() - began
+        record |= {
+            "frames": frames,
+            "fps": plan.params.fps,
+            "size": {"height": height, "width": width},
+            "preset": plan.params.preset,
+            "guardrail": asked.as_dict(),
+            "seconds": round(seconds, 2),
+            **_machine(pipe),
+        }
+        final = publish(ws, plan, job, files, record)
+    ws.write_sidecar(plan.stage, job.chunk, job.style, final)
+    outcome.seconds[job.name] = seconds
+    log.info("%s: %d frames in %s: %s", job.name, frames, clock(seconds), _shown(ws, plan.stage, job))
 
 
-def _texts(plan: Plan, todo: list[Job]) -> list[str]:
+def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:
     """Every text of the run, so that the text encoder is loaded once."""
     texts = [prompt for job in todo for prompt in job.prompts]
     if isinstance(plan.params, SingleViewParams):
@@ -166,32 +197,32 @@ def _texts(plan: Plan, todo: list[Job]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def load_pipeline(plan: Plan, ws: Workspace) -> Any:
-    """The world model of a plan's stage.
+def load_pipeline(plan: RunPlan, ws: Workspace) -> Any:
+    """The pipeline of a plan's model.
 
     Raises:
         DreamkitError: a file that does not fit, no GPU for the 7B models, too little memory.
     """
     p = plan.params
-    options: dict[str, Any] = {
-        "attention": p.attention,
-        "control_files": plan.own_controls or None,
-        "text_cache": ws.cache("text"),
-        "trust_jit": [from_home(path) for path in p.trust_jit],
-        "offload": p.offload,
-    }
-    controls = tuple(plan.spec.controls)
-    if isinstance(p, MultiViewParams):
-        return MultiViewPipeline.from_checkpoints(
-            plan.root, controls, p.preset, p.device or None, views=p.views, **options
-        )
-    return SingleViewPipeline.from_checkpoints(plan.root, controls, p.preset, p.device or None, **options)
+    pipeline = SingleViewPipeline if plan.stage == "single_view" else MultiViewPipeline
+    return pipeline.load(
+        plan.model,
+        p.preset,
+        p.device or None,
+        attention=p.attention,
+        text_cache=ws.cache("text"),
+        trust_jit=[from_home(path) for path in p.trust_jit],
+        offload=p.offload,
+    )
 
 
-def _common(plan: Plan, job: Job) -> dict[str, Any]:
+def _common(plan: RunPlan, job: Job) -> dict[str, Any]:
     p = plan.params
     controls = {
-        name: {"weight": weight if isinstance(weight, float) else str(weight), "videos": [*map(str, job.videos[name])]}
+        name: {
+            "weight": str(weight.path) if isinstance(weight, WeightMap) else weight,
+            "videos": [str(source.path) for source in job.inputs.videos[name]],
+        }
         for name, weight in job.weights.items()
     }
     return {
@@ -205,18 +236,27 @@ def _common(plan: Plan, job: Job) -> dict[str, Any]:
     }
 
 
-# Frames, height and width of a result, and what its sidecar says about it.
+# Frames, height and width of a result, and its part of the sidecar.
 Made = tuple[tuple[int, int, int], dict[str, Any]]
 
 
-def _make_single(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> Made:
-    p = plan.params
+def _make_single(
+    ws: Workspace,
+    job: Job,
+    pipe: Any,
+    watch: RunProgress,
+    controls: EncodedControls,
+    files: dict[Path, Path],
+    outcome: _Outcome,
+) -> Made:
+    p = outcome.plan.params
     assert isinstance(p, SingleViewParams)
     weights = {
-        name: w if isinstance(w, float) else weights_of_frames(read_weight_map(w), job.lengths[name], job.frames)
-        for name, w in job.weights.items()
+        name: weight_of_frames(weight.map_THW, job.inputs.lengths[name], job.windows.frames)
+        if isinstance(weight, WeightMap)
+        else weight
+        for name, weight in job.weights.items()
     }
-    controls = {name: video.read_video(paths[0], job.frames, pipe.size) for name, paths in job.videos.items()}
     frames_thwc = pipe(
         job.prompts[0],
         controls,
@@ -229,25 +269,27 @@ def _make_single(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -
         windows=p.windows,
         progress=watch,
     )
-    video.write_video(partial(ws.single_view(job.chunk, job.style)), frames_thwc, p.fps)
+    video.encode_video(files[ws.single_view(job.chunk, job.style)], frames_thwc, p.fps)
     negative = p.negative_prompt or NEGATIVE_PROMPT
     extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
-    return frames_thwc.shape[:3], {**extra, **_common(plan, job)}
+    return frames_thwc.shape[:3], {**extra, **_common(outcome.plan, job)}
 
 
-def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) -> Made:
-    p = plan.params
+def _make_multi(
+    ws: Workspace,
+    job: Job,
+    pipe: Any,
+    watch: RunProgress,
+    controls: EncodedControls,
+    files: dict[Path, Path],
+    outcome: _Outcome,
+) -> Made:
+    plan, p = outcome.plan, outcome.plan.params
     assert isinstance(p, MultiViewParams)
     assert job.front is not None
-    front_thwc = video.read_video(job.front, job.frames, pipe.size)
-    controls = {}
-    for name, paths in job.videos.items():
-        controls[name] = np.empty((len(paths), job.frames, *pipe.size, 3), np.uint8)
-        for path, out_thwc in zip(paths, controls[name], strict=True):
-            video.read_video(path, job.frames, pipe.size, out_thwc)
     views_vthwc = pipe(
         list(job.prompts),
-        front_thwc,
+        outcome.decoded.frames(job.front, job.windows.frames),
         controls,
         weights=dict(job.weights),
         steps=p.num_steps,
@@ -257,19 +299,19 @@ def _make_multi(ws: Workspace, plan: Plan, job: Job, pipe: Any, watch: Watch) ->
         num_input_frames=p.num_input_frames,
         progress=watch,
     )
-    del controls, front_thwc  # many GiB with long videos, and encoding takes a while
     for camera, frames_thwc in zip(plan.rig.cameras, views_vthwc, strict=True):
-        video.write_video(partial(ws.view(job.chunk, job.style, camera.index)), frames_thwc, p.fps)
-    video.write_video(partial(ws.grid(job.chunk, job.style)), video.grid(views_vthwc, plan.rig), p.fps)
+        video.encode_video(files[ws.view(job.chunk, job.style, camera.index)], frames_thwc, p.fps)
+    video.encode_video(files[ws.grid(job.chunk, job.style)], video.grid(views_vthwc, plan.rig), p.fps)
     prompts = dict(zip(plan.rig.names, job.prompts, strict=True))
-    write_json(partial(ws.prompts(job.chunk, job.style)), prompts)
-    extra = {"prompts": prompts, "front": str(job.front), "num_input_frames": p.num_input_frames}
+    text = json.dumps(prompts, indent=2, ensure_ascii=False) + "\n"
+    files[ws.prompts(job.chunk, job.style)].write_text(text, encoding="utf-8")
+    extra = {"prompts": prompts, "front": str(job.front.path), "num_input_frames": p.num_input_frames}
     extra["side_weather"] = p.side_weather
     return views_vthwc.shape[1:4], {**extra, **_common(plan, job)}
 
 
 def _machine(pipe: Any) -> dict[str, Any]:
-    """Versions, and what the pipeline says about device and memory; told in the sidecar, never compared."""
+    """Versions, device and memory: written into the sidecar, never compared."""
     versions = {"python": platform.python_version(), "dreamkit": dreamkit.__version__}
     for name in ("torch", "transformers", "av"):
         with contextlib.suppress(metadata.PackageNotFoundError):

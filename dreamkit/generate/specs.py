@@ -66,7 +66,7 @@ class Spec:
         return "\n".join([told, *rows])
 
 
-def parse(data: Mapping[str, Any], source: Path | None = None) -> Spec:
+def parse_spec(data: Mapping[str, Any], source: Path | None = None) -> Spec:
     """Read a spec's JSON object; every problem of it in one error.
 
     Raises:
@@ -111,8 +111,9 @@ def _control(name: str, value: Mapping[str, Any]) -> tuple[Control, list[str]]:
     except ValueError as error:
         problems.append(f"{name}.control_weight {error}")
     given = value.get("input_control", ())
-    inputs = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, list | tuple) else (None,)
-    if not all(isinstance(path, str) and path.strip() for path in inputs):
+    listed = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple) else [None]
+    inputs = tuple(path for path in listed if isinstance(path, str) and path.strip())
+    if len(inputs) < len(listed):
         problems.append(f"{name}.input_control must be a path or a list of paths, not {given!r}")
         inputs = ()
     checkpoint = value.get("ckpt_path")
@@ -141,12 +142,12 @@ def read_weight(value: object) -> float | str:
     return number
 
 
-def read(path: Path) -> Spec:
-    """Read and check a spec file; see `files.read_json` and `parse` for what is refused."""
-    return parse(read_json(path, "control spec"), path)
+def read_spec(path: Path) -> Spec:
+    """Read and check a spec file; see `files.read_json` and `parse_spec` for what is refused."""
+    return parse_spec(read_json(path, "control spec"), path)
 
 
-def find(stage: str, asked: str, ws: Workspace) -> Path | None:
+def find_spec(stage: str, asked: str, ws: Workspace) -> Path | None:
     """The spec file of a stage: where the parameter says, else in the working folder, else in the workspace.
 
     Raises:
@@ -160,14 +161,14 @@ def find(stage: str, asked: str, ws: Workspace) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def choose(
+def choose_spec(
     stage: str,
     asked: str,
     ws: Workspace,
     controls: Sequence[str] = (),
     weights: float | str | Mapping[str, Any] | None = None,
 ) -> Spec:
-    """The spec to run with: the one that `find` finds, else the defaults. Nothing is written.
+    """The spec to run with: the one that `find_spec` finds, else the defaults. Nothing is written.
 
     Args:
         stage: "single_view" or "multi_view".
@@ -179,8 +180,8 @@ def choose(
     Raises:
         DreamkitError: the spec cannot be used, or `controls` or `weights` names an unknown control.
     """
-    path = find(stage, asked, ws)
-    spec = read(path) if path else replace(parse(default(stage, ws), ws.spec(stage)), written=False)
+    path = find_spec(stage, asked, ws)
+    spec = read_spec(path) if path else replace(parse_spec(default(stage, ws), ws.spec(stage)), written=False)
     names = tuple(controls) or tuple(spec.controls)
     if isinstance(weights, Mapping) and (unused := set(weights) - set(names)):
         raise DreamkitError(

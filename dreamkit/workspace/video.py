@@ -142,18 +142,25 @@ def read_video(
     """
     info = probe(path)
     wanted = info.frames if max_frames is None else min(info.frames, max_frames)
-    height, width = size or (info.height, info.width)
-    frames_thwc = np.empty((wanted, height, width, 3), np.uint8) if out is None else out
-    if frames_thwc.shape != (wanted, height, width, 3):
-        raise ValueError(f"{path} needs {[wanted, height, width, 3]}, out is {list(frames_thwc.shape)}")
+    return read_frames(path, info, wanted, size or (info.height, info.width), out)
+
+
+def read_frames(
+    path: Path, info: VideoInfo, frames: int, size: tuple[int, int], out: np.ndarray | None = None
+) -> np.ndarray:
+    """Decode the first `frames` frames of a video that `probe` described, and resize them; see `read_video`."""
+    shape = (frames, *size, 3)
+    frames_thwc = np.empty(shape, np.uint8) if out is None else out
+    if frames_thwc.shape != shape:
+        raise ValueError(f"{path} needs {list(shape)}, out is {list(frames_thwc.shape)}")
     count = 0
-    for frame in itertools.islice(decode_video(path), wanted):
+    for frame in itertools.islice(decode_video(path), frames):
         if (frame.height, frame.width) != (info.height, info.width):
             raise DreamkitError(f"The video {path} changes its size at frame {count}.", "Encode it again in one size.")
-        frames_thwc[count] = resize(frame.to_ndarray(format="rgb24")[None], height, width)[0]
+        frames_thwc[count] = resize(frame.to_ndarray(format="rgb24")[None], *size)[0]
         count += 1
-    if count < wanted:
-        raise _too_few_frames(path, count, wanted)
+    if count < frames:
+        raise _too_few_frames(path, count, frames)
     return frames_thwc
 
 

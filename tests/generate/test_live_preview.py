@@ -1,4 +1,4 @@
-"""Stills of the video in the making: when they are decoded, how they are laid out, what they leave in a notebook."""
+"""Previews of the video in the making: when they are decoded, how they are laid out, what they leave in a notebook."""
 
 import cv2
 import IPython.display
@@ -39,7 +39,7 @@ def flat(views, height=32, width=56):
 
 def test_looking_takes_its_share_of_the_time_and_no_more(monkeypatch, clock):
     place = Place(monkeypatch)
-    look, seen = live_preview.LiveStill(ONE), []
+    look, seen = live_preview.LivePreview(ONE), []
 
     def still():
         clock[0] += 1  # a second for the picture, ten for the step
@@ -48,18 +48,18 @@ def test_looking_takes_its_share_of_the_time_and_no_more(monkeypatch, clock):
     for step in range(1, 101):
         clock[0] += 10
         before = len(place.pages)
-        look("clip_a", Report("denoise", step, 100, still=still))
+        look("clip_a", Report("denoise", step, 100, preview_frame=still))
         seen += [step] if len(place.pages) > before else []
     assert seen[:3] == [1, 6, 11]
     assert seen[-1] == 100
     assert len(seen) <= 0.02 * clock[0] + 2
 
 
-def test_stages_without_a_still_and_a_gpu_without_room_show_nothing(monkeypatch):
+def test_stages_without_a_preview_and_a_gpu_without_room_show_nothing(monkeypatch):
     place = Place(monkeypatch)
-    look = live_preview.LiveStill(ONE)
+    look = live_preview.LivePreview(ONE)
     look("clip_a", Report("encode", 0, 1))
-    look("clip_a", Report("denoise", 1, 1, still=lambda: None))
+    look("clip_a", Report("denoise", 1, 1, preview_frame=lambda: None))
     assert place.pages == []
 
 
@@ -67,20 +67,20 @@ def test_one_place_is_drawn_anew(monkeypatch):
     place = Place(monkeypatch)
     shown = []
     monkeypatch.setattr(IPython.display, "display", lambda page, display_id: shown.append(page) or place)
-    look = live_preview.LiveStill(ONE)
+    look = live_preview.LivePreview(ONE)
     for label in ("clip_a", "clip_<b>"):
-        look(label, Report("denoise", 36, 36, 1, 3, still=lambda: flat(1)))
+        look(label, Report("denoise", 36, 36, 1, 3, preview_frame=lambda: flat(1)))
     assert len(shown) == len(place.pages) == 1
     assert "clip_&lt;b&gt; as it stands after step 36 of 36, window 2 of 3" in place.pages[0]
 
 
 def test_views_stand_in_their_grid_and_stay_small():
-    picture_hwc = live_preview.picture(flat(6, 576, 1024), SIX_VIEWS)
+    picture_hwc = live_preview.preview_picture(flat(6, 576, 1024), SIX_VIEWS)
     assert picture_hwc.shape == (270, 720, 3)
     assert picture_hwc[::135, ::240, 0].tolist() == [[40, 0, 80], [160, 120, 200]]
-    assert live_preview.picture(flat(1, 160, 288), ONE).shape == (160, 288, 3)
+    assert live_preview.preview_picture(flat(1, 160, 288), ONE).shape == (160, 288, 3)
     noise = np.random.default_rng(0).integers(0, 255, (1, 704, 1280, 3), np.uint8)
-    assert len(jpeg(live_preview.picture(noise, ONE))) < 300_000
+    assert len(jpeg(live_preview.preview_picture(noise, ONE))) < 300_000
 
 
 def test_the_picture_has_its_colours():
@@ -90,7 +90,7 @@ def test_the_picture_has_its_colours():
     assert back > 240 and max(blue, green) < 15
 
 
-def test_only_a_person_in_a_notebook_is_shown_stills(monkeypatch):
+def test_only_a_person_in_a_notebook_is_shown_previews(monkeypatch):
     monkeypatch.setenv(progress.MODE, "bar")
     assert not live_preview.wanted()  # a terminal
     monkeypatch.setattr(progress, "in_kernel", lambda: True)

@@ -3,7 +3,7 @@ import logging
 import pytest
 from fakes import Report
 
-from dreamkit.generate.progress import Watch
+from dreamkit.generate.progress import RunProgress
 from dreamkit.notebook import progress
 
 
@@ -18,7 +18,7 @@ def clock(monkeypatch):
 def test_time_left_counts_every_window_and_video(monkeypatch, clock, caplog):
     monkeypatch.setenv(progress.MODE, "lines")
     caplog.set_level(logging.INFO, "dreamkit")
-    watch = Watch(videos=2)
+    watch = RunProgress(videos=2)
     with watch.video("a"):
         watch(Report("text"))
         clock[0] += 1
@@ -37,7 +37,7 @@ def test_time_left_counts_every_window_and_video(monkeypatch, clock, caplog):
 
 def test_a_bar_takes_the_place_of_lines(monkeypatch, capsys):
     monkeypatch.setenv(progress.MODE, "bar")
-    watch = Watch(videos=1)
+    watch = RunProgress(videos=1)
     with watch.video("clip_a"):
         for step in range(3):
             watch(Report("denoise", step, 2, 0, 1))

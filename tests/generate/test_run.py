@@ -178,10 +178,10 @@ def test_a_killed_run_continues(ws, pipes, monkeypatch):
     put_clip(ws)
     publish = generate_run.publish
 
-    def killed(ws, plan, job, record):
+    def killed(ws, plan, job, files, record):
         if job.style == "Night":
             raise KeyboardInterrupt
-        publish(ws, plan, job, record)
+        return publish(ws, plan, job, files, record)
 
     with monkeypatch.context() as patch:
         patch.setattr(generate_run, "publish", killed)
@@ -418,7 +418,7 @@ class TestRefusedBeforeAModelLoads:
             multi(ws)
 
     def test_unknown_clip_and_style(self, ws):
-        with pytest.raises(DreamkitError, match="did you mean clip_a"):
+        with pytest.raises(DreamkitError, match="Did you mean clip_a"):
             single(ws, clips=["clip_A"])
         with pytest.raises(DreamkitError, match="Did you mean 'Night'"):
             single(ws, styles=["night"])
@@ -477,10 +477,10 @@ class TestRefusedBeforeAModelLoads:
             single(ws, clips=["clip_a", "clip_a"])
 
     def test_a_condition_damaged_in_the_middle(self, ws, monkeypatch):
-        def damaged(path, frames):
+        def damaged(path, *_):
             raise DreamkitError(f"{path} is damaged")
 
-        monkeypatch.setattr(video, "check_decodes", damaged)
+        monkeypatch.setattr(video, "read_frames", damaged)
         with pytest.raises(DreamkitError, match="is damaged"):
             single(ws)
 

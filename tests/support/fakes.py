@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from dreamkit.captions import files as caption_files
 from dreamkit.download import checkpoints
 from dreamkit.transfer import folders
+from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, save_config
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -24,7 +25,7 @@ class Report:
     window: int = 0
     windows: int = 1
     seconds: float = 0.0
-    still: Callable[[], np.ndarray | None] | None = None
+    preview_frame: Callable[[], np.ndarray | None] | None = None
 
 
 def picture(frames=5, height=32, width=56, shade=80):
@@ -55,6 +56,8 @@ def put_checkpoints(root: Path, extension=True, controls=("hdmap", "lidar")) -> 
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
+    for folder, config in ((folders.SINGLE_VIEW, COSMOS_7B_SINGLE), (folders.MULTI_VIEW, COSMOS_7B_MULTI)):
+        save_config(replace(config, height=FakePipe.size[0], width=FakePipe.size[1]), root / folder)
     return root
 
 
@@ -71,6 +74,11 @@ class FakePipe:
     def encode_prompts(self, prompts):
         self.texts.append(list(prompts))
 
+    def encode_controls(self, controls, windows, progress):
+        """The frames themselves: of one view, or of all."""
+        progress(Report("encode"))
+        return {name: self._joined([frames[: windows.frames] for frames in views]) for name, views in controls.items()}
+
     def info(self):
         return {"attention": "fake", "device": "cpu", "peak_memory_gib": 0.0}
 
@@ -83,6 +91,9 @@ class FakePipe:
 
 
 class FakeSingle(FakePipe):
+    def _joined(self, views):
+        return views[0]
+
     def __call__(self, prompt, controls, *, weights, steps, guidance, seed, negative_prompt, fps, windows, progress):
         self.calls.append(
             {
@@ -102,6 +113,9 @@ class FakeSingle(FakePipe):
 
 class FakeMulti(FakePipe):
     has_extension = True
+
+    def _joined(self, views):
+        return np.stack(views)
 
     def __call__(self, prompts, front, controls, *, weights, steps, guidance, seed, fps, num_input_frames, progress):
         self.calls.append(

@@ -289,7 +289,7 @@ def test_7b_weights_need_a_gpu(tmp_path):
         engine.choose_compute("cuda", "exact", "auto", micro.SINGLE)
     with pytest.raises(DreamkitError, match="preset is 'fast'"):
         engine.choose_compute("cpu", "fast", "auto", micro.SINGLE)
-    with pytest.raises(DreamkitError, match="The checkpoint folder .* is not there"):
+    with pytest.raises(DreamkitError, match=r"The checkpoint folder .* is not there"):
         SingleViewPipeline.from_checkpoints(tmp_path / "none")
 
 
