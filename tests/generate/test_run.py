@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+from collections import Counter
 from pathlib import Path
 
 import fakes
@@ -8,6 +10,7 @@ import torch
 from fakes import put_checkpoints, put_clip
 
 from dreamkit.errors import DreamkitError
+from dreamkit.generate import input_videos
 from dreamkit.generate import run as generate_run
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
@@ -667,3 +670,56 @@ def test_real_workspace(real_data, ws, pipes, tmp_path):
     made = single(ws, styles=["Night", "Golden hour"])
     assert [video.probe(result.path).frames for result in made.results] == [57, 57]
     assert multi(ws, styles=["Golden hour"]).results[0].path.name == "grid.mp4"
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        (".partial-999999999-clip_a_Night.mp4", False),
+        (".partial-999999999-.partial-clip_a_Night.mp4", False),  # of earlier versions
+        (".partial-clip_a_Night.mp4", False),
+        (f".partial-{os.getpid()}-clip_b_Night.mp4", True),
+    ],
+)
+def test_partial_files_of_killed_runs_are_removed(ws, pipes, name, left):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+    leftovers = [ws.root / "single_view" / name, ws.multi_view(CLIP, "Night") / name]
+    for path in leftovers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    single(ws)
+    multi(ws)
+    assert [path.exists() for path in leftovers] == [left, left]
+
+
+def test_while_a_result_is_written_its_partials_have_plain_names(ws, pipes, monkeypatch):
+    put_clip(ws, styles=("Night",))
+    seen = []
+    publish = generate_run.publish
+    monkeypatch.setattr(
+        generate_run, "publish", lambda *given: seen.extend(ws.root.rglob(".partial-*")) or publish(*given)
+    )
+    single(ws)
+    multi(ws)
+    assert len(seen) == 1 + 8
+    assert not [path for path in seen if ".partial-" in path.name[1:]]
+    assert not list(ws.root.rglob(".partial-*"))
+
+
+@pytest.mark.parametrize("budget", [2**30, 0])
+def test_an_input_video_is_read_once_for_all_styles(ws, pipes, monkeypatch, budget):
+    put_clip(ws)
+    single(ws)
+    reads = Counter()
+    for owner, name in ((video, "probe"), (video, "decode_video"), (input_videos, "sha256")):
+        read = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda path, read=read, name=name: reads.update([(name, path)]) or read(path))
+    monkeypatch.setattr(input_videos.DecodedVideos.__init__, "__defaults__", (budget,))
+    multi(ws)
+    conditions = [ws.condition("hdmap", camera, CLIP) for camera in SIX_VIEWS.cameras]
+    fronts = [ws.single_view(CLIP, style) for style in ("Original", "Night")]
+    expected = {(name, path): 1 for name in ("probe", "sha256") for path in (*conditions, *fronts)}
+    expected |= {("decode_video", path): 1 if budget else 2 for path in (*conditions, *fronts)}
+    assert reads == expected
+    assert len(pipes[1].encoded) == 1 and len(pipes[1].calls) == 2

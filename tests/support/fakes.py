@@ -70,6 +70,7 @@ class FakePipe:
     def __init__(self):
         self.calls = []
         self.texts = []
+        self.encoded = []
 
     def encode_prompts(self, prompts):
         self.texts.append(list(prompts))
@@ -77,6 +78,7 @@ class FakePipe:
     def encode_controls(self, controls, windows, progress):
         """The frames themselves: of one view, or of all."""
         progress(Report("encode"))
+        self.encoded.append(windows)
         return {name: self._joined([frames[: windows.frames] for frames in views]) for name, views in controls.items()}
 
     def info(self):
