@@ -1,4 +1,4 @@
-"""The condition videos that a control spec means for a clip: its paths expanded, or the workspace's own files."""
+"""Find the condition videos of a chunk: the paths of its control spec, or the files of the workspace."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def condition_videos(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, 
     """The condition video of every camera of `rig` for one chunk.
 
     Args:
-        control: one of the spec's.
-        spec: where the control stands.
-        ws: the workspace, whose own files are taken where the spec names none that fits.
-        chunk: `<sample_name>` becomes its clip; a `<sample_name>_0` in the path becomes the chunk's own number.
+        control: one control of the spec.
+        spec: the control spec.
+        ws: the workspace, whose files are used where the spec names none that fits.
+        chunk: its clip replaces `<sample_name>` in a path, its clip and number replace `<sample_name>_0`.
         rig: the views; for single view a rig of the front camera alone.
-        single: one chunk only runs, so that a path without `<sample_name>` can be meant for it.
+        single: whether one chunk only runs; a path without `<sample_name>` is used only then.
 
     Raises:
         DreamkitError: a video is missing; or the spec lists another number of paths than there are views.
@@ -31,7 +31,7 @@ def condition_videos(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, 
     if not paths or not (single or all(SAMPLE_NAME in path for path in paths)):
         if paths:
             log.info(
-                "%s: %s in the spec is one clip's; the workspace's file is taken for %s",
+                "%s: %s in the spec names one clip only; the workspace's file is used for %s",
                 control.name,
                 paths[0],
                 chunk.name,
@@ -59,7 +59,7 @@ def condition_videos(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, 
         own = ws.condition(control.name, camera, chunk)
         if file is None and (own.is_file() or from_home(expanded) == own):
             file = ws.found_condition(control.name, camera, chunk)
-            log.info("%s: the spec's %s is not there; %s is taken", control.name, expanded, own)
+            log.info("%s: the spec's %s does not exist; %s is used", control.name, expanded, own)
         elif file is None:
             raise DreamkitError(
                 f"The clip {chunk.name} has no {control.name} video for {camera.name}: neither {expanded} (from the "
@@ -73,7 +73,7 @@ def condition_videos(control: Control, spec: Spec, ws: Workspace, chunk: Chunk, 
 
 
 def _other_views(front: str, control: Control, spec: Spec, ws: Workspace, rig: Rig) -> list[str]:
-    """The views' paths from the front one's, by the name of its camera folder."""
+    """Paths of all views from the front one's, whose camera folder is replaced."""
     folder = ws.folders[rig.front.name]
     if folder not in Path(front).parts:
         raise DreamkitError(
@@ -84,6 +84,6 @@ def _other_views(front: str, control: Control, spec: Spec, ws: Workspace, rig: R
 
 
 def _own_views(paths: list[str], ws: Workspace, rig: Rig) -> list[str]:
-    """Of a list for more views, those of the rig, where each goes through its camera's folder; else the whole list."""
+    """The paths of the rig's views out of a list for more views, by their camera folders; else the whole list."""
     picked = [[path for path in paths if ws.folders[camera.name] in Path(path).parts] for camera in rig.cameras]
     return [found[0] for found in picked] if all(len(found) == 1 for found in picked) else paths

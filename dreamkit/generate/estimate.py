@@ -41,7 +41,7 @@ class Estimate:
     def __str__(self) -> str:
         lines = [f"at most {self.videos} to make on {self.device}, {self.evaluations} evaluations a window"]
         if self.seconds is None:
-            lines.append("  time: no result of this preset and device here to judge by; told after the first step")
+            lines.append("  time: no earlier result of this preset and device here; known after the first step")
         else:
             lines.append(f"  time: about {clock(self.seconds)}, as {self.from_runs} earlier results here took")
         if self.free_bytes:

@@ -178,7 +178,9 @@ def _check_names_differ(jobs: Sequence[Job]) -> None:
         if other is job:
             continue
         if other.chunk == job.chunk:
-            raise DreamkitError(f"The result {job.name} would be made twice.", f"Name the clip {job.chunk.clip} once in clips.")
+            raise DreamkitError(
+                f"The result {job.name} would be made twice.", f"Name the clip {job.chunk.clip} once in clips."
+            )
         raise DreamkitError(
             f"Clip {other.chunk.clip}, chunk {other.chunk.index}, and clip {job.chunk.clip}, chunk {job.chunk.index},"
             f" would both be named {job.name}.",

@@ -24,7 +24,7 @@ class VideoResult:
     Attributes:
         name: `<clip>_<style>`.
         state: MADE, DONE, KEPT or FAILED.
-        path: the video that stands for it.
+        path: the video to show for it: the front video, or the grid.
         seconds: time that it took; 0 where it was not made.
     """
 

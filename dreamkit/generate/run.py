@@ -124,7 +124,7 @@ def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
 
 
 def _shown(ws: Workspace, stage: str, job: Job) -> Path:
-    """The one video that stands for a result."""
+    """The video to show for a result: the front video, or the grid."""
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 

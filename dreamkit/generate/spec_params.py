@@ -1,8 +1,8 @@
-"""Scalars that stand beside the controls of a spec: which are parameters, which have no effect, which are refused.
+"""Scalars beside the controls of a spec: some set parameters, some have no effect, others are refused.
 
 Upstream's scripts take any of their arguments from a spec and let the command line win
-(cosmos-transfer1 diffusion/inference/transfer.py). Here a spec may set what shapes the video, and nothing that decides
-which files are read, run, written or replaced.
+(cosmos-transfer1 diffusion/inference/transfer.py). Here a spec may set parameters of the generation, but none that
+determines which files are read, run, written or replaced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SETTABLE = frozenset(
         *("num_gpus", "offload", "guardrail"),
     )
 )
-# Arguments of upstream's scripts that may stand in a spec; here each has another place, or nothing to act on.
+# Arguments of upstream's scripts that have no effect here: another parameter or file has their place, or nothing does.
 UPSTREAM_ONLY = frozenset(
     (
         *("prompt", "prompt_left", "prompt_right", "prompt_back", "prompt_back_left", "prompt_back_right"),
@@ -34,7 +34,7 @@ UPSTREAM_ONLY = frozenset(
         *("negative_prompt", "waymo_example"),  # of the stages that have no such parameter
     )
 )
-# And those that would change the result, with the only value that means what this kit does.
+# Arguments that would change the result, with the only value that is supported.
 UPSTREAM_FIXED = {
     "sigma_max": 80,
     "upsample_prompt": False,
@@ -50,8 +50,7 @@ def apply_scalars(params: Params, spec: Spec) -> Params:
     Given are those in `params.model_fields_set`, also at their default value.
 
     Raises:
-        DreamkitError: a scalar that is no parameter, that a spec may not set, or that asks for what this kit does not
-            do.
+        DreamkitError: a scalar that is no parameter, that a spec may not set, or whose value is not supported.
     """
     taken: dict[str, Any] = {}
     for name, value in spec.scalars.items():
@@ -74,7 +73,7 @@ def apply_scalars(params: Params, spec: Spec) -> Params:
 
 
 def _not_taken(params: Params, spec: Spec, name: str, value: Any) -> None:
-    """Say that a scalar has no effect, or refuse it."""
+    """Log that a scalar has no effect, or refuse it."""
     if name in UPSTREAM_FIXED:
         if value != UPSTREAM_FIXED[name]:
             raise DreamkitError(

@@ -1,4 +1,4 @@
-"""Control specs, in upstream's form: which controls, how strong, from which videos and checkpoint files.
+"""Control specs in upstream's format: controls, their weights, condition videos and checkpoint files.
 
     {"hdmap": {"control_weight": 1, "input_control": "outputs/hdmap/.../<sample_name>_0.mp4", "ckpt_path": "..."}}
 
@@ -48,9 +48,13 @@ class Control:
 
 @dataclass(frozen=True)
 class Spec:
-    """The controls of a run, the scalars that stood beside them, and the file they came from.
+    """The controls of a run.
 
-    `written` is False for the defaults of a stage without a spec; `source` is then where they are going to be written.
+    Attributes:
+        controls: name -> control.
+        scalars: the values beside the controls, which are parameters.
+        source: the file; for defaults the file that they will be written to.
+        written: False for the defaults of a stage without a spec file.
     """
 
     controls: dict[str, Control]
@@ -60,14 +64,14 @@ class Spec:
 
     def __str__(self) -> str:
         rows = [f"  {name}: weight {control.weight}" for name, control in self.controls.items()]
-        told = f"controls, from {self.source} (edit it and run this cell again)"
+        heading = f"controls, from {self.source} (edit it and run this cell again)"
         if not self.written:
-            told = f"controls, the defaults (the run writes them into {self.source} for you to edit)"
-        return "\n".join([told, *rows])
+            heading = f"controls, the defaults (the run writes them into {self.source} for you to edit)"
+        return "\n".join([heading, *rows])
 
 
 def parse_spec(data: Mapping[str, Any], source: Path | None = None) -> Spec:
-    """Read a spec's JSON object; every problem of it in one error.
+    """The spec of a JSON object; all its problems are in one error.
 
     Raises:
         DreamkitError: an unknown control or key, a weight that is negative or neither number nor `.pt` path, an
@@ -83,7 +87,7 @@ def parse_spec(data: Mapping[str, Any], source: Path | None = None) -> Spec:
         elif isinstance(value, Mapping | list):
             close = nearest(name, CONTROLS)
             problems.append(
-                f"unknown control {name!r}; these models know {' and '.join(CONTROLS)}"
+                f"unknown control {name!r}; there are {' and '.join(CONTROLS)}"
                 + (f"; did you mean {close!r}?" if close else "")
             )
         else:
@@ -155,7 +159,7 @@ def find_spec(stage: str, asked: str, ws: Workspace) -> Path | None:
     """
     if asked:
         path = from_home(asked)
-        read_json(path, "control spec")  # says what is there instead
+        read_json(path, "control spec")  # raises with the nearest file that exists
         return path
     places = (home() / f"{stage}_spec.json", ws.spec(stage))
     return next((path for path in places if path.is_file()), None)
@@ -203,9 +207,9 @@ def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, defau
 
 
 def default(stage: str, ws: Workspace) -> dict[str, Any]:
-    """The spec of a stage without one: HDMap alone, the workspace's own files, `<sample_name>` standing for each clip.
+    """The spec of a stage without a spec file: HDMap alone, the workspace's files, `<sample_name>` for the clip.
 
-    Nothing of a run's parameters goes into it. Paths under the working folder are written relative to it, as upstream's
+    It has no parameters of a run. Paths under the working folder are written relative to it, as upstream's
     are.
     """
 
@@ -228,7 +232,7 @@ def write_default(stage: str, ws: Workspace) -> Path:
 
 
 def resolve(path: str, source: Path | None, *others: Path) -> Path | None:
-    """The existing file that a spec means, or None.
+    """The existing file of a path in a spec, or None.
 
     Relative paths are tried in the working folder, beside the spec, in `cosmos-transfer1/` (upstream's scripts change
     into it) and in `others`.

@@ -1,4 +1,4 @@
-"""Files of control weight maps. What is done to a map after reading stands in `dreamkit.transfer.weight_maps`."""
+"""Files of control weight maps. How a map is applied: see `dreamkit.transfer.weight_maps`."""
 
 from __future__ import annotations
 

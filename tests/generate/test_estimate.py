@@ -25,7 +25,7 @@ def put_result(ws, style, seconds=10.0, steps=4, device="cpu", height=160, peak=
 def test_without_earlier_results_nothing_is_made_up(ws):
     told = estimate(ws, SingleViewParams(**TINY))
     assert (told.videos, told.evaluations, told.seconds) == (3, 36, None)
-    assert "told after the first step" in str(told)
+    assert "known after the first step" in str(told)
     assert estimate(ws, SingleViewParams(clips=["alpha"], styles=["Night"], chunks=[0, 1], **TINY)).videos == 2
 
 
