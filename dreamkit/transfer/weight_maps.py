@@ -30,8 +30,8 @@ Weight = float | torch.Tensor  # one number, or a map [L, 1] over the tokens
 def weight_of_frames(map_THW: torch.Tensor, length: int, frames: int) -> torch.Tensor:
     """The part of a map [T, H, W] that belongs to the first `frames` of a condition video of `length` frames.
 
-    The map's T steps cover the whole condition video. If T is not `length`, the map is interpolated linearly between the
-    centres of its steps, as torch's `interpolate` does without `align_corners`. A map [H, W] is returned as it is.
+    The map's T steps cover the whole condition video. If T is not `length`, the map is interpolated linearly between
+    the centres of its steps, as torch's `interpolate` does without `align_corners`. A map [H, W] is returned as it is.
     """
     steps = map_THW.shape[0]
     if map_THW.ndim != 3 or frames == length:
