@@ -678,12 +678,13 @@ def test_real_workspace(real_data, ws, pipes, tmp_path):
         (".partial-999999999-clip_a_Night.mp4", False),
         (".partial-999999999-.partial-clip_a_Night.mp4", False),  # of earlier versions
         (".partial-clip_a_Night.mp4", False),
-        (f".partial-{os.getpid()}-clip_b_Night.mp4", True),
+        (".partial-{alive}-clip_b_Night.mp4", True),
     ],
 )
 def test_partial_files_of_killed_runs_are_removed(ws, pipes, name, left):
     put_clip(ws, styles=("Night",))
     single(ws)
+    name = name.format(alive=os.getpid())
     leftovers = [ws.root / "single_view" / name, ws.multi_view(CLIP, "Night") / name]
     for path in leftovers:
         path.parent.mkdir(parents=True, exist_ok=True)
