@@ -15,6 +15,7 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer import folders
+from dreamkit.transfer.call_checks import check_frames, check_loaded, check_videos, check_weights_and_steps
 from dreamkit.transfer.config import latent_length
 from dreamkit.transfer.engine import ComputeSettings, Networks, Window, choose_compute, denoise_window, load_networks
 from dreamkit.transfer.memory import explain_out_of_memory, free_memory
@@ -201,7 +202,7 @@ class Pipeline:
         Raises:
             DreamkitError: other controls than were loaded, other frames, another number of views; out of memory.
         """
-        self._check_names(controls)
+        check_loaded(controls, self._controls)
         self._reset_peak()
         with explain_out_of_memory(self.compute.device, RUN_HINT):
             latents = self._encode(controls, windows, Reporter(progress, len(windows.starts)))
@@ -312,40 +313,17 @@ class Pipeline:
             torch.cuda.empty_cache()
             return None
 
-    def _check_names(self, controls: Iterable[str]) -> None:
-        """Refuse controls that were not loaded."""
-        given, loaded = sorted(controls), list(self.model.denoisers[FIRST_WINDOW])[1:]
-        if not given or set(given) - set(loaded):
-            raise DreamkitError(
-                f"The controls given are {', '.join(given) or 'none'}; loaded are {', '.join(loaded)}.",
-                "Load the pipeline with the controls that the call gives.",
-            )
+    @property
+    def _controls(self) -> list[str]:
+        """Names of the controls that were loaded."""
+        return list(self.model.denoisers[FIRST_WINDOW])[1:]
 
     def _check_call(
         self, controls: Mapping[str, np.ndarray] | EncodedControls, weights: Weights | None, steps: int
     ) -> None:
-        """Refuse condition videos, weights and steps that a call cannot take."""
+        """Raise a DreamkitError for condition videos, weights and steps that a call cannot take."""
         names = list(controls.latents[0] if isinstance(controls, EncodedControls) else controls)
-        if steps < 1:
-            raise DreamkitError(f"steps is {steps}; expected 1 or more.", "Use 35, as the models' authors do.")
-        if stray := sorted(set(weights or {}) - set(names)):
-            raise DreamkitError(
-                f"There are weights for controls that are not given: {', '.join(stray)}.", "Give their videos too."
-            )
-        self._check_names(names)
-        if isinstance(controls, EncodedControls):
-            return
-        for name, video in controls.items():
-            check_frames(f"The control {name}", video, self.axes)
-        lengths = {name: video.shape[self.axes.index("T")] for name, video in controls.items()}
-        if len(set(lengths.values())) > 1:
-            raise DreamkitError(f"The controls differ in their frames: {lengths}.", "Cut them to the same length.")
-
-
-def check_frames(what: str, video: np.ndarray, axes: str) -> None:
-    """Refuse anything but uint8 frames of these axes, at least one of them."""
-    if video.dtype != np.uint8 or video.ndim != len(axes) or video.shape[-1] != 3 or video.size == 0:
-        raise DreamkitError(
-            f"{what} is {video.dtype} {list(video.shape)}, expected uint8 [{', '.join(axes)}].",
-            "Give uint8 RGB frames.",
-        )
+        check_weights_and_steps(names, weights or {}, steps)
+        check_loaded(names, self._controls)
+        if not isinstance(controls, EncodedControls):
+            check_videos(controls, self.axes)

@@ -54,7 +54,7 @@ def choose_compute(
         DreamkitError: an unknown preset; no GPU for a model of the released size; a device that is not there.
     """
     if preset not in PRESETS:
-        raise DreamkitError(f"preset is {preset!r}; there is {', '.join(PRESETS)}.", "Use exact.")
+        raise DreamkitError(f"There is no preset {preset!r}, only {', '.join(PRESETS)}.", "Use exact.")
     cuda = torch.cuda.is_available()
     chosen = torch.device(device or ("cuda" if cuda else "cpu"))
     if chosen.type == "cuda" and not cuda:

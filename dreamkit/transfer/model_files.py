@@ -64,7 +64,9 @@ def multi_view_model(
     Arguments and errors as for `single_view_model`; `views` is 6, or 5 for a rig without a rear camera.
     """
     if views not in VIEW_IDS:
-        raise DreamkitError(f"views is {views}; the models take {sorted(VIEW_IDS)}.", "Use six views, or five.")
+        raise DreamkitError(
+            f"The models make {' or '.join(map(str, sorted(VIEW_IDS)))} views, not {views}.", "Use six views, or five."
+        )
     _check_folder(root)
     denoisers = {FIRST_WINDOW: folders.multi_view_files(root, FIRST_WINDOW, controls, control_files)}
     if folders.has_extension(root, controls, control_files):

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.base_pipeline import RUN_HINT, EncodedControls, Given, Pipeline, Weights, check_frames
+from dreamkit.transfer.base_pipeline import RUN_HINT, EncodedControls, Given, Pipeline, Weights
+from dreamkit.transfer.call_checks import check_frames
 from dreamkit.transfer.config import latent_length
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import multi_view_model
