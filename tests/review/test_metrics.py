@@ -203,3 +203,12 @@ def test_points_that_no_matrix_fits_are_no_error(monkeypatch):
     assert epipolar.fit_fundamental(epipolar.MatchedPoints(points, points + 3)) is not None
     monkeypatch.setattr(cv2, "findFundamentalMat", refuse)
     assert epipolar.fit_fundamental(epipolar.MatchedPoints(points, points + 3)) is None
+
+
+def test_the_tables_version_is_raised_with_its_measures():
+    """Rows that were kept without a new measure would show it as empty: write the new pair here and raise VERSION."""
+    keys = "temporal_sampson cross_view_sampson view_order view_lag adherence flicker wobble frozen black sharpness"
+    assert (table.VERSION, [measure.key for measure in definitions.MEASURES]) == (
+        4,
+        [*keys.split(), "clipped", "style_agreement"],
+    )
