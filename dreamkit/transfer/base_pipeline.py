@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,21 +30,20 @@ from dreamkit.transfer.windows import WindowPlan, cut_window
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-log = logging.getLogger(__name__)
-
 Weights = Mapping[str, "float | torch.Tensor | None"]
+"""Control -> number, map [T, H, W] or [H, W], or None for the default."""
 Given = tuple[torch.Tensor, torch.Tensor]
-"""Mask and clean latent of what a window is given."""
+"""Mask and clean latent of the part of a window that is not generated; see `sampling.denoise`."""
 
 LOAD_HINT = "Free the GPU of other work, or use a larger one."
 RUN_HINT = "Set offload: true, free the GPU, or use a larger one."
-# Besides its weights a forward needs about two thirds of their size.
+# Free GPU memory that further networks need, in multiples of their files: 1 for the weights, about 2/3 for a forward.
 FREE_FOR_WEIGHTS = 2
 
 
 @dataclass(frozen=True)
 class EncodedControls:
-    """The latents of a video's condition videos, which all its prompts share; made by `encode_controls`.
+    """The latents of the condition videos of one result, for any number of prompts; made by `encode_controls`.
 
     Attributes:
         windows: the windows that they belong to.
@@ -59,10 +57,10 @@ class EncodedControls:
 
 
 class Pipeline:
-    """A model that is loaded and can be called; one of its two subclasses.
+    """A loaded model: the common base of SingleViewPipeline and MultiViewPipeline, which can be called.
 
     Attributes:
-        model: what it was loaded from.
+        model: its sizes and checkpoint files.
         compute: device, dtype, preset and attention backend.
         tokenizer: frames to latents and back.
         text: prompts to embeddings.
@@ -123,7 +121,10 @@ class Pipeline:
         return self.model.has_extension
 
     def networks(self, kind: str) -> Networks:
-        """The networks of a kind, loaded on first use; the other kind is dropped where both do not fit on the GPU."""
+        """The networks of `kind`, loaded on first use; those of the other kind are dropped where both do not fit.
+
+        `kind` is FIRST_WINDOW or LATER_WINDOWS.
+        """
         if kind not in self._loaded:
             files = self.model.denoisers[kind]
             size = sum(path.stat().st_size for path in files.values() if path.is_file())
@@ -154,7 +155,7 @@ class Pipeline:
         self.text.encode(prompts)
 
     def info(self) -> dict[str, Any]:
-        """What ran, for the sidecar: preset, device, kernels, and peak GPU memory of the last call."""
+        """Preset, device, dtype and kernels, and peak GPU memory in bytes of the last call, for the sidecar."""
         device, networks = self.compute.device, next(iter(self._loaded.values()))
         cuda = device.type == "cuda"
         return {
@@ -175,7 +176,7 @@ class Pipeline:
             torch.cuda.reset_peak_memory_stats(self.compute.device)
 
     def encode_frames(self, frames_THWC: np.ndarray) -> torch.Tensor:
-        """One window of frames, uint8 [T, H, W, 3] of any size, to its latent times sigma_data, [1, C, t, h, w]."""
+        """Latent times sigma_data, float32 [1, C, t, h, w], of one window of frames, uint8 [T, H, W, 3] of any size."""
         if frames_THWC.shape[1:3] != self.size:
             from dreamkit.workspace.video import resize  # OpenCV, needed for inputs of another size only
 
@@ -183,24 +184,24 @@ class Pipeline:
         return self.tokenizer.encode(frames_THWC) * self.config.sigma_data
 
     def decode_latent(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
-        """A window's latent of one view times sigma_data, [1, C, t, h, w], to frames, uint8 [T, H, W, 3]."""
+        """Frames, uint8 [T, H, W, 3], of one view's latent times sigma_data, [1, C, t, h, w]."""
         return self.tokenizer.decode(latent_BCTHW / self.config.sigma_data)
 
     @torch.inference_mode()
     def encode_controls(
         self, controls: Mapping[str, Iterable[np.ndarray]], windows: WindowPlan, progress: Listener | None = None
     ) -> EncodedControls:
-        """Encode condition videos for any number of calls, each of which takes the result in place of the frames.
+        """Encode condition videos once; calls accept the result in place of the frames.
 
         Args:
             controls: control -> frames of each view in the rig's order (of one view for single view), uint8
                 [T, H, W, 3] of any size, at least `windows.frames` long. An iterator may decode each view when it is
-                drawn: one view at a time is held.
+                requested; only one view is in memory at a time.
             windows: the windows to make, from `single_view_windows` or `multi_view_windows`.
             progress: called before each window and view.
 
         Raises:
-            DreamkitError: other controls than were loaded, other frames, another number of views; out of memory.
+            DreamkitError: a control was not loaded; wrong frames or too few of them; a view is missing; out of memory.
         """
         check_loaded(controls, self._controls)
         self._reset_peak()
@@ -250,7 +251,7 @@ class Pipeline:
     ) -> np.ndarray:
         """All windows of a video, uint8 [V, T, H, W, 3].
 
-        `given` returns what a window is given, from the frames made so far, the window's start and its overlap.
+        `given` returns the mask and clean latent of a window from the frames made so far, its start and its overlap.
         """
         config, device, windows = self.config, self.compute.device, controls.windows
         frames, views, window_frames = windows.frames, self.config.views, self.window_frames
@@ -284,7 +285,7 @@ class Pipeline:
         return made
 
     def _on_step(self, report: Reporter, steps: int, given_latents: int) -> Callable[[int, torch.Tensor], None] | None:
-        """What `denoise_window` calls after each step; None without a listener."""
+        """The callback of `denoise_window` that reports each step; None without a listener."""
         if report.listener is None:
             return None
 
@@ -299,14 +300,14 @@ class Pipeline:
     def preview_frame(self, latent_BCTHW: torch.Tensor, given_latents: int = 0) -> np.ndarray | None:
         """One frame per view, uint8 [V, H, W, 3], decoded from a window's latent, [1, C, V x T, H, W] times sigma_data.
 
-        It is the last frame of the first latent frame that was not given: only those up to it are decoded. With the
-        released tokenizer's design that is a twentieth of the arithmetic of a single view's whole decoding, and about a
-        tenth of six views'. None where the GPU's memory is too short even in tiles.
+        It is the last pixel frame of the first generated latent frame; later latent frames are not decoded. With the
+        released tokenizer's design that is a twentieth of the arithmetic of decoding a whole single view, and about a
+        tenth for six views. None where the GPU has too little memory even for tiles.
         """
         latents = 1 + given_latents
         parts = latent_BCTHW.chunk(self.config.views, dim=2)
         try:
-            # TorchScript optimises itself for the shapes that it meets; a preview must not change the result.
+            # TorchScript specialises to the shapes that it has run with; a preview must not affect the result.
             with torch.jit.optimized_execution(False):  # pyright: ignore[reportPrivateImportUsage] - torch's stub lacks it
                 return np.stack([self.decode_latent(part[:, :, :latents])[-1] for part in parts])
         except torch.cuda.OutOfMemoryError:

@@ -24,7 +24,7 @@ def check_weights_and_steps(controls: Collection[str], weights: Collection[str],
 
 
 def check_loaded(controls: Iterable[str], loaded: Collection[str]) -> None:
-    """Check that a call gives controls, and none but those that were loaded.
+    """Check that a call has at least one control, and only loaded ones.
 
     Raises:
         DreamkitError: none is given, or one that was not loaded.
@@ -38,10 +38,10 @@ def check_loaded(controls: Iterable[str], loaded: Collection[str]) -> None:
 
 
 def check_videos(controls: Mapping[str, np.ndarray], axes: str) -> None:
-    """Check the frames of each control, and that all have as many; `axes` is THWC or VTHWC.
+    """Check the frames of each control, and that all have the same number; `axes` is THWC or VTHWC.
 
     Raises:
-        DreamkitError: another type or shape, or other lengths.
+        DreamkitError: another type or shape, or different numbers of frames.
     """
     for name, frames in controls.items():
         check_frames(f"The control {name}", frames, axes)
@@ -51,7 +51,7 @@ def check_videos(controls: Mapping[str, np.ndarray], axes: str) -> None:
 
 
 def check_frames(what: str, frames: np.ndarray, axes: str) -> None:
-    """Check that an array is uint8 frames of these axes, at least one of them; `what` begins the message.
+    """Check that an array is uint8 frames of these axes and not empty; the message begins with `what`.
 
     Raises:
         DreamkitError: another type or shape.

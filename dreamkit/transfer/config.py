@@ -1,4 +1,4 @@
-"""Sizes of the models: the released 7B pair and the tiny pair that runs on a laptop; the tokenizer's compression."""
+"""Sizes of the models, the released 7B pair and the tiny pair for a CPU, and the tokenizer's compression."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from dreamkit.errors import DreamkitError, first_line
 
-# Of the tokenizer: the first pixel frame is one latent frame, then 8 pixel frames each; 8 x 8 pixels are one latent
-# pixel.
+# Of the tokenizer: the first pixel frame becomes one latent frame, every 8 further ones another; 8 x 8 pixels become
+# one latent pixel.
 TEMPORAL_COMPRESSION = 8
 SPATIAL_COMPRESSION = 8
 LATENT_CHANNELS = 16
@@ -18,7 +18,7 @@ LATENT_CHANNELS = 16
 PATCH = 2
 # Upstream's weight of a control for which none is given.
 DEFAULT_WEIGHT = 0.5
-# Beside the checkpoint files of a bundle whose numbers are not the released ones.
+# The sizes of a model that differ from the released ones, beside its checkpoint files.
 CONFIG_FILE = "dreamkit.json"
 
 
@@ -95,7 +95,7 @@ class DenoiserConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A denoiser with the video size it was trained for.
+    """Sizes of a model: its denoiser, and the video that it was trained for.
 
     Attributes:
         denoiser: sizes of the network.
@@ -136,7 +136,7 @@ class ModelConfig:
 
 
 def _multi_view(single: DenoiserConfig) -> DenoiserConfig:
-    """The multi-view denoiser of a family, from its single-view one."""
+    """Sizes of the multi-view denoiser that belongs to a single-view one."""
     return replace(single, position="sincos", condition_mask=True, view_table=7, view_width=6)
 
 

@@ -17,7 +17,7 @@ from dreamkit.transfer.patches import unpatchify
 
 
 class Denoiser(nn.Module):
-    """The network F of EDM: predicts from a scaled noisy latent and its noise level."""
+    """The network F of EDM: raw prediction from c_in * x and c_noise; `sampling.denoise` turns it into x0."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class ComputeSettings:
         device: one GPU, or the CPU.
         dtype: of weights and activations: bfloat16 on a GPU, float32 on a CPU.
         preset: one of PRESETS.
-        attention: the attention backend asked for, or `auto`.
+        attention: wanted attention backend, or `auto`.
     """
 
     device: torch.device
@@ -76,7 +76,7 @@ class Networks:
     Attributes:
         base: the denoiser.
         branches: control -> its branch.
-        reports: what loading each file found.
+        reports: where the tensors of each file came from.
     """
 
     base: Denoiser
@@ -138,7 +138,7 @@ class Window:
         weights: control -> number, map [T, H, W] or [H, W], or None for the default.
         noise: unit normal, [1, C, V x T, H, W].
         steps: solver steps.
-        guidance: weight of the prompt against the negative one; 0 for none.
+        guidance: g in cond + g (cond - uncond); 0 for no guidance.
         fps: frames a second of the result.
         frames: pixel frames of the window.
         given: (mask, clean latent times sigma_data) of latents that are not generated; None where all are.

@@ -53,15 +53,17 @@ def multi_view_files(
 ) -> dict[str, Path]:
     """Files of the multi-view model by role; see `single_view_files`.
 
-    A control file of the user's own belongs to the kind that its name begins with, `t2w` where it begins with neither.
-    For the other kind the file of the same name with the other beginning is taken, from the same folder; a released
-    file never replaces it.
+    A user's control file is used for the kind that its name has as prefix (`t2w_` or `v2w_`; `t2w` without a prefix).
+    For the other kind the file beside it with the other prefix is used, never the released one.
 
     Args:
         checkpoints: the root of all models.
         kind: `t2w` (first window) or `v2w` (extension windows).
         controls: names out of CONTROLS.
         control_files: the user's own files by control.
+
+    Raises:
+        DreamkitError: an unknown control.
     """
     folder = checkpoints / MULTI_VIEW
 

@@ -1,4 +1,4 @@
-"""The memory-bound operations between matrix products: plain functions, which `torch.compile` fuses to a kernel each.
+"""The memory-bound operations between matrix products, as functions that `torch.compile` fuses to one kernel each.
 
 Uncompiled they are slower, because every intermediate is written to memory and read again. Compiled, they also round
 once instead of after every operation.

@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             "Download the model into this folder, or set `checkpoints` to the folder that has it.",
         )
     try:
-        # Transformer Engine's states are BytesIO objects, whose pickle names `bytes` when they are empty.
+        # Transformer Engine's states are BytesIO objects; an empty one is pickled through `bytes`.
         with torch.serialization.safe_globals([io.BytesIO, bytes]):
             try:
                 data = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -172,7 +172,7 @@ def load_parameters(
 
 
 def checkpoint_kind(tensors: Mapping[str, torch.Tensor]) -> str:
-    """ "a single-view base model", "a multi-view control branch" and so on; empty for tensors of no denoiser."""
+    """What the tensors are, such as "a single-view base model"; empty when they are of no denoiser."""
     part = "control branch" if "zero_blocks.block0.weight" in tensors else "base model"
     if "view_embeddings.weight" in tensors:
         return f"a multi-view {part}"
@@ -205,7 +205,7 @@ def _short(names: Sequence[str], most: int = 8) -> str:
 
 
 def _neighbours(path: Path) -> str:
-    """ " (<folder> has: ...)" for the nearest folder above `path` that exists."""
+    """The files in the nearest existing folder above `path`, as text for a message: " (<folder> has: ...)"."""
     folder = path.parent
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent

@@ -21,7 +21,7 @@ def free_memory(device: torch.device) -> float:
 
 @contextmanager
 def explain_out_of_memory(device: torch.device, lower: str) -> Iterator[None]:
-    """Raise DreamkitError with the peak memory for CUDA's out-of-memory error; `lower` is the hint, a sentence."""
+    """Turn CUDA's out-of-memory error into a DreamkitError with the peak memory; `lower` is its hint, a sentence."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:

@@ -1,4 +1,4 @@
-"""What a pipeline is loaded from: the numbers of its model and its denoiser files, found in a checkpoint folder."""
+"""The sizes and denoiser files of a model in a checkpoint folder."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, ModelCon
 from dreamkit.transfer.views import VIEW_IDS
 
 FIRST_WINDOW = "t2w"
-"""The networks that make the first window, or every window where no others are there."""
+"""Networks of the first window, and of all windows where a model has no others."""
 LATER_WINDOWS = "v2w"
-"""The networks that continue a video from the last frames of the window before."""
+"""Networks of the later windows, which continue from the last frames of the window before."""
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model as it lies in a checkpoint folder.
+    """The sizes and files of a model in a checkpoint folder.
 
     Attributes:
         root: the checkpoint folder, with the tokenizer and the text encoder in their own folders.
-        config: the model's numbers.
+        config: the model's sizes.
         denoisers: FIRST_WINDOW, and LATER_WINDOWS where the model has it -> files by role: `base`, and each control's
             name.
     """

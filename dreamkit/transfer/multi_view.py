@@ -1,4 +1,4 @@
-"""A front video, and condition videos and a prompt for each view, to the videos of all views."""
+"""The multi-view pipeline: from a front video, condition videos and a prompt per view, the videos of all views."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dreamkit.transfer.windows import cut_window, multi_view_windows
 
 
 class MultiViewPipeline(Pipeline):
-    """A front video and per-view conditions to all views (Cosmos-Transfer1-7B-Sample-AV-Single2MultiView)."""
+    """The multi-view model (Cosmos-Transfer1-7B-Sample-AV-Single2MultiView); a call returns the videos of all views."""
 
     axes = "VTHWC"
 
@@ -72,19 +72,19 @@ class MultiViewPipeline(Pipeline):
         num_input_frames: int = 9,
         progress: Listener | None = None,
     ) -> np.ndarray:
-        """Make all views.
+        """Generate the videos of all views from a front video.
 
         Args:
             prompts: one per view, camera sentences included.
             front: front video, uint8 [T, H, W, 3] of any size.
-            controls: per control, uint8 [V, T, H, W, 3] of any size; or what `encode_controls` made.
+            controls: per control, uint8 [V, T, H, W, 3] of any size; or the result of `encode_controls`.
             weights: per control a number, or None (0.5); maps are for single view.
             steps: solver steps.
-            guidance: weight of the prompts.
-            seed: of the first window; window i adds i.
+            guidance: g in cond + g (cond - uncond); 0 for no guidance. There is no negative prompt.
+            seed: of the first window's noise; window i has seed + i.
             fps: of the result; the model takes it as an input.
-            num_input_frames: frames that a later window takes over from the one before, 9 or 1. Encoded controls have
-                their windows already.
+            num_input_frames: frames that a later window takes over from the one before, 9 or 1. Not used with encoded
+                controls, whose windows are fixed.
             progress: called at every stage and step; after a step it can decode a preview frame.
 
         Returns:
@@ -122,10 +122,10 @@ class MultiViewPipeline(Pipeline):
             return self._make(text_VMC, negative, controls, weights, steps, guidance, seed, fps, report, given)
 
     def _given(self, front: np.ndarray, made: np.ndarray, start: int, overlap: int) -> Given:
-        """Mask and clean latents of what a window is given: its front view, and the overlap of every other view.
+        """Mask and clean latents of what is not generated: the front view, and the overlap of every other view.
 
-        The frames made are encoded again from uint8 with black after them; the tokenizer is causal, so that the black
-        frames do not change the latents before them.
+        The overlap is encoded again from uint8 frames, followed by black ones; the tokenizer is causal, so these do not
+        change the latents before them.
         """
         config, window_frames = self.config, self.window_frames
         latents = [self.encode_frames(cut_window(front, start, window_frames))]

@@ -1,4 +1,4 @@
-"""How far a pipeline's call is: the records that it passes to its listener."""
+"""Progress of a pipeline's call: the record passed to the listener, and the object that calls it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 CallStage = Literal["text", "encode", "denoise", "decode"]
 
 PreviewFrame = Callable[[], "np.ndarray | None"]
-"""Decodes one frame per view of a step's estimate, uint8 [V, H, W, 3]; None where the GPU's memory is too short."""
+"""Decodes one frame per view of a step's estimate, uint8 [V, H, W, 3]; None where the GPU has too little memory."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a call stands.
+    """Progress of one pipeline call.
 
     Attributes:
-        stage: what is being done.
-        step: how many of `steps` are done in this stage of this window.
-        steps: of the stage.
+        stage: the present stage.
+        step: steps of the stage that are done, in this window.
+        steps: steps of the stage.
         window: number of the window, from 0.
-        windows: of the video.
+        windows: windows of the video.
         seconds: since the call began.
         preview_frame: after a step of denoising, a function that decodes a frame of its estimate.
     """
@@ -45,8 +45,8 @@ class Reporter:
     """Calls a listener with the progress of one call of a pipeline; without a listener it does nothing.
 
     Attributes:
-        listener: what to call.
-        windows: how many windows the video has.
+        listener: called with each Progress; None for none.
+        windows: windows of the video.
         window: number of the window that is being made.
     """
 

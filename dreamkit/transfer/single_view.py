@@ -1,4 +1,4 @@
-"""HDMap and LiDAR condition videos and a caption to a front video."""
+"""The single-view pipeline: from HDMap and LiDAR condition videos and a caption, a front video."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NEGATIVE_PROMPT = (
 
 
 class SingleViewPipeline(Pipeline):
-    """HDMap and LiDAR condition videos and a caption to a front video (Cosmos-Transfer1-7B-Sample-AV)."""
+    """The single-view model (Cosmos-Transfer1-7B-Sample-AV); a call returns a front video."""
 
     axes = "THWC"
 
@@ -88,19 +88,20 @@ class SingleViewPipeline(Pipeline):
         windows: Literal["first", "all"] = "first",
         progress: Listener | None = None,
     ) -> np.ndarray:
-        """Make a front video.
+        """Generate a front video.
 
         Args:
             prompt: the caption.
-            controls: per control, uint8 [T, H, W, 3] of any size, all of one length; or what `encode_controls` made.
+            controls: per control, uint8 [T, H, W, 3] of any size, all of one length; or the
+                result of `encode_controls`.
             weights: per control a number, a map [T, H, W] or [H, W], or None (0.5).
             steps: solver steps.
-            guidance: weight of the prompt against the negative one.
-            seed: of the first window; window i adds i.
+            guidance: g in cond + g (cond - uncond), uncond with the negative prompt; 0 for no guidance.
+            seed: of the first window's noise; window i has seed + i.
             negative_prompt: None for upstream's.
             fps: of the result; the model takes it as an input.
             windows: `first` makes one window; `all` the whole length, and the scene jumps between windows because this
-                model takes no previous frames. Encoded controls have their windows already.
+                model takes no previous frames. Not used with encoded controls, whose windows are fixed.
             progress: called at every stage and step; after a step it can decode a preview frame.
 
         Returns:

@@ -48,9 +48,9 @@ class TextEncoder:
     _memory: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Embeddings, float32 [N, tokens, C] on the CPU; those past a prompt's end are zero.
+        """Embeddings, float32 [N, tokens, C] on the CPU; zero after a prompt's last token.
 
-        A call loads the encoder once for all its prompts that are not cached: give all prompts of a batch together.
+        Each call with a prompt that is not cached loads the encoder once, so give all prompts of a batch together.
 
         Raises:
             DreamkitError: the folder is missing or is not a T5 encoder.

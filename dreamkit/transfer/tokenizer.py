@@ -21,7 +21,7 @@ from dreamkit.transfer.torchscript import load_torchscript
 from dreamkit.workspace.sizes import GIB
 
 OVERLAP = 8  # latent pixels that neighbouring tiles share and blend over
-MOST_SPLITS = 8
+MOST_SPLITS = 8  # tiles along each side at most
 # Measured on an H200 with a tokenizer of the same design: 31 GiB for 121 frames of 704x1280 in bf16.
 BYTES_PER_PIXEL = 31 * GIB / (121 * 704 * 1280)
 
@@ -144,7 +144,7 @@ def _spans(length: int, splits: int) -> Iterator[tuple[int, int]]:
 
 
 def _ramp(start: int, end: int, length: int, unit: int, device: torch.device) -> torch.Tensor:
-    """Blending weight along one axis: rises and falls linearly over the overlap, 1 at the picture's edge."""
+    """Blending weights of a tile along one axis, float32 [pixels]: linear over an overlap, 1 elsewhere."""
     size, fade = (end - start) * unit, OVERLAP * unit
     position = torch.arange(size, device=device) + 0.5
     weight = torch.ones(size, device=device)

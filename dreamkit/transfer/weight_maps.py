@@ -1,4 +1,4 @@
-"""Control weights, from what a user gives to the factors of a control branch's outputs: all that is done to a map.
+"""Control weights: from a user's numbers and maps to the factors of the control branches' outputs.
 
 A weight is one number, or a map over frames and pixels. A map goes through three functions, in this order:
 
@@ -8,7 +8,7 @@ A weight is one number, or a map over frames and pixels. A map goes through thre
    every pixel and frame, and shrinks each to one value a token.
 
 Source of step 3: cosmos-transfer1 diffusion/inference/inference_utils.py (load_spatial_temporal_weights,
-resize_control_weight_map). Numbers take the clamping and the division of step 3 only.
+resize_control_weight_map). Of these steps, numbers take the division only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def weight_of_window(
 ) -> float | torch.Tensor | None:
     """The frames start .. start + window of a map [T, H, W], stretched first to the video's `frames`.
 
-    Past the end of the video its last frame repeats, as `windows.cut_window` does. Numbers, None and maps [H, W] stay.
+    Past the end of the video its last frame repeats, as in `windows.cut_window`. Numbers, None and maps [H, W] are
+    returned unchanged.
     """
     if not isinstance(weight, torch.Tensor) or weight.ndim != 3:
         return weight
@@ -62,7 +63,7 @@ def weight_of_window(
 def token_weights(
     weights: Sequence[float | torch.Tensor | None], frames: int, grid: tuple[int, int, int]
 ) -> list[Weight]:
-    """The weights of a window's controls as its branches apply them: clamped at 0, divided by max(1, their sum).
+    """The factors of the control branches in one window: the weights, divided by max(1, their sum).
 
     Args:
         weights: per control a number, a map float [T, H, W] or [H, W] of any size, or None (DEFAULT_WEIGHT).
@@ -70,7 +71,7 @@ def token_weights(
         grid: (latent frames, tokens down, tokens across).
 
     Returns:
-        Numbers, or maps float32 [L, 1] when any weight is a map.
+        A number for each control, or a map float32 [L, 1] for each when any weight is a map; maps are clamped at 0.
 
     Raises:
         DreamkitError: a number below 0 or not finite, or a map of another rank.

@@ -14,7 +14,7 @@ class WindowPlan:
     Attributes:
         frames: frames of the video that is made.
         starts: first frame of each window.
-        overlap: first frames of every later window that the window before it has made; they are not replaced.
+        overlap: frames at the start of every later window that the window before has made already; those are kept.
     """
 
     frames: int
@@ -28,7 +28,7 @@ def single_view_windows(frames: int, window: int, every: bool) -> WindowPlan:
     Args:
         frames: frames of the condition videos.
         window: frames of one window.
-        every: the whole length; else the first window alone.
+        every: True for the whole length, False for the first window alone.
     """
     frames = frames if every else min(frames, window)
     return WindowPlan(frames, tuple(single_view_starts(frames, window)), 1)
