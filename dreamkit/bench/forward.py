@@ -1,6 +1,6 @@
-"""`dreamkit bench transfer`: time and memory of the world model: forward pass, blocks, loading; with random weights.
+"""`dreamkit bench transfer`: time and memory of the world model's forward pass, error of a block, time of loading.
 
-`python -m dreamkit.bench.forward` does the same where only the world model's dependencies are installed.
+Weights are random. `python -m dreamkit.bench.forward` runs with the world model's dependencies alone.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def write_checkpoints(root: Path, models: list[str], device: torch.device) -> No
 
 
 def bench_load(root: Path, model: str, device: torch.device) -> None:
-    """Print seconds and GB/s of loading a model's base: once not in the page cache (cold), twice in it (warm)."""
+    """Print seconds and GB/s of loading a model's base: once cold (file not in the page cache), twice warm."""
     config = MODELS[model]
     path = released_files(root, model)["base"]
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -242,14 +242,14 @@ def bench_load(root: Path, model: str, device: torch.device) -> None:
         if state == "cold":
             with path.open("rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        read_before = _status("/proc/self/io", "read_bytes")
+        read_before = _proc_number("/proc/self/io", "read_bytes")
         began = time.perf_counter()
         network, _ = load_network(Denoiser, config.denoiser, path, device, dtype)
         synchronize(device)
         seconds = time.perf_counter() - began
         size = path.stat().st_size
-        read = _status("/proc/self/io", "read_bytes") - read_before
-        anonymous = _status("/proc/self/status", "RssAnon") * 1024
+        read = _proc_number("/proc/self/io", "read_bytes") - read_before
+        anonymous = _proc_number("/proc/self/status", "RssAnon") * 1024
         print(
             f"load    {path.name} {state}: {size / GIB:.2f} GiB in {seconds:.2f} s, {size / seconds / 1e9:.2f} GB/s, "
             f"read from disk {read / GIB:.2f} GiB, host memory of its own {anonymous / GIB:.2f} GiB",
@@ -258,7 +258,7 @@ def bench_load(root: Path, model: str, device: torch.device) -> None:
         del network
 
 
-def _status(path: str, key: str) -> int:
+def _proc_number(path: str, key: str) -> int:
     """The number after `key:` in a file of /proc; 0 where there is none."""
     for line in Path(path).read_text().splitlines():
         if line.startswith(key + ":"):

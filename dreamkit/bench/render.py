@@ -1,8 +1,8 @@
 """`dreamkit bench render`: dreamkit's HDMap renderer and the reference renderer, timed, and their pictures compared.
 
-The reference is NVIDIA's toolkit (nv-tlabs/cosmos-av-sample-toolkits, or cosmos-drive-dreams-toolkits), in a folder of
-the user's. It runs without Ray in plain processes, each of which draws a share of the frames. Both sides are timed from
-projection to the Lanczos resize to 1280x704, without starting processes, reading labels, or encoding.
+The reference is NVIDIA's toolkit (nv-tlabs/cosmos-av-sample-toolkits, or cosmos-drive-dreams-toolkits), fetched
+by the user. It runs without Ray in plain processes, each of which draws a share of the frames. Both sides are timed
+from projection to the Lanczos resize to 1280x704, without starting processes, reading labels, or encoding.
 """
 
 from __future__ import annotations

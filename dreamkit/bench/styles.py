@@ -1,4 +1,4 @@
-"""`dreamkit bench styles`: time of one batch of rewrites and of the same number of single calls, on one engine."""
+"""`dreamkit bench styles`: time of one batch of caption rewrites, and of the same number of single calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def varied_captions(count: int) -> list[str]:
 
 
 def time_styles(model: VllmRewriter, captions: int = 8, table: StyleTable | None = None) -> dict[str, Any]:
-    """Time a batch of captions x styles and as many single calls, after a warm-up.
+    """Time one batch of captions x styles and the same number of single calls, after a warm-up.
 
     The two halves have different captions, so that of their prompts only the system text is in the prefix cache.
 

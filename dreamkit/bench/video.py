@@ -48,7 +48,7 @@ def condition_frames(frames: int, height: int, width: int, phase: float) -> np.n
 
 
 def print_progress(progress: Progress) -> None:
-    """Print one line for a step of a pipeline."""
+    """Print one line for a step of a pipeline's call."""
     print(
         f"        {progress.seconds:7.2f} s  window {progress.window + 1}/{progress.windows} "
         f"{progress.stage} {progress.step}/{progress.steps}",
@@ -57,7 +57,7 @@ def print_progress(progress: Progress) -> None:
 
 
 def run_single(root: Path, work: Path, steps: int, device: torch.device, cap: float | None) -> None:
-    """Make one front video and print what it took; `work` is the folder of the videos, `cap` as for `memory_cap`."""
+    """Make one front video, print time and memory; `work` is the folder of the videos, `cap` as for `memory_cap`."""
     from dreamkit.tinyworld.train.bundle import save_text_encoder
     from dreamkit.workspace.video import read_video, write_video
 
@@ -76,7 +76,7 @@ def run_single(root: Path, work: Path, steps: int, device: torch.device, cap: fl
 
 
 def run_multi(root: Path, work: Path, steps: int, device: torch.device, cap: float | None, frames: int) -> None:
-    """Make six views from the front video of `run_single` and print what it took; arguments as there."""
+    """Make six views from the front video of `run_single` and print their time and memory; arguments as there."""
     from dreamkit.workspace.video import read_video, write_video
 
     config = read_config(root / folders.MULTI_VIEW, MODELS["multi"])
@@ -104,7 +104,7 @@ def _report(
     device: torch.device,
     cap: float | None,
 ) -> None:
-    """Print what a run took and the size and mean of its last video; `began` and `loaded` are perf_counter times."""
+    """Print time and memory of a run, and its last video's shape and mean; `began`, `loaded`: perf_counter times."""
     from dreamkit.workspace.video import read_video
 
     made = read_video(last)

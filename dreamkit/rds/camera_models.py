@@ -1,4 +1,4 @@
-"""Both camera models by name, and pictures of one camera as another would have seen them."""
+"""The f-theta and the pinhole camera model by name, and pictures resampled from one camera to another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rectification_map(camera: CameraModel, pinhole: Pinhole) -> tuple[np.ndarray
 
 
 def rectify_picture(image: np.ndarray, camera: CameraModel, pinhole: Pinhole) -> np.ndarray:
-    """A picture as a pinhole camera in the same place would have seen it.
+    """A camera's picture resampled to a pinhole camera at the same place.
 
         camera = read_cameras(root, clip)["camera_front_wide_120fov"]
         straight = rectify_picture(frame, camera, Pinhole.from_fov(90, width=1280, height=720))
@@ -40,7 +40,7 @@ def rectify_picture(image: np.ndarray, camera: CameraModel, pinhole: Pinhole) ->
         pinhole: the camera whose picture is wanted, with the same centre and axes.
 
     Returns:
-        uint8 [pinhole.height, pinhole.width, 3], bilinearly interpolated; black where `camera` saw nothing.
+        uint8 [pinhole.height, pinhole.width, 3], bilinearly interpolated; black outside the picture of `camera`.
     """
     columns, rows = rectification_map(camera, pinhole)
     return cv2.remap(image, columns, rows, cv2.INTER_LINEAR)

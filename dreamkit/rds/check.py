@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass
 class _Parts:
-    """Parts of a clip; what cannot be read becomes a finding."""
+    """Reads the parts of a clip and collects a finding for each part that cannot be read."""
 
     root: Path
     clip: str
@@ -66,7 +66,7 @@ class _Parts:
 
 
 def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose") -> list[LabelFinding]:
-    """Everything suspicious about a clip's labels, errors first.
+    """Findings about a clip's labels, errors first.
 
     Args:
         root: the RDS-HQ folder.

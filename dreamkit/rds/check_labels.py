@@ -27,7 +27,7 @@ def map_findings(layers: Mapping[str, Shapes], path: np.ndarray) -> Iterator[Lab
         short = sum(len(part) < 2 for part in shapes)
         if short:
             what = f"{short} of {len(shapes)} shapes have a single point"
-            yield LabelFinding(WARNING, f"3d_{name}", what, "a filter that cut lines to pieces; they are not drawn")
+            yield LabelFinding(WARNING, f"3d_{name}", what, "a filter that split lines into points; they are not drawn")
     points = np.concatenate([shapes.points for shapes in layers.values()] or [np.zeros((0, 3))])
     if not len(points):
         if layers:

@@ -56,7 +56,7 @@ def pose_findings(name: str, poses: np.ndarray) -> Iterator[LabelFinding]:
     off = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max((1, 2))
     mirrored = np.linalg.det(rotation) < 0
     if off.max() > 0.01:
-        what = f"the rotation of {name} is off a rotation by {off.max():.2g}"
+        what = f"the matrix of {name} is off a rotation: R R^T differs from 1 by {off.max():.2g}"
         cause = "a scale in the matrix, or rows and columns mixed up"
         yield LabelFinding(ERROR, "pose", what, cause, int(off.argmax()))
     elif mirrored.any():
@@ -80,7 +80,7 @@ def pose_findings(name: str, poses: np.ndarray) -> Iterator[LabelFinding]:
 
 
 def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | None) -> Iterator[LabelFinding]:
-    """Cameras that point the wrong way, lie on their side, or are far from the vehicle.
+    """Cameras whose heading does not fit their name, that are rolled or pitched too far, or far from the vehicle.
 
     Args:
         cameras: camera-to-world poses float64 [T, 4, 4] by camera.
@@ -140,5 +140,5 @@ def intrinsic_findings(cameras: Mapping[str, CameraModel]) -> Iterator[LabelFind
         angle = np.degrees(np.arctan2(np.abs(ends[:, 0]), ends[:, 2])).sum()
         stated = name.rpartition("_")[2].removesuffix("fov")
         if stated.isdigit() and name.endswith("fov") and not 0.6 < angle / int(stated) < 1.6:
-            cause = "intrinsics of another camera or resolution, or a polynomial of the other direction"
+            cause = "intrinsics of another camera or resolution, or a polynomial with the wrong is_backward"
             yield LabelFinding(ERROR, "intrinsic", f"{name} sees {angle:.0f} degrees", cause)

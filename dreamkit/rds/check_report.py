@@ -1,4 +1,4 @@
-"""What `dreamkit check` found wrong with a clip's labels, and a list of it as text."""
+"""A finding of `dreamkit check` about a clip's labels, and a list of findings as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read all that a clip's pictures are drawn from, and draw HDMap pictures in this process or in several."""
+"""Read the cameras, poses, map and boxes of a clip, and draw HDMap pictures in this process or in several."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True)
 class LoadedClip:
-    """All that a clip's pictures are drawn from, except the LiDAR sweeps.
+    """The cameras, poses, map and boxes of a clip; LiDAR sweeps are read by `lidar_labels.read_lidar`.
 
     Attributes:
         cameras: the cameras to render by name, scaled to the drawn size.
@@ -62,7 +62,7 @@ def read_boxes(root: Path, clip: str, frame_count: int) -> Boxes:
 
 
 def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip:
-    """Read all that a clip's pictures are drawn from, except the LiDAR sweeps.
+    """Read the cameras, poses, boxes and, if HDMap is a condition, the map of a clip.
 
     Args:
         root: the RDS-HQ folder.
@@ -75,8 +75,8 @@ def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip
     cameras = choose_cameras(root, clip, options)
     poses = read_camera_poses(root, clip, list(cameras), options.pose_folder)
     boxes = read_boxes(root, clip, max(map(len, poses.values())))
-    wants_map = options.conditions is None or "hdmap" in options.conditions
-    scene = hdmap.build_scene(read_map(root, clip, options.rules.layers), boxes, options.rules) if wants_map else None
+    draws_map = options.conditions is None or "hdmap" in options.conditions
+    scene = hdmap.build_scene(read_map(root, clip, options.rules.layers), boxes, options.rules) if draws_map else None
     return LoadedClip(cameras, poses, scene, boxes)
 
 
@@ -179,7 +179,7 @@ def _draw_into(
 
 
 def spare_cores() -> int:
-    """Number of cores but one for the main process; at least 1."""
+    """Number of CPU cores less one, which the main process has; at least 1."""
     return max(1, (os.cpu_count() or 2) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Map and object labels of RDS-HQ folders as small typed arrays, and where the parts of a clip are.
+"""Map and object labels of RDS-HQ folders as typed arrays, and the paths of a clip's tars.
 
 The format (docs/rds_hq_format.md of nv-tlabs/cosmos-av-sample-toolkits): one folder a layer, one tar a clip. Map layers
 are a JSON of labels with vertices in world metres. Objects and LiDAR sweeps come at 10 Hz and are numbered by the

@@ -1,4 +1,4 @@
-"""LiDAR sweeps of RDS-HQ folders, decoded one at a time."""
+"""Read the LiDAR sweeps of RDS-HQ folders, one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Object tracks prepared for drawing: one mean pose for what stands still, and boxes in every frame.
+"""Object tracks prepared for drawing: one mean pose for objects that stand still, and boxes in every frame.
 
 Source of the rules: utils/bbox_utils.py of nv-tlabs/cosmos-av-sample-toolkits, which drew the models' training videos.
 """
@@ -69,7 +69,7 @@ def unknown_types(objects: Objects) -> dict[str, int]:
 
 
 def rest(objects: Objects) -> Objects:
-    """The objects with one size and pose for all frames in which a track stands still: the mean of those frames.
+    """The objects with the mean size and pose of a track in all frames in which it stands still.
 
     Poses with an outlying heading are left out of the mean pose; the mean rotation is built from the mean forward and
     up axes.

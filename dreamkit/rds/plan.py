@@ -1,4 +1,4 @@
-"""The options of rendering, and the videos that they result in: clips, cameras, chunks, paths, what is done already.
+"""The options of rendering, and the list of condition videos to render, with the check which are done already.
 
 Chunks follow upstream's rule: they start every `chunk_frames - overlap` frames, and a chunk that the clip does not fill
 is left out. A clip shorter than one chunk becomes a single short chunk, with a warning, where upstream writes nothing.
@@ -31,7 +31,7 @@ class Options:
     """How to render; the defaults are those of the models' training videos.
 
     Attributes:
-        conditions: of CONTROLS; None is hdmap, and lidar where the clip has LiDAR sweeps.
+        conditions: names out of CONTROLS; None is hdmap, and lidar where the clip has LiDAR sweeps.
         cameras: names with or without `camera_`; None is the six views, or all cameras of a clip with none of them.
         clips: names; None is all clips of the folder.
         model: camera model, "ftheta" or "pinhole".
@@ -168,7 +168,7 @@ def choose_cameras(root: Path, clip: str, options: Options) -> dict[str, CameraM
 
 
 def choose_conditions(root: Path, clip: str, options: Options) -> tuple[str, ...]:
-    """The conditions to render of a clip, of CONTROLS.
+    """The conditions to render for a clip, names out of CONTROLS.
 
     Raises:
         DreamkitError: LiDAR is among the options and the clip has no sweeps.

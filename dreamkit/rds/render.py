@@ -25,7 +25,7 @@ from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
 from dreamkit.workspace.files import write_json
 
-# Videos that wait for a free thread at most, because the labels of their clips stay in memory.
+# Videos queued at most, because the labels of their clips stay in memory.
 _QUEUED = 32
 Progress = Callable[[int, int, str], None]
 """Called with the videos done, an estimate of all videos, and the path of the finished video."""
@@ -57,7 +57,7 @@ def render_clips(
             until the last clip is planned.
 
     Returns:
-        All videos of the options, rendered now or before.
+        All videos that the options select, rendered now or before.
 
     Raises:
         DreamkitError: an input is missing or damaged. The other clips are rendered first, and the next call renders
@@ -70,8 +70,8 @@ def render_clips(
     state = _RenderState(root, out, options, len(clips), progress)
     workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(draw_pool(workers)) if workers > 1 and state.wants_pool(clips) else None
-        # Two videos in memory keep the pool busy while one of them is encoded; many cores draw more videos at once.
+        pool = stack.enter_context(draw_pool(workers)) if workers > 1 and state.needs_pool(clips) else None
+        # With two videos in memory the pool draws one while the other is encoded; many cores draw more at once.
         threads = stack.enter_context(ThreadPoolExecutor(2 + workers // 8 if pool else 1))
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         for name in clips:
@@ -104,7 +104,7 @@ class _RenderState:
         progress: called after each video.
         made: path -> whether the video was made now; None until it is finished.
         failed: clip -> its error.
-        running: video in the making -> its clip.
+        running: future of a video that is queued or being made -> its clip.
         planned_clips: number of clips whose videos are in `made`.
         finished: number of videos rendered or found done.
     """
@@ -128,7 +128,7 @@ class _RenderState:
             self.root, self.out, name, self.options, {camera: len(track) for camera, track in poses.items()}
         )
 
-    def wants_pool(self, clips: list[str]) -> bool:
+    def needs_pool(self, clips: list[str]) -> bool:
         """Whether a pool is worth the second that it takes to start: not when the only clip is probably done."""
         if len(clips) > 1:
             return True
@@ -155,7 +155,7 @@ class _RenderState:
             self.note(path, True)
 
     def collect(self, most: int) -> None:
-        """Wait until at most `most` videos are in the making."""
+        """Wait until at most `most` videos are queued or being made."""
         while len(self.running) > most:
             for future in wait(self.running, return_when=FIRST_COMPLETED).done:
                 name = self.running.pop(future)

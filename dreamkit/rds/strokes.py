@@ -1,4 +1,4 @@
-"""World shapes to the lines and convex hulls of a picture: which are drawn, where they are cut, and in which colour.
+"""Project world shapes to the lines and convex hulls of a picture: selection, clipping and colour.
 
 Source of the rules: utils/camera/base.py of nv-tlabs/cosmos-av-sample-toolkits; see `dreamkit.rds.hdmap`.
 The shapes of several frames are projected together.
@@ -101,7 +101,7 @@ Marks = Lines | Hulls
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CameraShapes:
     """Shapes in camera axes.
 
     Attributes:
@@ -115,7 +115,7 @@ class _Seen:
     frame: np.ndarray
 
 
-def _gather(layer: Layer, world_to_camera: np.ndarray, batch: list[int], depth_max: float) -> _Seen:
+def _gather(layer: Layer, world_to_camera: np.ndarray, batch: list[int], depth_max: float) -> _CameraShapes:
     """The shapes of each frame of the batch; map shapes wholly behind the camera or beyond depth_max are left out."""
     shapes = layer.shapes
     first, length = shapes.starts[:-1], np.diff(shapes.starts)
@@ -135,14 +135,14 @@ def _gather(layer: Layer, world_to_camera: np.ndarray, batch: list[int], depth_m
     for index in range(len(batch)):
         mine = slice(*starts[np.searchsorted(frame, [index, index + 1])])
         points[mine] = shapes.points[rows[mine]] @ world_to_camera[index, :3, :3].T + world_to_camera[index, :3, 3]
-    return _Seen(points, starts, frame)
+    return _CameraShapes(points, starts, frame)
 
 
-def _keep(seen: _Seen, kept: np.ndarray) -> tuple[_Seen, np.ndarray]:
+def _keep(seen: _CameraShapes, kept: np.ndarray) -> tuple[_CameraShapes, np.ndarray]:
     """The shapes where kept is true, and the rows of their points."""
     rows = np.repeat(kept, np.diff(seen.starts))
     starts = np.concatenate([[0], np.cumsum(np.diff(seen.starts)[kept])])
-    return _Seen(seen.points[rows], starts, seen.frame[kept]), rows
+    return _CameraShapes(seen.points[rows], starts, seen.frame[kept]), rows
 
 
 def _any(flags: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ def _any(flags: np.ndarray, starts: np.ndarray) -> np.ndarray:
 def project_layer(
     layer: Layer, camera: CameraModel, world_to_camera: np.ndarray, batch: list[int], rules: Rules
 ) -> Sequence[Marks]:
-    """What to draw of one layer in each frame of a batch.
+    """The lines or hulls to draw of one layer in each frame of a batch.
 
     Args:
         layer: the shapes.
@@ -202,7 +202,9 @@ def _faded(depth: np.ndarray, colour: tuple[int, int, int], depth_max: float) ->
     return (weight[:, None] * np.array(colour)).astype(np.int32) & 255
 
 
-def _lines(layer: Layer, camera: CameraModel, seen: _Seen, pixels: np.ndarray, count: int, rules: Rules) -> list[Lines]:
+def _lines(
+    layer: Layer, camera: CameraModel, seen: _CameraShapes, pixels: np.ndarray, count: int, rules: Rules
+) -> list[Lines]:
     """Line segments of each of `count` frames; `pixels` int32 [P, 2] are the projected points."""
     depth = seen.points[:, 2]
     has_next = np.ones(len(depth), bool)
@@ -256,7 +258,9 @@ def _covered(ends: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return covered
 
 
-def _hulls(layer: Layer, camera: CameraModel, seen: _Seen, pixels: np.ndarray, count: int, rules: Rules) -> list[Hulls]:
+def _hulls(
+    layer: Layer, camera: CameraModel, seen: _CameraShapes, pixels: np.ndarray, count: int, rules: Rules
+) -> list[Hulls]:
     """Convex hulls of each of `count` frames; `pixels` int32 [P, 2] are the projected points."""
     marks = [Hulls() for _ in range(count)]
     for index, (i, j) in enumerate(pairwise(seen.starts)):

@@ -65,7 +65,7 @@ def write_camera_poses(root: Path, clip: str, poses: Mapping[str, np.ndarray], f
     Args:
         root: the RDS-HQ folder.
         clip: name of the clip.
-        poses: as many frames for each camera.
+        poses: camera -> float [T, 4, 4], the same T for all.
         folder: the pose folder; another one than `pose` for a novel trajectory.
 
     Raises:
@@ -87,7 +87,11 @@ def write_camera_poses(root: Path, clip: str, poses: Mapping[str, np.ndarray], f
 
 
 def write_vehicle_poses(root: Path, clip: str, poses: np.ndarray, folder: str = VEHICLE_FOLDER) -> None:
-    """Write vehicle-to-world poses [T, 4, 4]."""
+    """Write vehicle-to-world poses [T, 4, 4].
+
+    Raises:
+        DreamkitError: a pose is not usable, see `require_poses`.
+    """
     members = {
         f"{frame:06d}.vehicle_pose.npy": encode_npy(pose) for frame, pose in enumerate(require_poses(poses, "vehicle"))
     }
