@@ -1,8 +1,8 @@
 """The critic: an optional vision-language model that answers fixed questions about a few frames of each video.
 
 It uses any server of the OpenAI chat interface that accepts images and a JSON schema, such as vLLM's
-(`vllm serve <model>`). It answers several times, and the votes are counted. Its answers only flag videos; the verdicts
-are people's, and the report says how often the two agree.
+(`vllm serve <model>`). It answers several times, and the votes are counted. Its answers only flag videos; verdicts
+are given by reviewers, and the report says how often the two agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dreamkit.review.widgets.previews import contact_sheet
 from dreamkit.workspace.files import read_json, write_json
 from dreamkit.workspace.images import data_url, jpeg
 
-VERSION = 1  # raise it when the questions change: the critic is then asked again
+VERSION = 1  # raise it when the questions change: all videos are then sent again
 SHEET_WIDTH = 448  # of one view on a sheet
 
 QUESTIONS = {
@@ -165,11 +165,12 @@ def criticise(
 
 
 def agreement(critique: Mapping[str, Mapping[str, Any]], verdicts: Mapping[str, Verdict]) -> dict[str, float]:
-    """Agreement of the critic's flags with the reviewers, over videos with a flag or none and an accept or reject.
+    """Agreement of the critic with the reviewers, over videos that have both its answer and an accept or reject.
 
     Returns:
         `both`: number of videos; `reject_flagged`, `reject_unflagged`, `accept_flagged`, `accept_unflagged`: counts;
-        `agree`: share; `kappa`: Cohen's kappa, agreement beyond chance, NaN when either side always answers the same.
+        `agree`: share where flag and reject, or no flag and accept, coincide; `kappa`: Cohen's kappa, agreement beyond
+        chance. Both are NaN without such videos; kappa also when all videos have the same flag and verdict.
     """
     counts = {(state, flagged): 0 for state in ("reject", "accept") for flagged in (True, False)}
     for key, record in critique.items():

@@ -121,8 +121,8 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
 def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
     """Copy every accepted video with its conditions and labels into a dataset folder.
 
-    The folder appears whole or not at all; an earlier export in it is replaced. A verdict on an older video does not
-    count.
+    The folder appears whole or not at all; an earlier export in it is replaced. A verdict on an older version of
+    a video does not count.
 
     Args:
         review: the board with its verdicts.

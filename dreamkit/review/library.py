@@ -93,8 +93,8 @@ def split_name(name: str, clips: set[str]) -> tuple[Chunk, str]:
 def fingerprint_of(files: Mapping[str, Path]) -> str:
     """Twelve hex digits that change when the size of a file changes, or when a file is added or removed.
 
-    Two different encoded videos practically never have the same size, and a copied folder keeps its verdicts, as it
-    would not if the times of the files counted.
+    Two different encoded videos practically never have the same size. File times are not used, so that a copied folder
+    keeps its verdicts.
     """
     sizes = "\n".join(f"{name} {path.stat().st_size}" for name, path in files.items())
     return hashlib.sha256(sizes.encode()).hexdigest()[:12]

@@ -44,7 +44,7 @@ class ReviewOutcome:
     params: ReviewParams
 
     def show(self) -> None:
-        """Stills with state and flags, and the plots, in a notebook."""
+        """Display stills with state and flags, and the plots, in a notebook."""
         from IPython.display import HTML, Image, display
 
         display(HTML(self.review.stills_html()))

@@ -62,7 +62,7 @@ class Verdict:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def is_outdated(self, fingerprint: str) -> bool:
-        """Whether the video with this fingerprint was made after the verdict."""
+        """Whether the verdict was given on another version of the video than that of this fingerprint."""
         return bool(self.fingerprint) and self.fingerprint != fingerprint
 
 

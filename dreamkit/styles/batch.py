@@ -1,4 +1,4 @@
-"""Writes a workspace's captions in several styles: existing styles are kept, missing ones are made."""
+"""Write a workspace's captions in several styles; existing styles are kept, missing ones are made."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH = 512
 
 @dataclass
 class StylesReport:
-    """What a run did.
+    """The result of `write_styles`.
 
     Attributes:
         written: clips whose files were written.

@@ -72,8 +72,8 @@ class Styled:
             f"{len(self.report.written)} caption files written, {len(self.report.kept)} kept, in {self.ws.captions}"
         ]
         if self.report.fell_back:
-            lines.append(f"{self.report.fell_back} answers of the model were refused and made by the rules")
-        lines += [f"look at {name}: a check failed" for name in self.report.unchecked]
+            lines.append(f"{self.report.fell_back} captions are by the rules: the model's answers failed the checks")
+        lines += [f"written, although a check failed: {name}" for name in self.report.unchecked]
         lines += [f"not made: {error.message}" for error in self.report.problems.values()]
         return "\n".join(lines)
 

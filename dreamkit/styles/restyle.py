@@ -1,4 +1,4 @@
-"""Rewriting of many captions: a batch to the model, checks, one request for correction, then the rules."""
+"""Rewrite many captions: one batch to the model, checks, one request for correction, then the rules."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Rewrite:
 
     Attributes:
         text: the caption.
-        rewriter: what wrote it: "rules", "vllm" or "server".
+        rewriter: "rules", "vllm" or "server".
         model: name of the language model, "" for the rules.
         seed: seed of the rules' choice of words, or of the model's sampling.
         check: result of the checks.
-        refused: why the model's first and second answer were refused; empty when the rules were used from the start.
+        refused: why answers of the model were refused, one text an answer, at most two.
     """
 
     text: str
@@ -66,7 +66,7 @@ class Restyler:
     count_tokens: TokenCounter = ESTIMATED_TOKENS
 
     def by_rules(self, caption: str, style: Style, refused: tuple[str, ...] = ()) -> Rewrite:
-        """A rewrite by the rules, with fewer sentences about the style if it has too many tokens otherwise."""
+        """A rewrite by the rules; with fewer sentences about the style if the full one has too many tokens."""
         for length in (3, 2, 1):
             text = self.rules.rewrite(caption, style, self.seed, length)
             check = check_rewrite(caption, text, style, self.count_tokens)
@@ -111,7 +111,7 @@ class Restyler:
         seed: int,
         before: tuple[str, ...],
     ) -> tuple[Rewrite | None, tuple[str, ...]]:
-        """(The rewrite, or None when the answer fails the checks; the reasons of all refusals so far)."""
+        """The rewrite, or None when the answer fails the checks; and the reasons of all refusals so far."""
         clip, style = pair
         if answer is None:
             return None, (*before, "No usable answer came.")

@@ -1,4 +1,4 @@
-"""The table of styles: eight built-in ones, to which a user's YAML file adds, or which it replaces."""
+"""The table of styles: eight built-in ones; a user's YAML file adds styles or replaces them."""
 
 from __future__ import annotations
 

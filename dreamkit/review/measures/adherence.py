@@ -29,7 +29,7 @@ def edge_strength(picture_hwc: np.ndarray) -> np.ndarray:
 
 
 def map_outline(condition_hwc: np.ndarray, height: int) -> np.ndarray:
-    """Edges of a condition picture, one pixel to each side: bool [height, WIDTH]."""
+    """Edges of a condition picture, thickened by one pixel on each side: bool [height, WIDTH]."""
     bright = cv2.resize(condition_hwc.max(-1), (WIDTH, height), interpolation=cv2.INTER_AREA)
     gradient = cv2.morphologyEx(bright, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     return gradient > OUTLINE_GREY
@@ -70,7 +70,7 @@ def adherence(video_thwc: np.ndarray, condition_thwc: np.ndarray) -> float:
 def map_lag(video_thwc: np.ndarray, condition_thwc: np.ndarray) -> float:
     """Frames by which the video is behind its condition, -8..8, in fractions of a frame; NaN when nothing moves.
 
-    It is the k at which the map of k frames earlier has the highest score.
+    It is the k for which the condition k frames earlier has the highest edge score.
     """
     length = min(len(video_thwc), len(condition_thwc))
     frames = sample_frames(length, margin=max(LAGS))
@@ -87,7 +87,10 @@ def map_lag(video_thwc: np.ndarray, condition_thwc: np.ndarray) -> float:
 
 
 def peak_lag(profile: np.ndarray) -> float:
-    """The lag of the highest value of a profile [len(LAGS)], refined by a parabola; NaN unless it exceeds CLEAR_LAG."""
+    """The lag of the highest value of a profile [len(LAGS)], refined by a parabola.
+
+    NaN for fewer than five values, or when the highest is not CLEAR_LAG above their median.
+    """
     if np.isfinite(profile).sum() < 5 or np.nanmax(profile) - np.nanmedian(profile) < CLEAR_LAG:
         return float("nan")
     best = int(np.nanargmax(profile))

@@ -7,7 +7,8 @@ To add a measure:
    `values["<key>.<camera>"]` for each view, and the worst view's value becomes `<key>`; or set `values["<key>"]` once.
    A measure of a view's pictures alone is a field of `picture.PictureMeasures`; add its key in `metrics._picture_part`.
 3. Raise `table.VERSION`, so that the rows of earlier runs are computed again.
-4. If it is for a fault that can be planted, add the fault to `faults.FAULTS`; its test then covers the measure.
+4. If the measure should detect a fault that can be made artificially, add the fault to `faults.FAULTS`; its test then
+   covers the measure.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ MEASURES = (
         low=0,
         high=8,
         good="low",
-        meaning="by how many frames a view is behind the other views, by frame differences; where these have no "
-        "common course, behind its map or, without a map, behind the front view",
+        meaning="by how many frames a view is behind the other views, by frame differences; where these do not "
+        "correlate, behind its map or, without a map, behind the front view",
     ),
     Measure(
         key="adherence",

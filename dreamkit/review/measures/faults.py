@@ -1,4 +1,4 @@
-"""Check of the measures with planted faults.
+"""Check the measures with planted faults, such as two swapped views.
 
     python -m dreamkit.review.measures.faults outputs
 

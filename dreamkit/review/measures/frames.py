@@ -1,4 +1,4 @@
-"""Frames of videos at a small size, whole or damaged, for the measures and for the browser."""
+"""Decode frames of whole or damaged videos at a small size, for the measures and for the browser."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Compute all measures of one clip from its decoded frames, part by part.
 
-Every measure has one value a view, `<key>.<camera>`; the worst view's value is the clip's, `<key>`.
+Most measures have one value a view, `<key>.<camera>`, and the worst view's value is the clip's, `<key>`.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class ClipFrames:
 
 @dataclass
 class Measured:
-    """What the parts have computed.
+    """The values and traces of one clip, and the computing times.
 
     Attributes:
         values: `<key>.<camera>` and `<key>` -> value; NaN where a measure does not apply.
         traces: trace name -> one value a frame; see `widgets.plots.TRACES`.
-        seconds: part -> computing time.
+        seconds: part -> computing time in seconds.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -177,7 +177,7 @@ PARTS: dict[str, Callable[[ClipFrames, dict[str, float], dict[str, list[float]]]
 
 
 def _common_lags(clip: ClipFrames) -> dict[str, float]:
-    """View lags from frame differences; only of the views where they are known. More reliable than the other two."""
+    """View lags from frame differences, for the views where they are finite; preferred to lags from map or parallax."""
     lags = view_lag.view_lags(clip.views)
     return {f"view_lag.{name}": abs(lag) for name, lag in lags.items() if np.isfinite(lag)}
 

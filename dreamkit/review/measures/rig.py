@@ -15,10 +15,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class View:
-    """Direction and angle of one camera.
+    """Nominal direction and field of view of one camera.
 
     Attributes:
-        yaw: radians, clockwise from straight ahead.
+        yaw: radians, clockwise from straight ahead, seen from above.
         fov: full horizontal field of view, radians.
     """
 

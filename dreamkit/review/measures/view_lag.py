@@ -1,7 +1,7 @@
 """Estimate each view's frame offset from frame differences.
 
-The size of the change from frame to frame follows the same course in all views of a clip: every camera sees the car's
-jolts, and a tokenizer that codes eight frames as one latent frame leaves a period of eight frames in every view. So a
+The size of the change from frame to frame rises and falls alike in all views of a clip: the car's jolts move every
+camera, and a tokenizer that codes eight frames as one latent frame leaves a period of eight frames in every view. So a
 view's offset can be read from the correlation with the other views, even where a view shows little of the map.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from dreamkit.review.measures.frames import LAGS
 from dreamkit.review.measures.matches import to_luminance
 
-MIN_CORRELATION = 0.75  # with the other views at the best lag; below it the views have no common course
-TIE = 0.03  # a lag must correlate by more than this better than lag 0
+MIN_CORRELATION = 0.75  # with the other views at the best lag; below it the lag is NaN
+TIE = 0.03  # a lag is taken only if its correlation exceeds that of lag 0 by more than this
 WIDTH = 64
 SMOOTH_FRAMES = 9  # length of the moving average that is subtracted
 NOISE_GREY = 0.05  # grey levels a frame, added before the logarithm so that it is finite for a still picture
@@ -57,5 +57,5 @@ def _best_lag(trace: np.ndarray, others: np.ndarray) -> float:
     best = int(correlations.argmax())
     if correlations[best] < MIN_CORRELATION:
         return float("nan")
-    # A course with a period of eight frames correlates as well at a lag of eight, so lag 0 wins a tie.
+    # A trace with a period of eight frames correlates as well at a lag of eight, so lag 0 is preferred in a tie.
     return 0.0 if correlations[LAGS.index(0)] >= correlations[best] - TIE else float(LAGS[best])

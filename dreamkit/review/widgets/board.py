@@ -15,7 +15,7 @@ from dreamkit.review.widgets.traits import BoardItem, BoardMeasure, check_trait
 
 
 class Board(anywidget.AnyWidget):
-    """The widget of the board.
+    """The widget that lists the videos, one row a clip and one column a style.
 
     Args:
         pictures: returns the JPEG thumbnail of a key; raises DreamkitError where there is none.

@@ -72,7 +72,7 @@ def player_video(video: ReviewVideo) -> dict[str, Any]:
 
 
 class Player(anywidget.AnyWidget):
-    """The widget of the player.
+    """The widget that plays one video, or two side by side, and takes the verdict.
 
     Args:
         videos: key -> video, those that can be opened.

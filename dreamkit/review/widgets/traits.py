@@ -134,7 +134,7 @@ class StreamMessage(_Shape):
 
 
 def check_trait(owner: str, name: str, shape: Any, value: Any) -> Any:
-    """The value, when it has the shape.
+    """Return the value if it has the shape.
 
     Args:
         owner: name of the widget, for the message.

@@ -1,4 +1,4 @@
-"""A language model behind a server as a rewriter of captions."""
+"""A rewriter of captions that uses a language model on a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_S = 20.0
 
 @dataclass
 class ServerRewriter:
-    """A model of any server that speaks OpenAI's chat protocol with JSON-schema answers.
+    """A model on any server of OpenAI's chat protocol that supports JSON-schema answers.
 
     Attributes:
         url: base address, up to and with /v1.

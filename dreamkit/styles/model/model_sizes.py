@@ -1,4 +1,4 @@
-"""GPU memory that rewriting models need."""
+"""GPU memory that the language models for rewriting need, and the check that a model fits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DEFAULT_MODEL = STYLES_MODEL
 
 @dataclass(frozen=True)
 class ModelSize:
-    """The numbers that a model's memory follows from.
+    """The sizes from which a model's GPU memory is computed.
 
     Attributes:
         name: hub name or folder.
         parameters: number of weights, two bytes each.
         layers: number of layers with a key-value cache.
         kv_heads: key-value heads per layer.
-        head: numbers per head, two bytes each.
+        head: channels of a head, two bytes each.
     """
 
     name: str

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from dreamkit.captions.lexicon import alternatives, lexicon
 
 # Marks in the text where something was removed.
-CUT = "\x00"  # anything else
+CUT = "\x00"  # anything but the next three
 SLOT = "\x01"  # a phrase such as "at night"
 ADJECTIVE = "\x02"  # an adjective such as "sunny"
 NOUN = "\x03"  # what followed "It is"
@@ -27,7 +27,11 @@ def grammar() -> SimpleNamespace:
     direction       ends before a "right" that is a direction: "curves to the", "turns sharply"
     participial     "covered with snow", "are lit by lamps"; groups comma, be
     gear            "with umbrellas", "with their headlights on"
+    predicate       "is", "looks" and the like, before an adjective; group be
     attribute       "sunny, wet " before a noun; group and
+    whole_scene     an adjective that can describe a whole scene: "sunny", "night"
+    place_follows   a place or time of day after an adjective: "street", "morning"
+    time_or_weather a noun for time or weather: "night", "fog"
     chain           an adjective after "is", and what joins the next one; groups first, joint
     aside           ", leaving the street in shade"
     vanishing       "disappear into the fog"; group verb
@@ -36,6 +40,7 @@ def grammar() -> SimpleNamespace:
     it_is           "It is a sunny day"; groups it, what
     subject         "The sky", "the lighting" at a clause's beginning
     boundary        where a clause may end
+    light_verb      a verb for an effect of light or weather: "illuminates"
     """
     prepositions, heads = _of("prepositions"), _of("condition_nouns")
     functions = f"{prepositions}|{_of('function_words')}"

@@ -1,4 +1,4 @@
-"""Removes words about time and weather from an English sentence so that the rest is still a sentence.
+"""Remove words about time and weather from an English sentence so that the rest is still a sentence.
 
 No parser and no model: prepositional phrases, participles, adjectives and clauses are found by their words, small parts
 before large ones. Every removal leaves a mark in the text, so that commas, articles and capitals next to it can be
@@ -24,7 +24,7 @@ _STATE_IN = word_set("in on at during under beneath through amid amidst by befor
 
 @dataclass
 class Cutter:
-    """Removes what contradicts a style.
+    """Removes words that contradict a style from sentences.
 
     Attributes:
         unwanted: (term, whether it is negated) -> whether it must be removed.
@@ -120,7 +120,7 @@ class Cutter:
         return self._replace(grammar().vanishing, text, mark)
 
     def _replace(self, pattern: re.Pattern[str], text: str, mark: Callable[[re.Match[str]], str | None]) -> str:
-        """Replace every match with an unwanted term and nothing to keep by `mark(match)`, unless that is None."""
+        """Replace each match with an unwanted term and nothing to keep by `mark(match)`; None leaves it."""
         start = 0
         while match := pattern.search(text, start):
             inner = match.group().strip(" ,")

@@ -1,4 +1,4 @@
-"""Changes the colours of the vehicles in a caption."""
+"""Change the colours of the vehicles in a caption."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def recoloured(text: str, seed: int) -> str:
     for colour in old:
         base = re.split(r"[ -]", colour)[-1].replace("grey", "gray")
         free = [c for c in COLOURS if c != base and c not in new.values()]
-        # The colour of another vehicle would make two vehicles look like one.
+        # Two vehicles of one colour could be read as one vehicle.
         new[colour] = draw.choice([c for c in free if c not in old] or free or [c for c in COLOURS if c != base])
     for match in reversed(hits):
         colour = new[match["colour"].lower()]

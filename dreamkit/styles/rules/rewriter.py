@@ -30,7 +30,7 @@ _OPENS = re.compile(
 
 
 def stable_seed(*parts: object) -> int:
-    """A 64-bit number that depends on the parts alone, not on the process or the machine (unlike `hash`)."""
+    """A 64-bit number from the parts, the same in every process and on every machine (unlike `hash`)."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
@@ -182,7 +182,7 @@ def _fresh(leads: Sequence[str], first: str) -> list[str]:
 
 
 def _lead(lines: list[str], lead: str, draw: random.Random) -> list[str]:
-    """The lines with the style's lead at or after the first sentence, or in a sentence of its own."""
+    """The lines with the style's lead before or after the first sentence, or in a sentence of its own."""
     first = lines[0]
     if _OPENS.match(first) and not _OF_FILM.match(first) and not re.match(r"(?i)(?:on|at|in|during|as|while)\b", first):
         return [f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}", *lines[1:]]

@@ -110,9 +110,9 @@ def _count(before: str, noun: str) -> str:
 
 
 def road_users(text: str) -> tuple[tuple[str, str], ...]:
-    """The mentions of road users as (kind, count), sorted; the count is a number or "many".
+    """The mentions of road users as (kind, count), sorted; the count is a number, "many", or "the".
 
-    Mentions with a definite article (count "the") repeat earlier ones and are left out, unless the kind has no other
+    "the" is a mention with a definite article; it repeats an earlier one and is left out, unless the kind has no other
     mention.
     """
     mentions = [mention for sentence in sentences(text) for mention in _mentions(sentence)]
