@@ -20,7 +20,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.labels import OBJECT_FOLDER, layer_path, read_map, read_objects
-from dreamkit.rds.objects import Boxes, every_frame, no_boxes, rest, unknown_types
+from dreamkit.rds.objects import Boxes, every_frame, hold_static, no_boxes, unknown_types
 from dreamkit.rds.plan import Options, choose_cameras
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
@@ -58,7 +58,7 @@ def read_boxes(root: Path, clip: str, frame_count: int) -> Boxes:
     objects = read_objects(root, clip)
     for kind, count in unknown_types(objects).items():
         log.warning("%s: %d labels of the unknown type %r are drawn in white, like all other types", path, count, kind)
-    return every_frame(rest(objects), frame_count)
+    return every_frame(hold_static(objects), frame_count)
 
 
 def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip:

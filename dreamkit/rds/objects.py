@@ -68,7 +68,7 @@ def unknown_types(objects: Objects) -> dict[str, int]:
     return dict(Counter(kind for kind in objects.kind if kind not in CLASS_OF and kind not in OTHER_TYPES))
 
 
-def rest(objects: Objects) -> Objects:
+def hold_static(objects: Objects) -> Objects:
     """The objects with the mean size and pose of a track in all frames in which it stands still.
 
     Poses with an outlying heading are left out of the mean pose; the mean rotation is built from the mean forward and

@@ -20,8 +20,8 @@ def free_memory(device: torch.device) -> float:
 
 
 @contextmanager
-def explain_out_of_memory(device: torch.device, lower: str) -> Iterator[None]:
-    """Turn CUDA's out-of-memory error into a DreamkitError with the peak memory; `lower` is its hint, a sentence."""
+def explain_out_of_memory(device: torch.device, hint: str) -> Iterator[None]:
+    """Turn CUDA's out-of-memory error into a DreamkitError with the peak memory; `hint` is a sentence."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
@@ -31,5 +31,5 @@ def explain_out_of_memory(device: torch.device, lower: str) -> Iterator[None]:
         torch.cuda.empty_cache()
         raise DreamkitError(
             f"Out of GPU memory: {peak:.1f} of {total:.1f} GiB were in use, and more was needed ({detail}).",
-            lower,
+            hint,
         ) from error

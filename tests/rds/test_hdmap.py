@@ -5,7 +5,7 @@ import pytest
 from dreamkit.rds import hdmap, strokes
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import Shapes, list_clips, read_map, read_objects
-from dreamkit.rds.objects import Boxes, every_frame, rest
+from dreamkit.rds.objects import Boxes, every_frame, hold_static
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses, read_cameras
@@ -25,7 +25,7 @@ def picture(layers, camera=CAMERA, poses=HOME, boxes=NO_BOXES, **rules):
 def real_scene(real_data):
     root = real_data / "rds_hq"
     clip = list_clips(root)[0]
-    scene = hdmap.build_scene(read_map(root, clip), every_frame(rest(read_objects(root, clip)), 300))
+    scene = hdmap.build_scene(read_map(root, clip), every_frame(hold_static(read_objects(root, clip)), 300))
     return scene, read_camera_poses(root, clip), read_cameras(root, clip)
 
 

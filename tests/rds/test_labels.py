@@ -11,7 +11,7 @@ from rds_clips import CLIP, FTHETA, HEADINGS, PINHOLE, drive, lidar, map_layers,
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import labels, rig, writer
 from dreamkit.rds.lidar_labels import read_lidar
-from dreamkit.rds.objects import every_frame, rest, unknown_types
+from dreamkit.rds.objects import every_frame, hold_static, unknown_types
 from dreamkit.rds.tars import encode_npy, open_tar, write_tar
 
 
@@ -325,7 +325,7 @@ def test_flipped_bytes_in_a_good_tar_do_not_get_past_either(tmp_path, flips, lay
 
 
 def test_boxes_between_labelled_frames_are_interpolated_and_gaps_stay_gaps():
-    boxes = every_frame(rest(objects(30)), 30)
+    boxes = every_frame(hold_static(objects(30)), 30)
     car = {int(f): boxes.pose[i, 0, 3] for i, f in enumerate(boxes.frame) if boxes.track[i] == "7"}
     np.testing.assert_allclose([car[f] for f in range(28)], 15 + 0.4 * np.arange(28))
     # After the last labelled frame (27) the box stays.
@@ -344,7 +344,7 @@ def test_a_resting_object_with_one_turned_label_keeps_its_heading():
     pose[row, 0, 3] += 100
     import dataclasses
 
-    resting = rest(dataclasses.replace(given_objects, pose=pose))
+    resting = hold_static(dataclasses.replace(given_objects, pose=pose))
     where = resting.pose[resting.track == 1]
     assert np.abs(where[:, 0, 3] - 20).max() < 0.2
     np.testing.assert_allclose(where[:, :3, :3], np.tile(np.eye(3), (len(where), 1, 1)), atol=1e-12)

@@ -7,7 +7,7 @@ from rds_clips import CLIP, drive, rig_poses
 from dreamkit.rds import lidar, writer
 from dreamkit.rds.labels import Objects, read_objects
 from dreamkit.rds.lidar_labels import LidarFrame, read_lidar
-from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.objects import every_frame, hold_static
 
 FRAMES = 31
 FRONT = "camera_front_wide_120fov"
@@ -77,4 +77,6 @@ def clip(tmp_path_factory):
 
 def sweeps_of(clip, **boxes):
     root, _ = clip
-    return lidar.Sweeps(read_lidar(root, CLIP), every_frame(rest(read_objects(root, CLIP)), FRAMES), FRAMES, **boxes)
+    return lidar.Sweeps(
+        read_lidar(root, CLIP), every_frame(hold_static(read_objects(root, CLIP)), FRAMES), FRAMES, **boxes
+    )

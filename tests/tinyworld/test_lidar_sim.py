@@ -3,7 +3,7 @@ import pytest
 
 from dreamkit.rds.check import check_clip
 from dreamkit.rds.lidar import Sweeps, draw_lidar_frames
-from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.objects import every_frame, hold_static
 from dreamkit.tinyworld.render.lidar_sim import simulate_sweeps
 from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.world.scene import make_scene, write_clip
@@ -20,7 +20,7 @@ def cast():
 def test_returns_lie_on_the_ground_and_on_the_labelled_boxes(cast):
     scene, lidar = cast
     assert lidar.frames == (0, 3, 6, 9, 12)
-    boxes = every_frame(rest(scene.objects), scene.frames)
+    boxes = every_frame(hold_static(scene.objects), scene.frames)
     for frame in (0, 12):
         sweep = lidar.load(frame)
         world = sweep.xyz @ sweep.to_world[:3, :3].T + sweep.to_world[:3, 3]
@@ -46,7 +46,7 @@ def test_a_clip_with_sweeps_has_no_finding_but_its_length(tmp_path, cast):
 
 def test_sweeps_in_memory_are_drawn(cast):
     scene, lidar = cast
-    boxes = every_frame(rest(scene.objects), scene.frames)
+    boxes = every_frame(hold_static(scene.objects), scene.frames)
     lens = {FRONT: scene.lenses[FRONT].scaled_to(320, 180)}
     (picture,) = draw_lidar_frames(Sweeps(lidar, boxes, scene.frames), lens, {FRONT: scene.camera_poses(FRONT)}, [6])
     assert picture[FRONT].shape == (180, 320)

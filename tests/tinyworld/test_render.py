@@ -11,7 +11,7 @@ from other_device import other_device
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
 from dreamkit.rds.labels import read_map, read_objects
-from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.objects import every_frame, hold_static
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 from dreamkit.review.measures.style_agreement import light_of
 from dreamkit.tinyworld import __main__ as command
@@ -37,7 +37,7 @@ def scenes():
 def test_conditions_are_those_of_the_written_clip(tmp_path, scenes):
     scene, _ = scenes[0]
     write_clip(tmp_path, "made", scene)
-    boxes = every_frame(rest(read_objects(tmp_path, "made")), scene.frames)
+    boxes = every_frame(hold_static(read_objects(tmp_path, "made")), scene.frames)
     world = hdmap.build_scene(read_map(tmp_path, "made"), boxes)
     name = "camera_cross_left_120fov"
     lens = read_cameras(tmp_path, "made", [name])[name].scaled_to(*DRAWN)
@@ -75,7 +75,7 @@ def test_vehicles_fill_their_boxes_and_no_more(scenes):
     size = (160, 288)
     for scene, tensors in scenes:
         seen = render_scene(scene, "Sunny", FRONT, size, [20], tensors=tensors)
-        boxes = every_frame(rest(scene.objects), scene.frames)
+        boxes = every_frame(hold_static(scene.objects), scene.frames)
         mine = boxes.frame == 20
         pose = scene.camera_poses(FRONT[0])[20]
         ray = pixel_rays(scene, FRONT, size, 2)[0, 1::2, 1::2] * seen.distance[0, 0].numpy()[..., None]

@@ -115,7 +115,7 @@ def _map_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list
     """Comparison of each view with its condition video; also the view lags where there is one."""
     if clip.maps:
         values |= _common_lags(clip)
-    for name in clip.views.keys() & clip.maps.keys():
+    for name in (name for name in clip.views if name in clip.maps):
         values[f"adherence.{name}"] = adherence.adherence(clip.views[name], clip.maps[name])
         if f"view_lag.{name}" not in values:
             values[f"view_lag.{name}"] = abs(adherence.map_lag(clip.views[name], clip.maps[name]))

@@ -16,7 +16,7 @@ from dreamkit.captions.lexicon import word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.grammar import ADJECTIVE, CUT, NOUN, SLOT, grammar
 from dreamkit.styles.rules.scene import holds_scene, manoeuvres, structures_pattern, users_pattern
-from dreamkit.styles.rules.sentences import is_plural, things
+from dreamkit.styles.rules.sentences import is_plural, object_phrases
 
 # "in the rain" states the condition of the scene, "with the rain" does not.
 _STATE_IN = word_set("in on at during under beneath through amid amidst by before after")
@@ -64,7 +64,7 @@ class Cutter:
         text = self._attributes(text)
         text = self._clauses(text)
         if not text.strip(" ." + CUT + SLOT) or self.wrong(text):
-            self.rescued += things(sentence)
+            self.rescued += object_phrases(sentence)
             return ""
         return text
 
@@ -87,7 +87,7 @@ class Cutter:
         about = grammar().opening.match(clause) if opening else grammar().weather_does.match(clause)
         if not bad or not about or (users_pattern().search(clause) and opening):
             return text
-        self.rescued += things(clause)
+        self.rescued += object_phrases(clause)
         rest = text[len(clause) :]
         if opening:
             return SLOT + rest
@@ -99,7 +99,7 @@ class Cutter:
             rest = rest[first.start() :]
         alone = _stand_alone(rest.strip(" ,;—–.")) if holds_scene(rest) else ""
         if not alone:
-            self.rescued += things(rest)
+            self.rescued += object_phrases(rest)
         return f"{alone}." if alone else ""
 
     def _asides(self, text: str) -> str:
@@ -252,7 +252,7 @@ class Cutter:
         for index in range(1, len(kept)) if clean else ():
             goes = re.match(r"(?i)\W*,|\s*(?:as|while|with|which|where)\b", kept[index]) and self.wrong(kept[index])
             if goes and not users_pattern().search(kept[index]) and not manoeuvres(kept[index]):
-                self.rescued += things(kept[index])
+                self.rescued += object_phrases(kept[index])
                 kept[index] = CUT
         result = "".join(kept)
         if lost_main:

@@ -41,7 +41,7 @@ _TRAILING = re.compile(
 )
 
 
-def things(sentence: str) -> list[str]:
+def object_phrases(sentence: str) -> list[str]:
     """The noun phrases of the road users and structures in a sentence, with the words that belong to them."""
     plain = without_quotes(sentence)
     places: list[tuple[int, int]] = []

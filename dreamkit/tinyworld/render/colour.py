@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dreamkit.rds import hdmap
-from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.objects import every_frame, hold_static
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.strokes import Rules
 from dreamkit.tinyworld.render import camera_rays, weather
@@ -211,7 +211,7 @@ def condition_pictures(
         uint8 [V, T, H, W, 3].
     """
     numbers = list(range(scene.frames)) if frames is None else [int(frame) for frame in frames]
-    boxes = every_frame(rest(scene.objects), scene.frames)
+    boxes = every_frame(hold_static(scene.objects), scene.frames)
     drawn = (DRAWN[0] // reduced, DRAWN[1] // reduced)
     resize = resizer(DRAWN, VIDEO) if reduced == 1 else None
     rules = Rules(line_width=max(1, 8 // reduced), box_width=max(1, round(5 / reduced)))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.objects import every_frame, hold_static
 from dreamkit.tinyworld.world.markings import Paint
 from dreamkit.tinyworld.world.road import Junction, Road, road_table
 from dreamkit.tinyworld.world.scene import MadeUpScene
@@ -77,7 +77,7 @@ class SceneTensors:
 def build_scene_tensors(scene: MadeUpScene, device: torch.device | str = "cpu") -> SceneTensors:
     """The tensors of a scene; objects are placed and interpolated as in the condition pictures."""
     frames = scene.frames
-    boxes = every_frame(rest(scene.objects), frames)
+    boxes = every_frame(hold_static(scene.objects), frames)
     pose = boxes.pose.reshape(frames, -1, 4, 4)
     pieces = list(scene.solids)
     for track, mover in enumerate(scene.movers):

@@ -23,7 +23,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds import lidar
 from dreamkit.rds.drawing import draw_pool, spare_cores
 from dreamkit.rds.lidar_labels import Lidar
-from dreamkit.rds.objects import every_frame, rest
+from dreamkit.rds.objects import every_frame, hold_static
 from dreamkit.rds.resize import resizer
 from dreamkit.tinyworld.render.colour import DRAWN, VIDEO, condition_pictures, render_scene
 from dreamkit.tinyworld.render.lidar_sim import simulate_sweeps
@@ -257,7 +257,7 @@ def _lidar_video(spec: DatasetSpec, seed: int) -> np.ndarray:
 def lidar_pictures(scene: MadeUpScene, tensors: SceneTensors, size: tuple[int, int]) -> np.ndarray:
     """LiDAR condition pictures of the front camera, uint8 [T, H, W, 3], drawn and resized as `dreamkit render` does."""
     camera = SIX_VIEWS.names[0]
-    boxes = every_frame(rest(scene.objects), scene.frames)
+    boxes = every_frame(hold_static(scene.objects), scene.frames)
     # Simulated sweeps have the attributes of a clip's `Lidar` that `Sweeps` reads.
     simulated = cast(Lidar, simulate_sweeps(scene, tensors))
     sweeps = lidar.Sweeps(simulated, boxes, scene.frames, tensors.device)
