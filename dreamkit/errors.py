@@ -29,13 +29,13 @@ class DreamkitError(Exception):
         return type(self), (self.message, self.hint)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython prints these lines for it, so that a notebook shows the message without a stack. Message and hint are
-        # separate entries, from which `from_traceback` makes the error again in another process.
+        # IPython prints these lines in place of a traceback. Message and hint are separate entries, so that
+        # `from_traceback` can restore the error in another process.
         return [TITLE + self.message, *([ARROW + self.hint] if self.hint else [])]
 
     @classmethod
     def from_traceback(cls, lines: Sequence[str]) -> DreamkitError | None:
-        """The error whose traceback a kernel reported; None when another exception was raised.
+        """The DreamkitError behind a traceback from a kernel; None when another exception was raised.
 
         Args:
             lines: the entries of the traceback, as the kernel sent them.

@@ -1,4 +1,4 @@
-"""What `dreamkit render` and `dreamkit check` do: options from texts, progress, the printed result."""
+"""The work of `dreamkit render` and `dreamkit check`: parse option texts, show progress, print results."""
 
 from __future__ import annotations
 

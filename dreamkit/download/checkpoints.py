@@ -26,7 +26,6 @@ def folder(name: str) -> Path:
     Args:
         name: TINY, or a folder; the default folder falls back to UPSTREAM_FOLDER.
 
-
     Raises:
         DreamkitError: the folder does not exist.
     """

@@ -21,13 +21,13 @@ class Estimate:
     """Time and memory that a run needs.
 
     Attributes:
-        videos: results asked for; those done before are skipped.
-        evaluations: of the model per window of a video.
+        videos: number of results requested, those already made included.
+        evaluations: model evaluations per window of a video.
         seconds: for all videos, or None without earlier results.
         from_runs: number of earlier results.
-        peak_bytes: most GPU memory of those; without any, what was measured for a forward of a 7B model; or 0.
+        peak_bytes: their peak GPU memory; without any, the measured peak of a 7B forward; 0: unknown.
         device: GPU's name, or cpu.
-        free_bytes: free GPU memory now, or 0.
+        free_bytes: free GPU memory now; 0 without a GPU.
     """
 
     videos: int

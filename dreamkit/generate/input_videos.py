@@ -1,4 +1,4 @@
-"""Input videos of a run: what is found out about each file once, and its frames, decoded once."""
+"""Input videos of a run: properties and checksum, read once per file, and decoded frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dreamkit.workspace.sizes import GIB
 from dreamkit.workspace.video import VideoInfo
 
 FRAME_BUDGET = 4 * GIB
-"""Most host memory for frames that are kept from the check before the model loads until they are encoded."""
+"""Most bytes of host memory for frames that are kept from the check before the model loads until they are encoded."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class InputVideo:
 
 
 def inspect_video(path: Path) -> InputVideo:
-    """Read a file's packets and its checksum.
+    """Probe a video file and compute its checksum.
 
     Raises:
         DreamkitError: missing, unreadable, or cut off.

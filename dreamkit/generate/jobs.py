@@ -62,14 +62,14 @@ class Job:
     """One video, or one set of views, to make.
 
     Attributes:
-        name: of the result, unique in a run.
+        name: name of the result, unique in a run.
         inputs: condition videos of its chunk.
-        style: of the caption.
+        style: style of the caption.
         prompts: one, or one per view.
         front: the front video that the other views follow; None for single view.
-        windows: frames of the result, and the windows that they are made in.
+        windows: number of frames of the result, and the windows that they are generated in.
         weights: control -> number or weight map.
-        seed: of the first window.
+        seed: seed of the first window.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Job:
 
     @property
     def chunk(self) -> Chunk:
-        """The chunk that it is made of."""
+        """The chunk of its condition videos."""
         return self.inputs.chunk
 
     @property
@@ -117,9 +117,10 @@ class JobBuilder:
         params: parameters of the run.
         spec: its controls.
         rig: its views.
-        model: the model that is going to run.
+        model: the model to run.
         weights: control -> number or weight map.
-        single: one chunk only runs.
+        single: whether the run has one chunk only.
+        inspect: path -> its InputVideo, cached.
     """
 
     ws: Workspace

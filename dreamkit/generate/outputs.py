@@ -1,4 +1,4 @@
-"""The files of a result: whether they are there and whose they are, and how new ones are put in place."""
+"""The files of a result: whether they exist and who made them, and replacing them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job) -> str:
 def new_files(ws: Workspace, plan: RunPlan, job: Job) -> Iterator[dict[Path, Path]]:
     """Yield, for each file of a result, a partial file to write; put all in place when the block succeeds.
 
-    Whatever else ends the block, an interrupt included, no partial file and no empty folder is left. `publish` must be
+    After an exception or interrupt, no partial file and no empty folder is left. `publish` must be
     called at the end of the block, and the sidecar written again after it.
     """
     paths = outputs(ws, plan, job)
@@ -81,10 +81,10 @@ def new_files(ws: Workspace, plan: RunPlan, job: Job) -> Iterator[dict[Path, Pat
 def publish(
     ws: Workspace, plan: RunPlan, job: Job, files: Mapping[Path, Path], record: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the sidecar of files that `new_files` is about to put in place; return what it says when they are there.
+    """Write an interim sidecar before `new_files` puts the files in place; return the record of the final one.
 
-    Until then it has the checksums of the old files too. Where a run is killed before all files are replaced, the old
-    and new videos still count as dreamkit's, and the next run makes the result again.
+    The interim sidecar has the checksums of the old files too. Where a run is killed before all files are replaced, the
+    old and new videos still count as dreamkit's, and the next run makes the result again.
     """
     final = {**record, "outputs": {path.name: sha256(files[path]) for path in outputs(ws, plan, job)}}
     old = {path.name: sha256(path) for path in files if path.is_file()}

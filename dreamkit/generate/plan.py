@@ -35,10 +35,10 @@ class RunPlan:
         stage: "single_view" or "multi_view".
         params: parameters, with the spec's scalars.
         spec: the controls.
-        model: the model's numbers and files.
+        model: configuration and files of the model.
         checksums: checkpoint file -> checksum.
         rig: the views.
-        jobs: everything to make, done before or not, chunk by chunk.
+        jobs: all jobs, those already done included, chunk by chunk.
     """
 
     stage: str

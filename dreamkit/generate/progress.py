@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class RunProgress:
-    """The listener of a pipeline over all videos of a run: logs each denoising step and advances a bar.
+    """Progress callback of a pipeline for all videos of a run: logs each denoising step and advances a bar.
 
     Args:
         videos: how many videos the run makes.
@@ -32,7 +32,7 @@ class RunProgress:
 
     @contextlib.contextmanager
     def video(self, label: str) -> Iterator[RunProgress]:
-        """One video, from its first stage to its last."""
+        """Context of one video: resets its counters, and closes its bar at the end."""
         self.label = label
         self._began = time.monotonic()
         self._last = self._began
@@ -49,7 +49,7 @@ class RunProgress:
                 self._bar = None
 
     def __call__(self, progress: Progress) -> None:
-        """Log the progress of a call."""
+        """Log a report of the pipeline and advance the bar."""
         now = time.monotonic()
         if progress.stage != self._stage and progress.stage != "denoise":
             log.info("%s: %s", self.label, progress.stage, extra={"step": True})

@@ -162,7 +162,7 @@ def _make(
     asked: guardrail_record.GuardrailRecord,
     outcome: _Outcome,
 ) -> None:
-    """Make one result. `encoded` has the chunk's condition latents, and gets them from its first job."""
+    """Make one result. `encoded` caches the chunk's condition latents by window plan."""
     plan, began = outcome.plan, time.monotonic()
     with new_files(ws, plan, job) as files:
         if job.windows not in encoded:

@@ -23,7 +23,7 @@ SETTABLE = frozenset(
         *("num_gpus", "offload", "guardrail"),
     )
 )
-# Arguments of upstream's scripts that have no effect here: another parameter or file has their place, or nothing does.
+# Arguments of upstream's scripts that have no effect here, most of them replaced by another parameter or file.
 UPSTREAM_ONLY = frozenset(
     (
         *("prompt", "prompt_left", "prompt_right", "prompt_back", "prompt_back_left", "prompt_back_right"),

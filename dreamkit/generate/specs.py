@@ -209,8 +209,7 @@ def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, defau
 def default(stage: str, ws: Workspace) -> dict[str, Any]:
     """The spec of a stage without a spec file: HDMap alone, the workspace's files, `<sample_name>` for the clip.
 
-    It has no parameters of a run. Paths under the working folder are written relative to it, as upstream's
-    are.
+    It has no scalars. Paths under the working folder are written relative to it, as in upstream's specs.
     """
 
     def written(path: Path) -> str:

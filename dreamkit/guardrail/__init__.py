@@ -1,4 +1,4 @@
-"""Prompt and video checks: so far only the record of what was asked and what ran.
+"""Prompt and video checks: so far only the record of which were requested and which ran.
 
 It may import workspace and errors. Begin with record.py.
 """

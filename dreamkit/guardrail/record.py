@@ -1,6 +1,6 @@
 """The record of prompt and video checks in a sidecar: which were asked for, and which ran.
 
-This version has no checks: any but "none" is refused, and every record says that none ran.
+This version has no checks: any value but "none" is refused, and every record says that none ran.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dreamkit.errors import DreamkitError
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts that an Editor edits, and what it does with them.
+    """The texts of an Editor, and the functions that load, check and save them.
 
     Attributes:
         keys: (label, key) of each text.
@@ -32,7 +32,7 @@ class Texts:
 
 
 class Editor:
-    """The page.
+    """The page, as ipywidgets; it is displayed when it is the last value of a cell.
 
     Attributes:
         texts: the texts.
@@ -42,7 +42,7 @@ class Editor:
         aside: the HTML above the text field.
         button: saves the text.
         next: chooses the next text.
-        state: what came of saving.
+        state: message of the last save.
         box: the whole page.
     """
 

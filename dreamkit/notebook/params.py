@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 P = TypeVar("P", bound="NotebookParams")
-# Other names of a parameter that are understood, most of them from the original scripts.
+# Accepted other names of parameters, most of them from the original scripts.
 ALIASES = {
     "steps": "num_steps",
     "controlnet_specs": "spec",
@@ -65,9 +65,9 @@ class NotebookParams(BaseModel):
     def from_cell(cls, namespace: Mapping[str, Any]) -> Self:
         """The parameters of a running notebook: `from_cell(globals())`.
 
-        A parameters cell lists every parameter, so those count as given that papermill injected or that differ from
-        their default. Papermill only warns of parameters that a notebook does not have; therefore a variable whose
-        name is close to a parameter's is refused as a misspelt one.
+        A parameters cell lists every parameter, so a parameter counts as given when papermill injected it or when it
+        differs from its default. Papermill only warns of parameters that a notebook does not have; therefore a variable
+        whose name is close to a parameter's is refused as a misspelt one.
 
         Args:
             namespace: the notebook's global variables.
@@ -123,7 +123,7 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
 
     Args:
         model: the notebook's model.
-        values: parameter -> value; the names in ALIASES are understood.
+        values: parameter -> value; the names in ALIASES are accepted.
         source: where the values come from, for the message.
         origins: name -> where this value comes from, when several sources were joined.
 
@@ -191,7 +191,7 @@ def _label(name: str, origins: Mapping[str, str]) -> str:
 
 
 def _messages_by_name(error: ValidationError) -> dict[str, list[str]]:
-    """Parameter -> what pydantic says of its value."""
+    """Parameter -> pydantic's messages on its value."""
     lines: dict[str, list[str]] = {}
     for problem in error.errors():
         name, message = str(problem["loc"][0]), problem["msg"]

@@ -151,7 +151,7 @@ def _error_of(stderr: str, code: int) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """Kind and last line of an error, 300 letters at most."""
+    """Class name and last line of an error, at most 300 characters."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:300]
 

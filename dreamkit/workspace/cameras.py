@@ -77,7 +77,7 @@ class Rig:
         raise DreamkitError(f"There is no camera {name!r} among the {len(self)} views.", hint)
 
     def place(self, camera: Camera) -> tuple[int, int]:
-        """(row, column) of the camera in the grid; the first where it is there twice."""
+        """(row, column) of the camera in the grid; the first place where the grid has it twice."""
         return next(
             (row, column)
             for row, indices in enumerate(self.grid)
@@ -101,7 +101,7 @@ def _rig(rows: Sequence[tuple[str, int, str]], grid: tuple[tuple[int, ...], ...]
 
 
 SIX_VIEWS = _rig((_FRONT, _LEFT, _RIGHT, _REAR, _REAR_LEFT, _REAR_RIGHT), ((1, 0, 2), (4, 3, 5)))
-# The rig of Waymo's cars, without a rear camera. The grid has the front view twice, as upstream's.
+# The rig of Waymo's cars, without a rear camera. The grid has the front view twice, as upstream's grid does.
 FIVE_VIEWS = _rig((_FRONT, _LEFT, _RIGHT, _REAR_LEFT, _REAR_RIGHT), ((1, 0, 2), (3, 0, 4)))
 
 

@@ -25,7 +25,8 @@ _YAML_LINES = "Write one `name: value` a line."
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to, in the same folder; rename it to `path` when the block succeeds, else delete it.
 
-    It has the suffix of `path`, because video writers choose the container by it. The folder is made when missing.
+    The yielded path keeps the suffix of `path`, by which video writers choose the container. The folder is made when
+    missing.
 
     Raises:
         DreamkitError: the folder cannot be made or written to, or the disk is full.

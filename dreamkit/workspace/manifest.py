@@ -47,7 +47,7 @@ def rewrite_manifest(manifest: Path, lock: Path, read_records: Callable[[], Iter
 
 @contextlib.contextmanager
 def _writing(manifest: Path, lock: Path) -> Iterator[None]:
-    """Hold the lock during the block; log a warning when the lock cannot be had or the manifest not be written."""
+    """Hold the lock during the block; log a warning when the lock cannot be acquired or the file not written."""
     from filelock import FileLock  # here: training machines, which write no manifest, lack it
 
     try:

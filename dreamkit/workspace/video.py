@@ -1,6 +1,6 @@
 """Video files: probe, decode and encode them with PyAV; resize frames, and join views into one grid.
 
-PyAV is imported on the first call only: the world model takes `resize` from here on machines without it.
+PyAV is imported on the first call only, because `transfer` uses `resize` on machines without PyAV.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def write_video(path: Path, frames_thwc: np.ndarray | Iterable[np.ndarray], fps: float, crf: int = 18) -> None:
-    """As `encode_video`, and the file appears whole or not at all: it is written beside `path`, then renamed.
+    """Encode frames as `encode_video` does, but atomically: write beside `path`, then rename.
 
     Raises:
         ValueError: another shape or type.

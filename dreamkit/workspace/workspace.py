@@ -32,7 +32,7 @@ _CHUNK_FILE = re.compile(r"(?P<clip>.+)_(?P<chunk>\d+)\.mp4")
 
 @dataclass(frozen=True, order=True)
 class Chunk:
-    """A part of a clip that is made as one video.
+    """A part of a clip, for which one video is generated.
 
     Attributes:
         clip: name of the clip.
@@ -261,7 +261,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def tidy_manifest(self) -> Iterator[None]:
-        """Write the manifest anew when the block ends, also by an exception, if there is one."""
+        """Rewrite the manifest, where one exists, when the block ends, also after an exception."""
         try:
             yield
         finally:
@@ -282,7 +282,7 @@ class Workspace:
         return self.root / "review" / "report.html"
 
     def cache(self, what: str) -> Path:
-        """A file or folder of things that can be made again."""
+        """Path of a file or folder in the cache, which may be deleted."""
         return self.root / ".cache" / what
 
     def review_file(self, name: str) -> Path:
