@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 FRONT_FRAMES, SIX_FRAMES = 121, 57
 _CORES = 2
-_MAX_PSNR = 99.0  # dB, of equal pictures
+_MAX_PSNR = 99.0  # dB; the PSNR of equal pictures would be infinite
 
 
 def psnr(made: np.ndarray, true: np.ndarray, mask: np.ndarray) -> float | None:
@@ -93,8 +93,8 @@ class Figure:
     Attributes:
         name: what is measured.
         unit: of the values.
-        bound: that `value` must keep; None for no bound.
-        at_least: whether the bound is a minimum or a maximum.
+        bound: minimum or maximum of `value`; None for no bound.
+        at_least: True if the bound is a minimum, False if it is a maximum.
         value: mean over `count` videos or scenes; None if nothing was measured.
         worst: worst single value.
         count: number of values.

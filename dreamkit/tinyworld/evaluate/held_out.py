@@ -49,7 +49,7 @@ class VideoSizes:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """True pictures at the measured frames; attributes as those of `RenderedViews`, as arrays."""
+    """True pictures and masks at the measured frames: the attributes of `RenderedViews` as NumPy arrays."""
 
     colour: np.ndarray
     determined: np.ndarray

@@ -55,7 +55,7 @@ def demo_settings(**given: Any) -> EvaluationSettings:
     """The settings of `dreamkit demo`.
 
     Args:
-        given: fields of EvaluationSettings that replace the demo's; None keeps the demo's.
+        **given: fields of EvaluationSettings that replace the demo's; None keeps the demo's.
 
     Raises:
         DreamkitError: settings are not given, and the demo's parameter files or the YAML package are missing.

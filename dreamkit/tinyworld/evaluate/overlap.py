@@ -64,7 +64,7 @@ def shared_pixels(
 
 
 def colour_difference(first: np.ndarray, second: np.ndarray, pairs: Pairs) -> float:
-    """Mean absolute difference of paired colours of two uint8 [H, W, 3], over the first's mean; NaN for no pairs."""
+    """Mean absolute difference of paired pixels of two uint8 [H, W, 3] over the first's mean; NaN without pairs."""
     if not len(pairs.mine):
         return float("nan")
     mine, theirs = (

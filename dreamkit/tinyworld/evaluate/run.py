@@ -1,4 +1,4 @@
-"""Generate and measure videos of held-out scenes, one row per video, so that a stopped run can be resumed."""
+"""Generates and measures videos of held-out scenes; writes a row after each video, so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -130,7 +130,11 @@ class EvaluationProgress:
         self.done += 1
         left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
         parts = [f"{row['seconds']:.1f} s"]
-        parts += [f"{row[key]:.1f} {unit}" for key, unit in (("psnr", "dB"), ("difference", "apart")) if row.get(key)]
+        parts += [
+            f"{row[key]:.1f} {unit}"
+            for key, unit in (("psnr", "dB"), ("difference", "of 255 from the other seed"))
+            if row.get(key)
+        ]
         self.say(
             f"{self.done}/{self.total}  scene {row['scene']} {row['style']} {row['kind']}: {', '.join(parts)}; "
             f"{left / 60:.1f} minutes left"

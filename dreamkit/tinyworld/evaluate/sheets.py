@@ -1,4 +1,4 @@
-"""Contact sheets of the bundle's videos: styles down and time across, and six views beside their maps."""
+"""Contact sheets of the bundle's videos: front videos by style and time, and six views below their maps."""
 
 from __future__ import annotations
 

@@ -45,14 +45,14 @@ class CameraBatch:
 
 @dataclass(frozen=True)
 class RaySamples:
-    """What each ray meets, [N, tiles, p].
+    """What each ray meets, float32 [N, tiles, p] unless noted.
 
     Attributes:
         light: linear RGB [N, tiles, p, 3].
         determined: share of the surface that the condition determines.
         marks: share that is paint, kerb or a mapped object.
         distance: metres along the ray; 0 for the sky.
-        still: whether the surface is static.
+        still: whether the surface is static, bool.
     """
 
     light: torch.Tensor
@@ -64,7 +64,7 @@ class RaySamples:
 
 @dataclass(frozen=True)
 class _Tiled:
-    """M tiles in the order of their lists of solids: frame [M], eye [M, 3], world ray [M, p, 3], spread [M]."""
+    """M tiles sorted by `order_tiles`: frame [M], eye [M, 3], world ray [M, p, 3], spread [M]."""
 
     frame: torch.Tensor
     eye: torch.Tensor
@@ -193,7 +193,7 @@ def _arriving(preset: StylePreset, normal: torch.Tensor, sunlit: torch.Tensor) -
 def _ground_light(
     tensors: SceneTensors, preset: StylePreset, tiled: _Tiled, floor: torch.Tensor, on_ground: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For ground points [M, p]: visible share of the sky beside vehicles, sunlit share, and light of headlights."""
+    """For ground points [M, p]: share of sky not hidden by vehicles, sunlit share, and light of their headlights."""
     near = on_ground & (floor < _SHADOW_REACH)
     xy = tiled.eye[:, None, :2] + tiled.ray[..., :2] * torch.where(near, floor, 0.0)[..., None]
     low = torch.where(near[..., None], xy, torch.inf).amin(1)

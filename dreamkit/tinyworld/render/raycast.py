@@ -143,7 +143,7 @@ Axes = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def to_local(
     tensors: SceneTensors, frame: torch.Tensor, solid: torch.Tensor, origin: torch.Tensor, ray: torch.Tensor
 ) -> tuple[Axes, Axes]:
-    """Origins and rays in the axes of one solid per tile."""
+    """Origins and rays [M, 1 or p, 3] in the axes of one solid per tile [M]; each as x, y and z, [M, 1 or p]."""
     centre, turn = tensors.centre[frame, solid], tensors.turn[frame, solid]
     cosine, sine = turn[:, :1], turn[:, 1:]
     x, y = origin[..., 0] - centre[:, :1], origin[..., 1] - centre[:, 1:2]

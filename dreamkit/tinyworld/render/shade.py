@@ -147,7 +147,7 @@ def _car(
     albedo: torch.Tensor,
     light: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Albedo and emitted light with wheels, lights, plates and windows of vehicles."""
+    """Albedo and emitted light, [n, 3] each, with the wheels, lights, plates and windows of vehicles added."""
     device = albedo.device
     body, cabin = material == BODY, material == CABIN
     side = normal[:, 1].abs() > 0.5
@@ -197,7 +197,7 @@ def head_light(ego: torch.Tensor, point: torch.Tensor, normal: torch.Tensor) -> 
 
 
 def beam(ahead: torch.Tensor, left: torch.Tensor, reach: float = 90.0) -> torch.Tensor:
-    """Brightness on the ground `ahead` metres before and `left` metres beside a pair of headlights; 0 past `reach`."""
+    """Brightness on the ground `ahead` metres in front and `left` metres to the left of headlights; 0 past `reach`."""
     far = ahead.clamp(min=0.1)
     wide = left / (1.6 + 0.33 * far)
     fade = (1 - torch.hypot(ahead, left) / reach).clamp(min=0)

@@ -16,8 +16,8 @@ _WARMUP_STEPS = 2
 class CapturedStep:
     """A training step, captured as one CUDA graph for each shape of its examples.
 
-    The first steps of each shape run eagerly, and so does every step on another device than CUDA. Calls, and everything
-    done between them, run inside `with captured.side_stream():`.
+    The first steps of each shape run eagerly, and so does every step on another device than CUDA. Calls, and all GPU
+    work between them, must run inside `with captured.side_stream():`.
 
     Args:
         step: function from examples (dataclasses, tuples and tensors) to a loss. It may change tensors in place, but

@@ -71,7 +71,7 @@ def dataset_spec(config: ModelConfig) -> DatasetSpec:
 
 
 def short_spec(spec: DatasetSpec) -> DatasetSpec:
-    """The same in short clips of other scenes: many scenes teach a network more than a few long ones."""
+    """The dataset of short clips of other scenes: many short scenes train a network better than a few long ones."""
     frames = min(spec.frames, _SHORT_FRAMES)
     # At full size, drawing the condition pictures of six views would take most of the time.
     reduced = 1 if len(spec.cameras) == 1 else 2

@@ -21,8 +21,8 @@ from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.transfer.views import condition_mask
 
-HELD_OUT = 8  # the last scenes of a dataset are only for previews, never trained on
-# Shares of examples with zeroed text, and with the negative prompt, which so stays unconditional.
+HELD_OUT = 8  # last scenes of a dataset, for previews; denoisers and control branches are not trained on them
+# Shares of examples with zeroed text, and (one view) with the negative prompt: both train the unconditional output.
 _NO_TEXT, _NEGATIVE = 0.1, 0.05
 _FRAMES_TOGETHER = 400  # encoded at a time
 # At inference, given latents come from generated videos; noise of up to this standard deviation prepares for that.

@@ -66,7 +66,7 @@ class NetworkStage:
     begins_with: str | None = None
 
 
-_FIRST, _LATER = (0,), (1, 2, 2)
+_FIRST, _LATER = (0,), (1, 2, 2)  # given latent frames of a first window and of later ones
 NETWORKS = {
     "base": NetworkStage(folders.SINGLE_VIEW, "base_model.pt", None, 2000),
     "hdmap": NetworkStage(folders.SINGLE_VIEW, "hdmap_control.pt", "base_model.pt", 3500),
@@ -94,7 +94,7 @@ _WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)  # control weights of successive steps
 
 @dataclass(frozen=True)
 class _Source:
-    """Where the batches of some steps come from.
+    """Latents that the batches of some steps are drawn from.
 
     Attributes:
         data: the latents.
@@ -218,7 +218,7 @@ def _latents(
     hint = draw_lidar(options.data, spec, lidar_scenes, options.seed) if options.stage == "lidar" else None
     begun = time.perf_counter()
     tokenizer = _tokenizer(options, config)
-    # The digest keeps latents apart that come from other videos, another tokenizer or another text encoder.
+    # The digest identifies the videos, tokenizer and text encoder that cached latents come from.
     text = sorted((options.out / folders.TEXT_ENCODER).glob("*.safetensors"))
     files = (options.data / f"{spec.name}.json", options.out / folders.TOKENIZER / "encoder.jit", *text)
     digest = hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:12]

@@ -150,7 +150,7 @@ def draw_sigma(count: int, generator: torch.Generator, device: torch.device) -> 
 
 @torch.no_grad()
 def init_base(base: Denoiser, seed: int) -> Denoiser:
-    """Initialize a base in place: Xavier for linears, ones for norms, gates of 0.5 at every noise level.
+    """Initialize a base in place: Xavier for linears, ones for norms, gates near 0.5 at every noise level.
 
     The modulation of each block starts at zero. As there are no biases, the AdaLN term shared by all blocks is set to
     give the gates.

@@ -1,7 +1,7 @@
 """Training the text encoder on other wordings: captions as users and language models write them.
 
-Its output for captions of made-up scenes is held to what it was, so that networks trained with it keep working. Every
-token of a paraphrase is trained towards the mean token of made-up captions in the same style.
+The loss keeps its embeddings of made-up scenes' captions as they were, because the denoisers are trained with them.
+Every token of a paraphrase is trained towards the mean token embedding of these captions in the same style.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _hidden(encoder: Callable[..., Any], tokens: torch.Tensor) -> torch.Tensor:
 def _style_means(
     encoder: Callable[..., Any], known: torch.Tensor, style_of: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean token of each style's captions [styles, C], and the mean squared distance of tokens to it []."""
+    """Mean token embedding of each style's captions [styles, C], and the mean squared deviation from it []."""
     means, squares = [], []
     for style in range(len(STYLES)):
         tokens = known[style_of == style]

@@ -1,7 +1,7 @@
-"""Training the tiny bundle's text encoder: a small T5 that learns what captions of made-up scenes describe.
+"""Training the tiny bundle's text encoder, a small T5, on captions of made-up scenes.
 
-It reads captions of all styles, with and without the sentence on the camera. Linear classifiers must tell style,
-setting, road shape and manoeuvre from every output token, so that cross-attention finds them in any token.
+The captions have all styles, with and without the sentence on the camera. The loss is that of linear classifiers of
+style, setting, road shape and manoeuvre on every output token, so that cross-attention can read them from any token.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _MODES = ("go", "stop", "left", "right")
 _LONGEST = 320  # tokens of a caption in training
 _IGNORED = -100  # label that the cross-entropy leaves out
 Facts = tuple[int, int, int, int]
-# The negative prompt, and side views' prompts of the original style, have neither style nor place.
+# The negative prompt, and side views' prompts of the Original style, state none of the four.
 _NO_FACTS: Facts = (_IGNORED, _IGNORED, _IGNORED, _IGNORED)
 
 
 def labelled_captions(scenes: int, first_seed: int) -> tuple[list[str], list[Facts]]:
-    """Captions, and the labels of each: style, setting, shape and manoeuvre (-100 where the caption does not say)."""
+    """Captions, and the labels of each: style, setting, shape and manoeuvre (-100 if the caption does not state it)."""
     texts, facts = [NEGATIVE_PROMPT], [_NO_FACTS]
     table = load_styles()
     for index in range(scenes):

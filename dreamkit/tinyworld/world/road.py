@@ -133,7 +133,7 @@ class Junction:
     radius: float
 
     def reach(self, roads: tuple[Road, ...], index: int) -> tuple[float, float]:
-        """The part (s0, s1) of road `index` that belongs to the junction, corners included.
+        """The part (s0, s1) of road `index` that belongs to the junction, rounded corners included.
 
         The second road crosses the first from right to left: its left edge lies where s of the first is small.
         """

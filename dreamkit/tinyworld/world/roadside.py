@@ -17,7 +17,7 @@ from dreamkit.tinyworld.world.solids import BALL, BOX, BUILDING, LAMP, LEAVES, L
 def roadside_solids(
     rng: np.random.Generator, setting: str, roads: tuple[Road, ...], junction: Junction | None, green: bool
 ) -> tuple[list[Solid], np.ndarray]:
-    """All roadside solids of a scene, and the positions [L, 3] of its street lamps."""
+    """All roadside solids, and the positions [L, 3] of street lamps; `green` are the lights of the first road."""
     solids, lamps = [], []
     for index, road in enumerate(roads):
         gaps = [junction.reach(roads, index)] if junction else []
