@@ -1,4 +1,4 @@
-"""The house as the README's picture shows it: which room may import which, how names are given, how errors speak."""
+"""The house as the README's picture shows it: allowed imports, names, wording of errors."""
 
 import ast
 import re

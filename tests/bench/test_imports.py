@@ -1,4 +1,4 @@
-"""The measurements of the world model import, and the tiny forward runs, with the world model's dependencies alone."""
+"""dreamkit.bench.video imports, and a tiny forward pass runs, with only the world model's dependencies."""
 
 import subprocess
 import sys

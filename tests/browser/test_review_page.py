@@ -1,4 +1,4 @@
-"""Notebook 06 in JupyterLab in headless Chromium: watch, step, overlay, compare, reject, restart, and still see it.
+"""Notebook 06 in JupyterLab in headless Chromium: play, step, overlay, compare, reject; the verdict outlasts a restart.
 
 Set DREAMKIT_SCREENSHOTS to a folder to keep the pictures that the test takes.
 """
@@ -93,7 +93,7 @@ def open_and_run(page, url: str) -> None:
     page.get(f"{url}/lab/tree/notebooks/06_review.ipynb?token={TOKEN}")
     wait(page, "document.querySelector('.jp-Notebook .jp-Cell')")
     wait(page, "document.querySelector('#jp-main-statusbar').textContent.includes('| Idle')")
-    menu(page, "Run", "Run All Cells")  # before the kernel is idle this would be lost
+    menu(page, "Run", "Run All Cells")  # ignored until the kernel is idle
     wait(page, "document.querySelectorAll('.dk-item img').length === 3", 60)
     wait(page, FINISHED, 180)
 

@@ -1,4 +1,4 @@
-"""Notebooks 00, 01, 04 and 05 in JupyterLab in headless Chromium: run by the menu, looked at in light and in dark.
+"""Notebooks 00, 01, 04 and 05 in JupyterLab in headless Chromium: run by the menu, checked in the light and dark theme.
 
 Set DREAMKIT_SCREENSHOTS to a folder to keep the pictures that the tests take.
 """

@@ -1,4 +1,4 @@
-"""The real notebooks, kernels and tiny model, as short as they get."""
+"""The demo and its notebooks with real kernels and the tiny model, at the smallest settings."""
 
 import functools
 import json
@@ -72,7 +72,7 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
 @pytest.mark.slow
 def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monkeypatch):
     """Three ways into one notebook: plain papermill, `dreamkit run`, and every cell run in JupyterLab's folder."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # far sooner done where others keep the cores busy
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # much faster on a busy machine
     made = {}
     write_condition_clip(tmp_path / "inputs", frames=9, height=88, width=160)
     for way in ("papermill", "command", "hand"):
@@ -114,7 +114,7 @@ def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monk
     ],
 )
 def test_alone_a_notebook_says_what_it_lacks(ws, monkeypatch, name, told):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # no server at this port
     ws.root.mkdir()
     with pytest.raises(DreamkitError, match=told) as caught:
         notebook_run.run_notebook(name, notebook_run.gather_params(MODELS[name], None, {}))

@@ -1,4 +1,4 @@
-"""Parameters on the command line: one spelling for every command that stands for a notebook, and the earlier ones."""
+"""Parameters on the command line: the same spelling in every command that runs a notebook, and earlier spellings."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a user sees of a download, as a process of its own against a hub on this machine."""
+"""The command `dreamkit download` as a process of its own, against a local hub."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def test_it_fetches_what_is_needed_and_no_more_and_then_nothing(dreamkit, hub, t
     assert fetched(tmp_path) == WANTED
     assert "NVIDIA Open Model License" in out
     assert f"{len(WANTED)} files fetched and checked (25.5 MB), 0 were there" in out
-    # Cut off in the middle: it went on from there.
+    # The first request was cut off; the second continued after the last whole block.
     assert [span for _, span in hub.gets("base_model.pt")] == [None, f"bytes={BLOCK}-"]
     assert "encoder.jit: has the sha256" in out
     assert "once more" in out
@@ -47,7 +47,7 @@ def test_it_fetches_what_is_needed_and_no_more_and_then_nothing(dreamkit, hub, t
         repository, file = "/".join(name.split("/")[:2]), name.split("/")[2]
         assert (tmp_path / "checkpoints" / name).read_bytes() == hub.repositories[repository][file]
     assert not list((tmp_path / "checkpoints").rglob("*.incomplete"))
-    # What NVIDIA's scripts publish of these names is another file's sum, which is said and not hidden.
+    # NVIDIA's scripts give another MD5 for this name; the output says so.
     before = len(hub.log)
     code, out, _ = dreamkit("download", "single_view")
     assert code == 0
@@ -61,7 +61,7 @@ def test_an_interrupted_download_stops_at_once_and_goes_on_later(dreamkit, hub, 
     hub.faults[SINGLE, "base_model.pt"] = ["stall"]
 
     def first_block_on_disk():
-        # The hub sends half of the file and no more, so the first block is the only one that is ever written.
+        # The hub stops after half of the file, so only the first block is written.
         return any(path.stat().st_size >= BLOCK for path in tmp_path.rglob("base_model.pt.*.incomplete"))
 
     stopped = dreamkit("download", "single_view", interrupt=first_block_on_disk)

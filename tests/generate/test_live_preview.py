@@ -1,4 +1,4 @@
-"""Previews of the video in the making: when they are decoded, how they are laid out, what they leave in a notebook."""
+"""Previews of a video during sampling: when they are decoded, their layout, and the output they leave in a notebook."""
 
 import cv2
 import IPython.display

@@ -46,7 +46,7 @@ def test_replayed_steps_are_the_steps_themselves(tmp_path, config):
     *plain, asked = trained(tmp_path / "plain.pt", config, use_graphs=False)
     assert asked == STEPS
     *replayed, asked = trained(tmp_path / "replayed.pt", config, use_graphs=True)
-    assert asked == 6  # two as they are and one recorded, for each of two shapes
+    assert asked == 6  # two eager and one captured, for each of two shapes
     for mine, theirs in zip(replayed, plain, strict=True):
         for name, value in theirs.items():
             assert torch.allclose(mine[name], value, rtol=1e-3, atol=2e-4), name

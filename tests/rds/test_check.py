@@ -184,7 +184,7 @@ def test_lane_lines_coincide_with_the_real_video(real_data, tmp_path):
     frames = [0, 20, 40, 56]
     real = read_video(real_data / "outputs" / "hdmap" / f"ftheta_{FRONT}" / f"{clip}_0.mp4")[frames]
     read = read_clip(root, clip, options)
-    # Without boxes: those of this folder are made up, the video's are not.
+    # Without boxes: this folder's boxes are made up, those in the video are real.
     from dreamkit.rds.hdmap import BOX_COLOURS
 
     layers = tuple(layer for layer in read.scene.layers if layer.colour not in BOX_COLOURS.values())

@@ -104,7 +104,7 @@ def test_a_shape_behind_the_camera_is_left_out_and_one_that_crosses_is_cut():
 
 
 def test_a_line_keeps_its_direction_when_one_end_is_beyond_all_pixels():
-    # Seen from a pinhole camera, a point almost beside it lies millions of pixels away; one right beside it nowhere.
+    # A pinhole camera projects a point at almost 90 degrees to millions of pixels, and one at 90 degrees nowhere.
     drawn = picture({"wait_lines": [np.array([[0, 0, 10], [5, 0.5, 1e-4]])]})
     assert drawn[424, 1278].any() and not drawn[440:].any()
     assert not picture({"wait_lines": [np.array([[5, 0.5, 0], [6, 0.5, 0]])]}).any()
@@ -143,7 +143,7 @@ def test_both_vocabularies_map_to_the_five_colours():
 def test_resampling_keeps_vertices_and_direction():
     line = np.array([[0, 0, 0], [4.1, 0, 0], [4.1, 0.3, 0]])
     dense = hdmap.resample_line(line, 0.8)
-    # 4.1 / 0.8 counts five points with both ends, so four pieces; short edges are not cut.
+    # int(4.1 / 0.8) = 5 points, so four pieces; edges shorter than the step are not cut.
     np.testing.assert_allclose(dense[:, 0], [0, 1.025, 2.05, 3.075, 4.1, 4.1])
     np.testing.assert_allclose(dense[-1], line[-1])
 

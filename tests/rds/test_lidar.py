@@ -89,7 +89,7 @@ def test_points_of_a_car_that_is_gone_are_dropped(clip):
     left = Boxes(*(getattr(boxes, field.name)[:rows] for field in dataclasses.fields(Boxes)))
     with_car, without = (lidar.Sweeps(read_lidar(root, CLIP), b, FRAMES).around(15) for b in (boxes, left))
     sizes = [[len(points) for points, _ in parts] for parts in (with_car, without)]
-    # Sweeps 9 and 12 know the car and lose it; 15, 18 and 21 have no box to lose it by.
+    # The boxes of `left` end at frame 12: only sweeps 9 and 12 have a box of the car, and lose its points.
     assert [a - b >= 3000 for a, b in zip(*sizes, strict=True)] == [True, True, False, False, False]
 
 

@@ -1,4 +1,4 @@
-"""Board, player and report from the kernel's side: what the page is told, what it may ask for, what is written."""
+"""Board, player and report from the kernel's side: data sent to the page, messages it may send, files written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures: exact on made-up numbers, sane on drawn worlds, calm on broken files, kept in the table."""
+"""Measures: exact on made-up numbers, plausible on drawn scenes, no failure on broken files, cached in the table."""
 
 from __future__ import annotations
 

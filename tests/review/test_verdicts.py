@@ -70,7 +70,7 @@ def test_a_torn_last_line_does_not_swallow_the_next(tmp_path):
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(verdicts.format_line(Verdict("v1", "accept"))[:-20])
     assert len(verdicts.read_verdicts(path).broken) == 1
-    assert not (tmp_path / "verdicts.broken.txt").exists()  # it may still be on its way
+    assert not (tmp_path / "verdicts.broken.txt").exists()  # the line may still be in writing
     verdicts.judge(path, "v2", "accept")
     assert set(verdicts.read_verdicts(path).current()) == {"v2"}
     assert (tmp_path / "verdicts.broken.txt").exists()
@@ -129,7 +129,7 @@ def test_two_reviewers_and_a_kernel_that_dies(tmp_path):
     os.kill(doomed.pid, signal.SIGKILL)
     for process in (*writers, doomed):
         process.join(60)
-    verdicts.judge(path, "last", "unsure", by="ann")  # the dead writer's lock is free
+    verdicts.judge(path, "last", "unsure", by="ann")  # the killed process's lock is released
     current = verdicts.read_verdicts(path).current()
     assert {f"{name}/{index}" for name in ("ann", "bob") for index in range(60)} <= set(current)
     assert "last" in current

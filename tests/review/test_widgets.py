@@ -1,4 +1,4 @@
-"""Traits of board and player: what review sends passes; wrong shapes are refused with the place that is wrong."""
+"""Traits of board and player: valid values pass; wrong ones are refused with the path of the wrong entry."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_killed_half_way_and_started_again_nothing_is_lost_or_doubled(tmp_path: 
         time.sleep(0.005)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
-    # A partial file of the killed run begins with a dot, and nobody reads it.
+    # A partial file of the killed run begins with a dot and is not read.
     half = {path.name: path.read_bytes() for path in folder.glob("clip*.json")}
     assert 20 <= len(half) < 120, "killed half-way"
     done = subprocess.run(command, capture_output=True, text=True, check=True)

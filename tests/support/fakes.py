@@ -1,4 +1,4 @@
-"""A workspace of small drawn videos, and pipelines of the real ones' signature that paint instead of dreaming."""
+"""A workspace of small drawn videos, and fake pipelines with the real signature that paint frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JupyterLab and headless Chromium for tests: start both, run a notebook, look into the page."""
+"""JupyterLab and headless Chromium for tests: start both, run a notebook, check the page."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SPILT = (
     f"[...document.querySelectorAll('{BOXES}')].filter((node) => getComputedStyle(node).overflowX !== 'visible' && "
     "node.scrollWidth > node.clientWidth + 2).map((node) => node.textContent.slice(0, 80))"
 )
-# Error outputs have had both names.
+# MIME types of error outputs in JupyterLab's versions.
 ERRORS = (
     "[...document.querySelectorAll('.jp-RenderedText')].filter((node) => "
     "/(stderr|error)$/.test(node.dataset.mimeType)).map((node) => node.textContent)"
 )
-# Texts of outputs and explanations whose contrast with what lies behind them is below WCAG's 4.5 to 1.
+# Texts of outputs and explanations whose contrast with their background is below WCAG's 4.5 to 1.
 FAINT = """
 const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
 const linear = (v) => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
@@ -134,7 +134,7 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     )
-    # JupyterLab follows the focus to know which notebook is meant; a page without a window may have none.
+    # JupyterLab finds the current notebook by the focus, which a headless page may lack.
     page.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
     try:
         yield page
@@ -155,7 +155,7 @@ def run_all(page: webdriver.Chrome, url: str, name: str) -> None:
     page.get(f"{url}/lab/tree/notebooks/{name}.ipynb?token={TOKEN}&reset")
     wait(page, f"document.querySelector('.jp-Notebook .jp-Cell') && {IDLE}", 90)
     wait(page, "document.querySelector('#jp-main-statusbar').textContent.includes('| Idle')")
-    menu(page, "Run", "Run All Cells")  # before the kernel is idle this would be lost
+    menu(page, "Run", "Run All Cells")  # ignored until the kernel is idle
 
 
 def menu(page: webdriver.Chrome, name: str, entry: str) -> None:

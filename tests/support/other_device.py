@@ -1,4 +1,4 @@
-"""A device that is not the CPU, without having one: its tensors compute, and refuse to mix with those of the CPU.
+"""A fake device other than the CPU: its tensors compute on the CPU, but mixing them with CPU tensors fails.
 
 As CUDA does, it takes from the CPU only single numbers, copies, and the index of `x[index]`.
 """

@@ -1,4 +1,4 @@
-"""A small HTTP server that speaks what `huggingface_hub` asks of the hub, with faults on demand."""
+"""A small HTTP server with the hub's endpoints that `huggingface_hub` uses, and faults on demand."""
 
 import hashlib
 import json
@@ -125,7 +125,7 @@ class Hub:
             start, status = int(span.removeprefix("bytes=").split("-")[0]), 206
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         cut = start + (len(data) - start) // 2 if fault in ("truncate", "drop", "stall") else len(data)
-        # A truncated file is declared as short as it is; a dropped connection promises all and stops.
+        # A truncated file's Content-Length is that of its part; a dropped connection declares the whole and stops.
         size = (cut if fault == "truncate" else len(data)) - start
         request.send_response(status)
         for key, value in {**headers, "Content-Length": str(size)}.items():

@@ -153,7 +153,7 @@ def test_a_branch_begins_as_the_base_s_first_blocks_and_adds_nothing(config):
         alone = Objective(config, base).denoiser_output(x, torch.tensor([0.3, 5.0]), batch)
         together = Objective(config, base, branch).denoiser_output(x, torch.tensor([0.3, 5.0]), batch)
     assert torch.equal(alone, together)
-    # And yet it learns from the first step on.
+    # Its output layers still have gradients at the first step.
     Objective(config, base, branch).loss(add_noise(batch, generator())).backward()
     assert all(out.weight.grad.abs().max() > 0 for out in branch.out)
 

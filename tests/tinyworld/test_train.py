@@ -1,4 +1,4 @@
-"""The recipe of the tiny bundle at the micro size: every stage in order, then what the pipelines make of its files."""
+"""The recipe of the tiny bundle at the micro size: every stage in order, then the pipelines with its files."""
 
 import json
 import logging

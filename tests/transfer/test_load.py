@@ -1,4 +1,4 @@
-"""Checkpoint files: wrappers and leftovers of the released form, and what is said of files that do not fit."""
+"""Checkpoint files: wrappers and extra entries of the released form, and errors for files that do not fit."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Both pipelines on the micro bundle: shapes, seeds, windows, what is given, progress, bad input, plain imports."""
+"""Both pipelines on the micro bundle: shapes, seeds, windows, given frames, progress, bad input, imports."""
 
 import subprocess
 import sys
