@@ -18,6 +18,7 @@ from typing import Any
 
 from dreamkit.download.checkpoints import FOLDERS
 from dreamkit.errors import DreamkitError
+from dreamkit.transfer.config import DEFAULT_WEIGHT
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest, read_json, write_json
@@ -25,7 +26,6 @@ from dreamkit.workspace.workspace import Chunk, Workspace, from_home, home
 
 log = logging.getLogger(__name__)
 SAMPLE_NAME = "<sample_name>"
-DEFAULT_WEIGHT = 0.5  # upstream's, for a control without one
 _KEYS = ("control_weight", "input_control", "ckpt_path")
 
 
