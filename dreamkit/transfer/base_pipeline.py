@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +15,9 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer import folders
 from dreamkit.transfer.call_checks import check_frames, check_loaded, check_videos, check_weights_and_steps
 from dreamkit.transfer.config import latent_length
-from dreamkit.transfer.engine import ComputeSettings, Networks, Window, choose_compute, denoise_window, load_networks
+from dreamkit.transfer.denoising import Window, denoise_window
+from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
+from dreamkit.transfer.engine import ComputeSettings, Networks, choose_compute, load_networks
 from dreamkit.transfer.memory import explain_out_of_memory, free_memory
 from dreamkit.transfer.model_files import FIRST_WINDOW, LATER_WINDOWS, ModelFiles
 from dreamkit.transfer.reports import Listener, Reporter
@@ -30,30 +31,10 @@ from dreamkit.transfer.windows import WindowPlan, cut_window
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Weights = Mapping[str, "float | torch.Tensor | None"]
-"""Control -> number, map [T, H, W] or [H, W], or None for the default."""
-Given = tuple[torch.Tensor, torch.Tensor]
-"""Mask and clean latent of the part of a window that is not generated; see `sampling.denoise`."""
-
 LOAD_HINT = "Free the GPU of other work, or use a larger one."
 RUN_HINT = "Set offload: true, free the GPU, or use a larger one."
 # Free GPU memory that further networks need, in multiples of their files: 1 for the weights, about 2/3 for a forward.
 FREE_FOR_WEIGHTS = 2
-
-
-@dataclass(frozen=True)
-class EncodedControls:
-    """The latents of the condition videos of one result, for any number of prompts; made by `encode_controls`.
-
-    Attributes:
-        windows: the windows that they belong to.
-        latents: per window: control -> float32 [1, C, V x T, H, W] in host memory, times sigma_data.
-        peak_gpu_bytes: most GPU memory that encoding took; 0 on a CPU.
-    """
-
-    windows: WindowPlan
-    latents: tuple[Mapping[str, torch.Tensor], ...]
-    peak_gpu_bytes: int
 
 
 class Pipeline:
@@ -140,7 +121,7 @@ class Pipeline:
 
     @contextlib.contextmanager
     def _on_device(self, networks: Networks) -> Iterator[None]:
-        """Hold the networks' weights on the device; with `offload` they return to host memory also after an error."""
+        """Hold the weights on the device; with `offload` they return to host memory also after an error."""
         if not self.offload:
             yield
             return

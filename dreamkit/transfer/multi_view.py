@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.base_pipeline import RUN_HINT, EncodedControls, Given, Pipeline, Weights
+from dreamkit.transfer.base_pipeline import RUN_HINT, Pipeline
 from dreamkit.transfer.call_checks import check_frames
 from dreamkit.transfer.config import latent_length
+from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import multi_view_model
 from dreamkit.transfer.reports import Listener, Reporter

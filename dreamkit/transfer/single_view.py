@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from dreamkit.transfer.base_pipeline import RUN_HINT, EncodedControls, Pipeline, Weights
+from dreamkit.transfer.base_pipeline import RUN_HINT, Pipeline
+from dreamkit.transfer.encoded_controls import EncodedControls, Weights
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import single_view_model
 from dreamkit.transfer.reports import Listener, Reporter

@@ -1,0 +1,140 @@
+"""Denoise one window: the passes of guidance through base and control branches, and the solver around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from dreamkit.transfer.config import ModelConfig
+from dreamkit.transfer.control import ControlBranch, PreparedControl
+from dreamkit.transfer.dit import Prepared, Trunk
+from dreamkit.transfer.engine import Networks
+from dreamkit.transfer.sampling import denoise, guide, sample
+from dreamkit.transfer.weight_maps import token_weights
+
+
+@dataclass(frozen=True)
+class Window:
+    """Everything that determines one window's latent, except the networks.
+
+    Attributes:
+        text_VMC: prompt embeddings, one per view.
+        negative_VMC: embeddings of the negative prompt; zeros for none.
+        hints: control -> latent of its condition video, [1, C, V x T, H, W], times sigma_data.
+        weights: control -> number, map [T, H, W] or [H, W], or None for the default.
+        noise: unit normal, [1, C, V x T, H, W].
+        steps: solver steps.
+        guidance: g in cond + g (cond - uncond); 0 for no guidance.
+        fps: frames a second of the result.
+        frames: pixel frames of the window.
+        given: (mask, clean latent times sigma_data) of latents that are not generated; None where all are.
+        view_ids: rows of the view table, one per view.
+    """
+
+    text_VMC: torch.Tensor
+    negative_VMC: torch.Tensor
+    hints: Mapping[str, torch.Tensor]
+    weights: Mapping[str, float | torch.Tensor | None]
+    noise: torch.Tensor
+    steps: int
+    guidance: float
+    fps: float
+    frames: int
+    given: tuple[torch.Tensor, torch.Tensor] | None = None
+    view_ids: Sequence[int] = (0,)
+
+
+@dataclass(frozen=True)
+class GuidancePass:
+    """Inputs of one pass of guidance (conditional or unconditional) that are the same at every step of a window.
+
+    Attributes:
+        prepared: inputs of the base.
+        controls: the branches that run, with their inputs.
+    """
+
+    prepared: Prepared
+    controls: tuple[tuple[ControlBranch, PreparedControl], ...]
+
+
+def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> list[GuidancePass]:
+    """The conditional pass, and behind it the unconditional one unless guidance is 0."""
+    base = networks.base
+    like = base.trunk.patch.weight
+    shape = tuple(window.noise.shape)
+    patch = config.denoiser.patch
+    grid = (shape[2], shape[3] // patch, shape[4] // patch)
+    names = list(window.hints)
+    # A control of weight 0 adds exactly zero, so its branch is not run.
+    wanted = [n for n in names if isinstance(window.weights.get(n), torch.Tensor) or window.weights.get(n) != 0]
+    weights = dict(
+        zip(wanted, token_weights([window.weights.get(n) for n in wanted], window.frames, grid), strict=True)
+    )
+    options = {
+        "fps": window.fps,
+        "view_ids": window.view_ids,
+        "condition_mask": None if window.given is None else window.given[0],
+    }
+    text, negative = (t.to(like.device, like.dtype) for t in (window.text_VMC, window.negative_VMC))
+    # cond + 0 (cond - uncond) = cond: without guidance the second pass has no effect.
+    negatives = [] if window.guidance == 0 else [negative]
+
+    def with_negatives(trunk: Trunk, prepared: Prepared) -> list[Prepared]:
+        return [prepared, *(replace(prepared, text=trunk.text_kv(other)) for other in negatives)]
+
+    bases = with_negatives(base.trunk, base.trunk.prepare(text, shape, **options))
+    controls: list[list[tuple[ControlBranch, PreparedControl]]] = [[] for _ in bases]
+    for name in wanted:
+        branch, weight = networks.branches[name], weights[name]
+        weight = weight.to(like) if isinstance(weight, torch.Tensor) else weight
+        control = branch.prepare(branch.trunk.prepare(text, shape, **options), window.hints[name], weight)
+        for of_pass, trunk in zip(controls, with_negatives(branch.trunk, control.trunk), strict=True):
+            of_pass.append((branch, replace(control, trunk=trunk)))
+    return [GuidancePass(prepared, tuple(c)) for prepared, c in zip(bases, controls, strict=True)]
+
+
+def estimate_passes(
+    networks: Networks,
+    config: ModelConfig,
+    window: Window,
+    passes: Sequence[GuidancePass],
+    x: torch.Tensor,
+    sigma: float,
+) -> list[torch.Tensor]:
+    """Estimates of the clean latent at noise level `sigma`, one for each pass, float32 like x [1, C, V x T, H, W]."""
+    base = networks.base
+    dtype = base.trunk.patch.weight.dtype
+    return [
+        denoise(
+            lambda scaled, c_noise, p=p: base(scaled, c_noise, p.prepared, p.controls),
+            x,
+            sigma,
+            config.sigma_data,
+            dtype,
+            window.given,
+        )
+        for p in passes
+    ]
+
+
+def guided(estimates: Sequence[torch.Tensor], guidance: float) -> torch.Tensor:
+    """The guided estimate of the clean latent, from that of the conditional pass alone or of both passes."""
+    return estimates[0] if len(estimates) == 1 else guide(estimates[0], estimates[1], guidance)
+
+
+@torch.inference_mode()
+def denoise_window(
+    networks: Networks, config: ModelConfig, window: Window, on_step: Callable[[int, torch.Tensor], None] | None = None
+) -> torch.Tensor:
+    """Sample one window's clean latent, float32 [1, C, V x T, H, W], times sigma_data.
+
+    `on_step` is called after each evaluation with its number, from 1, and the estimate of the clean latent.
+    """
+    passes = prepare_passes(networks, config, window)
+
+    def x0_of(x: torch.Tensor, sigma: float) -> torch.Tensor:
+        return guided(estimate_passes(networks, config, window, passes, x, sigma), window.guidance)
+
+    return sample(x0_of, window.noise.to(networks.base.trunk.patch.weight.device), window.steps, on_step=on_step)
