@@ -24,10 +24,14 @@ class Attention:
     Attributes:
         name: the backend: "te", "cudnn" or "sdpa".
         op: Transformer Engine's module for "te", else None.
+        q_heads_first: whether queries are faster in memory ordered [B, heads, Lq, D]; the output is ordered like them.
+        kv_heads_first: whether keys and values are faster in memory ordered [B, heads, Lk, D].
     """
 
     name: str
     op: Any = None
+    q_heads_first: bool = False
+    kv_heads_first: bool = False
 
     def __call__(self, q_BLHD: torch.Tensor, k_BMHD: torch.Tensor, v_BMHD: torch.Tensor) -> torch.Tensor:
         """Attention of q [B, Lq, heads, D] over k and v [B, Lk, heads, D], all of one dtype; [B, Lq, heads, D]."""
@@ -92,7 +96,7 @@ def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attent
     if device.type != "cuda":
         raise RuntimeError(f"{name} needs a CUDA device, this is {device.type}")
     if name == "cudnn":
-        return Attention("cudnn")
+        return Attention("cudnn", kv_heads_first=True)
     import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
 
     op = te.DotProductAttention(heads, head_dim, attention_dropout=0.0, qkv_format="bshd", attn_mask_type="no_mask")
