@@ -58,10 +58,11 @@ class SelfAttention(nn.Module):
     ) -> torch.Tensor:
         """Attention of the tokens [B, L, D] over each other, [B, L, D]; `x_BLD` may be overwritten."""
         heads = (self.heads, -1)
-        q_BLHD = ops.head_norm(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, rope, attention.q_heads_first)
-        k_BLHD = ops.head_norm(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, rope, attention.kv_heads_first)
+        q_first, kv_first = attention.q_heads_first, attention.kv_heads_first
+        q_BLHD = ops.head_norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope, q_first)
+        k_BLHD = ops.head_norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope, kv_first)
         v_BLHD = self.to_v(x_BLD).unflatten(-1, heads)
-        if attention.kv_heads_first:
+        if kv_first:
             v_BLHD = ops.heads_first(v_BLHD, x_BLD)
         return self.to_out(attention(q_BLHD, k_BLHD, v_BLHD).flatten(2))
 

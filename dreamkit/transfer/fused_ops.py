@@ -14,8 +14,6 @@ from torch import nn
 MLP_TOKENS = 32768  # tokens that go through an MLP at once: bounds the memory of its hidden layer, which is 4 D wide
 EPS = 1e-6
 
-Rope = tuple[torch.Tensor, torch.Tensor]  # cosines, sines: float32 [L, head_dim]
-
 
 @dataclass
 class Tokens:
@@ -36,6 +34,16 @@ class Tokens:
     added_BLD: torch.Tensor | None = None
     attended: bool = False
     keep: bool = False
+
+
+def head_norm_rope(
+    q_BLHD: torch.Tensor, weight_D: torch.Tensor, cos_LD: torch.Tensor, sin_LD: torch.Tensor
+) -> torch.Tensor:
+    """RMSNorm of each head, then rotary embedding in rotate-half form, computed in float32; dtype and shape of q."""
+    q = F.rms_norm(q_BLHD, q_BLHD.shape[-1:], weight_D, eps=EPS).float()
+    first, second = q.chunk(2, dim=-1)
+    rotated = torch.cat([-second, first], dim=-1)
+    return (q * cos_LD[:, None] + rotated * sin_LD[:, None]).to(q_BLHD.dtype)
 
 
 class FusedOps:
@@ -69,20 +77,20 @@ class FusedOps:
             x_BLD = (x_BLD.unflatten(1, (-1, position_LD.shape[0])) + position_LD).flatten(1, 2)
         return x_BLD, F.layer_norm(x_BLD, x_BLD.shape[-1:], eps=EPS) * (1 + scale_B1D) + shift_B1D
 
-    def head_norm(
-        self, q_BLHD: torch.Tensor, weight_D: torch.Tensor, rope: Rope | None = None, heads_first: bool = False
-    ) -> torch.Tensor:
-        """RMSNorm of each head, then with `rope` rotary embedding in rotate-half form, computed in float32.
+    def head_norm(self, q_BLHD: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
+        """RMSNorm of each head, [B, L, H, D]."""
+        return F.rms_norm(q_BLHD, q_BLHD.shape[-1:], weight_D, eps=EPS)
 
-        Returns:
-            [B, L, H, D] in q's dtype; with `heads_first` a view of contiguous memory [B, H, L, D].
-        """
-        out_BLHD = F.rms_norm(q_BLHD, q_BLHD.shape[-1:], weight_D, eps=EPS)
-        if rope is not None:
-            q, (cos_LD, sin_LD) = out_BLHD.float(), rope
-            first, second = q.chunk(2, dim=-1)
-            rotated = torch.cat([-second, first], dim=-1)
-            out_BLHD = (q * cos_LD[:, None] + rotated * sin_LD[:, None]).to(q_BLHD.dtype)
+    def head_norm_rope(
+        self,
+        q_BLHD: torch.Tensor,
+        weight_D: torch.Tensor,
+        cos_LD: torch.Tensor,
+        sin_LD: torch.Tensor,
+        heads_first: bool = False,
+    ) -> torch.Tensor:
+        """See the function `head_norm_rope`; with `heads_first` a view of contiguous memory [B, H, L, D]."""
+        out_BLHD = head_norm_rope(q_BLHD, weight_D, cos_LD, sin_LD)
         return self.heads_first(out_BLHD) if heads_first else out_BLHD
 
     def heads_first(self, v_BLHD: torch.Tensor, spare_BLD: torch.Tensor | None = None) -> torch.Tensor:
@@ -129,12 +137,22 @@ class KernelOps(FusedOps):
             tokens.added_BLD = None  # frees its memory although callers still hold `tokens`
         return out
 
-    def head_norm(
-        self, q_BLHD: torch.Tensor, weight_D: torch.Tensor, rope: Rope | None = None, heads_first: bool = False
+    def head_norm(self, q_BLHD: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
+        from dreamkit.transfer import triton_ops
+
+        return triton_ops.heads(q_BLHD, weight_D, None, False)
+
+    def head_norm_rope(
+        self,
+        q_BLHD: torch.Tensor,
+        weight_D: torch.Tensor,
+        cos_LD: torch.Tensor,
+        sin_LD: torch.Tensor,
+        heads_first: bool = False,
     ) -> torch.Tensor:
         from dreamkit.transfer import triton_ops
 
-        return triton_ops.heads(q_BLHD, weight_D, rope, heads_first)
+        return triton_ops.heads(q_BLHD, weight_D, (cos_LD, sin_LD), heads_first)
 
     def heads_first(self, v_BLHD: torch.Tensor, spare_BLD: torch.Tensor | None = None) -> torch.Tensor:
         from dreamkit.transfer import triton_ops
