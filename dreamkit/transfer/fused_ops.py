@@ -112,6 +112,7 @@ class KernelOps(FusedOps):
     name = "triton"
 
     def settle(self, tokens: Tokens) -> torch.Tensor:
+        """The sum of `tokens`, [B, L, D], written over x unless x is kept."""
         if tokens.y_BLD is None and tokens.added_BLD is None:
             return tokens.x_BLD
         return self._sum(tokens)[0]
@@ -123,6 +124,7 @@ class KernelOps(FusedOps):
         shift_B1D: torch.Tensor,
         position_LD: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As in FusedOps; the sum is written over x unless x is kept, the norm over y."""
         x_BLD, normed = self._sum(tokens, position_LD, scale_B1D, shift_B1D)
         assert normed is not None
         return x_BLD, normed
@@ -138,6 +140,7 @@ class KernelOps(FusedOps):
         return out
 
     def head_norm(self, q_BLHD: torch.Tensor, weight_D: torch.Tensor) -> torch.Tensor:
+        """RMSNorm of each head, written over q."""
         from dreamkit.transfer import triton_ops
 
         return triton_ops.heads(q_BLHD, weight_D, None, False)
@@ -150,11 +153,13 @@ class KernelOps(FusedOps):
         sin_LD: torch.Tensor,
         heads_first: bool = False,
     ) -> torch.Tensor:
+        """As in FusedOps; written over q without `heads_first`."""
         from dreamkit.transfer import triton_ops
 
         return triton_ops.heads(q_BLHD, weight_D, (cos_LD, sin_LD), heads_first)
 
     def heads_first(self, v_BLHD: torch.Tensor, spare_BLD: torch.Tensor | None = None) -> torch.Tensor:
+        """As in FusedOps, in the memory of `spare_BLD` if given."""
         from dreamkit.transfer import triton_ops
 
         return triton_ops.heads(v_BLHD, None, None, True, spare_BLD)

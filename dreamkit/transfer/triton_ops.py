@@ -99,10 +99,9 @@ def _heads_kernel(
         c = tl.load(cos + angle, inside, 0.0)
         s = tl.load(sin + angle, inside, 0.0)
         first, second = first * c - second * s, second * c + first * s
+    target = source
     if HEADS_FIRST:
         target = (((batch * heads + head) * tokens + token) * 2 * half)[:, None] + at[None, :]
-    else:
-        target = source
     tl.store(out + target, first.to(out.dtype.element_ty), inside)
     tl.store(out + target + half, second.to(out.dtype.element_ty), inside)
 
@@ -127,7 +126,8 @@ def add_modulate(
     normed = x_out if not modulated else torch.empty_like(x_BLD) if y_BLD is None else y_BLD
     for tensor in (x_BLD, y_BLD, added_BLD, position_LD):
         assert tensor is None or tensor.is_contiguous()
-    _add_modulate_kernel[(batch * tokens,)](
+    grid = (batch * tokens,)
+    _add_modulate_kernel[grid](  # pyright: ignore[reportIndexIssue]  # indexing a kernel sets its grid
         x_BLD,
         x_BLD if y_BLD is None else y_BLD,
         x_BLD if gate_B1D is None else gate_B1D,
@@ -174,7 +174,8 @@ def heads(
         out = spare.view(batch, count, tokens, dim)
     cos, sin = rope or (q_BLHD, q_BLHD)
     half = dim // 2
-    _heads_kernel[(triton.cdiv(tokens, TOKENS) * count, batch)](
+    grid = (triton.cdiv(tokens, TOKENS) * count, batch)
+    _heads_kernel[grid](  # pyright: ignore[reportIndexIssue]
         q_BLHD,
         q_BLHD if weight_D is None else weight_D,
         cos,
