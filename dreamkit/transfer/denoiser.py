@@ -13,6 +13,7 @@ from torch import nn
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch, PreparedControl
 from dreamkit.transfer.dit import Begun, Modulation, Prepared, Trunk
+from dreamkit.transfer.fused_ops import Tokens
 from dreamkit.transfer.patches import unpatchify
 
 Controls = Sequence[tuple[ControlBranch, PreparedControl]]
@@ -57,8 +58,11 @@ class Denoiser(nn.Module):
             branch.run(latent_BCTHW, c_noise_B, control, start)
             for (branch, control), start in zip(controls, others or [None] * len(controls), strict=True)
         ]
+        most_outputs = max((len(branch.out) for branch, _ in controls), default=0)
         for index in range(len(trunk.blocks)):
             tokens = trunk.block(index, tokens, own.emb_BD, own.shared_B3D, prepared)
+            if index < most_outputs:  # the branches' blocks run now: without the pending sum a tensor less is in memory
+                tokens = Tokens(trunk.ops.settle(tokens))
             for run in running:
                 out_BLD = next(run, None)
                 if out_BLD is not None:

@@ -64,7 +64,9 @@ class SelfAttention(nn.Module):
         v_BLHD = self.to_v(x_BLD).unflatten(-1, heads)
         if kv_first:
             v_BLHD = ops.heads_first(v_BLHD, x_BLD)
-        return self.to_out(attention(q_BLHD, k_BLHD, v_BLHD).flatten(2))
+        out_BLD = attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)
+        del q_BLHD, k_BLHD, v_BLHD  # their memory is free for the product
+        return self.to_out(out_BLD)
 
 
 class CrossAttention(nn.Module):

@@ -12,7 +12,7 @@ import triton  # pyright: ignore[reportMissingImports]  # comes with PyTorch for
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 
 EPS = 1e-6
-TOKENS = 32  # of one head, per program of `_heads_kernel`
+TOKENS = 16  # of one head, per program of `_heads_kernel`
 
 
 @triton.jit
