@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamkit.bench.forward import memory_cap
+from dreamkit.bench.measure import memory_cap
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.device_copy import copy_to_device
 from dreamkit.transfer.fused_ops import FusedOps, choose_fused_ops
