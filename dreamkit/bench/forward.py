@@ -91,15 +91,13 @@ def measure_forward(
     Returns:
         rows of times, rows of the profile.
     """
-    rows, profile = [], []
+    rows: list[Row] = []
+    profile: list[Row] = []
     with memory_cap(device, cap):
         networks = random_networks(model, preset, attention, pointwise, device)
         base, branch = networks.base, networks.branches["hdmap"]
-        runs = {
-            "forward": one_forward(MODELS[model], base, branch, device, native_dtype(device)),
-            "evaluation": one_evaluation(MODELS[model], base, branch, device, native_dtype(device)),
-        }
-        for what, run in runs.items():
+        for what, make in (("forward", one_forward), ("evaluation", one_evaluation)):
+            run = make(MODELS[model], base, branch, device, native_dtype(device))
             first = _timed(run, 1, device)[0]
             reset_peak(device)
             times = sorted(_timed(run, repeats, device))
@@ -119,8 +117,9 @@ def measure_forward(
                 }
             )
             print(f"{model} {what}: {rows[-1]['seconds']} s", flush=True)
-        if profiled:
-            profile = [{"model": model, "preset": preset, **row} for row in profile_rows(runs["forward"], device)]
+            if profiled and what == "forward":
+                profile = [{"model": model, "preset": preset, **row} for row in profile_rows(run, device)]
+            del run  # its inputs are not to count in the next one's peak
     return rows, profile
 
 
@@ -136,9 +135,9 @@ def _timed(run: Callable[[], object], repeats: int, device: torch.device) -> lis
 
 
 def _inputs(
-    config: ModelConfig, base: Denoiser, branch: ControlBranch, device: torch.device, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, tuple, tuple]:
-    """Random latent and noise level, and (prepared, controls) of the conditional and of the unconditional pass."""
+    config: ModelConfig, base: Denoiser, branch: ControlBranch, device: torch.device, dtype: torch.dtype, passes: int
+) -> tuple[torch.Tensor, torch.Tensor, list[tuple]]:
+    """Random latent and noise level, and (prepared, controls) of the conditional pass and of the second one, if any."""
     shape = (1, *config.latent_shape)
     mask = condition_mask(config.views, config.latent_frames, 0, device) if config.views > 1 else None
     generator = torch.Generator(device).manual_seed(2)
@@ -153,27 +152,29 @@ def _inputs(
     prepared = base.trunk.prepare(text, shape, **options)
     control = branch.prepare(branch.trunk.prepare(text, shape, **options), normal(*shape), 1.0)
 
-    def without_text(trunk: Trunk, inputs: Prepared) -> Prepared:
+    def second(trunk: Trunk, inputs: Prepared) -> Prepared:
         return replace(inputs, text=None if config.views > 1 else trunk.text_kv(negative))
 
-    second = replace(control, trunk=without_text(branch.trunk, control.trunk))
-    passes = (prepared, [(branch, control)]), (without_text(base.trunk, prepared), [(branch, second)])
-    return normal(*shape).to(dtype), torch.tensor([0.3], device=device, dtype=dtype), *passes
+    made: list[tuple] = [(prepared, [(branch, control)])]
+    if passes > 1:
+        further = replace(control, trunk=second(branch.trunk, control.trunk))
+        made.append((second(base.trunk, prepared), [(branch, further)]))
+    return normal(*shape).to(dtype), torch.tensor([0.3], device=device, dtype=dtype), made
 
 
 def one_forward(
     config: ModelConfig, base: Denoiser, branch: ControlBranch, device: torch.device, dtype: torch.dtype
 ) -> Callable[[], torch.Tensor]:
     """A function that runs one forward pass on random inputs."""
-    x, c_noise, conditional, _ = _inputs(config, base, branch, device, dtype)
-    return lambda: base(x, c_noise, *conditional)
+    x, c_noise, passes = _inputs(config, base, branch, device, dtype, 1)
+    return lambda: base(x, c_noise, *passes[0])
 
 
 def one_evaluation(
     config: ModelConfig, base: Denoiser, branch: ControlBranch, device: torch.device, dtype: torch.dtype
 ) -> Callable[[], list[torch.Tensor]]:
     """A function that runs both passes of guidance on random inputs."""
-    x, c_noise, *passes = _inputs(config, base, branch, device, dtype)
+    x, c_noise, passes = _inputs(config, base, branch, device, dtype, 2)
 
     def run() -> list[torch.Tensor]:
         begun = base.begin(x, c_noise, *passes[0])

@@ -38,7 +38,7 @@ def profile_rows(run: Callable[[], object], device: torch.device) -> list[Row]:
     sums: dict[str, list[float]] = {}
     for event in recorded.key_averages():
         spent = event.self_device_time_total if cuda else event.self_cpu_time_total
-        if spent > 0 and not (cuda and event.key.startswith(("cuda", "cu"))):
+        if spent > 0:
             entry = sums.setdefault(kernel_class(event.key), [0.0, 0])
             entry[0] += spent / 1000
             entry[1] += event.count

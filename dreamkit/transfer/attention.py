@@ -25,15 +25,11 @@ class Attention:
     Attributes:
         name: the backend: "te", "cudnn" or "sdpa".
         op: Transformer Engine's module for "te", else None.
-        q_heads_first: whether queries are faster in memory ordered [B, heads, Lq, D]; the output is ordered like them.
-        kv_heads_first: whether keys and values are faster in memory ordered [B, heads, Lk, D].
         version: of the library, where it is not PyTorch's own.
     """
 
     name: str
     op: Any = None
-    q_heads_first: bool = False
-    kv_heads_first: bool = False
     version: str = ""
 
     def __call__(self, q_BLHD: torch.Tensor, k_BMHD: torch.Tensor, v_BMHD: torch.Tensor) -> torch.Tensor:
@@ -123,7 +119,7 @@ def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attent
     if device.type != "cuda":
         raise RuntimeError(f"{name} needs a CUDA device, this is {device.type}")
     if name == "cudnn":
-        return Attention("cudnn", kv_heads_first=True)
+        return Attention("cudnn")
     import transformer_engine  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
     import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]
 

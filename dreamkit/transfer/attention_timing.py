@@ -67,7 +67,7 @@ def time_backends(
     """Milliseconds of self-attention by each backend, the fastest of RUNS after a first one.
 
     Args:
-        backends: to be timed, each with q, k and v in the memory order that it is given in a network.
+        backends: to be timed.
         shape: tokens, heads, head_dim.
         device: a CUDA device.
         dtype: of q, k and v.
@@ -75,17 +75,11 @@ def time_backends(
     Raises:
         torch.cuda.OutOfMemoryError: three inputs and an output of this shape do not fit.
     """
-    tokens, heads, head_dim = shape
     generator = torch.Generator(device).manual_seed(0)
 
-    def normal(heads_first: bool) -> torch.Tensor:
-        size = (1, heads, tokens, head_dim) if heads_first else (1, tokens, heads, head_dim)
-        made = torch.randn(size, device=device, dtype=dtype, generator=generator)
-        return made.transpose(1, 2) if heads_first else made
-
+    q, k, v = (torch.randn(1, *shape, device=device, dtype=dtype, generator=generator) for _ in range(3))
     times = {}
     for attention in backends:
-        q, k, v = (normal(first) for first in (attention.q_heads_first, *[attention.kv_heads_first] * 2))
         attention(q, k, v)
         runs = []
         for _ in range(RUNS):
@@ -96,5 +90,4 @@ def time_backends(
             torch.cuda.synchronize(device)
             runs.append(begin.elapsed_time(end))
         times[attention.name] = round(min(runs), 3)
-        del q, k, v
     return times

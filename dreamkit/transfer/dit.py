@@ -56,14 +56,11 @@ class SelfAttention(nn.Module):
     def forward(
         self, x_BLD: torch.Tensor, rope: tuple[torch.Tensor, torch.Tensor], attention: Attention, ops: FusedOps
     ) -> torch.Tensor:
-        """Attention of the tokens [B, L, D] over each other, [B, L, D]; `x_BLD` may be overwritten."""
+        """Attention of the tokens [B, L, D] over each other, [B, L, D]."""
         heads = (self.heads, -1)
-        q_first, kv_first = attention.q_heads_first, attention.kv_heads_first
-        q_BLHD = ops.head_norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope, q_first)
-        k_BLHD = ops.head_norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope, kv_first)
+        q_BLHD = ops.head_norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope)
+        k_BLHD = ops.head_norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope)
         v_BLHD = self.to_v(x_BLD).unflatten(-1, heads)
-        if kv_first:
-            v_BLHD = ops.heads_first(v_BLHD, x_BLD)
         out_BLD = attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)
         del q_BLHD, k_BLHD, v_BLHD  # their memory is free for the product
         return self.to_out(out_BLD)

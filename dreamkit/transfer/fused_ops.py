@@ -82,23 +82,10 @@ class FusedOps:
         return F.rms_norm(q_BLHD, q_BLHD.shape[-1:], weight_D, eps=EPS)
 
     def head_norm_rope(
-        self,
-        q_BLHD: torch.Tensor,
-        weight_D: torch.Tensor,
-        cos_LD: torch.Tensor,
-        sin_LD: torch.Tensor,
-        heads_first: bool = False,
+        self, q_BLHD: torch.Tensor, weight_D: torch.Tensor, cos_LD: torch.Tensor, sin_LD: torch.Tensor
     ) -> torch.Tensor:
-        """See the function `head_norm_rope`; with `heads_first` a view of contiguous memory [B, H, L, D]."""
-        out_BLHD = head_norm_rope(q_BLHD, weight_D, cos_LD, sin_LD)
-        return self.heads_first(out_BLHD) if heads_first else out_BLHD
-
-    def heads_first(self, v_BLHD: torch.Tensor, spare_BLD: torch.Tensor | None = None) -> torch.Tensor:
-        """The same values [B, L, H, D] as a view of contiguous memory [B, H, L, D].
-
-        `spare_BLD` is a tensor of the same size that is not needed any more; its memory may be used.
-        """
-        return v_BLHD.transpose(1, 2).contiguous().transpose(1, 2)
+        """See the function `head_norm_rope`."""
+        return head_norm_rope(q_BLHD, weight_D, cos_LD, sin_LD)
 
     def mlp(self, layer1: nn.Module, layer2: nn.Module, x_BLD: torch.Tensor) -> torch.Tensor:
         """layer2(GELU(layer1(x))), [B, L, D], over MLP_TOKENS tokens at a time."""
@@ -143,26 +130,15 @@ class KernelOps(FusedOps):
         """RMSNorm of each head, written over q."""
         from dreamkit.transfer import triton_ops
 
-        return triton_ops.heads(q_BLHD, weight_D, None, False)
+        return triton_ops.heads(q_BLHD, weight_D)
 
     def head_norm_rope(
-        self,
-        q_BLHD: torch.Tensor,
-        weight_D: torch.Tensor,
-        cos_LD: torch.Tensor,
-        sin_LD: torch.Tensor,
-        heads_first: bool = False,
+        self, q_BLHD: torch.Tensor, weight_D: torch.Tensor, cos_LD: torch.Tensor, sin_LD: torch.Tensor
     ) -> torch.Tensor:
-        """As in FusedOps; written over q without `heads_first`."""
+        """See the function `head_norm_rope`; written over q."""
         from dreamkit.transfer import triton_ops
 
-        return triton_ops.heads(q_BLHD, weight_D, (cos_LD, sin_LD), heads_first)
-
-    def heads_first(self, v_BLHD: torch.Tensor, spare_BLD: torch.Tensor | None = None) -> torch.Tensor:
-        """As in FusedOps, in the memory of `spare_BLD` if given."""
-        from dreamkit.transfer import triton_ops
-
-        return triton_ops.heads(v_BLHD, None, None, True, spare_BLD)
+        return triton_ops.heads(q_BLHD, weight_D, (cos_LD, sin_LD))
 
     def mlp(self, layer1: nn.Module, layer2: nn.Module, x_BLD: torch.Tensor) -> torch.Tensor:
         """As in FusedOps; the output is written over x, slice by slice."""

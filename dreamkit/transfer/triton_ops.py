@@ -70,14 +70,11 @@ def _heads_kernel(
     weight,
     cos,
     sin,
-    out,
     tokens,
     heads,
     half,
     eps,
-    NORM: tl.constexpr,
     ROPE: tl.constexpr,
-    HEADS_FIRST: tl.constexpr,
     TOKENS: tl.constexpr,
     HALF: tl.constexpr,
 ):
@@ -86,24 +83,20 @@ def _heads_kernel(
     batch = tl.program_id(1).to(tl.int64)
     at = tl.arange(0, HALF)
     inside = (token < tokens)[:, None] & (at < half)[None, :]
-    source = (((batch * tokens + token) * heads + head) * 2 * half)[:, None] + at[None, :]
-    first = tl.load(q + source, inside, 0.0).to(tl.float32)
-    second = tl.load(q + source + half, inside, 0.0).to(tl.float32)
-    if NORM:
-        square = tl.sum(first * first, 1) + tl.sum(second * second, 1)
-        scale = (1.0 / tl.sqrt(square / (2 * half) + eps))[:, None]
-        first = first * scale * tl.load(weight + at, at < half, 0.0).to(tl.float32)[None, :]
-        second = second * scale * tl.load(weight + half + at, at < half, 0.0).to(tl.float32)[None, :]
+    here = q + (((batch * tokens + token) * heads + head) * 2 * half)[:, None] + at[None, :]
+    first = tl.load(here, inside, 0.0).to(tl.float32)
+    second = tl.load(here + half, inside, 0.0).to(tl.float32)
+    square = tl.sum(first * first, 1) + tl.sum(second * second, 1)
+    scale = (1.0 / tl.sqrt(square / (2 * half) + eps))[:, None]
+    first = first * scale * tl.load(weight + at, at < half, 0.0).to(tl.float32)[None, :]
+    second = second * scale * tl.load(weight + half + at, at < half, 0.0).to(tl.float32)[None, :]
     if ROPE:
         angle = token.to(tl.int64)[:, None] * 2 * half + at[None, :]  # both halves of a row are the same
         c = tl.load(cos + angle, inside, 0.0)
         s = tl.load(sin + angle, inside, 0.0)
         first, second = first * c - second * s, second * c + first * s
-    target = source
-    if HEADS_FIRST:
-        target = (((batch * heads + head) * tokens + token) * 2 * half)[:, None] + at[None, :]
-    tl.store(out + target, first.to(out.dtype.element_ty), inside)
-    tl.store(out + target + half, second.to(out.dtype.element_ty), inside)
+    tl.store(here, first.to(q.dtype.element_ty), inside)
+    tl.store(here + half, second.to(q.dtype.element_ty), inside)
 
 
 def add_modulate(
@@ -154,42 +147,26 @@ def add_modulate(
 
 
 def heads(
-    q_BLHD: torch.Tensor,
-    weight_D: torch.Tensor | None,
-    rope: tuple[torch.Tensor, torch.Tensor] | None,
-    heads_first: bool,
-    spare: torch.Tensor | None = None,
+    q_BLHD: torch.Tensor, weight_D: torch.Tensor, rope: tuple[torch.Tensor, torch.Tensor] | None = None
 ) -> torch.Tensor:
-    """RMSNorm of each head (with `weight_D`), then rotation by `rope`'s cosines and sines; [B, L, H, D].
-
-    The result is written over q, or with `heads_first` into memory ordered [B, H, L, D], that of `spare` if given.
-    """
+    """RMSNorm of each head, then rotation by `rope`'s cosines and sines [L, D]; written over q, [B, L, H, D]."""
     batch, tokens, count, dim = q_BLHD.shape
     assert q_BLHD.is_contiguous()
-    if not heads_first:
-        out = q_BLHD
-    elif spare is None:
-        out = q_BLHD.new_empty(batch, count, tokens, dim)
-    else:
-        out = spare.view(batch, count, tokens, dim)
     cos, sin = rope or (q_BLHD, q_BLHD)
     half = dim // 2
     grid = (triton.cdiv(tokens, TOKENS) * count, batch)
     _heads_kernel[grid](  # pyright: ignore[reportIndexIssue]
         q_BLHD,
-        q_BLHD if weight_D is None else weight_D,
+        weight_D,
         cos,
         sin,
-        out,
         tokens,
         count,
         half,
         EPS,
-        NORM=weight_D is not None,
         ROPE=rope is not None,
-        HEADS_FIRST=heads_first,
         TOKENS=TOKENS,
         HALF=triton.next_power_of_2(half),
         num_warps=4,
     )
-    return out.transpose(1, 2) if heads_first else out
+    return q_BLHD

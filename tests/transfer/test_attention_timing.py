@@ -11,7 +11,7 @@ from dreamkit.transfer.attention_timing import CACHE_FILE, remember_times, remem
 
 CPU = torch.device("cpu")
 SHAPE = (640, 4, 16)
-BACKENDS = [Attention("cudnn", kv_heads_first=True), Attention("te", version="te 2.12")]
+BACKENDS = [Attention("cudnn"), Attention("te", version="te 2.12")]
 
 
 @pytest.fixture
