@@ -1,7 +1,7 @@
-"""`python -m dreamkit.bench.video`: time and memory of whole runs, from mp4 to mp4, with random weights.
+"""`dreamkit bench video`: time and memory of whole runs, from mp4 to mp4, with random weights.
 
 The denoisers have the released size. Instead of the released tokenizer, diffusers' AutoencoderKLCosmos of the same
-design runs, and instead of T5-11B a small T5 of the same width.
+design runs, and instead of T5-11B a small T5 of the same width. `python -m dreamkit.bench.video` needs no notebook.
 """
 
 from __future__ import annotations
@@ -13,12 +13,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dreamkit.bench.forward import MODELS, memory_cap, peak_memory, released_files, write_checkpoints
+from dreamkit.bench.measure import (
+    Row,
+    first_device,
+    free_unused,
+    memory_cap,
+    native_dtype,
+    peak_gib,
+    print_machine,
+    print_results,
+    reset_peak,
+)
+from dreamkit.bench.random_weights import MODELS, released_files, write_checkpoints
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import LATENT_CHANNELS, ModelConfig, read_config
 from dreamkit.transfer.pipeline import MultiViewPipeline, Progress, SingleViewPipeline
 from dreamkit.transfer.tokenizer import Tokenizer
-from dreamkit.workspace.sizes import GIB
 
 # The size and frame rate of condition videos, and the frame rate of results.
 CONDITION_SIZE = (704, 1280)
@@ -47,17 +57,41 @@ def condition_frames(frames: int, height: int, width: int, phase: float) -> np.n
     return video
 
 
-def print_progress(progress: Progress) -> None:
-    """Print one line for a step of a pipeline's call."""
-    print(
-        f"        {progress.seconds:7.2f} s  window {progress.window + 1}/{progress.windows} "
-        f"{progress.stage} {progress.step}/{progress.steps}",
-        flush=True,
-    )
+class StageTimes:
+    """A listener for a pipeline's call that prints each step and sums the seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last: tuple[str, float] | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Add the time since the report before to that one's stage, and print a line."""
+        self.close(progress.seconds)
+        self._last = progress.stage, progress.seconds
+        print(
+            f"        {progress.seconds:7.2f} s  window {progress.window + 1}/{progress.windows} "
+            f"{progress.stage} {progress.step}/{progress.steps}",
+            flush=True,
+        )
+
+    def close(self, seconds: float) -> None:
+        """Add the time until `seconds` to the stage of the last report."""
+        if self._last is not None:
+            stage, since = self._last
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds - since
 
 
-def run_single(root: Path, work: Path, steps: int, device: torch.device, cap: float | None) -> None:
-    """Make one front video, print time and memory; `work` is the folder of the videos, `cap` as for `memory_cap`."""
+def run_single(root: Path, work: Path, steps: int, device: torch.device, preset: str, cap: float | None) -> Row:
+    """Make one front video; returns its times and memory.
+
+    Args:
+        root: folder of the checkpoints.
+        work: folder of the videos.
+        steps: solver steps.
+        device: device to run on.
+        preset: name of the preset.
+        cap: limit of GPU memory in GiB, or None.
+    """
     from dreamkit.tinyworld.train.bundle import save_text_encoder
     from dreamkit.workspace.video import read_video, write_video
 
@@ -65,85 +99,94 @@ def run_single(root: Path, work: Path, steps: int, device: torch.device, cap: fl
     save_text_encoder(root / folders.TEXT_ENCODER, config.denoiser.text_width, 0)
     write_video(work / "hdmap.mp4", condition_frames(config.window_frames, *CONDITION_SIZE, 0.0), CONDITION_FPS)
     with memory_cap(device, cap):
-        began = time.perf_counter()
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        pipeline = SingleViewPipeline.from_checkpoints(root, tokenizer=stand_in_tokenizer(config, device, dtype))
+        began, stages = time.perf_counter(), StageTimes()
+        tokenizer = stand_in_tokenizer(config, device, native_dtype(device))
+        pipeline = SingleViewPipeline.from_checkpoints(root, preset=preset, device=device, tokenizer=tokenizer)
         loaded = time.perf_counter()
+        reset_peak(device)
         hdmap = read_video(work / "hdmap.mp4")
-        out = pipeline(PROMPT, {"hdmap": hdmap}, steps=steps, progress=print_progress)
+        out = pipeline(PROMPT, {"hdmap": hdmap}, steps=steps, progress=stages)
         write_video(work / "front.mp4", out, FPS)
-        _report("single", began, loaded, pipeline, work / "front.mp4", device, cap)
+        return _row("single", steps, len(out), began, loaded, stages, pipeline, device, cap)
 
 
-def run_multi(root: Path, work: Path, steps: int, device: torch.device, cap: float | None, frames: int) -> None:
-    """Make six views from the front video of `run_single` and print their time and memory; arguments as there."""
+def run_multi(
+    root: Path, work: Path, steps: int, device: torch.device, preset: str, cap: float | None, frames: int
+) -> Row:
+    """Make six views of `frames` frames from the front video of `run_single`; arguments and result as there."""
     from dreamkit.workspace.video import read_video, write_video
 
     config = read_config(root / folders.MULTI_VIEW, MODELS["multi"])
     for view in range(6):
         write_video(work / f"hdmap_{view}.mp4", condition_frames(frames, *CONDITION_SIZE, view / 6), CONDITION_FPS)
     with memory_cap(device, cap):
-        began = time.perf_counter()
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        pipeline = MultiViewPipeline.from_checkpoints(root, tokenizer=stand_in_tokenizer(config, device, dtype))
+        began, stages = time.perf_counter(), StageTimes()
+        tokenizer = stand_in_tokenizer(config, device, native_dtype(device))
+        pipeline = MultiViewPipeline.from_checkpoints(root, preset=preset, device=device, tokenizer=tokenizer)
         loaded = time.perf_counter()
+        reset_peak(device)
         hdmaps = np.stack([read_video(work / f"hdmap_{view}.mp4") for view in range(6)])
         front = read_video(work / "front.mp4")[:frames]
-        out = pipeline([PROMPT] * 6, front, {"hdmap": hdmaps}, steps=steps, progress=print_progress)
+        out = pipeline([PROMPT] * 6, front, {"hdmap": hdmaps}, steps=steps, progress=stages)
         for view, video in enumerate(out):
             write_video(work / f"{view}.mp4", video, FPS)
-        _report("multi", began, loaded, pipeline, work / "5.mp4", device, cap)
+        return _row("multi", steps, out.shape[1], began, loaded, stages, pipeline, device, cap)
 
 
-def _report(
-    name: str,
+def _row(
+    model: str,
+    steps: int,
+    frames: int,
     began: float,
     loaded: float,
+    stages: StageTimes,
     pipeline: SingleViewPipeline | MultiViewPipeline,
-    last: Path,
     device: torch.device,
     cap: float | None,
-) -> None:
-    """Print time and memory of a run, and its last video's shape and mean; `began`, `loaded`: perf_counter times."""
-    from dreamkit.workspace.video import read_video
-
-    made = read_video(last)
-    info = {key: value for key, value in pipeline.info().items() if key != "peak_gpu_bytes"}
-    seconds = time.perf_counter() - loaded
-    print(
-        f"run     {name}: loaded in {loaded - began:.1f} s, run in {seconds:.1f} s, {peak_memory(device)}, "
-        f"cap {cap}, last video {made.shape}, mean {made.mean():.0f}, {info}",
-        flush=True,
-    )
+) -> Row:
+    """The row of a run that ends now; `began` and `loaded` are perf_counter times, `stages` its listener."""
+    info = {key: value for key, value in pipeline.info().items() if key not in ("peak_gpu_bytes", "device")}
+    return {
+        "model": model,
+        "steps": steps,
+        "frames": frames,
+        **info,
+        "load_seconds": round(loaded - began, 1),
+        "mp4_to_mp4_seconds": round(time.perf_counter() - loaded, 1),
+        **{f"{stage}_seconds": round(seconds, 1) for stage, seconds in stages.seconds.items()},
+        **peak_gib(device),
+        "cap_gib": cap,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the arguments name; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dreamkit.bench.video", description=__doc__)
+    parser = argparse.ArgumentParser(prog="dreamkit bench video", description=__doc__)
     parser.add_argument("what", nargs="+", choices=("single", "multi"), help="what to make: front video, six views")
     parser.add_argument("--steps", type=int, default=2, help="solver steps")
     parser.add_argument("--frames", type=int, default=57, help="frames of the six views")
+    parser.add_argument("--preset", default="exact", help="name of the preset")
     parser.add_argument("--cap", type=float, default=None, help="limit of GPU memory, in GiB")
     parser.add_argument("--size", choices=("7b", "tiny"), default="7b", help="size of the models")
     parser.add_argument(
         "--checkpoints", type=Path, default=Path("bench_checkpoints"), help="folder of the random checkpoints"
     )
     parser.add_argument("--work", type=Path, default=Path("bench_run"), help="folder of the videos")
+    parser.add_argument("--json", type=Path, default=None, help="file to write the rows to")
     options = parser.parse_args(arguments)
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    device = first_device()
+    print_machine(device)
     prefix = "tiny_" if options.size == "tiny" else ""
     wanted = [prefix + what for what in ("single", "multi") if what in options.what]
     missing = [model for model in wanted if not released_files(options.checkpoints, model)["base"].parent.is_dir()]
     write_checkpoints(options.checkpoints, missing, device)
     options.work.mkdir(parents=True, exist_ok=True)
+    rows = []
     for what in options.what:
-        if what == "single":
-            run_single(options.checkpoints, options.work, options.steps, device, options.cap)
-        else:
-            run_multi(options.checkpoints, options.work, options.steps, device, options.cap, options.frames)
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-            print(f"        free after: {torch.cuda.mem_get_info(device)[0] / GIB:.1f} GiB", flush=True)
+        settings = (options.checkpoints, options.work, options.steps, device, options.preset, options.cap)
+        rows.append(run_single(*settings) if what == "single" else run_multi(*settings, options.frames))
+        free_unused(device)
+    print_results("video", rows, device, options.json)
     return 0
 
 

@@ -213,10 +213,29 @@ def bench_render_command(
     print(render_table(rows, processes))
 
 
-@bench.command("transfer", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench_transfer_command(context: typer.Context) -> None:
-    """Time the world model with random weights: forward, block, write, load. `-- --help` lists the options."""
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@bench.command("forward", context_settings=_PASS_ON)
+def bench_forward_command(context: typer.Context) -> None:
+    """Time the world model's forward pass with random weights, and profile it. `-- --help` lists the options."""
     from dreamkit.bench.forward import main as bench_main
+
+    bench_main(context.args)
+
+
+@bench.command("video", context_settings=_PASS_ON)
+def bench_video_command(context: typer.Context) -> None:
+    """Time whole runs, from mp4 to mp4, with random weights. `-- --help` lists the options."""
+    from dreamkit.bench.video import main as bench_main
+
+    bench_main(context.args)
+
+
+@bench.command("load", context_settings=_PASS_ON)
+def bench_load_command(context: typer.Context) -> None:
+    """Time the loading of checkpoints with random weights. `-- --help` lists the options."""
+    from dreamkit.bench.load import main as bench_main
 
     bench_main(context.args)
 

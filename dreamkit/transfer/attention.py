@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dreamkit.errors import DreamkitError, first_line
+from dreamkit.transfer.attention_timing import remember_times, remembered_times, time_backends, timing_key
 
 log = logging.getLogger("dreamkit")
 
@@ -24,10 +25,12 @@ class Attention:
     Attributes:
         name: the backend: "te", "cudnn" or "sdpa".
         op: Transformer Engine's module for "te", else None.
+        version: of the library, where it is not PyTorch's own.
     """
 
     name: str
     op: Any = None
+    version: str = ""
 
     def __call__(self, q_BLHD: torch.Tensor, k_BMHD: torch.Tensor, v_BMHD: torch.Tensor) -> torch.Tensor:
         """Attention of q [B, Lq, heads, D] over k and v [B, Lk, heads, D], all of one dtype; [B, Lq, heads, D]."""
@@ -44,13 +47,14 @@ class Attention:
 
 
 def choose_attention(
-    heads: int, head_dim: int, device: torch.device, dtype: torch.dtype, wanted: str = "auto"
+    heads: int, head_dim: int, device: torch.device, dtype: torch.dtype, wanted: str = "auto", tokens: int = 0
 ) -> Attention:
-    """The first backend that runs on a small input on this device.
+    """A backend that runs here.
 
-    `auto` tries Transformer Engine, then PyTorch's SDPA with the cuDNN kernel, then SDPA with PyTorch's own choice of
-    kernel. That choice is the flash kernel, which takes 1.7 times as long on an H200 (145 ms against 83 ms with cuDNN
-    at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes last.
+    `auto` takes the fastest of Transformer Engine and PyTorch's SDPA with the cuDNN kernel for `tokens`, timed at the
+    first use of a shape and remembered for this GPU; where only one of them runs, that one; where neither does, SDPA
+    with PyTorch's own choice of kernel. That choice is the flash kernel, which takes 1.7 times as long on an H200
+    (145 ms against 83 ms with cuDNN at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes last.
 
     Args:
         heads: number of heads.
@@ -58,6 +62,7 @@ def choose_attention(
         device: device of the model.
         dtype: dtype of the model.
         wanted: one of BACKENDS.
+        tokens: tokens of self-attention; 0 where they are not known, then nothing is timed.
 
     Raises:
         DreamkitError: an unknown name, or no wanted backend runs here; the message has the reasons.
@@ -65,24 +70,46 @@ def choose_attention(
     if wanted not in BACKENDS:
         raise DreamkitError(f"There is no attention backend {wanted!r}.", f"Use one of {', '.join(BACKENDS)}.")
     half = dtype in (torch.bfloat16, torch.float16)
-    order = ("te", "cudnn", "sdpa") if device.type == "cuda" and half else ("sdpa",)
+    order = ("cudnn", "te", "sdpa") if device.type == "cuda" and half else ("sdpa",)
+    running: list[Attention] = []
     tried: list[str] = []
     for name in order if wanted == "auto" else (wanted,):
+        if name == "sdpa" and running:
+            break
         try:
             attention = _build(name, heads, head_dim, device)
             probe = torch.ones(1, 64, heads, head_dim, device=device, dtype=dtype)
             attention(probe, probe, probe)
-            if name == "sdpa" and tried:
-                log.warning(
-                    "Attention runs with PyTorch's own choice of kernel, which is slower (%s).", "; ".join(tried)
-                )
-            return attention
+            running.append(attention)
         except Exception as error:  # whatever fails at import or launch, the next backend may run
             tried.append(f"{name}: {first_line(error)}")
-    raise DreamkitError(
-        f"No attention backend runs on {device} with {dtype} ({'; '.join(tried)}).",
-        "Set attention to auto, or install what the message names.",
-    )
+    if not running:
+        raise DreamkitError(
+            f"No attention backend runs on {device} with {dtype} ({'; '.join(tried)}).",
+            "Set attention to auto, or install what the message names.",
+        )
+    if running[0].name == "sdpa" and tried:
+        log.warning("Attention runs with PyTorch's own choice of kernel, which is slower (%s).", "; ".join(tried))
+    return _fastest(running, (tokens, heads, head_dim), device, dtype) if tokens and len(running) > 1 else running[0]
+
+
+def _fastest(
+    backends: list[Attention], shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype
+) -> Attention:
+    """The fastest backend for self-attention of a shape; the first one where timing fails."""
+    by_name = {attention.name: attention for attention in backends}
+    versions = ", ".join(attention.version for attention in backends if attention.version)
+    key = timing_key(shape, device, dtype, versions)
+    times = remembered_times(key, list(by_name))
+    if times is None:
+        try:
+            times = time_backends(backends, shape, device, dtype)
+        except Exception as error:  # too little memory, or a kernel without this shape: choosing must not end a run
+            log.info("Attention backends were not timed (%s); %s is used.", first_line(error), backends[0].name)
+            return backends[0]
+        remember_times(key, times)
+        log.info("Attention, milliseconds for %d tokens: %s.", shape[0], dict(times))
+    return by_name[min(times, key=lambda name: times[name])]
 
 
 def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attention:
@@ -93,7 +120,8 @@ def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attent
         raise RuntimeError(f"{name} needs a CUDA device, this is {device.type}")
     if name == "cudnn":
         return Attention("cudnn")
-    import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
+    import transformer_engine  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
+    import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]
 
     op = te.DotProductAttention(heads, head_dim, attention_dropout=0.0, qkv_format="bshd", attn_mask_type="no_mask")
-    return Attention("te", op)
+    return Attention("te", op, version=f"te {getattr(transformer_engine, '__version__', '')}".strip())

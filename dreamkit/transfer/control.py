@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from dreamkit.transfer.config import DenoiserConfig
-from dreamkit.transfer.dit import Prepared, Trunk
+from dreamkit.transfer.dit import Begun, Prepared, Trunk
+from dreamkit.transfer.fused_ops import Tokens
 from dreamkit.transfer.patches import patchify
 from dreamkit.transfer.weight_maps import Weight
 
@@ -58,14 +59,22 @@ class ControlBranch(nn.Module):
         return PreparedControl(trunk, x, weight)
 
     def run(
-        self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, control: PreparedControl
+        self,
+        latent_BCTHW: torch.Tensor,
+        c_noise_B: torch.Tensor,
+        control: PreparedControl,
+        begun: Begun | None = None,
     ) -> Iterator[torch.Tensor]:
-        """Yield the weighted output [B, L, D] of one block after another, for a noisy latent [B, C, V x T, H, W]."""
+        """Yield the weighted output [B, L, D] of one block after another, for a noisy latent [B, C, V x T, H, W].
+
+        `begun` is the result of `trunk.begin` for the same inputs, where it has been computed already.
+        """
         trunk = self.trunk
-        emb_BD, shared_B3D = trunk.timestep(c_noise_B)
-        x_BLD = trunk.embed(latent_BCTHW, control.trunk)
+        begun = begun or trunk.begin(latent_BCTHW, c_noise_B, control.trunk, keep=False)
+        tokens = begun.tokens
         for index, out in enumerate(self.out):
-            x_BLD = trunk.block(index, x_BLD, emb_BD, shared_B3D, control.trunk)
+            tokens = trunk.block(index, tokens, begun.emb_BD, begun.shared_B3D, control.trunk)
             if index == 0:
-                x_BLD = x_BLD + self.hint_out(control.hint_BLC)
-            yield out(x_BLD) * control.weight
+                tokens.added_BLD = self.hint_out(control.hint_BLC)
+            tokens = Tokens(trunk.ops.settle(tokens))
+            yield out(tokens.x_BLD) * control.weight

@@ -12,8 +12,11 @@ from torch import nn
 
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch, PreparedControl
-from dreamkit.transfer.dit import Modulation, Prepared, Trunk
+from dreamkit.transfer.dit import Begun, Modulation, Prepared, Trunk
+from dreamkit.transfer.fused_ops import Tokens
 from dreamkit.transfer.patches import unpatchify
+
+Controls = Sequence[tuple[ControlBranch, PreparedControl]]
 
 
 class Denoiser(nn.Module):
@@ -31,7 +34,8 @@ class Denoiser(nn.Module):
         latent_BCTHW: torch.Tensor,
         c_noise_B: torch.Tensor,
         prepared: Prepared,
-        controls: Sequence[tuple[ControlBranch, PreparedControl]] = (),
+        controls: Controls = (),
+        begun: Sequence[Begun] | None = None,
     ) -> torch.Tensor:
         """Evaluate the network once.
 
@@ -41,20 +45,36 @@ class Denoiser(nn.Module):
             prepared: result of `self.trunk.prepare`.
             controls: branches with the result of their `prepare`; the sum of their outputs is added after each of the
                 first blocks.
+            begun: result of `begin` for the same inputs, where it has been computed already.
 
         Returns:
             [B, C, V x T, H, W] in the network's dtype.
         """
         trunk = self.trunk
-        emb_BD, shared_B3D = trunk.timestep(c_noise_B)
-        x_BLD = trunk.embed(latent_BCTHW, prepared)
+        own, *others = begun or [trunk.begin(latent_BCTHW, c_noise_B, prepared, keep=False)]
+        tokens = own.tokens
         # Branches run block by block beside the base, so that only one block's control output is in memory.
-        running = [branch.run(latent_BCTHW, c_noise_B, control) for branch, control in controls]
+        running = [
+            branch.run(latent_BCTHW, c_noise_B, control, start)
+            for (branch, control), start in zip(controls, others or [None] * len(controls), strict=True)
+        ]
+        most_outputs = max((len(branch.out) for branch, _ in controls), default=0)
         for index in range(len(trunk.blocks)):
-            x_BLD = trunk.block(index, x_BLD, emb_BD, shared_B3D, prepared)
-            outputs = [out for out in (next(run, None) for run in running) if out is not None]
-            if outputs:
-                x_BLD = x_BLD + sum(outputs[1:], outputs[0])
-        shift, scale = self.final_modulation(emb_BD, shared_B3D)
-        x_BLD = self.final(trunk.ops.modulate(x_BLD, scale, shift))
-        return unpatchify(x_BLD, latent_BCTHW.shape, self.config.patch)
+            tokens = trunk.block(index, tokens, own.emb_BD, own.shared_B3D, prepared)
+            if index < most_outputs:  # the branches' blocks run now: without the pending sum a tensor less is in memory
+                tokens = Tokens(trunk.ops.settle(tokens))
+            for run in running:
+                out_BLD = next(run, None)
+                if out_BLD is not None:
+                    tokens.added_BLD = out_BLD if tokens.added_BLD is None else tokens.added_BLD + out_BLD
+                del out_BLD  # the next block frees the memory as soon as it has added it
+        shift, scale = self.final_modulation(own.emb_BD, own.shared_B3D)
+        _, x_BLD = trunk.ops.modulate(tokens, scale, shift)
+        return unpatchify(self.final(x_BLD), latent_BCTHW.shape, self.config.patch)
+
+    def begin(
+        self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, prepared: Prepared, controls: Controls
+    ) -> list[Begun]:
+        """What is the same in all passes of guidance: how far base and branches come before they take in the text."""
+        trunks = [(self.trunk, prepared), *((branch.trunk, control.trunk) for branch, control in controls)]
+        return [trunk.begin(latent_BCTHW, c_noise_B, inputs, keep=True) for trunk, inputs in trunks]

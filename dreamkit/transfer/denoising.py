@@ -106,17 +106,14 @@ def estimate_passes(
     """Estimates of the clean latent at noise level `sigma`, one for each pass, float32 like x [1, C, V x T, H, W]."""
     base = networks.base
     dtype = base.trunk.patch.weight.dtype
-    return [
-        denoise(
-            lambda scaled, c_noise, p=p: base(scaled, c_noise, p.prepared, p.controls),
-            x,
-            sigma,
-            config.sigma_data,
-            dtype,
-            window.given,
-        )
-        for p in passes
-    ]
+
+    def network(scaled: torch.Tensor, c_noise: torch.Tensor) -> torch.Tensor:
+        first = passes[0]
+        begun = base.begin(scaled, c_noise, first.prepared, first.controls) if len(passes) > 1 else None
+        raw = [base(scaled, c_noise, p.prepared, p.controls, begun) for p in passes]
+        return torch.cat(raw)  # along the batch, whose size is 1
+
+    return list(denoise(network, x, sigma, config.sigma_data, dtype, window.given).split(1))
 
 
 def guided(estimates: Sequence[torch.Tensor], guidance: float) -> torch.Tensor:

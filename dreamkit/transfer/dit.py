@@ -18,13 +18,12 @@ from torch import nn
 
 from dreamkit.transfer.attention import Attention
 from dreamkit.transfer.config import DenoiserConfig
-from dreamkit.transfer.fused_ops import FusedOps
+from dreamkit.transfer.fused_ops import FusedOps, Tokens
 from dreamkit.transfer.patches import patchify, timestep_features
 from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
 from dreamkit.transfer.views import ViewEmbedding
 
 TextKV = tuple[torch.Tensor, torch.Tensor]  # keys, values: [V, M, H, head_dim]
-MLP_TOKENS = 16384  # tokens that go through the MLP at once: bounds the memory of its hidden layer, which is 4 D wide
 
 
 class Modulation(nn.Module):
@@ -62,7 +61,9 @@ class SelfAttention(nn.Module):
         q_BLHD = ops.head_norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope)
         k_BLHD = ops.head_norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope)
         v_BLHD = self.to_v(x_BLD).unflatten(-1, heads)
-        return self.to_out(attention(q_BLHD, k_BLHD, v_BLHD).flatten(2))
+        out_BLD = attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)
+        del q_BLHD, k_BLHD, v_BLHD  # their memory is free for the product
+        return self.to_out(out_BLD)
 
 
 class CrossAttention(nn.Module):
@@ -93,18 +94,16 @@ class CrossAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linears with a GELU between them, run over MLP_TOKENS tokens at a time."""
+    """Two linears with a GELU between them."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.layer1 = nn.Linear(config.width, config.mlp_ratio * config.width, bias=False)
         self.layer2 = nn.Linear(config.mlp_ratio * config.width, config.width, bias=False)
 
-    def forward(self, x_BLD: torch.Tensor) -> torch.Tensor:
-        """Tokens [B, L, D] to [B, L, D]."""
-        if x_BLD.shape[1] <= MLP_TOKENS:
-            return self.layer2(F.gelu(self.layer1(x_BLD)))
-        return torch.cat([self.layer2(F.gelu(self.layer1(part))) for part in x_BLD.split(MLP_TOKENS, dim=1)], dim=1)
+    def forward(self, x_BLD: torch.Tensor, ops: FusedOps) -> torch.Tensor:
+        """Tokens [B, L, D] to [B, L, D]; `x_BLD` may be overwritten."""
+        return ops.mlp(self.layer1, self.layer2, x_BLD)
 
 
 class Block(nn.Module):
@@ -121,28 +120,32 @@ class Block(nn.Module):
 
     def forward(
         self,
-        x_BLD: torch.Tensor,
+        tokens: Tokens,
         emb_BD: torch.Tensor,
         shared_B3D: torch.Tensor,
         kv: TextKV | None,
         prepared: Prepared,
         attention: Attention,
         ops: FusedOps,
-    ) -> torch.Tensor:
-        """Tokens [B, L, D] to [B, L, D]. Without `kv` (zeroed text) cross-attention is skipped: it would add 0."""
-        shift, scale, gate = self.self_modulation(emb_BD, shared_B3D)
-        x_BLD, normed = ops.add_position_modulate(x_BLD, prepared.position_LD, scale, shift)
-        y_BLD = self.self_attention(normed, prepared.rope, attention, ops)
-        del normed
+        before_text: bool = False,
+    ) -> Tokens:
+        """The tokens after this block, or with `before_text` after its self-attention alone.
+
+        Without `kv` (zeroed text) cross-attention is skipped: it would add 0.
+        """
+        if not tokens.attended:
+            shift, scale, gate = self.self_modulation(emb_BD, shared_B3D)
+            x_BLD, normed = ops.modulate(tokens, scale, shift, prepared.position_LD)
+            tokens = Tokens(x_BLD, gate, self.self_attention(normed, prepared.rope, attention, ops), attended=True)
+            if before_text:
+                return tokens
         if kv is not None:
-            shift, scale, next_gate = self.cross_modulation(emb_BD, shared_B3D)
-            x_BLD, normed = ops.gated_add_modulate(x_BLD, gate, y_BLD, scale, shift)
-            y_BLD = self.cross_attention(normed, kv, attention, ops)
-            gate = next_gate
-        shift, scale, next_gate = self.mlp_modulation(emb_BD, shared_B3D)
-        x_BLD, normed = ops.gated_add_modulate(x_BLD, gate, y_BLD, scale, shift)
-        del y_BLD
-        return ops.gated_add(x_BLD, next_gate, self.mlp(normed))
+            shift, scale, gate = self.cross_modulation(emb_BD, shared_B3D)
+            x_BLD, normed = ops.modulate(tokens, scale, shift)
+            tokens = Tokens(x_BLD, gate, self.cross_attention(normed, kv, attention, ops))
+        shift, scale, gate = self.mlp_modulation(emb_BD, shared_B3D)
+        x_BLD, normed = ops.modulate(tokens, scale, shift)
+        return Tokens(x_BLD, gate, self.mlp(normed, ops))
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,21 @@ class Prepared:
     position_LD: torch.Tensor
     rope: tuple[torch.Tensor, torch.Tensor]
     text: tuple[TextKV, ...] | None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The part of one evaluation that is the same in all passes of guidance.
+
+    Attributes:
+        emb_BD: timestep embedding, input of the modulations.
+        shared_B3D: AdaLN term of all blocks.
+        tokens: embedded tokens, perhaps with block 0's self-attention.
+    """
+
+    emb_BD: torch.Tensor
+    shared_B3D: torch.Tensor
+    tokens: Tokens
 
 
 class Trunk(nn.Module):
@@ -245,8 +263,28 @@ class Trunk(nn.Module):
         return F.rms_norm(features_BD, features_BD.shape[-1:], self.time_norm, eps=1e-6), shared_B3D
 
     def block(
-        self, index: int, x_BLD: torch.Tensor, emb_BD: torch.Tensor, shared_B3D: torch.Tensor, prepared: Prepared
-    ) -> torch.Tensor:
-        """Output [B, L, D] of block `index` for tokens [B, L, D]."""
+        self,
+        index: int,
+        tokens: Tokens,
+        emb_BD: torch.Tensor,
+        shared_B3D: torch.Tensor,
+        prepared: Prepared,
+        before_text: bool = False,
+    ) -> Tokens:
+        """The tokens after block `index`, or with `before_text` after its self-attention alone."""
         kv = None if prepared.text is None else prepared.text[index]
-        return self.blocks[index](x_BLD, emb_BD, shared_B3D, kv, prepared, self.attention, self.ops)
+        return self.blocks[index](
+            tokens, emb_BD, shared_B3D, kv, prepared, self.attention, self.ops, before_text=before_text
+        )
+
+    def begin(self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, prepared: Prepared, keep: bool) -> Begun:
+        """Embed the inputs of one evaluation; with `keep` also block 0's self-attention, for several passes to use.
+
+        Text meets the tokens first in block 0's cross-attention, so all passes of guidance have the same result here.
+        """
+        emb_BD, shared_B3D = self.timestep(c_noise_B)
+        tokens = Tokens(self.embed(latent_BCTHW, prepared))
+        if keep:
+            tokens = self.block(0, tokens, emb_BD, shared_B3D, prepared, before_text=True)
+            tokens = Tokens(self.ops.settle(tokens), attended=True, keep=True)
+        return Begun(emb_BD, shared_B3D, tokens)

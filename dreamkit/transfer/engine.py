@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,14 @@ class ComputeSettings:
         dtype: of weights and activations: bfloat16 on a GPU, float32 on a CPU.
         preset: one of PRESETS.
         attention: wanted attention backend, or `auto`.
+        tokens: tokens of self-attention in a window, by which `auto` chooses; 0 where they are not known.
     """
 
     device: torch.device
     dtype: torch.dtype
     preset: str = "exact"
     attention: str = "auto"
+    tokens: int = 0
 
 
 def choose_compute(
@@ -64,7 +67,8 @@ def choose_compute(
         )
     if chosen.type == "cuda" and chosen.index is None:
         chosen = torch.device("cuda", torch.cuda.current_device())
-    return ComputeSettings(chosen, torch.bfloat16 if chosen.type == "cuda" else torch.float32, preset, attention)
+    dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
+    return ComputeSettings(chosen, dtype, preset, attention, config.views * math.prod(config.token_grid))
 
 
 @dataclass
@@ -118,8 +122,19 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
                 ", ".join(report.from_base),
             )
     networks = Networks(base, branches, reports)
-    attention = choose_attention(config.heads, config.head_dim, compute.device, compute.dtype, compute.attention)
+    choose_kernels(networks, config, compute)
+    return networks
+
+
+def choose_kernels(networks: Networks, config: DenoiserConfig, compute: ComputeSettings) -> None:
+    """Set the attention backend and the operations between products of all trunks.
+
+    Raises:
+        DreamkitError: an attention backend that cannot run here.
+    """
+    attention = choose_attention(
+        config.heads, config.head_dim, compute.device, compute.dtype, compute.attention, compute.tokens
+    )
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
-    return networks

@@ -63,7 +63,7 @@ def precondition(sigma: float, sigma_data: float, device: torch.device, dtype: t
         c_skip=sigma_data**2 / total,
         c_out=s * sigma_data / math.sqrt(total),
         c_in=1 / math.sqrt(total),
-        c_noise=(0.25 * rounded.log()).to(device),
+        c_noise=torch.full((1,), float(0.25 * rounded.log()), dtype=dtype, device=device),  # a copy would synchronise
         sigma=s,
     )
 
@@ -79,7 +79,8 @@ def denoise(
     """Estimate x0, the clean latent, with one evaluation of the network.
 
     Args:
-        network: (c_in * x, c_noise) to the raw prediction, in `dtype`.
+        network: (c_in * x, c_noise) to the raw prediction, in `dtype`, or to those of P passes, joined along the batch
+            axis (of size 1 in x).
         x: noisy latent, float32 [B, C, T, H, W].
         sigma: noise level of x.
         sigma_data: standard deviation of the data that the model was trained with, 0.5.
@@ -88,7 +89,7 @@ def denoise(
             input, scaled as at sigma 0, and the result.
 
     Returns:
-        x0, float32 [B, C, T, H, W].
+        x0, float32 [B, C, T, H, W], of several passes joined as they are.
     """
     c = precondition(sigma, sigma_data, x.device, dtype)
     scaled = c.c_in * x

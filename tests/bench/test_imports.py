@@ -11,8 +11,8 @@ ABSENT = ("av", "cv2", "IPython", "ipywidgets", "pandas", "papermill", "PIL", "p
 @pytest.mark.parametrize(
     "code",
     [
-        "import dreamkit.bench.video",
-        "from dreamkit.bench import forward; forward.main(['forward', '--models', 'tiny_multi', '--repeats', '1'])",
+        "import dreamkit.bench.load, dreamkit.bench.video",
+        "from dreamkit.bench import forward; forward.main(['--models', 'tiny_multi', '--repeats', '1'])",
     ],
 )
 def test_world_model_measurements_need_the_world_models_dependencies_alone(code):

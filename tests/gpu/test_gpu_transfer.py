@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import micro
 import numpy as np
 import pytest
 import torch
 
-from dreamkit.bench.forward import memory_cap
+from dreamkit.bench.measure import memory_cap
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.device_copy import copy_to_device
-from dreamkit.transfer.fused_ops import FusedOps, choose_fused_ops
 from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
-from dreamkit.transfer.positions import rope_table
 from dreamkit.transfer.tokenizer import Tokenizer
 from dreamkit.workspace.sizes import GIB
 
@@ -40,30 +37,6 @@ def test_every_backend_that_runs_gives_the_same(device):
         attention = choose_attention(4, 128, device, torch.bfloat16, name)
         out = attention(*(t.bfloat16() for t in (q, k, v)))
         assert out.shape == q.shape and error(out, exact) < 1e-2, name
-
-
-def test_compiled_steps_agree_with_eager_ones(device):
-    ops, eager = choose_fused_ops(device), FusedOps()
-    assert ops.name == "compiled"
-    rope = rope_table(micro.SINGLE.denoiser, 4, 6, 8, fps=24, device=device, dtype=torch.float32)
-    x, y = (torch.randn(1, 192, 48, device=device).bfloat16() for _ in range(2))
-    scale, shift, gate = (torch.randn(1, 1, 48, device=device).bfloat16() for _ in range(3))
-    q, weight = x.unflatten(-1, (2, 24)), torch.randn(24, device=device).bfloat16()
-    calls = {
-        "add_position_modulate": (x, y[0], scale, shift),
-        "gated_add_modulate": (x, gate, y, scale, shift),
-        "gated_add": (x, gate, y),
-        "modulate": (x, scale, shift),
-        "head_norm": (q, weight),
-        "head_norm_rope": (q, weight, *rope),
-    }
-    for name, inputs in calls.items():
-        for out, exact in zip(_tuple(getattr(ops, name)(*inputs)), _tuple(getattr(eager, name)(*inputs)), strict=True):
-            assert error(out, exact) < 1e-2, name
-
-
-def _tuple(value):
-    return value if isinstance(value, tuple) else (value,)
 
 
 def test_tensors_of_any_dtype_are_copied_whole(device):

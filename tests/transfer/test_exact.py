@@ -1,0 +1,76 @@
+"""Preset exact against the plain engine of tests/support: the same latents after a trajectory."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from plain_engine import plain_window
+
+from dreamkit.bench.random_weights import random_network
+from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE
+from dreamkit.transfer.control import ControlBranch
+from dreamkit.transfer.denoiser import Denoiser
+from dreamkit.transfer.denoising import Window, denoise_window
+from dreamkit.transfer.engine import Networks
+from dreamkit.transfer.views import VIEW_IDS, condition_mask
+
+CPU = torch.device("cpu")
+SMALL = {"height": 64, "width": 96, "window_frames": 17}
+"""Tiny widths and depths with few tokens, so that a trajectory takes a second."""
+
+
+def small_networks(config, dtype=torch.float32, device=CPU):
+    controls = {
+        name: random_network(ControlBranch, config.denoiser, device, dtype, i) for i, name in enumerate("ab", 1)
+    }
+    return Networks(random_network(Denoiser, config.denoiser, device, dtype), controls, [])
+
+
+def window_of(config, guidance, steps=6, zeroed=False, device=CPU):
+    """Random inputs; six views have a given front view, and `zeroed` text in the second pass."""
+    generator = torch.Generator(device).manual_seed(5)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator, device=device)
+
+    shape, sizes, views = (1, *config.latent_shape), config.denoiser, config.views
+    text, negative = (normal(views, sizes.text_tokens, sizes.text_width) for _ in range(2))
+    given = (condition_mask(views, config.latent_frames, 0, device), 0.5 * normal(*shape)) if views > 1 else None
+    hints = {name: 0.5 * normal(*shape) for name in "ab"}
+    return Window(
+        text,
+        torch.zeros_like(negative) if zeroed else negative,
+        hints,
+        {"a": 0.7, "b": torch.rand(config.window_frames, 8, 8, generator=generator, device=device)},
+        normal(*shape),
+        steps,
+        guidance,
+        24,
+        config.window_frames,
+        given,
+        VIEW_IDS.get(views, (0,)),
+    )
+
+
+@pytest.mark.parametrize("guidance", [0.0, 3.0])
+@pytest.mark.parametrize(("model", "zeroed"), [(TINY_SINGLE, False), (TINY_SINGLE, True), (TINY_MULTI, True)])
+def test_exact_is_the_plain_engine(model, zeroed, guidance):
+    config = replace(model, **SMALL)
+    networks, window = small_networks(config), window_of(config, guidance, zeroed=zeroed)
+    plain, exact = plain_window(networks, config, window), denoise_window(networks, config, window)
+    assert plain.std() > 0.05
+    assert float((exact - plain).norm() / plain.norm()) <= 1e-5
+
+
+def test_what_precedes_the_text_is_computed_once(monkeypatch):
+    config = replace(TINY_MULTI, **SMALL)
+    networks, counts = small_networks(config), []
+    blocks = [block for trunk in networks.trunks for block in trunk.blocks]
+    for number, block in enumerate(blocks):
+        block.self_attention.register_forward_hook(lambda *_, number=number: counts.append(number))
+    denoise_window(networks, config, window_of(config, 3.0, steps=1))
+    first = [sum(len(trunk.blocks) for trunk in networks.trunks[:at]) for at in range(3)]
+    evaluations = 2
+    assert [counts.count(n) for n in range(len(blocks))] == [
+        evaluations * (1 if n in first else 2) for n in range(len(blocks))
+    ]
