@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.dit import Trunk
 from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
+from dreamkit.transfer.offload import BlockStream
 from dreamkit.transfer.presets import PRESETS, Preset, find_preset
 
 log = logging.getLogger("dreamkit")
@@ -73,11 +74,13 @@ class Networks:
         base: the denoiser.
         branches: control -> its branch.
         reports: where the tensors of each file came from.
+        stream: the blocks that are in host memory, with a preset that bounds GPU memory; else None.
     """
 
     base: Denoiser
     branches: dict[str, ControlBranch]
     reports: list[LoadReport]
+    stream: BlockStream | None = None
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""
@@ -97,16 +100,19 @@ class Networks:
 def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: ComputeSettings) -> Networks:
     """Load `files` (`base`, and each control's name) onto the device and choose kernels.
 
+    With a preset that bounds GPU memory the blocks stay in host memory; `Networks.stream` brings them to the device.
+
     Raises:
         DreamkitError: a file is missing, broken, or of another model; an attention backend that cannot run here.
     """
-    base_file = files["base"]
-    base, report = load_network(Denoiser, config, base_file, compute.device, compute.dtype)
+    base_file, offload = files["base"], compute.preset.memory_gib is not None
+    place = {"device": compute.device, "dtype": compute.dtype, "blocks_in_host_memory": offload}
+    base, report = load_network(Denoiser, config, base_file, **place)
     branches, reports = {}, [report]
     for name, path in files.items():
         if name == "base":
             continue
-        branches[name], report = load_network(ControlBranch, config, path, compute.device, compute.dtype, base_file)
+        branches[name], report = load_network(ControlBranch, config, path, base=base_file, **place)
         reports.append(report)
         if report.from_base:
             log.info(
@@ -116,8 +122,17 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
                 ", ".join(report.from_base),
             )
     networks = Networks(base, branches, reports)
+    if offload:
+        networks.stream = offload_blocks(networks.trunks, compute.device)
     attention = choose_attention(config.heads, config.head_dim, compute.device, compute.dtype, compute.attention)
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
     return networks
+
+
+def offload_blocks(trunks: Sequence[Trunk], device: torch.device) -> BlockStream:
+    """Replace the trunks' blocks, which `load_network` left in host memory, by ones that are streamed to the device."""
+    for trunk in trunks:
+        trunk.keep_text = False
+    return BlockStream(trunks, device)

@@ -1,10 +1,21 @@
-"""GPU memory that the 7B models need: measured with one control, computed for further controls."""
+"""GPU memory that the 7B models need: measured with one control, computed for further controls and offloaded blocks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dreamkit.workspace.sizes import GIB
+
+if TYPE_CHECKING:
+    from dreamkit.transfer.config import ModelConfig
+
+# Of a preset's memory, what the CUDA context and the allocator's unused pieces take.
+CONTEXT_BYTES = round(0.7 * GIB)
+SLACK_BYTES = round(0.8 * GIB)
+# Tensors [tokens, width] that are alive at once in self-attention of a branch's block: the base's tokens, the branch's
+# before and after the positions are added, their norm, q, k, v, and attention's output before and after its linear.
+LIVE_TENSORS = 9
 
 
 @dataclass(frozen=True)
@@ -41,3 +52,28 @@ def branch_bytes(stage: str) -> int:
     with torch.device("meta"):
         branch = ControlBranch(config.denoiser)
     return 2 * sum(parameter.numel() for parameter in branch.parameters())
+
+
+def activation_bytes(config: ModelConfig, branches: int, element_size: int = 2) -> int:
+    """Bytes that a forward takes beside the weights: the tokens, and what a trunk prepares once for a window."""
+    denoiser = config.denoiser
+    frames, height, width = config.token_grid
+    tokens_of_view = frames * height * width
+    tokens = config.views * tokens_of_view
+    positions = tokens_of_view * denoiser.width * element_size
+    rope = 2 * tokens * denoiser.head_dim * 4
+    return LIVE_TENSORS * tokens * denoiser.width * element_size + (1 + branches) * (positions + rope)
+
+
+def resident_blocks(budget: float, held: int, activations: int, block: int, buffers: int) -> int:
+    """Number of blocks whose weights can stay on the GPU within a budget, at least 0.
+
+    Args:
+        budget: GPU memory that a run may take, in bytes.
+        held: bytes that stay allocated beside the blocks.
+        activations: see `activation_bytes`.
+        block: bytes of one block.
+        buffers: blocks for which the GPU has buffers in any case.
+    """
+    left = budget - CONTEXT_BYTES - SLACK_BYTES - held - activations - buffers * block
+    return max(0, int(left // block))
