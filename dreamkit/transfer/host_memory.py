@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,7 +34,12 @@ class _PageLocked(mmap.mmap):
     def __del__(self) -> None:
         if self.registered:
             with contextlib.suppress(Exception):  # at the end of the process CUDA may be gone already
-                torch.cuda.cudart().cudaHostUnregister(self.registered)
+                _cuda().cudaHostUnregister(self.registered)
+
+
+def _cuda() -> Any:
+    """CUDA's runtime library."""
+    return torch.cuda.cudart()
 
 
 def host_buffer(size: int, page_locked: bool) -> torch.Tensor:
@@ -43,7 +49,7 @@ def host_buffer(size: int, page_locked: bool) -> torch.Tensor:
         memory.madvise(mmap.MADV_HUGEPAGE)
     buffer = torch.frombuffer(memory, dtype=torch.uint8)
     if page_locked:
-        if int(torch.cuda.cudart().cudaHostRegister(buffer.data_ptr(), size, 0)) == 0:
+        if int(_cuda().cudaHostRegister(buffer.data_ptr(), size, 0)) == 0:
             memory.registered = buffer.data_ptr()
         else:
             log.warning(

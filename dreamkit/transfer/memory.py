@@ -11,12 +11,13 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.workspace.sizes import GIB
 
 
-def free_memory(device: torch.device) -> float:
-    """Bytes that this process can still allocate on a CUDA device, within its memory fraction if one is set."""
+def free_memory(device: torch.device, budget: float | None = None) -> float:
+    """Bytes that this process can still allocate on a CUDA device, within its memory fraction and `budget`, if any."""
     free, total = torch.cuda.mem_get_info(device)
     reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
     fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)
-    return min(free + reserved - allocated, fraction * total - allocated)
+    within = total if budget is None else budget
+    return min(free + reserved - allocated, fraction * total - allocated, within - allocated)
 
 
 @contextmanager

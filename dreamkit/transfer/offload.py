@@ -143,6 +143,7 @@ class BlockStream:
         else:
             # A buffer that no block has used yet may be memory that earlier work still reads.
             free_from = buffer.used or self._event()
+            assert free_from is not None  # there is a stream
             with torch.cuda.stream(self._copying):
                 self._copying.wait_event(free_from)
                 target.copy_(source, non_blocking=True)
