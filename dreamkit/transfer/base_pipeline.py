@@ -55,6 +55,7 @@ class Pipeline:
         self.store = NetworkStore(model, compute, offload)
         self.tokenizer = tokenizer
         self.text = text
+        self.text.budget = self.store.budget
         self._encode_peak = 0
         self.store.get(FIRST_WINDOW)
 

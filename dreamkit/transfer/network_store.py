@@ -14,7 +14,7 @@ from dreamkit.errors import first_line
 from dreamkit.transfer.engine import ComputeSettings, Networks, load_networks
 from dreamkit.transfer.host_memory import available_host_memory
 from dreamkit.transfer.memory import explain_out_of_memory, free_memory
-from dreamkit.transfer.memory_needs import CONTEXT_BYTES, activation_bytes, resident_blocks
+from dreamkit.transfer.memory_needs import CARD_TOLERANCE, CONTEXT_BYTES, activation_bytes, resident_blocks
 from dreamkit.transfer.model_files import ModelFiles
 from dreamkit.transfer.presets import PRESETS, Preset
 from dreamkit.workspace.sizes import GIB
@@ -24,8 +24,6 @@ log = logging.getLogger("dreamkit")
 LOAD_HINT = "Free the GPU of other work, or use a larger one."
 # Free GPU memory that further networks need, in multiples of their files: 1 for the weights, about 2/3 for a forward.
 FREE_FOR_WEIGHTS = 2
-# A card sold as having 16 GiB reports up to this share less.
-CARD_TOLERANCE = 0.04
 
 Result = TypeVar("Result")
 

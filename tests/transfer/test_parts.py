@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from transformers import T5Config, T5EncoderModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -197,6 +198,29 @@ def test_a_batch_loads_the_encoder_once(micro_checkpoints, tmp_path, monkeypatch
     made.encode(["one", "two", "three"])
     made.encode(["two", "three"])
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize(("share", "place"), [(1.2, "all"), (0.9, "layers"), (0.1, "cpu")])
+def test_the_encoder_is_placed_by_free_memory(monkeypatch, share, place):
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 8, "num_heads": 2, "vocab_size": 64}
+    model, gpu, streamed = T5EncoderModel(T5Config(**sizes)), torch.device("cuda", 0), []
+    size = sum(4 * parameter.numel() for parameter in model.parameters())
+    monkeypatch.setattr(text, "free_memory", lambda *_: share * size)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *_: self)
+    monkeypatch.setattr(text, "stream_layers", lambda model, _: streamed.append(model))
+    assert text.place_layers(model, gpu, None) == (model, CPU if place == "cpu" else gpu)
+    assert len(streamed) == (place == "layers")
+
+
+def test_layers_one_at_a_time_give_the_same_embeddings(micro_checkpoints, monkeypatch):
+    expected = encoder(micro_checkpoints, None).encode(["a car", "a wet road at night"])
+
+    def by_layers(model, device, _):
+        text.stream_layers(model, device)
+        return model, device
+
+    monkeypatch.setattr(text, "place_layers", by_layers)
+    assert torch.equal(encoder(micro_checkpoints, None).encode(["a car", "a wet road at night"]), expected)
 
 
 def test_long_prompts_are_cut_with_a_warning(micro_checkpoints, caplog):
