@@ -221,6 +221,22 @@ def bench_transfer_command(context: typer.Context) -> None:
     bench_main(context.args)
 
 
+@bench.command("memory", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench_memory_command(context: typer.Context) -> None:
+    """Peak GPU memory and seconds of a forward for each preset, under a cap; `-- --help` lists the options."""
+    from dreamkit.bench.memory import main as memory_main
+
+    memory_main(context.args)
+
+
+@bench.command("startup", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench_startup_command(context: typer.Context) -> None:
+    """Seconds from the command to the first denoising step, by stage; `-- --help` lists the options."""
+    from dreamkit.bench.startup import main as startup_main
+
+    startup_main(context.args)
+
+
 @bench.command("tiny", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench_tiny_command(context: typer.Context) -> None:
     """Measure the tiny bundle: adherence to map and caption, agreement of views, time. `-- --help` lists options."""

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from transformers import T5Config, T5EncoderModel
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import T5Config, T5EncoderModel
 
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld.train import bundle
