@@ -128,11 +128,13 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
+        # On a GPU the text's keys and values of six views would take 1.5 GiB, and take milliseconds to compute.
+        trunk.keep_text = compute.device.type != "cuda" and not offload
     return networks
 
 
 def offload_blocks(trunks: Sequence[Trunk], device: torch.device) -> BlockStream:
     """Replace the trunks' blocks, which `load_network` left in host memory, by ones that are streamed to the device."""
     for trunk in trunks:
-        trunk.keep_text = False
+        trunk.keep_text = False  # else preparing a window would stream every block for its text alone
     return BlockStream(trunks, device)

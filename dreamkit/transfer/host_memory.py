@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from dreamkit.workspace.sizes import GIB
+
 log = logging.getLogger("dreamkit")
 
 # Bytes to whose multiples a parameter's place in its buffer is rounded: what the loads of GPU kernels are fastest with.
@@ -22,19 +24,26 @@ MOST_WORKERS = 8
 _BLOCK = re.compile(r"(trunk\.blocks\.\d+)\.(.+)")
 
 
-class _PageLocked(mmap.mmap):
-    """Anonymous memory of exactly the size asked for; once registered with CUDA, unregistered before it is freed.
+class _HostMemory(mmap.mmap):
+    """Anonymous memory of exactly the size asked for; if CUDA has page-locked it, it is unlocked before it is freed.
 
     PyTorch's own page-locked memory rounds up to powers of two and keeps what is freed.
     """
 
-    registered = 0
-    """Address that CUDA knows, or 0."""
+    locked = 0
+    """Address that CUDA has page-locked, or 0."""
+
+    def lock(self, address: int, size: int) -> None:
+        """Page-lock the memory, so that the GPU copies from it without waiting; a warning where CUDA refuses."""
+        if int(_cuda().cudaHostRegister(address, size, 0)) == 0:
+            self.locked = address
+        else:
+            log.warning("%.1f GiB of host memory cannot be page-locked: copies to the GPU wait for it.", size / GIB)
 
     def __del__(self) -> None:
-        if self.registered:
+        if self.locked:
             with contextlib.suppress(Exception):  # at the end of the process CUDA may be gone already
-                _cuda().cudaHostUnregister(self.registered)
+                _cuda().cudaHostUnregister(self.locked)
 
 
 def _cuda() -> Any:
@@ -42,34 +51,23 @@ def _cuda() -> Any:
     return torch.cuda.cudart()
 
 
-def host_buffer(size: int, page_locked: bool) -> torch.Tensor:
-    """Host memory of exactly `size` bytes, uint8 [size], page-locked where CUDA allows it."""
-    memory = _PageLocked(-1, size)
-    with contextlib.suppress(AttributeError, OSError):  # fewer page faults; not every kernel has it
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    buffer = torch.frombuffer(memory, dtype=torch.uint8)
-    if page_locked:
-        if int(_cuda().cudaHostRegister(buffer.data_ptr(), size, 0)) == 0:
-            memory.registered = buffer.data_ptr()
-        else:
-            log.warning(
-                "%.1f GiB of host memory cannot be page-locked: copies to the GPU will wait for it.", size / 2**30
-            )
-    return buffer
-
-
 def pack(tensors: Mapping[str, torch.Tensor], dtype: torch.dtype, page_locked: bool) -> dict[str, torch.Tensor]:
-    """Copies of the tensors as `dtype`, views of one host buffer; `flat` returns that buffer."""
+    """Copies of the tensors as `dtype`, views of one buffer of host memory; `flat` returns that buffer."""
     size = torch.empty(0, dtype=dtype).element_size()
     places, end = {}, 0
     for name, tensor in tensors.items():
         places[name] = end
         end += -(-tensor.numel() * size // ALIGNMENT) * ALIGNMENT
-    buffer = host_buffer(end, page_locked)
+    memory = _HostMemory(-1, end)
+    with contextlib.suppress(AttributeError, OSError):  # fewer page faults; not every kernel has it
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    buffer = torch.frombuffer(memory, dtype=torch.uint8)
     packed = {}
     for name, tensor in tensors.items():
         part = buffer[places[name] : places[name] + tensor.numel() * size].view(dtype).view(tensor.shape)
         packed[name] = part.copy_(tensor)
+    if page_locked:  # after the copy, whose threads bring the pages in side by side
+        memory.lock(buffer.data_ptr(), end)
     return packed
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 CARD_TOLERANCE = 0.04
 # Of a preset's memory, what the CUDA context and the allocator's unused pieces take.
 CONTEXT_BYTES = round(0.7 * GIB)
-SLACK_BYTES = round(0.8 * GIB)
+SLACK_BYTES = round(1.5 * GIB)
 # Tensors [tokens, width] that are alive at once in self-attention of a branch's block: the base's tokens, the branch's
-# before and after the positions are added, their norm, q, k, v, and attention's output before and after its linear.
-LIVE_TENSORS = 9
+# before and after the positions are added, their norm, q, k, v, attention's output before and after its linear, and
+# one more that was measured.
+LIVE_TENSORS = 10
 
 
 @dataclass(frozen=True)

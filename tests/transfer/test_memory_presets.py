@@ -115,8 +115,8 @@ def test_the_next_smaller_preset_fits_the_card(preset, card_gib, smaller):
 
 
 def test_memory_on_paper():
-    """Six views of 110,592 tokens x 4096 in bf16 are 0.84 GiB a tensor; nine of them are alive at once."""
-    assert 9 * 0.84375 < activation_bytes(COSMOS_7B_MULTI, 1) / GIB < 9 * 0.84375 + 0.6
-    assert 9 * 0.4296875 < activation_bytes(COSMOS_7B_SINGLE, 1) / GIB < 9 * 0.4296875 + 1.1
-    assert resident_blocks(16 * GIB, GIB, 8 * GIB, GIB // 2, 2) == 9
+    """Six views of 110,592 tokens x 4096 in bf16 are 0.84 GiB a tensor; ten of them are alive at once."""
+    assert 10 * 0.84375 < activation_bytes(COSMOS_7B_MULTI, 1) / GIB < 10 * 0.84375 + 0.6
+    assert 10 * 0.4296875 < activation_bytes(COSMOS_7B_SINGLE, 1) / GIB < 10 * 0.4296875 + 1.1
+    assert resident_blocks(16 * GIB, GIB, 8 * GIB, GIB // 2, 2) == 7
     assert resident_blocks(4 * GIB, GIB, 8 * GIB, GIB // 2, 2) == 0

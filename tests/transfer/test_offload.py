@@ -9,7 +9,7 @@ from micro import MULTI, SINGLE
 from dreamkit.bench.forward import one_forward, random_network
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
-from dreamkit.transfer.host_memory import flat, host_buffer, pack, pack_blocks
+from dreamkit.transfer.host_memory import flat, pack, pack_blocks
 from dreamkit.transfer.offload import BlockStream
 
 CPU = torch.device("cpu")
@@ -64,4 +64,3 @@ def test_a_block_takes_one_buffer_of_its_own_size():
     assert all(torch.equal(packed[name], tensor.bfloat16()) for name, tensor in tensors.items())
     assert flat(packed["a"]).data_ptr() == flat(packed["b"]).data_ptr()
     assert flat(packed["a"]).shape == (512,)  # 30 and 128 bytes, each rounded up to 256
-    assert host_buffer(12345, page_locked=False).shape == (12345,)
