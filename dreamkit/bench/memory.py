@@ -196,11 +196,17 @@ def bench_memory(
             chosen = [name for name in presets if (PRESETS[name].memory_gib is not None) == offload]
             if not chosen:
                 continue
-            networks = random_networks(MODELS[model], device, dtype, offload)
+            try:
+                networks = random_networks(MODELS[model], device, dtype, offload)
+            except torch.cuda.OutOfMemoryError:
+                networks = None
             for preset in chosen:
                 cap = PRESETS[preset].memory_gib if capped else None
-                rows.append(measure_preset(model, preset, networks, device, cap, repeats))
-                print(rows[-1], flush=True)
+                row = MemoryRow(model, preset, cap, failed="the weights do not fit")
+                if networks is not None:
+                    row = measure_preset(model, preset, networks, device, cap, repeats)
+                rows.append(row)
+                print(row, flush=True)
             del networks
             if device.type == "cuda":
                 torch.cuda.empty_cache()

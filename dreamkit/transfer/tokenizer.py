@@ -1,5 +1,8 @@
 """The causal 8x8x8 video tokenizer: frames to latents, latents to frames, in spatial tiles when memory is short.
 
+Tiles overlap and are blended, so they differ slightly from the whole picture. A window is never split in time: encoder
+and decoder attend to all earlier frames, and TorchScript files have no state that could be carried from part to part.
+
 Source: cosmos-transfer1 diffusion/module/pretrained_vae.py.
 """
 

@@ -14,7 +14,7 @@ from dreamkit.tinyworld.train import bundle
 from dreamkit.transfer import folders, text, torchscript
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.text import TextEncoder
-from dreamkit.transfer.tokenizer import Tokenizer, _run_tiles, _spans, load_tokenizer
+from dreamkit.transfer.tokenizer import MOST_SPLITS, Tokenizer, _need, _run_tiles, _spans, load_tokenizer
 from dreamkit.transfer.weight_maps import weight_of_window
 from dreamkit.transfer.windows import cut_window, multi_view_starts, single_view_starts
 
@@ -114,6 +114,15 @@ def test_tiles_cover_the_picture_and_blend_to_the_whole(splits):
     whole = torch.nn.functional.avg_pool3d(x, (1, 8, 8))
     tiled = _run_tiles(lambda part: torch.nn.functional.avg_pool3d(part, (1, 8, 8)), x, splits, (44, 30), 8, 1)
     assert torch.allclose(tiled, whole, atol=1e-6)
+
+
+def test_tiles_of_a_7b_window_fit_the_memory_presets():
+    def splits(frames, height, width, budget):
+        return next(n for n in range(1, MOST_SPLITS + 1) if _need(frames, height, width, n) < budget * 2**30)
+
+    front, view = (121, 88, 160), (57, 72, 128)
+    assert [splits(*front, gib) for gib in (40, 23, 15, 11)] == [1, 2, 2, 2]
+    assert [splits(*view, gib) for gib in (15, 11, 5)] == [1, 1, 2]
 
 
 def test_out_of_memory_leads_to_smaller_tiles():
