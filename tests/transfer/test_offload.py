@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from micro import MULTI, SINGLE
+from other_device import other_device
 
 from dreamkit.bench.forward import one_forward, random_network
 from dreamkit.transfer.control import ControlBranch
@@ -64,3 +65,23 @@ def test_a_block_takes_one_buffer_of_its_own_size():
     assert all(torch.equal(packed[name], tensor.bfloat16()) for name, tensor in tensors.items())
     assert flat(packed["a"]).data_ptr() == flat(packed["b"]).data_ptr()
     assert flat(packed["a"]).shape == (512,)  # 30 and 128 bytes, each rounded up to 256
+
+
+@torch.no_grad()
+def test_no_block_computes_with_weights_of_the_host(monkeypatch):
+    """On a device that refuses tensors of the CPU, as CUDA does."""
+    expected = one_forward(MULTI, *networks(MULTI, False), CPU, torch.float32)()
+    base, branch = networks(MULTI, True)
+    with other_device() as device:
+        for network in (base, branch):
+            rest = pack_blocks(dict(network.named_parameters()), torch.float32, page_locked=False)[1]
+            for name, tensor in rest.items():
+                owner, _, leaf = name.rpartition(".")
+                setattr(network.get_submodule(owner), leaf, torch.nn.Parameter(tensor.to(device), requires_grad=False))
+            network.trunk.keep_text = False
+        stream = BlockStream([base.trunk, branch.trunk], device)
+        stream.acquire(1)
+        cpu_generator = torch.Generator
+        monkeypatch.setattr(torch, "Generator", lambda _: cpu_generator())
+        out = one_forward(MULTI, base, branch, device, torch.float32)()
+    assert torch.allclose(out.near, expected, atol=1e-5)
