@@ -13,11 +13,16 @@ from dreamkit.workspace.sizes import GIB
 
 def free_memory(device: torch.device, budget: float | None = None) -> float:
     """Bytes that this process can still allocate on a CUDA device, within its memory fraction and `budget`, if any."""
-    free, total = torch.cuda.mem_get_info(device)
+    free, _ = torch.cuda.mem_get_info(device)
     reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    most = usable_memory(device) if budget is None else min(budget, usable_memory(device))
+    return min(free + reserved - allocated, most - allocated)
+
+
+def usable_memory(device: torch.device) -> float:
+    """Bytes of a CUDA device's memory, or this process's memory fraction of them if one is set."""
     fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)
-    within = total if budget is None else budget
-    return min(free + reserved - allocated, fraction * total - allocated, within - allocated)
+    return fraction * torch.cuda.get_device_properties(device).total_memory
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from dreamkit.errors import first_line
 from dreamkit.transfer.engine import ComputeSettings, Networks, load_networks
 from dreamkit.transfer.host_memory import available_host_memory
-from dreamkit.transfer.memory import explain_out_of_memory, free_memory
+from dreamkit.transfer.memory import explain_out_of_memory, free_memory, usable_memory
 from dreamkit.transfer.memory_needs import CARD_TOLERANCE, CONTEXT_BYTES, activation_bytes, resident_blocks
 from dreamkit.transfer.model_files import ModelFiles
 from dreamkit.transfer.presets import PRESETS, Preset
@@ -153,8 +153,9 @@ class NetworkStore:
 
     def _smaller(self, error: BaseException) -> Preset:
         """The preset to fall back to; raises `error` where there is none, or the run fell back already."""
-        total = torch.cuda.get_device_properties(self.compute.device).total_memory
-        smaller = None if self.fell_back_from else smaller_preset(self.compute.preset, total)
+        smaller = None
+        if not self.fell_back_from:
+            smaller = smaller_preset(self.compute.preset, usable_memory(self.compute.device))
         if smaller is None:
             raise error
         log.warning(
@@ -174,7 +175,7 @@ class NetworkStore:
         torch.cuda.empty_cache()
 
 
-def smaller_preset(preset: Preset, card_bytes: int) -> Preset | None:
+def smaller_preset(preset: Preset, card_bytes: float) -> Preset | None:
     """The largest preset of the same arithmetic that takes less memory than `preset` and fits a card of that size."""
     most = card_bytes / GIB / (1 - CARD_TOLERANCE)
     if preset.memory_gib is not None:

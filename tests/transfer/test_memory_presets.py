@@ -64,6 +64,7 @@ def out_of_memory(times, then):
 @pytest.fixture
 def card(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("P", (), {"total_memory": 15.7 * GIB}))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0, raising=False)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 15 * GIB)
 
 
