@@ -246,7 +246,9 @@ def test_frames_cuts_the_inputs_before_windows_are_counted(ws, pipes, capsys):
 
 def test_more_frames_than_the_clip_has_are_refused_before_a_model_loads(ws, pipes):
     put_clip(ws, frames=9, styles=("Night",))
-    with pytest.raises(DreamkitError, match="frames is 10, but clip_a_Night can have 9 at most") as caught:
+    with pytest.raises(
+        DreamkitError, match="The parameter frames is 10, but clip_a_Night can have 9 at most"
+    ) as caught:
         single(ws, frames=10)
     assert "\n" not in caught.value.message
     assert not pipes and files(ws.root) == []
