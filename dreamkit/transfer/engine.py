@@ -124,12 +124,13 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
     networks = Networks(base, branches, reports)
     if offload:
         networks.stream = offload_blocks(networks.trunks, compute.device)
+    for trunk in networks.trunks:
+        # On a GPU the text's keys and values of six views would take 1.5 GiB, and take milliseconds to compute.
+        trunk.keep_text = compute.device.type != "cuda" and not offload
     attention = choose_attention(config.heads, config.head_dim, compute.device, compute.dtype, compute.attention)
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
-        # On a GPU the text's keys and values of six views would take 1.5 GiB, and take milliseconds to compute.
-        trunk.keep_text = compute.device.type != "cuda" and not offload
     return networks
 
 
