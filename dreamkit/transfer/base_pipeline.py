@@ -57,7 +57,9 @@ class Pipeline:
         self.text = text
         self.text.budget = self.store.budget
         self._encode_peak = 0
-        self.store.get(FIRST_WINDOW)
+        if compute.preset.memory_gib is None:
+            self.store.get(FIRST_WINDOW)
+        # Else on first use: host memory then holds the weights, and before them the text encoder, not both.
 
     @classmethod
     def load(
