@@ -16,6 +16,7 @@ from dreamkit.cli.options import FILE, PARAMETER, from_old_options
 from dreamkit.errors import DreamkitError
 
 ABOUT = "Driving-video generation with Cosmos-Drive-Dreams models, from labels to reviewed videos."
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=ABOUT)
 bench = typer.Typer(no_args_is_help=True, help="Measure speed, and the tiny bundle's quality, on this machine.")
 
@@ -56,7 +57,7 @@ def demo_command(
     run_demo(output)
 
 
-@app.command("lab", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command("lab", context_settings=_PASS_ON)
 def lab_command(context: typer.Context) -> None:
     """Open JupyterLab at the first notebook; what follows `--` goes to jupyter lab."""
     from dreamkit.cli.demo import open_lab
@@ -213,9 +214,6 @@ def bench_render_command(
     print(render_table(rows, processes))
 
 
-_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
 @bench.command("forward", context_settings=_PASS_ON)
 def bench_forward_command(context: typer.Context) -> None:
     """Time the world model's forward pass with random weights, and profile it. `-- --help` lists the options."""
@@ -240,7 +238,23 @@ def bench_load_command(context: typer.Context) -> None:
     bench_main(context.args)
 
 
-@bench.command("tiny", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@bench.command("memory", context_settings=_PASS_ON)
+def bench_memory_command(context: typer.Context) -> None:
+    """Peak GPU memory and seconds of a forward for each preset, under a cap; `-- --help` lists the options."""
+    from dreamkit.bench.memory import main as memory_main
+
+    memory_main(context.args)
+
+
+@bench.command("startup", context_settings=_PASS_ON)
+def bench_startup_command(context: typer.Context) -> None:
+    """Seconds from the command to the first denoising step, by stage; `-- --help` lists the options."""
+    from dreamkit.bench.startup import main as startup_main
+
+    startup_main(context.args)
+
+
+@bench.command("tiny", context_settings=_PASS_ON)
 def bench_tiny_command(context: typer.Context) -> None:
     """Measure the tiny bundle: adherence to map and caption, agreement of views, time. `-- --help` lists options."""
     from dreamkit.tinyworld.evaluate.command import run_evaluation

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from dreamkit.captions import files as caption_files
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
-from dreamkit.generate.params import Params
+from dreamkit.generate.params import MultiViewParams, Params
 from dreamkit.notebook.progress import clock
-from dreamkit.transfer import memory_needs
+from dreamkit.transfer import folders, memory_needs
+from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
+from dreamkit.transfer.windows import multi_view_starts, single_view_starts
+from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.sizes import GIB
-from dreamkit.workspace.workspace import Workspace
+from dreamkit.workspace.video import probe
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,8 @@ class Estimate:
 
     Attributes:
         videos: number of results requested, those already made included.
-        evaluations: model evaluations per window of a video.
+        windows: windows that they are made in, one after another.
+        evaluations: model evaluations per window.
         seconds: for all videos, or None without earlier results.
         from_runs: number of earlier results.
         peak_bytes: their peak GPU memory; without any, the measured peak of a 7B forward; 0: unknown.
@@ -31,6 +39,7 @@ class Estimate:
     """
 
     videos: int
+    windows: int
     evaluations: int
     seconds: float | None
     from_runs: int
@@ -39,7 +48,8 @@ class Estimate:
     free_bytes: int
 
     def __str__(self) -> str:
-        lines = [f"at most {self.videos} to make on {self.device}, {self.evaluations} evaluations a window"]
+        windows = f"{self.windows} window{'s' * (self.windows != 1)} of {self.evaluations} evaluations"
+        lines = [f"at most {self.videos} to make on {self.device}, {windows}"]
         if self.seconds is None:
             lines.append("  time: no earlier result of this preset and device here; known after the first step")
         else:
@@ -49,7 +59,7 @@ class Estimate:
             need = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
             lines.append(f"  GPU memory: {need}, {self.free_bytes / GIB:.1f} GiB free now")
             if self.peak_bytes > self.free_bytes:
-                lines.append("  that is more than is free: set offload to true, or end what else uses the GPU")
+                lines.append("  that is more than is free: set a smaller preset, or end what else uses the GPU")
         return "\n".join(lines)
 
 
@@ -57,13 +67,17 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     """Estimate a run from captions, sidecars and the GPU; no model is loaded."""
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
-    paces = [record["seconds"] / (record["steps"] + 1) for record in records]
-    videos, evaluations = _videos(ws, p), p.num_steps + 1
-    seconds = videos * evaluations * statistics.median(paces) if paces else None
+    plan = _window_counter(p)
+    paces = [
+        record["seconds"] / (record["steps"] + 1) / plan(record.get("frames", 1), record.get("num_input_frames", 9))
+        for record in records
+    ]
+    counts, evaluations = _windows(ws, p, plan), p.num_steps + 1
+    seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
     peak = max((record["pipeline"].get("peak_gpu_bytes", 0) for record in records), default=0)
     if not records and free and p.checkpoints != checkpoints.TINY:
         peak = round(memory_needs.need(p.stage, len(p.controls)).forward)
-    return Estimate(videos, evaluations, seconds, len(records), peak, device, free)
+    return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, device, free)
 
 
 def _device(asked: str) -> tuple[str, int]:
@@ -90,13 +104,40 @@ def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
     )
 
 
-def _videos(ws: Workspace, p: Params) -> int:
-    """Number of clips times chunks times styles, of clips whose captions can be read."""
-    total = 0
+def _window_counter(p: Params) -> Callable[[int, int], int]:
+    """A function from the frames of a whole result, and those that a window takes over, to its number of windows."""
+    multi = isinstance(p, MultiViewParams)
+    folder, config = (folders.MULTI_VIEW, COSMOS_7B_MULTI) if multi else (folders.SINGLE_VIEW, COSMOS_7B_SINGLE)
+    with contextlib.suppress(DreamkitError):  # the stage reports it
+        config = read_config(checkpoints.folder(p.checkpoints) / folder, config)
+    length = config.window_frames
+    if multi:
+        return lambda frames, given: len(multi_view_starts(frames, length, given))
+    return lambda frames, given: len(single_view_starts(frames, length))
+
+
+def _windows(ws: Workspace, p: Params, count: Callable[[int, int], int]) -> list[int]:
+    """Windows of every result: of clips whose captions can be read, times chunks, times styles."""
+    counts: list[int] = []
     for clip in p.clips or ws.clips():
         try:
             styles = len(p.styles) or len(caption_files.read_captions(ws.captions, clip))
         except DreamkitError:
             continue  # the stage reports it
-        total += styles * (len(p.chunks) or len(ws.chunks(clip)) or 1)
-    return total
+        for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
+            counts += [_windows_of(ws, p, chunk, count)] * styles
+    return counts
+
+
+def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int], int]) -> int:
+    """Windows of a chunk's result by the length of its front condition video; 1 where that cannot be read."""
+    multi = isinstance(p, MultiViewParams)
+    if not multi and getattr(p, "windows", "first") == "first":
+        return 1
+    for control in p.controls or CONTROLS:
+        try:
+            frames = probe(ws.condition(control, SIX_VIEWS.front, chunk)).frames
+        except DreamkitError:
+            continue  # the stage reports it, or another control is used
+        return count(min(frames, p.frames or frames), p.num_input_frames if multi else 1)
+    return 1

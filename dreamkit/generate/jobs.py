@@ -70,6 +70,7 @@ class Job:
         windows: number of frames of the result, and the windows that they are generated in.
         weights: control -> number or weight map.
         seed: seed of the first window.
+        cut: frames of the result where the parameter `frames` shortens it, else 0.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Job:
     windows: WindowPlan
     weights: dict[str, float | WeightMap]
     seed: int
+    cut: int = 0
 
     @property
     def chunk(self) -> Chunk:
@@ -242,7 +244,7 @@ class JobBuilder:
                     "Run notebook 04 for this clip and style first, or put your own video there.",
                 )
             front = self.inspect(path)
-            if front.info.frames != frames:
+            if front.info.frames != frames and not self.params.frames:
                 log.warning(
                     "%s: the front video has %d frames and the conditions %d; the shorter one counts",
                     name,
@@ -250,9 +252,17 @@ class JobBuilder:
                     frames,
                 )
             frames = min(frames, front.info.frames)
+        asked = self.params.frames or frames
+        if asked > frames:
+            raise DreamkitError(
+                f"The parameter frames is {asked}, but {name} can have {frames} at most, as its shortest input has.",
+                "Set frames to no more than that, or to 0 for all.",
+            )
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
         prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
-        return Job(name, inputs, style, prompts, front, self._windows(name, frames), self.weights, seed)
+        windows = self._windows(name, asked)
+        cut = windows.frames if windows.frames < self._plan(frames).frames else 0
+        return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
 
     def _view_prompts(self, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):
@@ -262,11 +272,17 @@ class JobBuilder:
         table = load_styles()
         return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
 
+    def _plan(self, frames: int) -> WindowPlan:
+        """The windows of a result whose inputs have that many frames."""
+        length, p = self.model.config.window_frames, self.params
+        if isinstance(p, MultiViewParams):
+            return multi_view_windows(frames, length, p.num_input_frames, self.model.has_extension)
+        return single_view_windows(frames, length, getattr(p, "windows", "first") == "all")
+
     def _windows(self, name: str, frames: int) -> WindowPlan:
         """The windows of a result; frames that are left out, and jumps, are logged."""
-        length = self.model.config.window_frames
+        plan = self._plan(frames)
         if isinstance(self.params, MultiViewParams):
-            plan = multi_view_windows(frames, length, self.params.num_input_frames, self.model.has_extension)
             if plan.frames < frames:
                 log.warning(
                     "%s: %d of %d frames are made: longer ones need v2w_base_model.pt and %sv2w control files beside "
@@ -276,13 +292,11 @@ class JobBuilder:
                     frames,
                     "your own " if len(self.rig) == 5 else "",
                 )
-            return plan
-        plan = single_view_windows(frames, length, getattr(self.params, "windows", "first") == "all")
-        if len(plan.starts) > 1:
+        elif len(plan.starts) > 1:
             log.warning(
                 "%s: the scene jumps every %d frames, because the single-view model takes no previous frames",
                 name,
-                length - 1,
+                self.model.config.window_frames - 1,
             )
         elif plan.frames < frames:
             log.warning(

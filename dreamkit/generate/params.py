@@ -39,7 +39,10 @@ class Params(NotebookParams):
         default="clip", description="clip: a seed per clip and style; upstream: one seed for all"
     )
     fps: int = Field(default=24, ge=1, le=60, description="frame rate of the result, independent of the input's")
-    preset: Literal["exact"] = Field(default="exact", description="exact: the arithmetic of the released models")
+    frames: int = Field(default=0, ge=0, description="frames to make, from the clip's first on; 0: all")
+    preset: Literal["exact", "24gb", "16gb", "12gb"] = Field(
+        default="exact", description="exact; 24gb, 16gb, 12gb: the same within that GPU memory"
+    )
     attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
         default="auto", description="attention kernel; auto: the fastest available"
     )

@@ -20,6 +20,7 @@ from dreamkit.generate.weight_files import read_weight_map
 from dreamkit.transfer import folders
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
+from dreamkit.transfer.presets import find_preset
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.workspace.files import nearest, nearest_file_hint, sha256
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
@@ -56,7 +57,11 @@ class RunPlan:
         window, and upstream's negative prompt written out.
         """
         p, later = self.params, job.windows.frames > self.model.config.window_frames
-        values: dict[str, Any] = {"steps": p.num_steps, "guidance": p.guidance, "fps": p.fps, "preset": p.preset}
+        # A preset that only bounds GPU memory computes what exact does, so its results count as those.
+        preset = "exact" if find_preset(p.preset).memory_gib is not None else p.preset
+        values: dict[str, Any] = {"steps": p.num_steps, "guidance": p.guidance, "fps": p.fps, "preset": preset}
+        if job.cut:
+            values["frames"] = job.cut
         if isinstance(p, SingleViewParams):
             negative = "" if p.negative_prompt == NEGATIVE_PROMPT else p.negative_prompt
             values |= {"negative_prompt": negative, "windows": p.windows if later else "first"}

@@ -137,7 +137,8 @@ def _make_all(ws: Workspace, todo: Sequence[Job], asked: guardrail_record.Guardr
             "Set guidance to 0, as params/demo does",
             plan.params.guidance,
         )
-    log.info("%d to make; loading the model from %s", len(todo), plan.model.root)
+    windows = sum(len(job.windows.starts) for job in todo)
+    log.info("%d to make in %d windows; loading the model from %s", len(todo), windows, plan.model.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)
     pipe.encode_prompts(_texts(plan, todo))

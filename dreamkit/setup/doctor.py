@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from dreamkit.setup import machine
 from dreamkit.setup.machine import Check
 from dreamkit.setup.params import SetupParams
 from dreamkit.transfer import memory_needs
+from dreamkit.transfer.presets import PRESETS
 from dreamkit.workspace.sizes import GIB, free_bytes
 from dreamkit.workspace.workspace import from_home
 
@@ -51,11 +53,13 @@ class Capability:
         capability: a key of NAMES.
         verdict: YES, PARTLY or NO.
         why: the reason.
+        preset: for a 7B model, the preset that suits this machine's GPU; "" where none does.
     """
 
     capability: str
     verdict: str
     why: str
+    preset: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ def login_checks(access: Sequence[Access]) -> list[Check]:
 
 
 def stage_capability(stage: str, p: SetupParams, gpu: Check) -> Capability:
-    """Whether the 7B model of a stage runs here: GPU, bf16, memory against the measured peaks, files.
+    """Whether the 7B model of a stage runs here, and with which preset: GPU, bf16, memory, files.
 
     Args:
         stage: "single_view" or "multi_view".
@@ -187,18 +191,20 @@ def stage_capability(stage: str, p: SetupParams, gpu: Check) -> Capability:
     if (props.major, props.minor) < BF16_FROM:
         return Capability(stage, NO, f"needs bf16, compute capability 8.0; this GPU has {props.major}.{props.minor}")
     need, here = memory_needs.need(stage, len(p.controls)), props.total_memory
-    needs = (
-        f"{need.forward / GIB:.1f} GiB at the peak of a forward, as measured on an H200; this GPU has {here / GIB:.1f}"
-    )
-    if here < need.forward:
-        return Capability(stage, NO, needs)
+    preset = memory_needs.fitting_preset(stage, len(p.controls), here)
+    whole = f"exact needs {need.run / GIB:.1f} GiB, as measured on an H200; this GPU has {here / GIB:.1f}"
+    if preset is None:
+        smallest = f"{memory_needs.SMALLEST_PRESET[stage]}gb"
+        return Capability(stage, NO, f"{whole}, less than the smallest preset {smallest} takes")
     try:
         checkpoints.needed(stage, checkpoints.folder(p.checkpoints), p.controls, {})
     except DreamkitError as error:
-        return Capability(stage, NO, f"{error.message} Notebook 01 fetches them.")
-    if here < need.run:
-        return Capability(stage, PARTLY, f"{needs}, less than the {need.run / GIB:.1f} in which whole videos were made")
-    return Capability(stage, YES, needs)
+        return Capability(stage, NO, f"{error.message} Notebook 01 fetches them.", preset)
+    if preset == "exact":
+        return Capability(stage, YES, whole, preset)
+    ram, host = machine.memory_bytes(), memory_needs.host_bytes(stage, len(p.controls))
+    why = f"{whole}: preset {preset} keeps weights in host memory, {host / GIB:.0f} GiB of {ram / GIB:.0f}"
+    return Capability(stage, YES if host < 0.8 * ram else PARTLY, why, preset)
 
 
 def styles_capability(vllm: Check) -> Capability:
@@ -217,8 +223,9 @@ def settings(capabilities: Sequence[Capability], engine: Check) -> dict[str, Any
         capabilities: what it can run.
         engine: the check of Transformer Engine.
     """
-    stages = [one.verdict for one in capabilities if one.capability in checkpoints.FOLDERS and one.verdict != NO]
-    if stages:
-        chosen = {"preset": "exact", "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
-        return chosen | ({"offload": True} if PARTLY in stages else {})
+    presets = [one.preset for one in capabilities if one.capability in checkpoints.FOLDERS and one.verdict != NO]
+    if presets:
+        # Both stages run with the smaller one; it costs next to no time.
+        preset = min(presets, key=lambda name: PRESETS[name].memory_gib or math.inf)
+        return {"preset": preset, "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
     return {"preset": "exact", "checkpoints": checkpoints.TINY, "params": "params/demo"}

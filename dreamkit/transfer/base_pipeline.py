@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,9 +16,10 @@ from dreamkit.transfer.call_checks import check_frames, check_loaded, check_vide
 from dreamkit.transfer.config import latent_length
 from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
-from dreamkit.transfer.engine import ComputeSettings, Networks, choose_compute, load_networks
-from dreamkit.transfer.memory import explain_out_of_memory, free_memory
+from dreamkit.transfer.engine import ComputeSettings, Networks, choose_compute
+from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import FIRST_WINDOW, LATER_WINDOWS, ModelFiles
+from dreamkit.transfer.network_store import NetworkStore
 from dreamkit.transfer.reports import Listener, Reporter
 from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.text import TextEncoder
@@ -31,10 +31,7 @@ from dreamkit.transfer.windows import WindowPlan, cut_window
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-LOAD_HINT = "Free the GPU of other work, or use a larger one."
-RUN_HINT = "Set offload: true, free the GPU, or use a larger one."
-# Free GPU memory that further networks need, in multiples of their files: 1 for the weights, about 2/3 for a forward.
-FREE_FOR_WEIGHTS = 2
+RUN_HINT = "Set a smaller preset (24gb, 16gb or 12gb), free the GPU, or use a larger one."
 
 
 class Pipeline:
@@ -42,10 +39,9 @@ class Pipeline:
 
     Attributes:
         model: its sizes and checkpoint files.
-        compute: device, dtype, preset and attention backend.
+        store: its networks, and where their weights are.
         tokenizer: frames to latents and back.
         text: prompts to embeddings.
-        offload: keep the denoiser in host memory except while it denoises.
     """
 
     axes: ClassVar[str]
@@ -56,13 +52,14 @@ class Pipeline:
     ) -> None:
         self.model = model
         self.config = model.config
-        self.compute = compute
+        self.store = NetworkStore(model, compute, offload)
         self.tokenizer = tokenizer
         self.text = text
-        self.offload = offload
-        self._loaded: dict[str, Networks] = {}
+        self.text.budget = self.store.budget
         self._encode_peak = 0
-        self.networks(FIRST_WINDOW)
+        if compute.preset.memory_gib is None:
+            self.store.get(FIRST_WINDOW)
+        # Else on first use: host memory then holds the weights, and before them the text encoder, not both.
 
     @classmethod
     def load(
@@ -87,6 +84,11 @@ class Pipeline:
         return cls(model, compute, tokenizer, text, offload)
 
     @property
+    def compute(self) -> ComputeSettings:
+        """Device, dtype, preset and attention backend."""
+        return self.store.compute
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the videos it makes."""
         return self.config.height, self.config.width
@@ -101,50 +103,18 @@ class Pipeline:
         """Whether windows after the first have networks of their own."""
         return self.model.has_extension
 
-    def networks(self, kind: str) -> Networks:
-        """The networks of `kind`, loaded on first use; those of the other kind are dropped where both do not fit.
-
-        `kind` is FIRST_WINDOW or LATER_WINDOWS.
-        """
-        if kind not in self._loaded:
-            files = self.model.denoisers[kind]
-            size = sum(path.stat().st_size for path in files.values() if path.is_file())
-            device = self.compute.device
-            if device.type == "cuda" and self._loaded and free_memory(device) < FREE_FOR_WEIGHTS * size:
-                self._loaded.clear()
-                torch.cuda.empty_cache()
-            with explain_out_of_memory(device, LOAD_HINT):
-                self._loaded[kind] = load_networks(self.config.denoiser, files, self.compute)
-            if self.offload:
-                self._loaded[kind].to(torch.device("cpu"))
-        return self._loaded[kind]
-
-    @contextlib.contextmanager
-    def _on_device(self, networks: Networks) -> Iterator[None]:
-        """Hold the weights on the device; with `offload` they return to host memory also after an error."""
-        if not self.offload:
-            yield
-            return
-        try:
-            networks.to(self.compute.device)
-            yield
-        finally:
-            networks.to(torch.device("cpu"))
-
     def encode_prompts(self, prompts: Sequence[str]) -> None:
         """Encode all prompts of a batch now, in one load of the text encoder; calls find them in its cache."""
         self.text.encode(prompts)
 
     def info(self) -> dict[str, Any]:
         """Preset, device, dtype and kernels, and peak GPU memory in bytes of the last call, for the sidecar."""
-        device, networks = self.compute.device, next(iter(self._loaded.values()))
+        device = self.compute.device
         cuda = device.type == "cuda"
         return {
-            "preset": self.compute.preset,
             "device": torch.cuda.get_device_name(device) if cuda else "cpu",
             "dtype": str(self.compute.dtype).removeprefix("torch."),
-            **networks.chosen(),
-            "tensors_from_base": sum(len(report.from_base) for report in networks.reports),
+            **self.store.info(),
             "peak_gpu_bytes": max(self._encode_peak, self._peak()),
         }
 
@@ -162,11 +132,11 @@ class Pipeline:
             from dreamkit.workspace.video import resize  # OpenCV, needed for inputs of another size only
 
             frames_THWC = resize(frames_THWC, *self.size)
-        return self.tokenizer.encode(frames_THWC) * self.config.sigma_data
+        return self.tokenizer.encode(frames_THWC, self.store.budget) * self.config.sigma_data
 
     def decode_latent(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
         """Frames, uint8 [T, H, W, 3], of one view's latent times sigma_data, [1, C, t, h, w]."""
-        return self.tokenizer.decode(latent_BCTHW / self.config.sigma_data)
+        return self.tokenizer.decode(latent_BCTHW / self.config.sigma_data, self.store.budget)
 
     @torch.inference_mode()
     def encode_controls(
@@ -253,17 +223,26 @@ class Pipeline:
                 given(made, start, overlap) if given else None,
                 VIEW_IDS.get(views, (0,)),
             )
-            networks = self.networks(LATER_WINDOWS if index and self.has_extension else FIRST_WINDOW)
-            with self._on_device(networks):
-                report("denoise", 0, steps + 1)
-                on_step = self._on_step(report, steps, latent_length(overlap) if given else 0)
-                latent = denoise_window(networks, config, window, on_step)
+            kind = LATER_WINDOWS if index and self.has_extension else FIRST_WINDOW
+            on_step = self._on_step(report, steps, latent_length(overlap) if given else 0)
+            latent = self._denoise(kind, window, report, on_step)
             end = min(frames, start + window_frames)
             for view, part in enumerate(latent.chunk(views, dim=2)):
                 report("decode", view, views)
                 made[view, start + overlap : end] = self.decode_latent(part)[overlap : end - start]
         report("decode", views, views)
         return made
+
+    def _denoise(
+        self, kind: str, window: Window, report: Reporter, on_step: Callable[[int, torch.Tensor], None] | None
+    ) -> torch.Tensor:
+        """A window's latent, by the networks of `kind`."""
+
+        def work(networks: Networks) -> torch.Tensor:
+            report("denoise", 0, window.steps + 1)
+            return denoise_window(networks, self.config, window, on_step)
+
+        return self.store.run(kind, work)
 
     def _on_step(self, report: Reporter, steps: int, given_latents: int) -> Callable[[int, torch.Tensor], None] | None:
         """The callback of `denoise_window` that reports each step; None without a listener."""

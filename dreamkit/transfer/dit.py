@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -162,7 +162,21 @@ class Prepared:
     extra_BCTHW: torch.Tensor
     position_LD: torch.Tensor
     rope: tuple[torch.Tensor, torch.Tensor]
-    text: tuple[TextKV, ...] | None
+    text: Sequence[TextKV] | None
+
+
+class TextOnDemand(Sequence[TextKV]):
+    """Keys and values of each block, computed when they are needed: for six views they would take 50 MiB a block."""
+
+    def __init__(self, trunk: Trunk, text_VMC: torch.Tensor) -> None:
+        self.trunk, self.text_VMC = trunk, text_VMC
+
+    def __len__(self) -> int:
+        return len(self.trunk.blocks)
+
+    def __getitem__(self, index: Any) -> Any:
+        block = cast("Block", self.trunk.blocks[index])
+        return block.cross_attention.text_kv(self.text_VMC, self.trunk.ops)
 
 
 @dataclass(frozen=True)
@@ -181,7 +195,13 @@ class Begun:
 
 
 class Trunk(nn.Module):
-    """Patch embedding, positions, timestep embedding and `blocks` blocks: shared by denoiser and control branch."""
+    """Patch embedding, positions, timestep embedding and `blocks` blocks: shared by denoiser and control branch.
+
+    Attributes:
+        attention: kernel of attention.
+        ops: kernels of the memory-bound operations.
+        keep_text: whether the text's keys and values are kept for a window, rather than computed for every forward.
+    """
 
     def __init__(self, config: DenoiserConfig, blocks: int) -> None:
         super().__init__()
@@ -196,6 +216,7 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(blocks))
         self.attention = Attention("sdpa")
         self.ops = FusedOps()
+        self.keep_text = True
 
     def prepare(
         self,
@@ -240,15 +261,17 @@ class Trunk(nn.Module):
             None if text_VMC is None else self.text_kv(text_VMC),
         )
 
-    def text_kv(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...] | None:
+    def text_kv(self, text_VMC: torch.Tensor) -> Sequence[TextKV] | None:
         """Keys and values for every block's cross-attention, or None for zeroed text.
 
         The linears have no biases, so zeroed text has zero keys and values, and attention over it returns exactly 0.
         """
         return self.project_text(text_VMC) if bool(text_VMC.any()) else None
 
-    def project_text(self, text_VMC: torch.Tensor) -> tuple[TextKV, ...]:
+    def project_text(self, text_VMC: torch.Tensor) -> Sequence[TextKV]:
         """As `text_kv`, for zeroed text too; does not read the tensor's values, which would synchronise the GPU."""
+        if not self.keep_text:
+            return TextOnDemand(self, text_VMC)
         blocks = cast("list[Block]", self.blocks)
         return tuple(block.cross_attention.text_kv(text_VMC, self.ops) for block in blocks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.dit import Trunk
 from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
+from dreamkit.transfer.offload import BlockStream
+from dreamkit.transfer.presets import PRESETS, Preset, find_preset
 
 log = logging.getLogger("dreamkit")
 
-PRESETS = ("exact",)
-"""exact: bfloat16 on a GPU as upstream, float32 on a CPU."""
 _SMALLEST_GPU_WIDTH = 2048
 """A denoiser this wide is too slow on a CPU; the 7B models have 4096, the tiny bundle 128."""
 
@@ -34,14 +34,14 @@ class ComputeSettings:
     Attributes:
         device: one GPU, or the CPU.
         dtype: of weights and activations: bfloat16 on a GPU, float32 on a CPU.
-        preset: one of PRESETS.
+        preset: see `presets.py`.
         attention: wanted attention backend, or `auto`.
         tokens: tokens of self-attention in a window, by which `auto` chooses; 0 where they are not known.
     """
 
     device: torch.device
     dtype: torch.dtype
-    preset: str = "exact"
+    preset: Preset = PRESETS["exact"]
     attention: str = "auto"
     tokens: int = 0
 
@@ -54,8 +54,7 @@ def choose_compute(
     Raises:
         DreamkitError: an unknown preset; no GPU for a model of the released size; a device that is not there.
     """
-    if preset not in PRESETS:
-        raise DreamkitError(f"There is no preset {preset!r}, only {', '.join(PRESETS)}.", "Use exact.")
+    how = find_preset(preset)
     cuda = torch.cuda.is_available()
     chosen = torch.device(device or ("cuda" if cuda else "cpu"))
     if chosen.type == "cuda" and not cuda:
@@ -68,7 +67,7 @@ def choose_compute(
     if chosen.type == "cuda" and chosen.index is None:
         chosen = torch.device("cuda", torch.cuda.current_device())
     dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
-    return ComputeSettings(chosen, dtype, preset, attention, config.views * math.prod(config.token_grid))
+    return ComputeSettings(chosen, dtype, how, attention, config.views * math.prod(config.token_grid))
 
 
 @dataclass
@@ -79,11 +78,13 @@ class Networks:
         base: the denoiser.
         branches: control -> its branch.
         reports: where the tensors of each file came from.
+        stream: the blocks that are in host memory, with a preset that bounds GPU memory; else None.
     """
 
     base: Denoiser
     branches: dict[str, ControlBranch]
     reports: list[LoadReport]
+    stream: BlockStream | None = None
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""
@@ -103,16 +104,19 @@ class Networks:
 def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: ComputeSettings) -> Networks:
     """Load `files` (`base`, and each control's name) onto the device and choose kernels.
 
+    With a preset that bounds GPU memory the blocks stay in host memory; `Networks.stream` brings them to the device.
+
     Raises:
         DreamkitError: a file is missing, broken, or of another model; an attention backend that cannot run here.
     """
-    base_file = files["base"]
-    base, report = load_network(Denoiser, config, base_file, compute.device, compute.dtype)
+    base_file, offload = files["base"], compute.preset.memory_gib is not None
+    place = {"device": compute.device, "dtype": compute.dtype, "blocks_in_host_memory": offload}
+    base, report = load_network(Denoiser, config, base_file, **place)
     branches, reports = {}, [report]
     for name, path in files.items():
         if name == "base":
             continue
-        branches[name], report = load_network(ControlBranch, config, path, compute.device, compute.dtype, base_file)
+        branches[name], report = load_network(ControlBranch, config, path, base=base_file, **place)
         reports.append(report)
         if report.from_base:
             log.info(
@@ -122,6 +126,11 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
                 ", ".join(report.from_base),
             )
     networks = Networks(base, branches, reports)
+    if offload:
+        networks.stream = offload_blocks(networks.trunks, compute.device)
+    for trunk in networks.trunks:
+        # On a GPU the text's keys and values of six views would take 1.5 GiB, and take milliseconds to compute.
+        trunk.keep_text = compute.device.type != "cuda" and not offload
     choose_kernels(networks, config, compute)
     return networks
 
@@ -138,3 +147,10 @@ def choose_kernels(networks: Networks, config: DenoiserConfig, compute: ComputeS
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
+
+
+def offload_blocks(trunks: Sequence[Trunk], device: torch.device) -> BlockStream:
+    """Replace the trunks' blocks, which `load_network` left in host memory, by ones that are streamed to the device."""
+    for trunk in trunks:
+        trunk.keep_text = False  # else preparing a window would stream every block for its text alone
+    return BlockStream(trunks, device)

@@ -18,6 +18,7 @@ from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.device_copy import copy_to_device
+from dreamkit.transfer.host_memory import pack_blocks
 from dreamkit.transfer.names import released_name
 
 Network = TypeVar("Network", Denoiser, ControlBranch)
@@ -96,6 +97,7 @@ def load_network(
     device: torch.device,
     dtype: torch.dtype,
     base: Path | None = None,
+    blocks_in_host_memory: bool = False,
 ) -> tuple[Network, LoadReport]:
     """Build a denoiser or control branch with the weights of a checkpoint file.
 
@@ -106,6 +108,7 @@ def load_network(
         device: device of the weights.
         dtype: dtype of the weights.
         base: for a control branch, the base model's file; a tensor absent from `path` is taken from it.
+        blocks_in_host_memory: place the blocks' weights as `offload.BlockStream` needs them, page-locked for a GPU.
 
     Raises:
         DreamkitError: see `read_checkpoint`; or names or shapes do not fit, or the file is of another kind of model.
@@ -116,7 +119,7 @@ def load_network(
         network = kind(config)
     lacks = any(released_name(name) not in tensors for name, _ in network.named_parameters())
     stand_ins = read_checkpoint(base) if base is not None and lacks else {}
-    taken = load_parameters(network, tensors, str(path), device, dtype, stand_ins)
+    taken = load_parameters(network, tensors, str(path), device, dtype, stand_ins, blocks_in_host_memory)
     report = LoadReport(path, len(list(network.parameters())) - len(taken), tuple(taken))
     return network.requires_grad_(False).eval(), report
 
@@ -128,6 +131,7 @@ def load_parameters(
     device: torch.device,
     dtype: torch.dtype,
     base: Mapping[str, torch.Tensor] | None = None,
+    blocks_in_host_memory: bool = False,
 ) -> list[str]:
     """Replace every parameter by the tensor of its released name.
 
@@ -138,6 +142,7 @@ def load_parameters(
         device: device of the new parameters.
         dtype: dtype of the new parameters.
         base: tensors for the names that `tensors` lacks.
+        blocks_in_host_memory: see `load_network`.
 
     Returns:
         The released names that were taken from `base`, sorted.
@@ -164,8 +169,10 @@ def load_parameters(
             f"{label} does not fit the model: {listed}.",
             "Check that the file is the one its name says (size and checksum), and fetch it again if not.",
         )
-    moved = copy_to_device({wanted[name][0]: given[name] for name in wanted}, device, dtype)
-    for name, tensor in moved.items():
+    chosen, packed = {wanted[name][0]: given[name] for name in wanted}, {}
+    if blocks_in_host_memory:
+        packed, chosen = pack_blocks(chosen, dtype, device.type == "cuda")
+    for name, tensor in {**packed, **copy_to_device(chosen, device, dtype)}.items():
         owner, _, leaf = name.rpartition(".")
         setattr(network.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
     return taken

@@ -11,12 +11,18 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.workspace.sizes import GIB
 
 
-def free_memory(device: torch.device) -> float:
-    """Bytes that this process can still allocate on a CUDA device, within its memory fraction if one is set."""
-    free, total = torch.cuda.mem_get_info(device)
+def free_memory(device: torch.device, budget: float | None = None) -> float:
+    """Bytes that this process can still allocate on a CUDA device, within its memory fraction and `budget`, if any."""
+    free, _ = torch.cuda.mem_get_info(device)
     reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    most = usable_memory(device) if budget is None else min(budget, usable_memory(device))
+    return min(free + reserved - allocated, most - allocated)
+
+
+def usable_memory(device: torch.device) -> float:
+    """Bytes of a CUDA device's memory, or this process's memory fraction of them if one is set."""
     fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)
-    return min(free + reserved - allocated, fraction * total - allocated)
+    return fraction * torch.cuda.get_device_properties(device).total_memory
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,10 +34,12 @@ class TextEncoder:
 
     Attributes:
         folder: folder with config, tokenizer and weights.
-        device: device of the encoder while it encodes; the CPU instead where the GPU has too little free memory.
+        device: device of the encoder while it encodes; where it has too little free memory for all layers, one layer
+            at a time is there; the CPU where not even that fits.
         tokens: number of tokens that every prompt is padded or cut to.
         cache: folder of cached embeddings; None keeps them in memory only.
         dtype: dtype of the encoder, float32 as upstream.
+        budget: GPU memory that this process may take, in bytes; None for all that is free.
     """
 
     folder: Path
@@ -44,6 +47,7 @@ class TextEncoder:
     tokens: int
     cache: Path | None = None
     dtype: torch.dtype = torch.float32
+    budget: float | None = None
     _content: str | None = field(default=None, repr=False)
     _memory: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
@@ -98,16 +102,7 @@ class TextEncoder:
                 f"{self.folder} lacks {len(missing)} tensors of a T5 encoder: {', '.join(missing[:8])}.",
                 f"Fetch {TEXT_ENCODER} again.",
             )
-        device = self.device
-        need = 1.1 * sum(p.numel() * p.element_size() for p in model.parameters())
-        if device.type == "cuda" and free_memory(device) < need:
-            # A small GPU that holds the denoiser has no 19 GiB free; on the CPU a prompt takes seconds.
-            log.info(
-                "The text encoder needs %.1f GiB, more than the GPU has free: prompts are encoded on the CPU.",
-                need / GIB,
-            )
-            device = torch.device("cpu")
-        return tokenizer, model.to(device), device
+        return tokenizer, *place_layers(model, self.device, self.budget)
 
     @torch.inference_mode()
     def _encode_one(self, tokenizer: Any, model: torch.nn.Module, device: torch.device, prompt: str) -> torch.Tensor:
@@ -155,6 +150,54 @@ class TextEncoder:
                 save_file({"embedding": self._memory[prompt].contiguous()}, part)
         except (DreamkitError, SafetensorError) as error:
             log.warning("A text embedding is kept in memory only: %s", error.args[0])
+
+
+def place_layers(
+    model: torch.nn.Module, device: torch.device, budget: float | None
+) -> tuple[torch.nn.Module, torch.device]:
+    """The T5 encoder as far on the device as its free memory allows, and the device of its inputs.
+
+    Either all of it is there; or its layers stay in host memory and each is copied to the device for its own turn,
+    which gives the same numbers; or, where even that does not fit, all of it is on the CPU.
+    """
+    encoder: Any = model.encoder
+    size = 1.1 * _bytes(model)
+    layers = max(_bytes(layer) for layer in encoder.block)
+    least = _bytes(model) - sum(_bytes(layer) for layer in encoder.block) + 3 * layers
+    free = free_memory(device, budget) if device.type == "cuda" else math.inf
+    if free >= size:
+        return model.to(device), device
+    if free < least:
+        log.info("The text encoder needs %.1f GiB, more than the GPU has free: the CPU encodes.", least / GIB)
+        return model, torch.device("cpu")
+    log.info("The text encoder needs %.1f GiB, more than the GPU has free: it encodes layer by layer.", size / GIB)
+    stream_layers(model, device)
+    return model, device
+
+
+def stream_layers(model: torch.nn.Module, device: torch.device) -> None:
+    """Keep the layers of a T5 encoder in host memory; each is on the device during its own forward."""
+    encoder: Any = model.encoder
+    waiting: dict[torch.nn.Parameter, torch.Tensor] = {}
+
+    def fetch(layer: torch.nn.Module, _: Any) -> None:
+        for parameter in layer.parameters():
+            waiting[parameter] = parameter.data
+            parameter.data = parameter.data.to(device)
+
+    def drop(layer: torch.nn.Module, *_: Any) -> None:
+        for parameter in layer.parameters():
+            parameter.data = waiting.pop(parameter)
+
+    for layer in encoder.block:
+        layer.register_forward_pre_hook(fetch)
+        layer.register_forward_hook(drop)
+    encoder.embed_tokens.to(device)
+    encoder.final_layer_norm.to(device)
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
 
 @contextmanager

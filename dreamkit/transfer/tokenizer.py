@@ -1,5 +1,8 @@
 """The causal 8x8x8 video tokenizer: frames to latents, latents to frames, in spatial tiles when memory is short.
 
+Tiles overlap and are blended, so they differ slightly from the whole picture. A window is never split in time: encoder
+and decoder attend to all earlier frames, and TorchScript files have no state that could be carried from part to part.
+
 Source: cosmos-transfer1 diffusion/module/pretrained_vae.py.
 """
 
@@ -50,31 +53,42 @@ class Tokenizer:
         return self.mean.device
 
     @torch.inference_mode()
-    def encode(self, frames_THWC: np.ndarray) -> torch.Tensor:
-        """Normalised latent, float32 [1, C, t, h, w], of one window of frames, uint8 [T, H, W, 3]."""
+    def encode(self, frames_THWC: np.ndarray, budget: float | None = None) -> torch.Tensor:
+        """Normalised latent, float32 [1, C, t, h, w], of one window of frames, uint8 [T, H, W, 3].
+
+        `budget` is the GPU memory that this process may take, in bytes; None for all that is free.
+        """
 
         def encode(x_BCTHW: torch.Tensor) -> torch.Tensor:
             out = self.encoder(x_BCTHW.to(self.device, self.dtype))
             return (out if isinstance(out, torch.Tensor) else out[0]).float()
 
         pixels = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(3, 0, 1, 2)[None]
-        latent = self._tiled(lambda part: encode(part.float() / 127.5 - 1.0), pixels, SPATIAL_COMPRESSION, 1)
+        latent = self._tiled(lambda part: encode(part.float() / 127.5 - 1.0), pixels, SPATIAL_COMPRESSION, 1, budget)
         return (latent - self.mean) / self.std
 
     @torch.inference_mode()
-    def decode(self, latent_BCTHW: torch.Tensor) -> np.ndarray:
+    def decode(self, latent_BCTHW: torch.Tensor, budget: float | None = None) -> np.ndarray:
         """Frames, uint8 [T, H, W, 3], of a normalised latent [1, C, t, h, w]; values are truncated to whole numbers.
 
-        The latent is that of one window or of a window's first latent frames.
+        The latent is that of one window or of a window's first latent frames; `budget` as for `encode`.
         """
         frames = latent_BCTHW.shape[2]
         latent = latent_BCTHW * self.std[:, :, :frames] + self.mean[:, :, :frames]
-        decoded = self._tiled(lambda part: self.decoder(part.to(self.dtype)).float(), latent, 1, SPATIAL_COMPRESSION)
-        pixels = ((decoded.clamp(-1, 1) + 1) / 2 * 255).to(torch.uint8)
+        decoded = self._tiled(
+            lambda part: self.decoder(part.to(self.dtype)).float(), latent, 1, SPATIAL_COMPRESSION, budget
+        )
+        # In place: a window of the 7B model has 1.3 GiB of float32 pixels.
+        pixels = decoded.clamp_(-1, 1).add_(1).div_(2).mul_(255).to(torch.uint8)
         return pixels[0].permute(1, 2, 3, 0).cpu().numpy()
 
     def _tiled(
-        self, function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, in_unit: int, out_unit: int
+        self,
+        function: Callable[[torch.Tensor], torch.Tensor],
+        x: torch.Tensor,
+        in_unit: int,
+        out_unit: int,
+        budget: float | None,
     ) -> torch.Tensor:
         """Run `function` over the whole of `x` if memory allows, else over n x n tiles, n from 2 to MOST_SPLITS.
 
@@ -83,6 +97,7 @@ class Tokenizer:
             x: pixels or latents, [1, C, T, H, W].
             in_unit: pixels of the input per latent pixel along each side.
             out_unit: pixels of the output per latent pixel along each side.
+            budget: as for `encode`.
 
         Raises:
             torch.cuda.OutOfMemoryError: the smallest tiles do not fit either.
@@ -91,8 +106,8 @@ class Tokenizer:
         frames = x.shape[2] if in_unit > 1 else pixel_length(x.shape[2])
         splits = 1
         if self.device.type == "cuda":
-            need = frames * height * width * SPATIAL_COMPRESSION**2 * BYTES_PER_PIXEL
-            while splits < MOST_SPLITS and need / splits**2 > free_memory(self.device):
+            free = free_memory(self.device, budget)
+            while splits < MOST_SPLITS and _need(frames, height, width, splits) > free:
                 splits += 1
         while True:
             try:
@@ -130,6 +145,14 @@ def load_tokenizer(
             "Fetch the file again.",
         ) from error
     return Tokenizer(encoder, decoder, mean, std, dtype)
+
+
+def _need(frames: int, height: int, width: int, splits: int) -> float:
+    """Bytes that one of `splits` x `splits` tiles takes, and the whole video in float32 beside tiles."""
+    down, across = (next(end - start for start, end in _spans(side, splits)) for side in (height, width))
+    tile = frames * down * across * SPATIAL_COMPRESSION**2 * BYTES_PER_PIXEL
+    whole = frames * height * width * SPATIAL_COMPRESSION**2 * 3 * 4
+    return tile if splits == 1 else tile + whole
 
 
 def _spans(length: int, splits: int) -> Iterator[tuple[int, int]]:
@@ -183,4 +206,4 @@ def _run_tiles(
             total[window] += out * ramp
             weights[window] += ramp
     assert total is not None and weights is not None  # there is at least one tile
-    return total / weights
+    return total.div_(weights)

@@ -41,6 +41,23 @@ def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     assert estimate(ws, MultiViewParams(**TINY)).seconds is None
 
 
+def test_windows_count(ws):
+    """Six views of 121 frames take three windows, of 105 two; two windows take twice the time of one."""
+    put_clip(ws, "long", frames=121, styles=("Original",))
+
+    def told(**values):
+        return estimate(ws, MultiViewParams(clips=["long"], num_steps=9, **TINY | values))
+
+    assert (told().videos, told().windows, told(frames=105).windows, told(frames=57).windows) == (1, 3, 2, 1)
+    assert told(frames=105, num_input_frames=1).windows == 2 and told(frames=999).windows == 3
+    assert "at most 1 to make on cpu, 3 windows of 10 evaluations" in str(told())
+    record = {"steps": 4, "seconds": 10.0, "preset": "exact", "size": {"height": 96}, "pipeline": {"device": "cpu"}}
+    ws.write_sidecar("multi_view", Chunk("long"), "Original", {**record, "frames": 105, "num_input_frames": 9})
+    assert told().seconds == pytest.approx(3 * 10 * 1.0)
+    first = estimate(ws, SingleViewParams(clips=["long"], **TINY))
+    assert first.windows == 1 and "1 window of 36" in str(first)
+
+
 def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
     gib = 2**30
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
@@ -51,7 +68,7 @@ def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
     put_result(ws, "Original", device="GPU X", height=704, peak=31 * gib)
     told = str(estimate(ws, SingleViewParams()))
     assert "31.0 GiB at the peak of those, 10.0 GiB free now" in told
-    assert "set offload to true" in told
+    assert "set a smaller preset" in told
 
 
 def test_broken_captions_and_sidecars_are_passed_over(ws):

@@ -14,6 +14,7 @@ from dreamkit.generate import input_videos
 from dreamkit.generate import run as generate_run
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
+from dreamkit.transfer.windows import multi_view_windows
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -225,6 +226,47 @@ def test_inputs_of_any_length(ws, pipes, frames, made):
     multi(ws)
     assert video.probe(ws.view(CLIP, "Night", 5)).frames == made
     assert pipes[0].calls[0]["windows"] == "first"
+
+
+def test_frames_cuts_the_inputs_before_windows_are_counted(ws, pipes, capsys):
+    put_clip(ws, frames=121, styles=("Night",))
+    single(ws)
+    multi(ws, frames=105)
+    assert pipes[-1].encoded[0] == multi_view_windows(105, 57, 9, extension=True)
+    assert pipes[-1].encoded[0].starts == (0, 48)
+    record = ws.read_sidecar("multi_view", CLIP, "Night")
+    assert record["frames"] == record["identity"]["parameters"]["frames"] == 105
+    assert video.probe(ws.view(CLIP, "Night", 5)).frames == 105
+    assert "the shorter one counts" not in capsys.readouterr().out
+    assert multi(ws, frames=105).results[0].state == "done before"
+    assert multi(ws).results[0].state == "made"
+    assert "frames" not in ws.read_sidecar("multi_view", CLIP, "Night")["identity"]["parameters"]
+    assert multi(ws, frames=121).results[0].state == "done before"  # as many as there are: no cut
+
+
+def test_more_frames_than_the_clip_has_are_refused_before_a_model_loads(ws, pipes):
+    put_clip(ws, frames=9, styles=("Night",))
+    with pytest.raises(
+        DreamkitError, match="The parameter frames is 10, but clip_a_Night can have 9 at most"
+    ) as caught:
+        single(ws, frames=10)
+    assert "\n" not in caught.value.message
+    assert not pipes and files(ws.root) == []
+
+
+def test_frames_of_one_window_are_the_first_ones(ws, pipes):
+    put_clip(ws, frames=190, styles=("Night",))
+    single(ws)
+    assert single(ws, frames=150).results[0].state == "done before"  # windows: first makes 121 of both
+    single(ws, frames=30)
+    assert video.probe(ws.single_view(CLIP, "Night")).frames == 30
+
+
+def test_presets_that_bound_memory_count_as_exact(ws, pipes):
+    put_clip(ws, styles=("Night",))
+    single(ws, preset="16gb")
+    assert ws.read_sidecar("single_view", CLIP, "Night")["preset"] == "16gb"
+    assert single(ws).results[0].state == "done before"
 
 
 def test_all_windows_warn_of_the_jump(ws, pipes, capsys):

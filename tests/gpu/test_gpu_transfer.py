@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dreamkit.bench.measure import memory_cap
+from dreamkit.transfer import network_store
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.device_copy import copy_to_device
 from dreamkit.transfer.memory import free_memory
@@ -80,3 +81,15 @@ def test_a_tokenizer_that_does_not_fit_runs_in_tiles(device):
         tiled = tokenizer.encode(frames)
     assert sizes[0] == 640 and min(sizes) < 640
     assert torch.allclose(tiled, whole, atol=1e-5)
+
+
+def test_blocks_streamed_from_host_memory_give_the_same_video(device, micro_checkpoints, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 255, (17, 32, 48, 3), np.uint8)
+    exact = SingleViewPipeline.from_checkpoints(micro_checkpoints, device=device)
+    expected = exact("a car", {"hdmap": frames}, steps=3)
+    for resident in (0, 1):
+        monkeypatch.setattr(network_store, "resident_blocks", lambda *_, resident=resident: resident)
+        small = SingleViewPipeline.from_checkpoints(micro_checkpoints, ["hdmap"], "12gb", device)
+        for _ in range(2):  # the second time over the same buffers
+            assert np.array_equal(small("a car", {"hdmap": frames}, steps=3), expected)
+        assert small.info()["blocks_on_gpu"] == f"{resident} of 3"

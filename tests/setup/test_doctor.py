@@ -85,29 +85,45 @@ def test_stages_need_a_gpu_bf16_memory_and_files(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
     gpu = Check("GPU", "ok", "one")
     assert "needs bf16" in doctor.stage_capability("single_view", p, gpu).why
-    Props.major, Props.minor, Props.total_memory = 9, 0, 16 * 2**30  # more than the weights, less than a forward
+    Props.major, Props.minor, Props.total_memory = 9, 0, 8 * 2**30
     assert doctor.stage_capability("single_view", p, gpu).verdict == "no"
-    assert "20.7 GiB at the peak of a forward" in doctor.stage_capability("single_view", p, gpu).why
-    assert "this GPU has 16.0" in doctor.stage_capability("single_view", p, gpu).why
+    why = doctor.stage_capability("single_view", p, gpu).why
+    assert why.endswith("this GPU has 8.0, less than the smallest preset 12gb takes") and "24.0 GiB" in why
     Props.total_memory = 80 * 2**30
     assert "Notebook 01 fetches them" in doctor.stage_capability("single_view", p, gpu).why
 
 
 @pytest.mark.parametrize(
-    ("gib", "single", "multi"), [(16, "no", "no"), (23.5, "partly", "no"), (24, "yes", "no"), (40, "yes", "yes")]
+    ("gib", "single", "multi", "chosen"),
+    [
+        (8, "", "", "exact"),
+        (11.6, "12gb", "12gb", "12gb"),
+        (15.6, "16gb", "16gb", "16gb"),
+        (20, "16gb", "16gb", "16gb"),
+        (23.5, "24gb", "24gb", "24gb"),
+        (24, "exact", "24gb", "24gb"),
+        (40, "exact", "exact", "exact"),
+    ],
 )
-def test_memory_is_held_against_what_was_measured(monkeypatch, tmp_path, gib, single, multi):
+def test_the_preset_suits_the_cards_memory(monkeypatch, tmp_path, gib, single, multi, chosen):
     class Props:
         major, minor, total_memory = 9, 0, gib * 2**30
 
     monkeypatch.chdir(tmp_path)
     put_checkpoints(tmp_path / "checkpoints")
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
+    monkeypatch.setattr(doctor.machine, "memory_bytes", lambda: 64 * 2**30)
     gpu, engine = Check("GPU", "ok", "one"), Check("Transformer Engine", "ok", "2")
     verdicts = [doctor.stage_capability(stage, SetupParams(), gpu) for stage in ("single_view", "multi_view")]
-    assert [one.verdict for one in verdicts] == [single, multi]
-    assert doctor.settings(verdicts, engine).get("offload", False) == (single == "partly")
-    assert (doctor.settings(verdicts, engine)["params"] == "params/demo") == (single == "no")
+    assert [one.preset for one in verdicts] == [single, multi]
+    assert [one.verdict for one in verdicts] == ["yes" if preset else "no" for preset in (single, multi)]
+    settings = doctor.settings(verdicts, engine)
+    assert settings["preset"] == chosen and "offload" not in settings
+    assert (settings["params"] == "params/demo") == (not single)
+    if chosen == "16gb":
+        assert "preset 16gb keeps weights in host memory, 15 GiB of 64" in verdicts[0].why
+        monkeypatch.setattr(doctor.machine, "memory_bytes", lambda: 16 * 2**30)
+        assert doctor.stage_capability("single_view", SetupParams(), gpu).verdict == "partly"
 
 
 def test_a_second_control_needs_its_branch_on_top():

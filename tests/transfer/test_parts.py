@@ -7,13 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import T5Config, T5EncoderModel
 
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld.train import bundle
 from dreamkit.transfer import folders, text, torchscript
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.text import TextEncoder
-from dreamkit.transfer.tokenizer import Tokenizer, _run_tiles, _spans, load_tokenizer
+from dreamkit.transfer.tokenizer import MOST_SPLITS, Tokenizer, _need, _run_tiles, _spans, load_tokenizer
 from dreamkit.transfer.weight_maps import weight_of_window
 from dreamkit.transfer.windows import cut_window, multi_view_starts, single_view_starts
 
@@ -115,6 +116,15 @@ def test_tiles_cover_the_picture_and_blend_to_the_whole(splits):
     assert torch.allclose(tiled, whole, atol=1e-6)
 
 
+def test_tiles_of_a_7b_window_fit_the_memory_presets():
+    def splits(frames, height, width, budget):
+        return next(n for n in range(1, MOST_SPLITS + 1) if _need(frames, height, width, n) < budget * 2**30)
+
+    front, view = (121, 88, 160), (57, 72, 128)
+    assert [splits(*front, gib) for gib in (40, 23, 15, 11)] == [1, 2, 2, 2]
+    assert [splits(*view, gib) for gib in (15, 11, 5)] == [1, 1, 2]
+
+
 def test_out_of_memory_leads_to_smaller_tiles():
     sizes = []
 
@@ -197,6 +207,29 @@ def test_a_batch_loads_the_encoder_once(micro_checkpoints, tmp_path, monkeypatch
     made.encode(["one", "two", "three"])
     made.encode(["two", "three"])
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize(("share", "place"), [(1.2, "all"), (0.9, "layers"), (0.1, "cpu")])
+def test_the_encoder_is_placed_by_free_memory(monkeypatch, share, place):
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 8, "num_heads": 2, "vocab_size": 64}
+    model, gpu, streamed = T5EncoderModel(T5Config(**sizes)), torch.device("cuda", 0), []
+    size = sum(4 * parameter.numel() for parameter in model.parameters())
+    monkeypatch.setattr(text, "free_memory", lambda *_: share * size)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *_: self)
+    monkeypatch.setattr(text, "stream_layers", lambda model, _: streamed.append(model))
+    assert text.place_layers(model, gpu, None) == (model, CPU if place == "cpu" else gpu)
+    assert len(streamed) == (place == "layers")
+
+
+def test_layers_one_at_a_time_give_the_same_embeddings(micro_checkpoints, monkeypatch):
+    expected = encoder(micro_checkpoints, None).encode(["a car", "a wet road at night"])
+
+    def by_layers(model, device, _):
+        text.stream_layers(model, device)
+        return model, device
+
+    monkeypatch.setattr(text, "place_layers", by_layers)
+    assert torch.equal(encoder(micro_checkpoints, None).encode(["a car", "a wet road at night"]), expected)
 
 
 def test_long_prompts_are_cut_with_a_warning(micro_checkpoints, caplog):
