@@ -255,7 +255,7 @@ class JobBuilder:
         asked = self.params.frames or frames
         if asked > frames:
             raise DreamkitError(
-                f"The parameter frames is {asked}, but {name} can have {frames} at most, as many as its shortest input video.",
+                f"The parameter frames is {asked}, but {name} can have {frames} at most, as its shortest input has.",
                 "Set frames to no more than that, or to 0 for all.",
             )
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
