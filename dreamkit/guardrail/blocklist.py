@@ -19,7 +19,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.guardrail.choice import BLOCKLIST
 from dreamkit.guardrail.model_files import DOWNLOAD, WORD_LISTS, check_files, need_libraries, word_list_folder
 from dreamkit.guardrail.plain_text import ascii_of, readable
-from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, Verdict
+from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, CheckVerdict
 
 SIMILAR_FROM, LETTERS_OFF = 6, 0.4  # upstream's partial match: shortest entry, and letters that may differ
 MARK = "\x7f"  # stands for a letter of a blocked word in better-profanity's answer
@@ -158,27 +158,29 @@ class BlocklistCheck:
             raise DreamkitError(f"The word lists in {folder} are empty.", DOWNLOAD)
         return cls(WordLists(blocked, allowed, exact), load_lemmatizer(folder / "nltk_data"))
 
-    def read(self, texts: Sequence[str]) -> list[Verdict]:
+    def read(self, texts: Sequence[str]) -> list[CheckVerdict]:
         """See `PromptCheck`. Words in other scripts than Latin cannot be read and block."""
         return [self._read(text) for text in texts]
 
-    def _read(self, text: str) -> Verdict:
+    def _read(self, text: str) -> CheckVerdict:
         if not text.strip():
-            return Verdict(BLOCKLIST, UNSAFE, "the prompt is empty")
+            return CheckVerdict(BLOCKLIST, UNSAFE, "the prompt is empty")
         plain, foreign = readable(text)
         # As upstream reads it, and without what hides letters.
         for form in dict.fromkeys([ascii_of(text), plain]):
             for part in (form, self.lemmas(form)):
                 if marked := self.lists.find(part):
-                    return Verdict(BLOCKLIST, UNSAFE, f"it has a blocked word: {_around(marked)}", {"rule": "blocked"})
+                    return CheckVerdict(
+                        BLOCKLIST, UNSAFE, f"it has a blocked word: {_around(marked)}", {"rule": "blocked"}
+                    )
             if entry := self.lists.compare(form):
-                return Verdict(BLOCKLIST, UNSAFE, f"it has the blocked entry {entry!r}", {"rule": "exact match"})
+                return CheckVerdict(BLOCKLIST, UNSAFE, f"it has the blocked entry {entry!r}", {"rule": "exact match"})
         if foreign:
             reason = f"the word lists are English, and it has the letters {foreign[:12]}; translate it"
-            return Verdict(BLOCKLIST, FAILED, reason, {"rule": "not readable"})
+            return CheckVerdict(BLOCKLIST, FAILED, reason, {"rule": "not readable"})
         if not plain.strip():
-            return Verdict(BLOCKLIST, UNSAFE, "the prompt has no letters", {"rule": "not readable"})
-        return Verdict(BLOCKLIST, SAFE)
+            return CheckVerdict(BLOCKLIST, UNSAFE, "the prompt has no letters", {"rule": "not readable"})
+        return CheckVerdict(BLOCKLIST, SAFE)
 
     def release(self) -> None:
         """Nothing: the lists are small."""

