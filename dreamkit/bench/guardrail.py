@@ -19,7 +19,7 @@ from dreamkit.guardrail.choice import CONTENT, FACES, LLAMA_GUARD
 from dreamkit.guardrail.content_filter import Classifier, ContentCheck, FrameClassifier
 from dreamkit.guardrail.faces import FaceCheck, retinaface
 
-SIGLIP = {
+SIGLIP: dict[str, Any] = {
     "hidden_size": 1152,
     "intermediate_size": 4304,
     "num_hidden_layers": 27,
@@ -27,7 +27,7 @@ SIGLIP = {
     "image_size": 384,
     "patch_size": 14,
 }
-LLAMA = {
+LLAMA: dict[str, Any] = {
     "hidden_size": 4096,
     "intermediate_size": 14336,
     "num_hidden_layers": 32,
@@ -37,7 +37,7 @@ LLAMA = {
     "max_position_embeddings": 131072,
     "rope_theta": 500000.0,
 }
-SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+SMALL: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
 ANSWER_TOKENS = 8  # `unsafe` and a category are fewer
 
 
@@ -53,10 +53,10 @@ def random_classifier(small: bool) -> FrameClassifier:
     """The frame classifier with random weights, of the released size or a small one."""
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
-    config = SiglipVisionConfig(**(SIGLIP | (SMALL | {"image_size": 56} if small else {})))
-    size = (config.image_size, config.image_size)
-    head = Classifier(config.hidden_size, 7)
-    return FrameClassifier(SiglipVisionModel(config), head, size, (0.5,) * 3, (0.5,) * 3).eval().requires_grad_(False)
+    form = SIGLIP | (SMALL | {"image_size": 56} if small else {})
+    tower, head = SiglipVisionModel(SiglipVisionConfig(**form)), Classifier(form["hidden_size"], 7)
+    model = FrameClassifier(tower, head, (form["image_size"],) * 2, (0.5,) * 3, (0.5,) * 3)
+    return model.eval().requires_grad_(False)
 
 
 def measure(label: str, run: Callable[[], Any], device: torch.device, repeats: int) -> None:

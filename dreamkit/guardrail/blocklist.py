@@ -119,7 +119,7 @@ def load_lemmatizer(nltk_data: Path) -> Callable[[str], str]:
         nltk.data.path.insert(0, str(nltk_data))
         lemmatize = nltk.WordNetLemmatizer().lemmatize
         try:
-            nltk.word_tokenize("Roads."), lemmatize("roads")  # NLTK reads its files at the first call
+            lemmatize(nltk.word_tokenize("Roads.")[0])  # NLTK reads its files at the first call
         finally:
             nltk.data.path[:] = before
     except Exception as error:  # NLTK raises many types here

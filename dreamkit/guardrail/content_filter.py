@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +63,9 @@ class FrameClassifier(nn.Module):
         std: of each colour.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self, tower: nn.Module, head: nn.Module, size: tuple[int, int], mean: Sequence[float], std: Sequence[float]
     ) -> None:
@@ -96,9 +100,10 @@ def load_classifier(root: Path) -> FrameClassifier:
         loudness = messages.get_verbosity()
         messages.set_verbosity_error()  # it would list the text tower's tensors, which are not needed
         try:
-            tower, report = SiglipVisionModel.from_pretrained(
+            loaded: Any = SiglipVisionModel.from_pretrained(
                 str(folder), local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
+            tower, report = loaded
         finally:
             messages.set_verbosity(loudness)
         form = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))

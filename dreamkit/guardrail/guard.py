@@ -20,7 +20,7 @@ from dreamkit.guardrail.content_filter import ContentCheck
 from dreamkit.guardrail.faces import FaceCheck
 from dreamkit.guardrail.llama_guard import LlamaGuardCheck
 from dreamkit.guardrail.model_files import files_digest, library_versions
-from dreamkit.guardrail.verdicts import FAILED, PromptCheck, CheckVerdict, VideoCheck
+from dreamkit.guardrail.verdicts import FAILED, CheckVerdict, PromptCheck, VideoCheck
 
 log = logging.getLogger(__name__)
 

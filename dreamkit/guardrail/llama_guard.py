@@ -55,7 +55,8 @@ class LlamaGuardCheck:
     name = LLAMA_GUARD
 
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, batch: int = BATCH) -> None:
-        self.model, self.tokenizer, self.device, self.batch = model, tokenizer, device, batch
+        self.model: Any = model
+        self.tokenizer, self.device, self.batch = tokenizer, device, batch
         self.tokenizer.padding_side = "left"  # the answer follows the last token of the prompt
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
