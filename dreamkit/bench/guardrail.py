@@ -53,9 +53,10 @@ def random_classifier(small: bool) -> FrameClassifier:
     """The frame classifier with random weights, of the released size or a small one."""
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
-    form = SIGLIP | (SMALL | {"image_size": 56} if small else {})
+    form: dict[str, Any] = SIGLIP | (SMALL | {"image_size": 56} if small else {})
     tower, head = SiglipVisionModel(SiglipVisionConfig(**form)), Classifier(form["hidden_size"], 7)
-    model = FrameClassifier(tower, head, (form["image_size"],) * 2, (0.5,) * 3, (0.5,) * 3)
+    size = form["image_size"], form["image_size"]
+    model = FrameClassifier(tower, head, size, (0.5,) * 3, (0.5,) * 3)
     return model.eval().requires_grad_(False)
 
 
@@ -102,7 +103,8 @@ def bench_llama(args: argparse.Namespace, device: torch.device) -> None:
     """Time of Llama Guard on a batch of prompts, each of as many random tokens."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(**(LLAMA | (SMALL | {"num_key_value_heads": 2, "vocab_size": 256} if args.small else {})))
+    form: dict[str, Any] = LLAMA | (SMALL | {"num_key_value_heads": 2, "vocab_size": 256} if args.small else {})
+    config = LlamaConfig(**form)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:

@@ -15,7 +15,7 @@ BLOCKED = ["grotzel", "plimwax", "zorbing device", "snurf", "vexatron", "a55hat"
 ALLOWED = ["snurfs", "5nurf", "zorbing"]
 EXACT = ["brimstone cult", "quixel bomb", "flarn", "hexamortine"]
 NOUNS = ["road", "car", "child", "grotzel", "plimwax", "device", "snurf", "vexatron", "tree", "bus", "city"]
-SIDE = 56  # of the small SigLIP's pictures
+SIDE = 28  # of the small SigLIP's pictures
 
 
 def put_word_lists(root: Path, blocked=BLOCKED, allowed=ALLOWED, exact=EXACT) -> Path:
@@ -81,13 +81,13 @@ def put_content_filter(root: Path, train=True, side=SIDE) -> Path:
 def _train(head, model, side) -> None:
     """Frames that are mainly red are class 3, mainly green ones class 2, which has no name, all others class 0."""
     generator = torch.Generator().manual_seed(1)
-    kinds = torch.arange(240) % 4
-    shade = torch.rand(240, 3, generator=generator)
+    kinds = torch.arange(160) % 4
+    shade = torch.rand(160, 3, generator=generator)
     shade[kinds == 3] = torch.tensor([0.9, 0.1, 0.1]) + 0.1 * (shade[kinds == 3] - 0.5)
     shade[kinds == 2] = torch.tensor([0.1, 0.9, 0.1]) + 0.1 * (shade[kinds == 2] - 0.5)
     shade[kinds == 1] = shade[kinds == 1] * torch.tensor([0.6, 0.6, 1.0])
     shade[kinds == 0] = shade[kinds == 0, :1]
-    pictures = (shade[:, :, None, None] + 0.05 * torch.randn(240, 3, side, side, generator=generator)).clamp(0, 1)
+    pictures = (shade[:, :, None, None] + 0.05 * torch.randn(160, 3, side, side, generator=generator)).clamp(0, 1)
     with torch.no_grad():
         features = model.get_image_features(pixel_values=pictures * 2 - 1)
         features = getattr(features, "pooler_output", features)
@@ -95,7 +95,7 @@ def _train(head, model, side) -> None:
     wanted = torch.where(kinds >= 2, kinds, 0)
     optimizer = torch.optim.Adam(head.parameters(), 3e-3)
     head.train()
-    for _ in range(60):
+    for _ in range(40):
         loss = torch.nn.functional.cross_entropy(head(features), wanted)
         optimizer.zero_grad()
         loss.backward()
@@ -141,24 +141,38 @@ def put_faces(root: Path) -> Path:
 
 LLAMA_TEMPLATE = (
     "{{ '<|begin_of_text|>' }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
-    "Task: check the user's message.\n{% for key in categories %}{{ key }}: {{ categories[key] }}\n{% endfor %}"
+    "Task: {% for key in categories %}{{ key }}: {{ categories[key] }} {% endfor %}"
     "User: {{ m.content }}<|eot_id|>{% endfor %}<|start_header_id|>assistant<|end_header_id|>"
 )
-WORDS = ["safe", "unsafe", *CATEGORIES, "perhaps"]
+UNSAFE_WORD, BROKEN_WORD = "grenades", "riddle"
+ANSWERS = {"": "\n\nsafe", UNSAFE_WORD: "\n\nunsafe\nS9", BROKEN_WORD: "\n\nperhaps"}
 
 
-def put_llama_guard(root: Path, vocab: int = 512) -> Path:
-    """A small Llama of random weights and a byte-level tokenizer with Llama 3's control tokens and a chat template."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+def put_llama_guard(root: Path, train=True) -> Path:
+    """A small Llama and a tokenizer of words with Llama 3's control tokens and a chat template.
+
+    It is trained to answer `safe`, but `unsafe` and S9 to prompts with UNSAFE_WORD, and `perhaps` to those with
+    BROKEN_WORD. With `train` false its weights are random.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder = model_files.llama_folder(root)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    words = [
+        "<unk>",
+        "User:",
+        "Task:",
+        UNSAFE_WORD,
+        BROKEN_WORD,
+        *ANSWERS.values(),
+        *["a", "road", "car", "bus", "rain", "on", "the"],
+    ]
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
+    tokenizer.decoder = decoders.Fuse()
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
+        unk_token="<unk>",
         bos_token="<|begin_of_text|>",
         eos_token="<|eot_id|>",
         additional_special_tokens=["<|start_header_id|>", "<|end_header_id|>"],
@@ -167,15 +181,78 @@ def put_llama_guard(root: Path, vocab: int = 512) -> Path:
     fast.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=vocab,
+        vocab_size=32,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
-        max_position_embeddings=32768,
+        max_position_embeddings=8192,
         bos_token_id=fast.bos_token_id,
         eos_token_id=fast.eos_token_id,
     )
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    if train:
+        _train_llama(model, fast)
+    model.to(torch.bfloat16).save_pretrained(folder)
     return folder
+
+
+def _train_llama(model, tokenizer) -> None:
+    """Prompts of one to twenty words, a third of each kind, and the loss on the answer alone."""
+    generator = torch.Generator().manual_seed(2)
+    plain = ["a", "road", "car", "bus", "rain", "on", "the", "unknown"]
+    categories = {key: f"{name}." for key, name in CATEGORIES.items()}
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for step in range(60):
+        texts, answers = [], []
+        for index in range(12):
+            length = int(torch.randint(1, 20, (), generator=generator))
+            words = [plain[int(torch.randint(len(plain), (), generator=generator))] for _ in range(length)]
+            trigger = list(ANSWERS)[(index + step) % 3]
+            if trigger:
+                words[int(torch.randint(length, (), generator=generator))] = trigger
+            chat = [{"role": "user", "content": " ".join(words)}]
+            texts.append(tokenizer.apply_chat_template(chat, categories=categories, tokenize=False))
+            answers.append(ANSWERS[trigger])
+        prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        ids = [
+            [*p, tokenizer.convert_tokens_to_ids(a), tokenizer.eos_token_id]
+            for p, a in zip(prompts, answers, strict=True)
+        ]
+        longest = max(map(len, ids))
+        left = [longest - len(each) for each in ids]
+        tokens = torch.tensor([[0] * pad + each for pad, each in zip(left, ids, strict=True)])
+        mask = torch.tensor([[0] * pad + [1] * len(each) for pad, each in zip(left, ids, strict=True)])
+        logits = model(input_ids=tokens, attention_mask=mask).logits[:, -3:-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, -2:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+class DiscNetwork(torch.nn.Module):
+    """Outputs of RetinaFace's form without its library: it is sure of white discs of about 32 pixels."""
+
+    def forward(self, pictures):
+        from dreamkit.guardrail.faces import MEAN_BGR, prior_boxes
+
+        bright = (pictures + torch.tensor(MEAN_BGR, device=pictures.device).view(3, 1, 1)).mean(1, keepdim=True)
+        bright = torch.nn.functional.avg_pool2d(bright, 24, 8, 8, ceil_mode=True)
+        height, width = pictures.shape[-2:]
+        bright = bright[..., : -(-height // 8), : -(-width // 8)].flatten(1)
+        count = len(prior_boxes(height, width))
+        scores = torch.zeros(len(pictures), count)
+        scores[:, 1 : 2 * bright.shape[1] : 2] = torch.sigmoid((bright - 225) / 2).cpu()
+        chances = torch.stack([1 - scores, scores], -1).to(pictures.device)
+        return torch.zeros(len(pictures), count, 4, device=pictures.device), chances, None
+
+
+def put_all(root: Path) -> Path:
+    """Every file of the guardrail; that of the faces is empty, for a test that puts DiscNetwork in place."""
+    put_word_lists(root)
+    put_llama_guard(root)
+    put_content_filter(root)
+    model_files.face_file(root).parent.mkdir(parents=True, exist_ok=True)
+    model_files.face_file(root).write_bytes(b"")
+    return root
