@@ -37,9 +37,9 @@ class GuardrailRecord:
     stride: int = 1
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as JSON values; of a run without checks only `asked`, `ran` and `note`."""
+        """The record as JSON values; of a video that was made without checks only `asked`, `ran` and `note`."""
         head = {"asked": self.asked, "ran": list(self.ran), "note": self.note}
-        if self.asked == NONE:
+        if self.asked == NONE and not self.blocked:
             return head
         return {
             **head,

@@ -81,13 +81,18 @@ def put_content_filter(root: Path, train=True, side=SIDE) -> Path:
 def _train(head, model, side) -> None:
     """Frames that are mainly red are class 3, mainly green ones class 2, which has no name, all others class 0."""
     generator = torch.Generator().manual_seed(1)
-    kinds = torch.arange(160) % 4
-    shade = torch.rand(160, 3, generator=generator)
+    kinds = torch.arange(320) % 4
+    shade = torch.rand(320, 3, generator=generator)
     shade[kinds == 3] = torch.tensor([0.9, 0.1, 0.1]) + 0.1 * (shade[kinds == 3] - 0.5)
     shade[kinds == 2] = torch.tensor([0.1, 0.9, 0.1]) + 0.1 * (shade[kinds == 2] - 0.5)
     shade[kinds == 1] = shade[kinds == 1] * torch.tensor([0.6, 0.6, 1.0])
     shade[kinds == 0] = shade[kinds == 0, :1]
-    pictures = (shade[:, :, None, None] + 0.05 * torch.randn(160, 3, side, side, generator=generator)).clamp(0, 1)
+    pictures = shade[:, :, None, None].expand(-1, -1, side, side).clone()
+    for index in torch.nonzero(kinds < 2).flatten().tolist():  # grey bands, as the drawn videos of the tests have
+        left, width = (int(torch.randint(1, side, (), generator=generator)) for _ in range(2))
+        pictures[index, :, :, left : left + width // 2] = torch.rand((), generator=generator).round()
+    noise = torch.randn(pictures.shape, generator=generator)
+    pictures = (pictures + 0.03 * noise).clamp(0, 1)
     with torch.no_grad():
         features = model.get_image_features(pixel_values=pictures * 2 - 1)
         features = getattr(features, "pooler_output", features)
@@ -95,7 +100,7 @@ def _train(head, model, side) -> None:
     wanted = torch.where(kinds >= 2, kinds, 0)
     optimizer = torch.optim.Adam(head.parameters(), 3e-3)
     head.train()
-    for _ in range(40):
+    for _ in range(60):
         loss = torch.nn.functional.cross_entropy(head(features), wanted)
         optimizer.zero_grad()
         loss.backward()
