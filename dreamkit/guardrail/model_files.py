@@ -5,14 +5,12 @@ Names: nvidia/Cosmos-Guardrail1 and meta-llama/Llama-Guard-3-8B, as cosmos-trans
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-from collections.abc import Sequence
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import DreamkitError
 from dreamkit.guardrail.choice import BLOCKLIST, CONTENT, FACES, LLAMA_GUARD
 from dreamkit.workspace.files import fingerprint
 
@@ -129,21 +127,4 @@ def need_libraries(check: str) -> None:
         DreamkitError: one is missing.
     """
     if absent := absent_libraries(check):
-        raise DreamkitError(f"The check {check} needs {_and(absent)}, which is not installed.", INSTALL)
-
-
-def broken_library(check: str) -> str | None:
-    """Name and error of an installed library that cannot be imported; None when all can.
-
-    Torchvision fails so when it was built for another PyTorch.
-    """
-    for name, module in LIBRARIES[check].items():
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # a library may raise anything when it is imported
-            return f"{name} is installed but cannot be imported: {first_line(error)}"
-    return None
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(names)
+        raise DreamkitError(f"The check {check} needs {' and '.join(absent)}, which is not installed.", INSTALL)
