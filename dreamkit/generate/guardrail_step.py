@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from dreamkit.download import checkpoints
-from dreamkit.errors import DreamkitError
 from dreamkit.generate.jobs import Job
 from dreamkit.generate.params import Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan
@@ -25,7 +24,7 @@ from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.workspace.cameras import Rig
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.sidecars import read_sidecar
-from dreamkit.workspace.workspace import Chunk, Workspace, from_home
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +38,12 @@ def guard_of(asked: str | Sequence[str], folder: str, device: str, stride: int, 
 
     Args:
         asked: value of the parameter `guardrail`.
-        folder: value of `checkpoints`. The tiny bundle has no guardrail; for it the default folder is taken.
+        folder: value of `checkpoints`; see `checkpoints.guardrail_root`.
         device: value of `device`; empty for the first GPU, else the CPU.
         stride: distance of the frames that the content filter checks.
         ws: the workspace, whose cache keeps the verdicts on prompts.
     """
-    try:
-        root = checkpoints.folder(checkpoints.DEFAULT_FOLDER if folder == checkpoints.TINY else folder)
-    except DreamkitError:  # the checks report which of their files are missing there
-        root = from_home(checkpoints.DEFAULT_FOLDER)
+    root = checkpoints.guardrail_root(folder)
     return Guard(chosen_checks(asked), root, device or None, stride, ws.cache("guardrail"))
 
 

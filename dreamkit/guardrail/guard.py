@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -153,12 +154,12 @@ class Guard:
 
     def known_versions(self) -> dict[str, dict[str, Any]]:
         """The versions of all checks; empty for one whose files are missing."""
+        found: dict[str, dict[str, Any]] = {}
         for name in self.checks:
-            try:
-                self._version(name)
-            except (DreamkitError, OSError):
-                self.versions.setdefault(name, {})
-        return {name: self.versions[name] for name in self.checks}
+            found[name] = {}
+            with contextlib.suppress(DreamkitError, OSError):
+                found[name] = self._version(name)
+        return found
 
 
 def _fault(error: Exception) -> str:

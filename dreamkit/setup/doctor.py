@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
@@ -117,7 +116,7 @@ def examine(p: SetupParams) -> SetupReport:
     checks = [machine.python_check(), machine.torch_check(), gpu, *machine.library_checks()]
     checks += filter(None, [machine.conda_header_check()])
     checks += [machine.ffmpeg_check(), memory_check(), *disk_checks(p, access), *login_checks(access)]
-    guards = guardrail_checks(model_folder(p))
+    guards = guardrail_checks(checkpoints.guardrail_root(p.checkpoints))
     checks += guards
     by_name = {check.name: check for check in checks}
     capabilities = [
@@ -211,14 +210,6 @@ def styles_capability(vllm: Check) -> Capability:
     return Capability(
         "styles", PARTLY, f"built-in rules, or a server; no language model in this process (vLLM: {vllm.value})"
     )
-
-
-def model_folder(p: SetupParams) -> Path:
-    """The folder of the model files, whether or not it exists; of the tiny bundle, the default one."""
-    try:
-        return checkpoints.folder(checkpoints.DEFAULT_FOLDER if p.checkpoints == checkpoints.TINY else p.checkpoints)
-    except DreamkitError:
-        return from_home(p.checkpoints)
 
 
 def guardrail_capability(guards: Sequence[Check]) -> Capability:
