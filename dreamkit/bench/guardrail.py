@@ -90,7 +90,9 @@ def bench_videos(args: argparse.Namespace, device: torch.device) -> None:
             measure(
                 f"content {size} batch {batch}", lambda c=check: c.watch([frames_thwc])[0].state, device, args.repeats
             )
-        del model, check
+        del model, check  # the classifier's memory is not the face finder's
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
     if FACES in args.checks:
         network = retinaface()
         for batch in args.batches:
@@ -145,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--prompts", type=int, nargs="+", default=[8])
     parser.add_argument("--tokens", type=int, default=512, help="tokens of a prompt with the template around it")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cap", type=float, default=None, help="limit of GPU memory in GiB")
     parser.add_argument("--small", action="store_true", help="small transformers, for a test on the CPU")
     args = parser.parse_args(argv)
@@ -153,11 +155,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     print(f"{where}, torch {torch.__version__}" + (f", limit {args.cap} GiB" if args.cap else ""), flush=True)
     with memory_cap(device, args.cap):
-        if LLAMA_GUARD in args.checks:
-            bench_llama(args, device)
-            free_gpu(device)
         if {CONTENT, FACES} & set(args.checks):
             bench_videos(args, device)
+            free_gpu(device)
+        if LLAMA_GUARD in args.checks:
+            bench_llama(args, device)
 
 
 if __name__ == "__main__":
