@@ -133,17 +133,19 @@ class GuardrailStep:
                 self._block_job(job, [*found, *unready])
         return [job for job in jobs if job.name not in self.blocked]
 
-    def frames(self, job: Job, views: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The frames of a video as they may be published, uint8 [T, H, W, 3] a view: with pixelated faces.
+    def frames(self, job: Job, views_vthwc: np.ndarray) -> np.ndarray:
+        """The frames of a video as they may be published, uint8 [V, T, H, W, 3]: with pixelated faces.
 
         Raises:
             VideoBlocked: a check blocks them.
         """
+        views = list(views_vthwc)
         found, frames = self.guard.check_video(views)
         self._verdicts[job.name] = [*self._verdicts.get(job.name, []), *found]
         if not all(verdict.passes for verdict in found):
             raise VideoBlocked
-        return frames
+        unchanged = all(after is before for after, before in zip(frames, views, strict=True))
+        return views_vthwc if unchanged else np.stack(frames)
 
     @contextlib.contextmanager
     def stops(self, job: Job) -> Iterator[None]:

@@ -14,8 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
@@ -273,7 +271,7 @@ def _make_single(
         windows=p.windows,
         progress=watch,
     )
-    (frames_thwc,) = outcome.guard.frames(job, [frames_thwc])
+    frames_thwc = outcome.guard.frames(job, frames_thwc[None])[0]
     video.encode_video(files[ws.single_view(job.chunk, job.style)], frames_thwc, p.fps)
     negative = p.negative_prompt or NEGATIVE_PROMPT
     extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
@@ -304,7 +302,7 @@ def _make_multi(
         num_input_frames=p.num_input_frames,
         progress=watch,
     )
-    views_vthwc = np.stack(outcome.guard.frames(job, list(views_vthwc)))
+    views_vthwc = outcome.guard.frames(job, views_vthwc)
     for camera, frames_thwc in zip(plan.rig.cameras, views_vthwc, strict=True):
         video.encode_video(files[ws.view(job.chunk, job.style, camera.index)], frames_thwc, p.fps)
     video.encode_video(files[ws.grid(job.chunk, job.style)], video.grid(views_vthwc, plan.rig), p.fps)
