@@ -34,7 +34,7 @@ class VideoBlocked(Exception):
 
 
 def guard_of(asked: str | Sequence[str], folder: str, device: str, stride: int, ws: Workspace) -> Guard:
-    """The checks that a run asks for, with the files of its checkpoint folder.
+    """The checks of a run, with the files of its checkpoint folder.
 
     Args:
         asked: value of the parameter `guardrail`.
@@ -76,7 +76,7 @@ class GuardrailStep:
 
     @classmethod
     def of(cls, ws: Workspace, plan: RunPlan) -> GuardrailStep:
-        """The step of a run; without checks it says so once in the log."""
+        """The step of a run; the log gets one line on its checks, or the note that there are none."""
         p = plan.params
         step = cls(ws, plan, guard_of(p.guardrail, p.checkpoints, p.device, p.guardrail_stride, ws))
         log.info("%s", step.summary if p.guardrail == NONE else f"Guardrail: {', '.join(step.guard.checks)}.")
@@ -149,7 +149,7 @@ class GuardrailStep:
 
     @contextlib.contextmanager
     def stops(self, job: Job) -> Iterator[None]:
-        """Context in which a job is made; ends it quietly where its video is blocked, and records that."""
+        """Context in which a job is made; where its video is blocked, it ends without an error and the record is written."""
         began = time.monotonic()
         try:
             yield

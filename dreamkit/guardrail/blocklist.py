@@ -47,7 +47,7 @@ class WordLists:
     """The three lists, and the search for their entries.
 
     Args:
-        blocked: entries that better-profanity looks for.
+        blocked: entries that better-profanity finds in any spelling it has.
         allowed: single words that are allowed where they are found alone.
         exact: entries that are compared as a whole.
     """
@@ -73,7 +73,7 @@ class WordLists:
         return bare in self.allowed and self._censored(f"{word} ") is not None
 
     def _censored(self, text: str) -> str | None:
-        # The space at the end: better-profanity overlooks an entry of several words that ends in a single letter.
+        # The space at the end: better-profanity misses a last word of a single letter.
         found = self._finder.censor(f"{text}  {NEUTRAL}", MARK)
         return found.removesuffix(NEUTRAL).strip() if MARK in found else None
 

@@ -1,4 +1,4 @@
-"""Which checks a run asks for: the values of the parameter `guardrail`."""
+"""The values of the parameter `guardrail`, and the checks that each stands for."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SETS = {NONE: (), "prompts": PROMPT_CHECKS, "full": CHECKS}
 
 
 def chosen_checks(asked: str | Sequence[str], known: Sequence[str] = CHECKS) -> tuple[str, ...]:
-    """The checks that a value of the parameter `guardrail` asks for, in the order in which they run.
+    """The checks that a value of the parameter `guardrail` stands for, in the order in which they run.
 
     Args:
         asked: a key of SETS, the name of one check, or a list of names.
-        known: the checks that can be asked for here.
+        known: the checks that are allowed.
 
     Raises:
         ValueError: an unknown name, or an empty list; the text is the rest of a sentence that begins with the value.

@@ -173,10 +173,10 @@ class FaceCheck:
                         faces, frames = faces + done, frames + 1
                         scores += found[:, 4].tolist()
                 changed.append(copy)
-        told = {"faces": faces, "frames_with_faces": frames, "frames": sum(map(len, views)), "threshold": SCORE}
+        scored = {"faces": faces, "frames_with_faces": frames, "frames": sum(map(len, views)), "threshold": SCORE}
         if scores:
-            told |= {"lowest": round(min(scores), 4), "highest": round(max(scores), 4)}
-        return CheckVerdict(self.name, SAFE, scores=told), changed
+            scored |= {"lowest": round(min(scores), 4), "highest": round(max(scores), 4)}
+        return CheckVerdict(self.name, SAFE, scores=scored), changed
 
     def find(self, frames_bhwc: np.ndarray) -> list[np.ndarray]:
         """The faces of each frame, uint8 [B, H, W, 3] to arrays [M, 5]: x1, y1, x2, y2 in pixels, score.

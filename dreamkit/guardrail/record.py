@@ -71,7 +71,7 @@ def checked(
 
 
 def blocked_because(verdict: CheckVerdict) -> str:
-    """A sentence that says why a verdict blocks."""
+    """The reason why a verdict blocks, as a sentence."""
     what = "prompt" if verdict.check in PROMPT_CHECKS else "video"
     if verdict.state == FAILED:
         return f"Blocked because the check {verdict.check} of the {what} could not decide: {verdict.reason}."

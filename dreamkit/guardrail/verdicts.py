@@ -13,7 +13,7 @@ SAFE, UNSAFE, FAILED = "safe", "unsafe", "failed"
 
 @dataclass(frozen=True)
 class CheckVerdict:
-    """What one check says about one prompt or video.
+    """The result of one check for one prompt or video.
 
     Attributes:
         check: name of the check.

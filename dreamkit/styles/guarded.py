@@ -12,7 +12,7 @@ Key = tuple[str, str]
 
 
 def guarded(guard: Guard | None, texts: Mapping[Key, str]) -> dict[Key, GuardrailRecord]:
-    """What the checks say about each caption, all captions in one call; empty without a guardrail."""
+    """The record of each caption, all captions checked in one call; empty without a guardrail."""
     if guard is None or not guard.checks:
         return {}
     verdicts = guard.check_prompts(list(texts.values()))
