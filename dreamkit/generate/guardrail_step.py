@@ -104,16 +104,16 @@ class GuardrailStep:
         names = set()
         for job in jobs if self.guard.checks else ():
             record = read_sidecar(self.ws.blocked(self.plan.stage, job.chunk, job.style)) or {}
-            before = record.get("guardrail", {})
-            last = (before.get("verdicts") or [{}])[-1]
-            if (
-                record.get("identity") == self.plan.identity(job)
-                and (last.get("check") in VIDEO_CHECKS and last.get("state") == UNSAFE)
-                and before.get("versions") == self.guard.known_versions()
+            before = record.get("guardrail")
+            if not isinstance(before, dict) or not _is_of_frames(before):
+                continue
+            if (record.get("identity"), before.get("versions")) == (
+                self.plan.identity(job),
+                self.guard.known_versions(),
             ):
                 names.add(job.name)
-                self.blocked[job.name] = before["reason"]
-                log.info("%s: %s It is not made again", job.name, before["reason"])
+                self.blocked[job.name] = str(before.get("reason", ""))
+                log.info("%s: %s It is not made again", job.name, self.blocked[job.name])
         return names
 
     def admit(self, jobs: Sequence[Job]) -> list[Job]:
@@ -149,7 +149,7 @@ class GuardrailStep:
 
     @contextlib.contextmanager
     def stops(self, job: Job) -> Iterator[None]:
-        """Context in which a job is made; where its video is blocked, it ends without an error and the record is written."""
+        """Context in which a job is made; where its video is blocked it ends without an error, and that is recorded."""
         began = time.monotonic()
         try:
             yield
@@ -180,6 +180,12 @@ class GuardrailStep:
         log.warning("%s: %s See %s", name, record.reason, path)
         if old := _earlier(self.ws, self.plan.stage, chunk, style):
             log.warning("%s of an earlier run, which this guardrail did not check, is left as it is", old)
+
+
+def _is_of_frames(entry: dict[str, Any]) -> bool:
+    """Whether a record's last verdict is that the frames are unsafe; not so where a check could not decide."""
+    last = (entry.get("verdicts") or [{}])[-1]
+    return last.get("check") in VIDEO_CHECKS and last.get("state") == UNSAFE
 
 
 def _earlier(ws: Workspace, stage: str, chunk: Chunk, style: str) -> Path | None:

@@ -2,8 +2,8 @@
 
 Source: cosmos-transfer1 auxiliary/guardrail/llamaGuard3 (the prompt is the user's only turn, 100 new tokens); the
 categories are those of the model card of meta-llama/Llama-Guard-3-8B. Upstream samples as the model's configuration
-sets it, and takes every answer without the word `unsafe` for safe; here the most probable answer counts, and one of another
-form blocks.
+sets it, and takes every answer without the word `unsafe` for safe; here the most probable answer counts, and one of
+another form blocks.
 """
 
 from __future__ import annotations
