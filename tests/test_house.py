@@ -23,7 +23,7 @@ FLOORS = {
     "transfer": 3,
     "rds": 3,
     "notebook": 3,
-    "guardrail": 2,
+    "guardrail": 3,
     "workspace": 2,
     "errors": 1,
 }

@@ -85,7 +85,7 @@ def styles_write_command(
     from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter
     from dreamkit.styles.batch import write_styles
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
-    from dreamkit.styles.page import table_of
+    from dreamkit.styles.page import guard_of_styles, table_of
     from dreamkit.styles.params import StyleParams
     from dreamkit.workspace.workspace import from_home
 
@@ -119,7 +119,8 @@ def styles_write_command(
             bar.total = total
             bar.update(done - bar.n)
 
-        report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress)
+        guard = guard_of_styles(ws, p)
+        report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress, guard)
     print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {ws.captions}")
     if report.fell_back:
         print(
@@ -127,6 +128,8 @@ def styles_write_command(
         )
     for name in report.unchecked:
         print(f"check failed: {name}; styles/<clip>.json says why")
+    for name, reason in report.blocked.items():
+        print(f"not written: {name}. {reason}")
     report.raise_problems()
 
 

@@ -27,7 +27,7 @@ MODEL_USES = {
     "single_view": "the front video (notebook 04)",
     "multi_view": "the six views (notebook 05)",
     "styles": "rewriting captions with a language model (notebook 03); the built-in rules need no files",
-    "guardrail": "NVIDIA's guardrail, for the original scripts: dreamkit does not run it",
+    "guardrail": "checks of prompts and videos, with `guardrail: full` in notebooks 04 and 05",
 }
 DATA_USES = {
     "hdmap": "labels of RDS-HQ clips, to draw HDMap conditions from",
@@ -154,7 +154,7 @@ def _guardrail() -> list[Repository]:
     lists = tuple(f"blocklist/{name}/*" for name in ("custom", "exact_match", "whitelist", "nltk_data"))
     shards = tuple(f"model-{number:05}-of-00004.safetensors" for number in range(1, 5))
     needed = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", *shards)
-    optional = ("generation_config.json", "special_tokens_map.json")
+    optional = ("generation_config.json", "special_tokens_map.json", "chat_template.*")
     return [
         Repository(GUARDRAIL, (*pictures, *lists, f"{_SIGLIP}/*"), ("README.md",), NVIDIA),
         Repository(LLAMA_GUARD, needed, optional, "Meta Llama Community License"),

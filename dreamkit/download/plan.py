@@ -135,9 +135,10 @@ class DownloadPlan:
         return [item for item in self.items if item.state in (WRONG, ELSEWHERE) or (item.state == HERE and item.note)]
 
     def _guardrail_note(self) -> list[str]:
-        """A line that fetching the guardrail's files does not make it run; none without them."""
+        """A line on what the guardrail's files are for and which libraries it needs; none without them."""
         included = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
-        return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if included else []
+        uses = catalogue.MODEL_USES["guardrail"]
+        return [f"guardrail: {uses}; `dreamkit doctor` says which libraries it lacks"] if included else []
 
     def refusals(self) -> list[str]:
         """A line for each repository that is not accessible and has files to fetch."""

@@ -21,6 +21,7 @@ from dreamkit.generate.specs import Spec
 from dreamkit.transfer.model_files import ModelFiles
 from dreamkit.transfer.windows import WindowPlan, multi_view_windows, single_view_windows
 from dreamkit.workspace.cameras import Rig, view_prompts
+from dreamkit.workspace.sidecars import read_sidecar
 from dreamkit.workspace.workspace import Chunk, Workspace
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,16 @@ class Job:
         return {**self.inputs.checksums, **({"front": self.front.checksum} if self.front else {})}
 
 
+@dataclass(frozen=True)
+class BlockedFront:
+    """A set of views that is not made, because the guardrail blocked its front video; `reason` is a sentence."""
+
+    name: str
+    chunk: Chunk
+    style: str
+    reason: str
+
+
 def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
     """The seed of a video: the run's own (`upstream`), or a stable hash of it, the chunk's name and the style.
 
@@ -123,6 +134,7 @@ class JobBuilder:
         weights: control -> number or weight map.
         single: whether the run has one chunk only.
         inspect: path -> its InputVideo, cached.
+        blocked: results whose front video was blocked; `build` adds to it.
     """
 
     ws: Workspace
@@ -133,6 +145,7 @@ class JobBuilder:
     weights: dict[str, float | WeightMap]
     single: bool
     inspect: Callable[[Path], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
+    blocked: list[BlockedFront] = field(default_factory=list)
 
     def build(self, chunk: Chunk) -> tuple[list[Job], list[DreamkitError]]:
         """The chunk's jobs, one per style, and its problems."""
@@ -151,6 +164,9 @@ class JobBuilder:
         if problems or inputs is None:
             return jobs, problems
         for style, caption in styles.items():
+            if front := self._blocked_front(chunk, style):
+                self.blocked.append(front)
+                continue
             try:
                 jobs.append(self._job(inputs, style, caption))
             except DreamkitError as error:
@@ -232,6 +248,14 @@ class JobBuilder:
                 config.height,
                 abs(stretch - 1) * 100,
             )
+
+    def _blocked_front(self, chunk: Chunk, style: str) -> BlockedFront | None:
+        """The result, where it would follow a front video that is not there because it was blocked."""
+        if not isinstance(self.params, MultiViewParams) or self.ws.single_view(chunk, style).is_file():
+            return None
+        record = (read_sidecar(self.ws.blocked("single_view", chunk, style)) or {}).get("guardrail", {})
+        reason = f"Its front video was blocked. {record.get('reason', '')}".strip()
+        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if record.get("blocked") else None
 
     def _job(self, inputs: ChunkInputs, style: str, caption: str) -> Job:
         chunk, front = inputs.chunk, None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from dreamkit.generate.specs import read_weight
-from dreamkit.guardrail import record as guardrails
+from dreamkit.guardrail.choice import chosen_checks
 from dreamkit.notebook.params import NotebookParams
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest
@@ -51,7 +51,10 @@ class Params(NotebookParams):
     )
     offload: bool = Field(default=False, description="keep the denoiser in CPU memory while it is not needed")
     num_gpus: int = Field(default=1, ge=1, description="GPUs for one video; only 1 for now")
-    guardrail: str = Field(default="none", description="prompt and video check; only none for now")
+    guardrail: str | list[str] = Field(
+        default="none", description="none, prompts, full, or a list: blocklist, llama_guard, content, faces"
+    )
+    guardrail_stride: int = Field(default=1, ge=1, description="every how many frames the content filter checks one")
     camera_table: str = Field(
         default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
     )
@@ -109,9 +112,8 @@ class Params(NotebookParams):
 
     @field_validator("guardrail")
     @classmethod
-    def _known_guardrail(cls, asked: str) -> str:
-        if reason := guardrails.refusal(asked):
-            raise ValueError(reason)
+    def _known_checks(cls, asked: str | list[str]) -> str | list[str]:
+        chosen_checks(asked)
         return asked
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
-from dreamkit.generate.jobs import Job, JobBuilder, WeightMap
+from dreamkit.generate.jobs import BlockedFront, Job, JobBuilder, WeightMap
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.generate.specs import Spec
 from dreamkit.generate.weight_files import read_weight_map
+from dreamkit.guardrail.choice import chosen_checks
 from dreamkit.transfer import folders
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
@@ -40,6 +41,7 @@ class RunPlan:
         checksums: checkpoint file -> checksum.
         rig: the views.
         jobs: all jobs, those already done included, chunk by chunk.
+        blocked_fronts: results without a job, because the guardrail blocked the front video that they follow.
     """
 
     stage: str
@@ -49,6 +51,7 @@ class RunPlan:
     checksums: dict[str, str]
     rig: Rig
     jobs: list[Job]
+    blocked_fronts: tuple[BlockedFront, ...] = ()
 
     def identity(self, job: Job) -> dict[str, Any]:
         """Everything that determines a result: inputs, parameters, checkpoint checksums; no versions, device or time.
@@ -67,6 +70,8 @@ class RunPlan:
             values |= {"negative_prompt": negative, "windows": p.windows if later else "first"}
         elif isinstance(p, MultiViewParams):
             values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
+        if checks := chosen_checks(p.guardrail):
+            values["guardrail"] = {"checks": list(checks), "stride": p.guardrail_stride}
         weights = {
             name: weight.checksum if isinstance(weight, WeightMap) else weight for name, weight in job.weights.items()
         }
@@ -122,10 +127,12 @@ def make_plan(ws: Workspace, params: Params) -> RunPlan:
         built, faults = builder.build(chunk)
         jobs += built
         problems += faults
-    _report_problems(problems, params.skip_bad, bool(jobs))
+    _report_problems(problems, params.skip_bad, bool(jobs or builder.blocked))
     _check_names_differ(jobs)
     _check_writable(ws, stage)
-    return RunPlan(stage, params, spec, model, checkpoints.checksums(root, files), cameras, jobs)
+    return RunPlan(
+        stage, params, spec, model, checkpoints.checksums(root, files), cameras, jobs, tuple(builder.blocked)
+    )
 
 
 def _released_controls(root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:

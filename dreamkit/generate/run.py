@@ -17,14 +17,14 @@ from typing import Any
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
+from dreamkit.generate.guardrail_step import GuardrailStep
 from dreamkit.generate.input_videos import DecodedVideos
-from dreamkit.generate.jobs import Job, WeightMap
+from dreamkit.generate.jobs import BlockedFront, Job, WeightMap
 from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan, make_plan
 from dreamkit.generate.progress import RunProgress
-from dreamkit.generate.results import FAILED, MADE, Results, VideoResult
-from dreamkit.guardrail import record as guardrail_record
+from dreamkit.generate.results import BLOCKED, FAILED, MADE, Results, VideoResult
 from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiViewPipeline, SingleViewPipeline
@@ -58,10 +58,11 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
 
 @dataclass
 class _Outcome:
-    """What a run has made so far: result name -> seconds, or the error; the decoded input videos."""
+    """What a run has made so far: result name -> seconds, or the error; the decoded input videos; its guardrail."""
 
     plan: RunPlan
     decoded: DecodedVideos
+    guard: GuardrailStep
     seconds: dict[str, float] = field(default_factory=dict)
     faults: dict[str, DreamkitError] = field(default_factory=dict)
 
@@ -81,20 +82,21 @@ def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
     ws.must_exist()
     with logging_to(ws.log_file(stage)), ws.tidy_manifest():
-        asked = guardrail_record.record(params.guardrail)
-        log.info("%s in %s. %s", stage.replace("_", " "), ws.root, asked.note)
+        log.info("%s in %s", stage.replace("_", " "), ws.root)
         plan = make_plan(ws, params)
+        guard = GuardrailStep.of(ws, plan)
         remove_stale_partials(ws, stage)
         if not plan.spec.written:
             specs.write_default(stage, ws)
         status = {job.name: result_status(ws, plan, job) for job in plan.jobs}
+        status |= dict.fromkeys(guard.known([job for job in plan.jobs if status[job.name] == MADE]), BLOCKED)
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
-        outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)))
-        todo = _decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE])
+        outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
+        todo = guard.admit(_decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE]))
         if todo:
-            _make_all(ws, todo, asked, outcome)
+            _make_all(ws, todo, outcome)
         faults = outcome.faults
         if faults and len(faults) == len(plan.jobs):
             raise next(iter(faults.values()))
@@ -103,13 +105,14 @@ def _run(ws: Workspace, params: Params) -> Results:
         results = [
             VideoResult(
                 job.name,
-                FAILED if job.name in faults else status[job.name],
+                FAILED if job.name in faults else BLOCKED if job.name in guard.blocked else status[job.name],
                 _shown(ws, stage, job),
                 outcome.seconds.get(job.name, 0.0),
+                guard.blocked.get(job.name, ""),
             )
-            for job in plan.jobs
+            for job in [*plan.jobs, *plan.blocked_fronts]
         ]
-        return Results(ws.root, tuple(results))
+        return Results(ws.root, tuple(results), guard.summary)
 
 
 def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
@@ -123,12 +126,12 @@ def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
     return [job for job in todo if job.name not in outcome.faults]
 
 
-def _shown(ws: Workspace, stage: str, job: Job) -> Path:
+def _shown(ws: Workspace, stage: str, job: Job | BlockedFront) -> Path:
     """The video to show for a result: the front video, or the grid."""
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _make_all(ws: Workspace, todo: Sequence[Job], asked: guardrail_record.GuardrailRecord, outcome: _Outcome) -> None:
+def _make_all(ws: Workspace, todo: Sequence[Job], outcome: _Outcome) -> None:
     """Load the model and make the jobs, chunk by chunk."""
     plan = outcome.plan
     if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
@@ -147,8 +150,8 @@ def _make_all(ws: Workspace, todo: Sequence[Job], asked: guardrail_record.Guardr
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         encoded: dict[WindowPlan, EncodedControls] = {}
         for job in styles:
-            with outcome.excused(job), watch.video(job.name):
-                _make(ws, job, pipe, watch, encoded, asked, outcome)
+            with outcome.excused(job), watch.video(job.name), outcome.guard.stops(job):
+                _make(ws, job, pipe, watch, encoded, outcome)
             if job.front:
                 outcome.decoded.release([job.front])
         outcome.decoded.release(itertools.chain(*job.inputs.videos.values()))
@@ -160,7 +163,6 @@ def _make(
     pipe: Any,
     watch: RunProgress,
     encoded: dict[WindowPlan, EncodedControls],
-    asked: guardrail_record.GuardrailRecord,
     outcome: _Outcome,
 ) -> None:
     """Make one result. `encoded` caches the chunk's condition latents by window plan."""
@@ -180,7 +182,7 @@ def _make(
             "fps": plan.params.fps,
             "size": {"height": height, "width": width},
             "preset": plan.params.preset,
-            "guardrail": asked.as_dict(),
+            "guardrail": outcome.guard.record(job),
             "seconds": round(seconds, 2),
             **_machine(pipe),
         }
@@ -270,6 +272,7 @@ def _make_single(
         windows=p.windows,
         progress=watch,
     )
+    frames_thwc = outcome.guard.frames(job, frames_thwc[None])[0]
     video.encode_video(files[ws.single_view(job.chunk, job.style)], frames_thwc, p.fps)
     negative = p.negative_prompt or NEGATIVE_PROMPT
     extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
@@ -300,6 +303,7 @@ def _make_multi(
         num_input_frames=p.num_input_frames,
         progress=watch,
     )
+    views_vthwc = outcome.guard.frames(job, views_vthwc)
     for camera, frames_thwc in zip(plan.rig.cameras, views_vthwc, strict=True):
         video.encode_video(files[ws.view(job.chunk, job.style, camera.index)], frames_thwc, p.fps)
     video.encode_video(files[ws.grid(job.chunk, job.style)], video.grid(views_vthwc, plan.rig), p.fps)

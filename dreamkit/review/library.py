@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import read_json
+from dreamkit.workspace.sidecars import read_sidecar
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 
 
@@ -32,6 +33,7 @@ class ReviewVideo:
         problems: faults of the files, each a phrase: missing or empty views, an unreadable sidecar.
         notes: remarks that are no faults, each a phrase: the video has no sidecar.
         fingerprint: twelve hex digits, see `fingerprint_of`.
+        blocked: why the guardrail blocked it, a sentence; it has no views then. Empty for a video that was made.
     """
 
     key: str
@@ -44,6 +46,7 @@ class ReviewVideo:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
+    blocked: str = ""
 
     @property
     def rig(self) -> Rig:
@@ -146,8 +149,41 @@ def _load_video(workspace: Workspace, stage: str, name: str, clips: set[str]) ->
     )
 
 
+def _blocked_reason(workspace: Workspace, stage: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Why the guardrail blocked a result, a sentence, and the record of it; empty ones where there is no record."""
+    record = read_sidecar(workspace.blocked_result(stage, name)) or {}
+    entry = record.get("guardrail")
+    reason = entry.get("reason") if isinstance(entry, Mapping) else None
+    return (str(reason or "Blocked by the guardrail."), record) if record else ("", {})
+
+
+def _with_later_block(workspace: Workspace, video: ReviewVideo) -> ReviewVideo:
+    """The video; with a problem where a later run made it again and the guardrail blocked that."""
+    reason, _ = _blocked_reason(workspace, video.stage, video.key.removeprefix(f"{video.stage}/"))
+    return replace(video, problems=(*video.problems, f"a later run: {reason}")) if reason else video
+
+
+def _blocked_video(workspace: Workspace, stage: str, name: str, clips: set[str]) -> ReviewVideo:
+    """A result that the guardrail blocked and that has no video."""
+    reason, record = _blocked_reason(workspace, stage, name)
+    chunk, style = split_name(name, clips)
+    if isinstance(record.get("clip"), str) and isinstance(record.get("style"), str):
+        index = record.get("chunk", 0)
+        chunk, style = Chunk(record["clip"], index if isinstance(index, int) else 0), record["style"]
+    reason = reason or "The record of the guardrail is damaged."
+    return ReviewVideo(f"{stage}/{name}", stage, chunk, style, {}, {}, record or None, (reason,), blocked=reason)
+
+
 def find_videos(workspace: Workspace) -> list[ReviewVideo]:
-    """Every result of a workspace, sorted by clip, style and stage; no video is decoded."""
+    """Every result of a workspace, sorted by clip, style and stage; no video is decoded.
+
+    Results that the guardrail blocked are among them, without views.
+    """
     clips = workspace.known_clips()
-    found = [_load_video(workspace, stage, name, clips) for stage in STAGES for name in workspace.result_names(stage)]
+    found: list[ReviewVideo] = []
+    for stage in STAGES:
+        made = workspace.result_names(stage)
+        found += [_with_later_block(workspace, _load_video(workspace, stage, name, clips)) for name in made]
+        blocked = [name for name in workspace.blocked_names(stage) if name not in made]
+        found += [_blocked_video(workspace, stage, name, clips) for name in blocked]
     return sorted(found, key=lambda video: (video.chunk, video.style, video.stage))

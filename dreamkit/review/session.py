@@ -19,6 +19,7 @@ from dreamkit.review.pages import fill_template
 from dreamkit.review.widgets import previews
 from dreamkit.review.widgets.board import Board
 from dreamkit.review.widgets.player import Player
+from dreamkit.review.widgets.traits import BLOCKED
 from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
 
@@ -119,7 +120,7 @@ class Review:
     def flags(self, key: str) -> list[str]:
         """Faults of the video's files, measures past their thresholds, and what the critic flagged, a phrase each."""
         row = self.rows.get(key, {})
-        faults = table.row_faults(row)
+        faults = None if self.videos[key].blocked else table.row_faults(row)
         if faults is None:
             faults = list(self.videos[key].problems)
         critic = [f"critic: {flag.replace('_', ' ')}" for flag in self.critique.get(key, {}).get("flags", [])]
@@ -159,7 +160,7 @@ class Review:
                     "style": video.style,
                     "stage": video.stage_label,
                     "prompt": video.prompt[:200],
-                    "state": verdict.state if verdict else "",
+                    "state": verdict.state if verdict else BLOCKED if video.blocked else "",
                     "by": verdict.by if verdict else "",
                     "note": verdict.note if verdict else "",
                     "stale": bool(verdict and verdict.is_outdated(video.fingerprint)),
@@ -239,6 +240,8 @@ class Review:
         """
         if key not in self.videos:
             raise DreamkitError(f"There is no video {key!r} on this board.", "Load the board again.")
+        if self.videos[key].blocked and state != "undo":
+            raise DreamkitError(f"{key!r} was blocked and has no video to judge.", self.videos[key].blocked)
         if state == "undo":
             undone = verdicts.undo(self.paths.verdicts, key, self.reviewer)
             if undone is None:

@@ -13,6 +13,9 @@ from dreamkit.captions.conditions import read_state
 from dreamkit.captions.files import ORIGINAL, read_captions, write_style_captions
 from dreamkit.captions.language import T5_TOKENS
 from dreamkit.errors import DreamkitError
+from dreamkit.guardrail.guard import Guard
+from dreamkit.guardrail.record import GuardrailRecord
+from dreamkit.styles.guarded import Key, guarded
 from dreamkit.styles.restyle import Restyler, Rewrite
 from dreamkit.styles.rules.rewriter import one_line
 from dreamkit.styles.table import Style, StyleTable, load_styles
@@ -35,6 +38,8 @@ class StylesReport:
         fell_back: number of captions that the rules wrote because the model's answers failed the checks.
         unchecked: "clip, style" of captions that were written although a check failed.
         problems: clip -> why it could not be used.
+        blocked: "clip, style" -> why the guardrail blocked the caption, a sentence; it was not written. Where Original
+            is blocked, nothing of the clip was written.
     """
 
     written: list[str] = field(default_factory=list)
@@ -42,6 +47,7 @@ class StylesReport:
     fell_back: int = 0
     unchecked: list[str] = field(default_factory=list)
     problems: dict[str, DreamkitError] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
 
     def raise_problems(self) -> None:
         """Raise the problems, if there are any.
@@ -104,6 +110,7 @@ def write_styles(
     overwrite: bool = False,
     side_weather: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    guard: Guard | None = None,
 ) -> StylesReport:
     """Write `captions/<clip>.json` with Original and the chosen styles for every clip, and its sidecar.
 
@@ -118,6 +125,7 @@ def write_styles(
         overwrite: make the chosen styles again where they exist.
         side_weather: add the weather to the side and rear views' prompts in the sidecar.
         progress: called with (number of finished clips, number of clips).
+        guard: checks of prompts that every new caption must pass; None for none.
 
     Raises:
         DreamkitError: there is no caption, a style is unknown, or the model cannot be reached or loaded.
@@ -143,9 +151,9 @@ def write_styles(
             report.kept.append(name)
     done = len(report.kept) + len(report.problems)
     progress(done, len(names))
-    # The rules need no batch, so each clip is written as soon as it is made.
-    for batch in _batches(waiting, 1 if restyler.model is None else BATCH):
-        _rewrite_batch(workspace, restyler, table, batch, side_weather, report)
+    # The rules need no batch, so each clip is written as soon as it is made; a guardrail's model is loaded for a batch.
+    for batch in _batches(waiting, 1 if restyler.model is None and guard is None else BATCH):
+        _rewrite_batch(workspace, restyler, table, batch, side_weather, report, guard)
         done += len(batch)
         progress(done, len(names))
     return report
@@ -196,6 +204,7 @@ def _rewrite_batch(
     batch: Sequence[_Clip],
     side_weather: bool,
     report: StylesReport,
+    guard: Guard | None,
 ) -> None:
     english, foreign = restyler.english({clip.name: clip.source for clip in batch})
     for name, problem in foreign.items():
@@ -205,10 +214,14 @@ def _rewrite_batch(
         )
     work = {clip.name: (one_line(english[clip.name]), clip.missing) for clip in batch if clip.name in english}
     made = restyler.rewrite(work)
+    texts: dict[Key, str] = {(name, ORIGINAL): english[name] for name in work}
+    texts |= {(name, style): rewrite.text for name in work for style, rewrite in made.get(name, {}).items()}
+    checks = guarded(guard, texts)
+    report.blocked |= {", ".join(key): check.reason for key, check in checks.items() if check.blocked}
     for clip in batch:
-        if clip.name not in english:
+        if clip.name not in english or f"{clip.name}, {ORIGINAL}" in report.blocked:
             continue
-        rewrites = made.get(clip.name, {})
+        rewrites = {s: r for s, r in made.get(clip.name, {}).items() if f"{clip.name}, {s}" not in report.blocked}
         captions = {ORIGINAL: english[clip.name]}
         for style in table.styles:
             if style in rewrites:
@@ -216,7 +229,7 @@ def _rewrite_batch(
             elif style != ORIGINAL and style in clip.existing:
                 captions[style] = clip.existing[style]
         captions |= {style: text for style, text in clip.existing.items() if style not in captions}
-        record = _new_record(workspace, clip, captions, rewrites, table, restyler, side_weather)
+        record = _new_record(workspace, clip, captions, rewrites, table, restyler, side_weather, checks)
         # Sidecar first: when a run is killed between the two files, the clip is made again.
         write_json(workspace.style_record(clip.name), record)
         write_style_captions(workspace.captions, clip.name, captions)
@@ -238,6 +251,7 @@ def _new_record(
     table: StyleTable,
     restyler: Restyler,
     side_weather: bool,
+    checks: Mapping[Key, GuardrailRecord],
 ) -> dict[str, Any]:
     """The clip's sidecar; entries of styles that were kept are taken from the former one."""
     before = _record(workspace, clip.name).get("styles", {})
@@ -256,6 +270,8 @@ def _new_record(
         "views": {"side_weather": side_weather, "prompts": views},
         "dreamkit": _version(),
     }
+    if told := {style: check.as_dict() for (name, style), check in checks.items() if name == clip.name}:
+        record["guardrail"] = told
     if captions[ORIGINAL] != clip.source:
         record |= {"translated_from": _digest(clip.source), "untranslated": clip.source}
     return record

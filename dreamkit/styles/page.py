@@ -12,7 +12,10 @@ from tqdm.auto import tqdm
 
 from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_style_captions
 from dreamkit.captions.table import caption_problems, chosen_counter
+from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.guardrail.choice import PROMPT_CHECKS, chosen_checks
+from dreamkit.guardrail.guard import Guard
 from dreamkit.notebook.editor import Editor, Texts
 from dreamkit.notebook.progress import wants_bar
 from dreamkit.styles.batch import StylesReport, write_styles
@@ -74,6 +77,7 @@ class Styled:
         if self.report.fell_back:
             lines.append(f"{self.report.fell_back} captions are by the rules: the model's answers failed the checks")
         lines += [f"written, although a check failed: {name}" for name in self.report.unchecked]
+        lines += [f"not written: {name}. {reason}" for name, reason in self.report.blocked.items()]
         lines += [f"not made: {error.message}" for error in self.report.problems.values()]
         return "\n".join(lines)
 
@@ -81,6 +85,8 @@ class Styled:
         """IPython HTML of a clip's captions side by side, changed words tinted; the first clip when none is named."""
         from IPython.display import HTML
 
+        if not (clip or self.clips):
+            return HTML("<p>No caption was written.</p>")
         name = clip or self.clips[0]
         texts = read_captions(self.ws.captions, name)
         styles = [(style, marked(texts.get(ORIGINAL, ""), text)) for style, text in texts.items()]
@@ -160,6 +166,17 @@ def restyler_of(p: StyleParams) -> Restyler:
     return Restyler(chat, RuleRewriter(table_of(p), p.recolour), p.seed, chosen_counter(p.tokenizer))
 
 
+def guard_of_styles(ws: Workspace, p: StyleParams) -> Guard | None:
+    """The checks that the parameters ask for; None for none.
+
+    With a language model in this process, which holds the GPU, they run on the CPU.
+    """
+    checks = chosen_checks(p.guardrail, PROMPT_CHECKS)
+    device = "cpu" if p.rewriter == "vllm" else None
+    root = checkpoints.guardrail_root(p.checkpoints)
+    return Guard(checks, root, device, cache=ws.cache("guardrail")) if checks else None
+
+
 def write_style_page(ws: Workspace, p: StyleParams) -> Styled:
     """Write `captions/<clip>.json` for the chosen clips; existing styles are kept unless `overwrite`.
 
@@ -180,8 +197,12 @@ def write_style_page(ws: Workspace, p: StyleParams) -> Styled:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = write_styles(ws, restyler_of(p), p.clips, p.styles, p.overwrite, p.side_weather, progress)
-    good = tuple(clip for clip in p.clips or known if clip not in report.problems)
-    if not good:
+        report = write_styles(
+            ws, restyler_of(p), p.clips, p.styles, p.overwrite, p.side_weather, progress, guard_of_styles(ws, p)
+        )
+    good = tuple(
+        clip for clip in p.clips or known if clip not in report.problems and f"{clip}, {ORIGINAL}" not in report.blocked
+    )
+    if not good and report.problems:
         report.raise_problems()
     return Styled(ws, p, good, report)

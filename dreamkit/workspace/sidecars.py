@@ -10,6 +10,8 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import read_json
 
 log = logging.getLogger(__name__)
+BLOCKED_SUFFIX = ".blocked.json"
+"""End of the name of a file that records, instead of a sidecar, why the guardrail blocked a result."""
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -28,7 +30,7 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def read_sidecars(folder: Path) -> list[dict[str, Any]]:
-    """All sidecars in a folder, sorted by file name; those that are damaged or name no result are left out."""
+    """All sidecars in a folder, sorted by file name; damaged ones and records of blocked results are left out."""
     found = []
     for path in sorted(folder.glob("[!.]*.json")):
         try:
@@ -36,6 +38,8 @@ def read_sidecars(folder: Path) -> list[dict[str, Any]]:
         except DreamkitError:
             continue
         named = all(isinstance(record.get(key), str) for key in ("stage", "clip", "style"))
-        if named and isinstance(record.get("chunk"), int):
+        checks = record.get("guardrail")
+        blocked = isinstance(checks, dict) and checks.get("blocked") is True
+        if named and not blocked and isinstance(record.get("chunk"), int):
             found.append(record)
     return found

@@ -4,6 +4,7 @@
     <root>/captions/<clip>.txt or <clip>.json                       with the sidecar styles/<clip>.json for the latter
     <root>/single_view/<clip>_<style>.mp4                           with the sidecar <clip>_<style>.json
     <root>/multi_view/<clip>_<style>/{0..5,grid}.mp4, prompt.json   with the sidecar <clip>_<style>.json
+    <root>/single_view|multi_view/<clip>_<style>.blocked.json       instead of a result that the guardrail blocked
     <root>/manifest.jsonl, logs/, notebooks/, .cache/
 
 Results of chunk 0 have upstream's names; those of chunk n are named `<clip>_<n>_<style>`.
@@ -24,7 +25,7 @@ from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.file_names import check_name
 from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
 from dreamkit.workspace.manifest import append_to_manifest, rewrite_manifest
-from dreamkit.workspace.sidecars import read_sidecar, read_sidecars
+from dreamkit.workspace.sidecars import BLOCKED_SUFFIX, read_sidecar, read_sidecars
 
 STAGES = ("single_view", "multi_view")
 _CHUNK_FILE = re.compile(r"(?P<clip>.+)_(?P<chunk>\d+)\.mp4")
@@ -215,6 +216,19 @@ class Workspace:
     def sidecar(self, stage: str, chunk: Chunk, style: str) -> Path:
         """The sidecar of a result; `stage` is one of STAGES."""
         return self.root / stage / f"{self.name(chunk, style)}.json"
+
+    def blocked(self, stage: str, chunk: Chunk, style: str) -> Path:
+        """The record of a result that the guardrail blocked: `<name>.blocked.json`, where its sidecar would be."""
+        return self.blocked_result(stage, self.name(chunk, style))
+
+    def blocked_result(self, stage: str, name: str) -> Path:
+        """The record of a blocked result, by the result's name."""
+        return self.root / stage / f"{name}{BLOCKED_SUFFIX}"
+
+    def blocked_names(self, stage: str) -> list[str]:
+        """Name of every result of a stage that the guardrail blocked, sorted."""
+        found = (self.root / stage).glob(f"[!.]*{BLOCKED_SUFFIX}")
+        return sorted(path.name.removesuffix(BLOCKED_SUFFIX) for path in found)
 
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
         """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""

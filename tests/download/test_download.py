@@ -249,7 +249,7 @@ def test_every_repository_is_wanted_once_and_autoencoder_never():
     assert amount(0) == "0 bytes"
 
 
-def test_guardrail_files_can_be_had_and_are_not_said_to_run(dreamkit, hub, tmp_path):
+def test_guardrail_files_can_be_had_and_what_they_are_for_is_said(dreamkit, hub, tmp_path):
     words = [f"blocklist/{name}/words" for name in ("custom", "exact_match", "whitelist", "nltk_data/corpora")]
     encoder = "video_content_safety_filter/models--google--siglip-so400m-patch14-384/snapshots/1/config.json"
     filters = ["face_blur_filter/Resnet50_Final.pth", "video_content_safety_filter/safety_filter.pt"]
@@ -267,7 +267,7 @@ def test_guardrail_files_can_be_had_and_are_not_said_to_run(dreamkit, hub, tmp_p
     assert code == 0, err
     assert "Meta Llama Community License" in out and "NVIDIA Open Model License" in out
     assert out.count("licence to accept") == 2
-    assert "dreamkit does not run it" in out
+    assert "with `guardrail: full` in notebooks 04 and 05" in out
 
 
 def test_the_notebook_fetches_the_same_and_keeps_no_token(dreamkit, hub, tmp_path):
