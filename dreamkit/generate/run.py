@@ -17,6 +17,7 @@ from typing import Any
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
+from dreamkit.generate.failures import record_failure
 from dreamkit.generate.input_videos import DecodedVideos
 from dreamkit.generate.jobs import Job, WeightMap
 from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
@@ -60,6 +61,7 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
 class _Outcome:
     """What a run has made so far: result name -> seconds, or the error; the decoded input videos."""
 
+    ws: Workspace
     plan: RunPlan
     decoded: DecodedVideos
     seconds: dict[str, float] = field(default_factory=dict)
@@ -74,6 +76,7 @@ class _Outcome:
             if not self.plan.params.skip_bad:
                 raise
             self.faults[job.name] = error
+            record_failure(self.ws.failure(self.plan.stage, job.name), error)
             log.warning("left out: %s", error)
 
 
@@ -91,7 +94,7 @@ def _run(ws: Workspace, params: Params) -> Results:
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
-        outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)))
+        outcome = _Outcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)))
         todo = _decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE])
         if todo:
             _make_all(ws, todo, asked, outcome)
@@ -185,6 +188,7 @@ def _make(
         }
         final = publish(ws, plan, job, files, record)
     ws.write_sidecar(plan.stage, job.chunk, job.style, final)
+    ws.failure(plan.stage, job.name).unlink(missing_ok=True)
     outcome.seconds[job.name] = seconds
     log.info("%s: %d frames in %s: %s", job.name, frames, clock(seconds), _shown(ws, plan.stage, job))
 

@@ -216,6 +216,14 @@ class Workspace:
         """The sidecar of a result; `stage` is one of STAGES."""
         return self.root / stage / f"{self.name(chunk, style)}.json"
 
+    def failure(self, stage: str, name: str) -> Path:
+        """The record of why a result was not made the last time, in the cache; `name` is the result's."""
+        return self.cache(f"failures/{stage}/{name}.json")
+
+    def blocked(self, stage: str, name: str) -> Path:
+        """The record of a result that the guardrail refused; it stands where the sidecar would."""
+        return self.root / stage / f"{name}.blocked.json"
+
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
         """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""
         return read_sidecar(self.sidecar(stage, chunk, style))
@@ -288,6 +296,18 @@ class Workspace:
     def review_file(self, name: str) -> Path:
         """A file of the review: verdicts, measures, table, report, the critic's answers."""
         return self.root / "review" / name
+
+    def batch_folder(self, name: str) -> Path:
+        """The folder of a batch: its plan, events, units, executed notebooks and report."""
+        return self.root / "runs" / check_name(name, "batch")
+
+    def clip_lock(self, stage: str, clip: str) -> Path:
+        """The file that a unit of a batch locks while it makes a stage's results of a clip."""
+        return self.cache(f"locks/{stage}-{check_name(clip, 'clip')}.lock")
+
+    def seed_folder(self, seed: int) -> Path:
+        """The workspace of a further seed of a batch, inside this one; results have no seed in their names."""
+        return self.root / "seeds" / str(seed)
 
     def spec(self, stage: str) -> Path:
         """The control spec of a stage, in the workspace."""
