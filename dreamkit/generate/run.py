@@ -17,7 +17,6 @@ from typing import Any
 import dreamkit
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
-from dreamkit.generate.failures import record_failure
 from dreamkit.generate.input_videos import DecodedVideos
 from dreamkit.generate.jobs import Job, WeightMap
 from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
@@ -32,6 +31,7 @@ from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiVi
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
+from dreamkit.workspace.failures import record_failure
 from dreamkit.workspace.workspace import Workspace, from_home
 
 log = logging.getLogger(__name__)
