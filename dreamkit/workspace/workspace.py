@@ -23,7 +23,7 @@ from dreamkit.workspace.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.file_names import check_name
 from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
-from dreamkit.workspace.manifest import append_to_manifest, rewrite_manifest
+from dreamkit.workspace.manifest import append_to_manifest, has_grown, rewrite_manifest
 from dreamkit.workspace.sidecars import read_sidecar, read_sidecars
 
 STAGES = ("single_view", "multi_view")
@@ -269,11 +269,11 @@ class Workspace:
 
     @contextlib.contextmanager
     def tidy_manifest(self) -> Iterator[None]:
-        """Rewrite the manifest, where one exists, when the block ends, also after an exception."""
+        """Rewrite the manifest, where it is small or has grown, when the block ends, also after an exception."""
         try:
             yield
         finally:
-            if self.manifest.exists():
+            if self.manifest.exists() and has_grown(self.manifest, self._manifest_lock):
                 self.write_manifest()
 
     def log_file(self, stage: str) -> Path:
