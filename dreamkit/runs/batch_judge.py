@@ -165,7 +165,8 @@ class Judge:
                 done = DONE if state != MADE else LEFT  # the user's own video is kept
                 judged[target] = Judgement(done, windows=len(job.windows.starts))
         for target, judgement in judged.items():
-            if judgement.state == LEFT and (refused := read_blocked(self.ws, target)):
+            asked = params.get("guardrail")
+            if judgement.state != DONE and (refused := read_blocked(self.ws, target, asked)):
                 judged[target] = Judgement(BLOCKED, refused)
         return judged
 

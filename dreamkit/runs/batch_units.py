@@ -198,15 +198,27 @@ def link_inputs(ws: Workspace, inner: Workspace) -> None:
             link.symlink_to(Path("..", "..", name), target_is_directory=(ws.root / name).is_dir())
 
 
-def read_blocked(ws: Workspace, target: Target) -> Failure | None:
-    """Why the guardrail refused a result, from `<result>.blocked.json` beside where its video would stand."""
-    path = ws.blocked(GENERATION[target.stage], target.result)
-    if not path.is_file():
-        return None
-    with contextlib.suppress(DreamkitError):
-        entry = read_json(path, "record of a blocked result").get("guardrail")
-        if isinstance(entry, dict) and entry.get("blocked") is True:
-            return Failure("Blocked", str(entry.get("reason") or entry.get("note") or "The guardrail refused it."))
+def read_blocked(ws: Workspace, target: Target, asked: object = None) -> Failure | None:
+    """Why the guardrail refused a result, from `<result>.blocked.json` beside where its video would stand.
+
+    Args:
+        ws: the workspace of the result.
+        target: the result; one of the stage multi is blocked too where its front video is.
+        asked: the parameter `guardrail`; a record of another value does not count, nor one older than the caption.
+    """
+    stages = ["single_view", "multi_view"] if target.stage == "multi" else ["single_view"]
+    for stage in reversed(stages):
+        path = ws.result_sidecar(stage, target.result).with_name(f"{target.result}.blocked.json")
+        captions = [ws.captions / f"{target.clip}{suffix}" for suffix in (".txt", ".json")]
+        with contextlib.suppress(OSError, DreamkitError):
+            written = path.stat().st_mtime
+            entry = read_json(path, "record of a blocked result").get("guardrail")
+            if not isinstance(entry, dict) or entry.get("blocked") is not True:
+                continue
+            if asked is not None and entry.get("asked", asked) != asked:
+                continue
+            if all(not caption.is_file() or caption.stat().st_mtime <= written for caption in captions):
+                return Failure("Blocked", str(entry.get("reason") or entry.get("note") or "The guardrail refused it."))
     return None
 
 

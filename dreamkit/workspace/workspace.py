@@ -220,10 +220,6 @@ class Workspace:
         """The record of why a result was not made the last time, in the cache; `name` is the result's."""
         return self.cache(f"failures/{stage}/{name}.json")
 
-    def blocked(self, stage: str, name: str) -> Path:
-        """The record of a result that the guardrail refused; it stands where the sidecar would."""
-        return self.root / stage / f"{name}.blocked.json"
-
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
         """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""
         return read_sidecar(self.sidecar(stage, chunk, style))

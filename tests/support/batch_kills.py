@@ -20,7 +20,7 @@ import yaml
 from fakes import put_clip
 
 from dreamkit.workspace import video
-from dreamkit.workspace.files import PARTIAL_PREFIX, sha256
+from dreamkit.workspace.files import sha256
 from dreamkit.workspace.workspace import Workspace
 
 STYLES = ("Original", "Night", "Rainy", "Snowy")
@@ -114,7 +114,7 @@ def check_whole(ws: Workspace, count: int) -> None:
             video.check_decodes(path, video.probe(path).frames)
     rows = [json.loads(line) for line in ws.manifest.read_text().splitlines()]
     assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, records))
-    assert not list(ws.root.glob(f"*_view/**/{PARTIAL_PREFIX}*"))
+    assert not list(ws.root.glob("*_view/**/.partial-*"))
 
 
 def run_with_kills(path: Path, kills: int, longest: float, seed: int, say=print) -> dict[str, int]:
