@@ -148,7 +148,9 @@ class Judge:
     def _generated(self, stage: str, params: Mapping[str, Any], targets: Sequence[Target]) -> dict[Target, Judgement]:
         model = STAGE_MODELS[stage]
         judged = {target: Judgement(LEFT) for target in targets}
-        for (styles, preset), group in self._grouped(targets, str(params.get("preset", ""))).items():
+        judged |= self._without_caption(targets)
+        able = [target for target in targets if judged[target].state == LEFT]
+        for (styles, preset), group in self._grouped(able, str(params.get("preset", ""))).items():
             clips = list(dict.fromkeys(target.clip for target in group))
             own = {"clips": clips, "styles": list(styles), "skip_bad": True, **({"preset": preset} if preset else {})}
             p = model(**{**params, **own})
@@ -169,6 +171,24 @@ class Judge:
             if judgement.state != DONE and (refused := read_blocked(self.ws, target, asked)):
                 judged[target] = Judgement(BLOCKED, refused)
         return judged
+
+    def _without_caption(self, targets: Sequence[Target]) -> dict[Target, Judgement]:
+        """The results of clips whose captions cannot be read, or lack the style; the clip's others can be made."""
+        faults: dict[tuple[str, str], Failure | None] = {}
+        for clip in dict.fromkeys(target.clip for target in targets):
+            asked = dict.fromkeys(target.style for target in targets if target.clip == clip)
+            try:
+                found = caption_files.read_captions(self.ws.captions, clip)
+            except DreamkitError as error:
+                faults |= dict.fromkeys(((clip, style) for style in asked), failure_of(error))
+                continue
+            for style in asked.keys() - found.keys():
+                try:
+                    caption_files.choose_styles(found, [style], clip)
+                except DreamkitError as error:
+                    faults[clip, style] = failure_of(error)
+        keys = {target: (target.clip, target.style) for target in targets}
+        return {target: Judgement(FAILED, faults[key]) for target, key in keys.items() if key in faults}
 
     def _grouped(self, targets: Sequence[Target], preset: str) -> dict[tuple[tuple[str, ...], str], list[Target]]:
         """(styles, preset) -> results of the clips that have just these styles with this preset."""

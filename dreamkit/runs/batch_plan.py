@@ -212,7 +212,7 @@ def _units(plan: BatchPlan, stage: str, seed: int, targets: Sequence[Target]) ->
     styles: dict[str, list[str]] = {}
     for target in targets:
         found = styles.setdefault(target.clip, [])
-        if target.style not in found:
+        if target.style not in found and plan.judged[target].state in (DONE, LEFT):
             found.append(target.style)
     left = [target for target in targets if plan.judged[target].state == LEFT]
     numbers = {clip: index // plan.batch.clips_per_unit for index, clip in enumerate(plan.clips)}

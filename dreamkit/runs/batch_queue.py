@@ -181,6 +181,8 @@ class BatchQueue:
             return
         judged = self._judged(entry, ended, end, began)
         left = {target: judgement for target, judgement in judged.items() if judgement.state == LEFT}
+        again = set(entry.unit.targets) if left and self._again(entry, end, left) else set()
+        judged |= {target: replace(left[target], state=FAILED) for target in left.keys() - again}
         self.events.write(
             "unit_ended",
             unit=unit.key,
@@ -197,13 +199,10 @@ class BatchQueue:
             ],
         )
         self.plan.memory.save()
-        lost = {target: replace(judgement, state=FAILED) for target, judgement in left.items()}
-        if left and self._again(entry, end, left):
-            again = set(entry.unit.targets)
-            over = {target: v for target, v in (judged | lost).items() if target not in left or target not in again}
-            self.plan.judged |= over
-            return
-        self._close(entry, judged | lost)
+        if again:
+            self.plan.judged |= {target: judgement for target, judgement in judged.items() if target not in again}
+        else:
+            self._close(entry, judged)
 
     def _close(self, entry: _Waiting, judged: dict[Target, Judgement]) -> None:
         if entry in self._waiting:

@@ -1,8 +1,8 @@
 """The manifest, `manifest.jsonl`: one JSON line for each result, copied from the sidecars.
 
 A new result appends a line. A result that was made again has an old line too until the manifest is rewritten from the
-sidecars; its last line is the valid one. A run rewrites a manifest of up to 1 MiB, and a larger one when it has grown by
-half since it was rewritten, so that a result costs the same however many there are; a batch rewrites it at its end.
+sidecars; its last line is the valid one. A run rewrites a manifest of up to 1 MiB, and a larger one when it has grown
+by half since it was rewritten, so that a result costs the same however many there are; a batch rewrites it at its end.
 Since the manifest can be made again, failing to write it is only a warning.
 """
 

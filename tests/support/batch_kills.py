@@ -106,7 +106,7 @@ class Recorded:
 
 
 def check_whole(ws: Workspace, count: int) -> None:
-    """Every video decodes and has its sidecar's checksum; the manifest says what the sidecars say; no partial is left."""
+    """Every video decodes, the manifest has what the sidecars have, and no partial file is left."""
     records = [record for stage in ("single_view", "multi_view") for record in ws.sidecars(stage)]
     assert len(records) == count
     for stage in ("single_view", "multi_view"):
