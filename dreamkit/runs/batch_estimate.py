@@ -69,8 +69,9 @@ def describe_plan(plan: BatchPlan) -> str:
     seeds = f", seeds {', '.join(map(str, batch.seeds))}" if len(batch.seeds) > 1 else ""
     lines = [f"batch {batch.name}: {len(plan.clips)} clips in {plan.ws.root}{seeds}", ""]
     rows: list[tuple[Any, ...]] = [("stage", "results", DONE, LEFT, FAILED, BLOCKED, "units", "windows left")]
-    costs = {stage: stage_cost(plan, stage) for stage in batch.stages if stage in GENERATION}
-    for stage, counts in states_by_stage(plan).items():
+    states = states_by_stage(plan)
+    costs = {stage: stage_cost(plan, stage) for stage in GENERATION if stage in states and states[stage][LEFT]}
+    for stage, counts in states.items():
         units = sum(unit.stage == stage for unit in plan.units)
         windows = costs[stage].windows if stage in costs else ""
         states = [counts.get(state, 0) for state in (DONE, LEFT, FAILED, BLOCKED)]
@@ -89,21 +90,20 @@ def describe_plan(plan: BatchPlan) -> str:
 
 def _needs(plan: BatchPlan, costs: dict[str, StageCost]) -> list[str]:
     """Lines on time and disk space."""
-    open_costs = {stage: cost for stage, cost in costs.items() if cost.left}
     lines = []
-    for stage, cost in open_costs.items():
+    for stage, cost in costs.items():
         if cost.seconds is None:
             time = "not known before the first result of this preset and device"
         else:
             time = f"about {clock(cost.seconds)} on one {cost.device} ({cost.seconds / 3600:.2f} hours)"
         lines.append(f"time of {stage}: {time}")
     free = free_bytes(plan.ws.root) / GIB
-    known = [cost.size for cost in open_costs.values() if cost.size is not None]
-    if known and len(known) == len(open_costs):
+    known = [cost.size for cost in costs.values() if cost.size is not None]
+    if known and len(known) == len(costs):
         needed = sum(known) / GIB
         lines.append(f"disk: about {needed:.2f} GiB of {free:.1f} GiB free, as earlier results here take")
         if needed + plan.batch.keep_free_gib > free:
             lines.append("  that is more than is free; the batch pauses when the disk is nearly full")
-    elif open_costs:
+    elif costs:
         lines.append(f"disk: {free:.1f} GiB free; what is needed is not known before the first result of each stage")
     return lines

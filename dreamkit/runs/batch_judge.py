@@ -20,7 +20,7 @@ from dreamkit.generate.results import MADE
 from dreamkit.runs.batch_params import STAGE_MODELS, render_options
 from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT, Target, read_blocked
 from dreamkit.workspace.failures import Failure, failure_of
-from dreamkit.workspace.files import read_json, sha256, write_text
+from dreamkit.workspace.files import sha256, write_text
 from dreamkit.workspace.video import VideoInfo
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace, from_home
 
@@ -51,8 +51,9 @@ class VideoMemory:
         self.path = path
         self._known: dict[str, list[Any]] = {}
         self._changed = False
-        with contextlib.suppress(DreamkitError):
-            self._known = read_json(path, "list of checksums") if path.is_file() else {}
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            self._known = found if isinstance(found, dict) else {}
 
     def inspect(self, path: Path) -> InputVideo:
         """As `inspect_video`, without reading a file again that has not changed."""
@@ -174,15 +175,17 @@ class Judge:
 
     def _without_caption(self, targets: Sequence[Target]) -> dict[Target, Judgement]:
         """The results of clips whose captions cannot be read, or lack the style; the clip's others can be made."""
-        faults: dict[tuple[str, str], Failure | None] = {}
-        for clip in dict.fromkeys(target.clip for target in targets):
-            asked = dict.fromkeys(target.style for target in targets if target.clip == clip)
+        asked: dict[str, dict[str, None]] = {}
+        for target in targets:
+            asked.setdefault(target.clip, {})[target.style] = None
+        faults: dict[tuple[str, str], Failure] = {}
+        for clip, styles in asked.items():
             try:
                 found = caption_files.read_captions(self.ws.captions, clip)
             except DreamkitError as error:
-                faults |= dict.fromkeys(((clip, style) for style in asked), failure_of(error))
+                faults |= dict.fromkeys(((clip, style) for style in styles), failure_of(error))
                 continue
-            for style in asked.keys() - found.keys():
+            for style in styles.keys() - found.keys():
                 try:
                     caption_files.choose_styles(found, [style], clip)
                 except DreamkitError as error:
