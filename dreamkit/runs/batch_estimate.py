@@ -12,7 +12,7 @@ from dreamkit.notebook.progress import clock
 from dreamkit.runs.batch_params import STAGE_MODELS
 from dreamkit.runs.batch_plan import BatchPlan, states_by_stage
 from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT
-from dreamkit.workspace.sizes import GIB, free_bytes
+from dreamkit.workspace.sizes import GIB, free_bytes, size_text
 from dreamkit.workspace.workspace import Workspace
 
 _SAMPLED = 50
@@ -97,13 +97,13 @@ def _needs(plan: BatchPlan, costs: dict[str, StageCost]) -> list[str]:
         else:
             time = f"about {clock(cost.seconds)} on one {cost.device} ({cost.seconds / 3600:.2f} hours)"
         lines.append(f"time of {stage}: {time}")
-    free = free_bytes(plan.ws.root) / GIB
+    free = free_bytes(plan.ws.root)
     known = [cost.size for cost in costs.values() if cost.size is not None]
     if known and len(known) == len(costs):
-        needed = sum(known) / GIB
-        lines.append(f"disk: about {needed:.2f} GiB of {free:.1f} GiB free, as earlier results here take")
-        if needed + plan.batch.keep_free_gib > free:
+        needed = sum(known)
+        lines.append(f"disk: about {size_text(needed)} of {size_text(free)} free, as earlier results here take")
+        if needed + plan.batch.keep_free_gib * GIB > free:
             lines.append("  that is more than is free; the batch pauses when the disk is nearly full")
     elif costs:
-        lines.append(f"disk: {free:.1f} GiB free; what is needed is not known before the first result of each stage")
+        lines.append(f"disk: {size_text(free)} free; the need is not known before the first result of each stage")
     return lines

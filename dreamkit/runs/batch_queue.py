@@ -18,7 +18,7 @@ from dreamkit.runs.batch_worker import BUSY
 from dreamkit.runs.engine_local import Ended, Engine
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.files import read_json
-from dreamkit.workspace.sizes import GIB, free_bytes
+from dreamkit.workspace.sizes import GIB, free_bytes, size_text
 
 # Next memory preset after an out-of-memory: presets with less memory, then the lowest again none.
 LOWER_PRESET = {"exact": "24gb", "fp8": "24gb", "fast": "24gb", "24gb": "16gb", "16gb": "12gb"}
@@ -146,14 +146,15 @@ class BatchQueue:
         self._disk_at = now + DISK_SECONDS
         low = self._low_on_disk()
         if low != self._paused:
-            free = free_bytes(self.plan.ws.root) / GIB
-            needed = max(self.plan.batch.keep_free_gib, self._room_needed / GIB)
-            self.events.write("paused" if low else "resumed", free_gib=round(free, 3), needed_gib=round(needed, 3))
+            free = free_bytes(self.plan.ws.root)
+            needed = max(self.plan.batch.keep_free_gib * GIB, self._room_needed)
+            self.events.write("paused" if low else "resumed", free_bytes=free, needed_bytes=round(needed))
             if low:
-                self.say(f"paused: the disk of {self.plan.ws.root} has {free:.3f} GiB free, {needed:.3f} are needed")
+                needs = f"{size_text(free)} free, {size_text(needed)} are needed"
+                self.say(f"paused: the disk of {self.plan.ws.root} is full: {needs}")
                 self.say("  free some space; the batch goes on by itself when there is room")
             else:
-                self.say(f"the disk has {free:.3f} GiB free again; the batch goes on")
+                self.say(f"the disk has {size_text(free)} free again; the batch goes on")
         self._paused = low
         if not low:
             self._room_needed = 0.0

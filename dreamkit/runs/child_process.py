@@ -47,8 +47,11 @@ def _watch(parent: int) -> None:
 
 def kernel_folder(folder: Path) -> Path:
     """Write the specification of a kernel `python3` of this Python that ends with its parent; returns `folder`."""
-    argv = [sys.executable, "-m", "dreamkit.runs.child_process", "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Python 3", "language": "python", "metadata": {"debugger": True}}
+    from ipykernel.kernelspec import get_kernel_dict
+
+    spec = get_kernel_dict()
+    module = "dreamkit.runs.child_process"
+    spec["argv"] = [module if part == "ipykernel_launcher" else part for part in spec["argv"]]
     write_json(folder / "kernels" / "python3" / "kernel.json", spec)
     return folder
 

@@ -15,7 +15,7 @@ from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError, OutOfGpuMemory
 from dreamkit.generate import run as generate_run
 from dreamkit.runs import batch_queue, batch_run
-from dreamkit.runs.batch_events import read_events
+from dreamkit.runs.batch_events import EventLog, read_events
 from dreamkit.runs.batch_params import read_batch
 from dreamkit.runs.batch_plan import make_batch_plan
 from dreamkit.runs.batch_status import find_batch, read_status
@@ -388,7 +388,7 @@ def test_a_full_disk_pauses_the_batch_until_there_is_room(ws, pipes, engine, mon
     assert len(videos(ws)) == 6
     assert sleeps[5] == sleeps[19]  # nothing started while it was full
     text = capsys.readouterr().out
-    assert "paused: the disk of" in text and "the batch goes on" in text
+    assert "paused: the disk of" in text and "is full: 0.0 MiB free" in text and "the batch goes on" in text
     assert {"paused", "resumed"} <= set(kinds(ws))
 
 
@@ -464,6 +464,22 @@ def test_status_while_it_runs_and_after_a_crash(ws, pipes, engine, capsys):
         find_batch("nigth", str(ws.root))
     found = CliRunner().invoke(app, ["batch", "status", "night", "--workspace", str(ws.root), "--json"])
     assert json.loads(found.stdout)["states"]["single"]["done"] == 2
+
+
+def test_the_table_in_a_notebook(ws, pipes, engine):
+    from dreamkit.runs.batch_widget import BatchBoard, plot_gpu_use
+
+    (ws.captions / "clip_c.json").write_text("{")
+    run(ws, stages="single")
+    board = BatchBoard("night", str(ws.root))
+    assert (board.bar.value, board.bar.max, board.bar.bar_style) == (5, 5, "danger")
+    assert "<td>single</td><td>4</td>" in board.table.value and "clip_c.json is not valid JSON" in board.table.value
+    with pytest.raises(DreamkitError, match="recorded no use of GPUs"):
+        plot_gpu_use(folder_of(ws))
+    events = EventLog(folder_of(ws).events)
+    for percent in (10, 90):
+        events.write("gpus", use=[{"index": 0, "percent": percent}, {"index": 1, "percent": 100}])
+    assert [line.get_ydata()[-1] for line in plot_gpu_use(folder_of(ws)).axes[0].lines] == [90, 100]
 
 
 def test_the_report_says_who_made_what_and_how(ws, pipes, engine):
