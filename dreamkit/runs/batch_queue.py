@@ -68,6 +68,7 @@ class BatchQueue:
         engine: where units run.
         events: the events.
         say: prints a line for the user.
+        settle: called with a unit that has ended, before it is judged; copies its files where there is a store.
         stopping: no further unit starts.
     """
 
@@ -75,6 +76,7 @@ class BatchQueue:
     engine: Engine
     events: EventLog
     say: Callable[[str], None] = print
+    settle: Callable[[Unit], object] = lambda unit: None
     stopping: bool = False
     _waiting: list[_Waiting] = field(default_factory=list)
     _running: dict[str, tuple[_Waiting, float]] = field(default_factory=dict)
@@ -173,7 +175,12 @@ class BatchQueue:
     def _end(self, ended: Ended) -> None:
         """Judge a unit that has ended: close it, or put it back into the queue."""
         entry, began = self._running.pop(ended.key)
-        unit, end = entry.unit, self._written(ended)
+        unit, fault = entry.unit, None
+        try:
+            self.settle(unit)
+        except DreamkitError as error:
+            fault = failure_of(error)
+        end = self._written(ended)
         if end is not None and end.outcome == BUSY:
             entry.since = time.time() + BUSY_SECONDS
             self._waiting.append(entry)  # behind the others
@@ -181,6 +188,8 @@ class BatchQueue:
             self.say(f"{unit.key}: another batch makes these clips; later")
             return
         judged = self._judged(entry, ended, end, began)
+        if fault:  # what could not be copied is not done
+            judged = {target: Judgement(LEFT, fault) for target in judged}
         left = {target: judgement for target, judgement in judged.items() if judgement.state == LEFT}
         again = set(entry.unit.targets) if left and self._again(entry, end, left) else set()
         judged |= {target: replace(left[target], state=FAILED) for target in left.keys() - again}

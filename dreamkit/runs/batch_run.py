@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,7 +18,8 @@ from dreamkit.runs.batch_params import BatchParams
 from dreamkit.runs.batch_plan import BatchPlan, make_batch_plan, states_by_stage, write_plan
 from dreamkit.runs.batch_queue import BatchQueue
 from dreamkit.runs.batch_report import write_batch_report
-from dreamkit.runs.batch_units import DONE, BatchFolder, Target, link_inputs
+from dreamkit.runs.batch_store import Store, result_patterns
+from dreamkit.runs.batch_units import DONE, BatchFolder, Target, Unit, link_inputs
 from dreamkit.runs.engine_local import Engine, LocalEngine, machine_gpus
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Workspace
@@ -41,6 +42,9 @@ def run_batch(batch: BatchParams, dry_run: bool = False) -> int:
             the same batch runs already.
     """
     ws = Workspace(batch.workspace)
+    store = Store(batch.store, ws.root) if batch.store else None
+    if store and not dry_run:
+        print(f"{store.pull()} files copied from {store.url}", flush=True)
     ws.must_exist()
     folder = BatchFolder(ws.batch_folder(batch.name))
     if dry_run:
@@ -51,7 +55,7 @@ def run_batch(batch: BatchParams, dry_run: bool = False) -> int:
             link_inputs(ws, Workspace(ws.seed_folder(seed), ws.folders))
         plan = make_batch_plan(batch, ws, fallen_back(folder))
         print(describe_plan(plan), flush=True)
-        return _run(plan)
+        return _run(plan, store)
 
 
 def fallen_back(folder: BatchFolder) -> dict[Target, str]:
@@ -92,7 +96,7 @@ def make_engine(batch: BatchParams) -> Engine:
     if batch.engine == "ray":
         from dreamkit.runs.engine_ray import RayEngine
 
-        return RayEngine(batch.address, batch.workers, batch.cpus_per_unit)
+        return RayEngine(batch.address, batch.workers, batch.cpus_per_unit, batch.store)
     gpus = machine_gpus()
     return LocalEngine(gpus, batch.workers or len(gpus) or 1)
 
@@ -113,7 +117,7 @@ class _Signals:
         print(f"\ninterrupted: {running}", file=sys.stderr, flush=True)
 
 
-def _run(plan: BatchPlan) -> int:
+def _run(plan: BatchPlan, store: Store | None) -> int:
     batch, folder, began = plan.batch, plan.folder, time.time()
     write_json(folder.params, batch.model_dump())
     write_plan(plan)
@@ -129,7 +133,7 @@ def _run(plan: BatchPlan) -> int:
         states=states,
         units=len(plan.units),
     )
-    queue = BatchQueue(plan, engine, events, lambda line: print(line, flush=True))
+    queue = BatchQueue(plan, engine, events, lambda line: print(line, flush=True), _settle(store, batch.engine))
     signals = _Signals(queue)
     before = {number: signal.signal(number, signals) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -150,7 +154,27 @@ def _run(plan: BatchPlan) -> int:
         events.write("ended", seconds=round(time.time() - began, 2), states=states_by_stage(plan))
         plan.memory.save()
         write_batch_report(plan)
-    return _finish(plan, time.time() - began, bool(signals.count))
+        unsaved = _push_records(store, folder) if store else False
+    return max(_finish(plan, time.time() - began, bool(signals.count)), int(unsaved))
+
+
+def _push_records(store: Store, folder: BatchFolder) -> bool:
+    """Copy manifest and records out; returns whether that failed, which is printed."""
+    try:
+        store.push(("manifest.jsonl", f"runs/{folder.root.name}/*"))
+    except DreamkitError as error:
+        print(f"the records of the batch were not copied out: {error}", file=sys.stderr)
+        return True
+    return False
+
+
+def _settle(store: Store | None, engine: str) -> Callable[[Unit], object]:
+    """What is done when a unit has ended, before it is judged: its files are copied in from, or out to, the store."""
+    if store is None:
+        return lambda unit: None
+    if engine == "ray":
+        return lambda unit: store.pull(result_patterns(unit))
+    return lambda unit: store.push(result_patterns(unit))
 
 
 def _finish(plan: BatchPlan, seconds: float, interrupted: bool) -> int:

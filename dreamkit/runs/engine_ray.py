@@ -1,4 +1,4 @@
-"""The Ray engine: each unit is a task on a Ray cluster, whose nodes share the workspace's folder.
+"""The Ray engine: each unit is a task on a Ray cluster, whose nodes share the workspace's folder or a store.
 
 A task starts the same process as the local engine. Ray finds the CPU cores and GPUs; a unit that needs several GPUs has
 a placement group, so that they are on one node. A unit whose node is lost is put back into the queue.
@@ -6,6 +6,7 @@ a placement group, so that they are on one node. A unit whose node is lost is pu
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,12 +17,34 @@ from typing import Any
 
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.notebook.progress import MODE
+from dreamkit.runs.batch_store import result_patterns, scratch_unit
 from dreamkit.runs.batch_units import BatchFolder, Unit
 from dreamkit.runs.child_process import PARENT
 from dreamkit.runs.engine_local import Ended
 
 # Of the driver's environment, what the units on other nodes need too.
 _PASSED_ON = ("PYTHONPATH", "DREAMKIT_CACHE", "HF_HOME")
+
+
+def store_process(
+    url: str, workspace: str, name: str, unit: dict[str, Any], attempt: int, environment: Mapping[str, str]
+) -> int:
+    """Run a unit in a scratch folder of this node: copy its inputs in, and what it made out; returns its exit code.
+
+    Args:
+        url: URL of the store.
+        workspace: the workspace folder of the machine that runs the batch.
+        name: name of the batch.
+        unit: the unit, as JSON values.
+        attempt: number of the attempt.
+        environment: variables to add.
+    """
+    own = Unit.from_dict(unit)
+    store, folder = scratch_unit(url, Path(workspace), name, own)
+    try:
+        return unit_process(str(folder.root), own.key, attempt, str(store.root), environment)
+    finally:
+        store.push(result_patterns(own))
 
 
 def unit_process(root: str, key: str, attempt: int, folder: str, environment: Mapping[str, str]) -> int:
@@ -36,6 +59,7 @@ def unit_process(root: str, key: str, attempt: int, folder: str, environment: Ma
     """
     own = {**os.environ, **environment, PARENT: str(os.getpid()), MODE: "lines"}
     log = BatchFolder(Path(root)).log(key, attempt)
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         return subprocess.call(
             [sys.executable, "-m", "dreamkit.runs.batch_worker", root, key, str(attempt)],
@@ -55,12 +79,13 @@ class RayEngine:
         address: the cluster's address, or "auto".
         workers: units at a time; 0 for as many as the cluster has room for, and one in reserve.
         cpus: CPU cores of a unit.
+        store: URL that units copy their files from and to; empty where all nodes share the workspace's folder.
 
     Raises:
         DreamkitError: Ray is not installed, or the cluster does not answer.
     """
 
-    def __init__(self, address: str, workers: int, cpus: int) -> None:
+    def __init__(self, address: str, workers: int, cpus: int, store: str = "") -> None:
         try:
             import ray
         except ImportError:
@@ -71,10 +96,11 @@ class RayEngine:
         self._ray = ray
         self.workers = workers
         self.cpus = cpus
+        self.store = store
         self._running: dict[str, _Task] = {}
         if not ray.is_initialized():
             try:
-                ray.init(address=address, log_to_driver=False, logging_level="error")
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise DreamkitError(
                     f"There is no Ray cluster at the address {address!r}: {first_line(error)}.",
@@ -115,13 +141,20 @@ class RayEngine:
             group = placement_group([{"CPU": self.cpus, "GPU": gpus}], strategy="STRICT_PACK")
             options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(placement_group=group)
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        task = self._ray.remote(unit_process).options(**options)
-        reference = task.remote(str(folder.root), unit.key, attempt, str(Path.cwd()), environment)
+        if self.store:
+            task = self._ray.remote(store_process).options(**options)
+            workspace = str(folder.root.parents[1])
+            reference = task.remote(self.store, workspace, folder.root.name, unit.as_dict(), attempt, environment)
+        else:
+            task = self._ray.remote(unit_process).options(**options)
+            reference = task.remote(str(folder.root), unit.key, attempt, str(Path.cwd()), environment)
         self._running[unit.key] = _Task(reference, attempt, group)
         return "Ray" + (f", {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "")
 
     def ended(self) -> list[Ended]:
         """The units that have ended since the last call; `code` is None for one whose worker or node was lost."""
+        from ray.exceptions import RayError
+
         if not self._running:
             return []
         references = {task.reference: key for key, task in self._running.items()}
@@ -132,7 +165,7 @@ class RayEngine:
             task = self._running.pop(key)
             try:
                 code = int(self._ray.get(reference))
-            except self._ray.exceptions.RayError:
+            except RayError:
                 code = None
             self._remove(task)
             over.append(Ended(key, task.attempt, code))

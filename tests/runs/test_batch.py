@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -464,6 +465,44 @@ def test_status_while_it_runs_and_after_a_crash(ws, pipes, engine, capsys):
         find_batch("nigth", str(ws.root))
     found = CliRunner().invoke(app, ["batch", "status", "night", "--workspace", str(ws.root), "--json"])
     assert json.loads(found.stdout)["states"]["single"]["done"] == 2
+
+
+def test_a_store_has_the_inputs_and_gets_the_results(ws, pipes, engine, tmp_path, monkeypatch, capsys):
+    from dreamkit.runs import batch_store
+
+    store, local = tmp_path / "bucket", Workspace(tmp_path / "copy")
+    ws.root.rename(store)
+    entries = {"workspace": str(local.root), "store": f"file://{store}", "stages": ["single", "multi"]}
+    assert run(ws, **entries) == 0
+    there = Workspace(store)
+    assert len(videos(there)) == 6 and len(there.result_names("multi_view")) == 6
+    assert (store / "manifest.jsonl").read_text().count("\n") == 12
+    assert (store / "runs" / "night" / "report.md").is_file()
+    assert not list(store.rglob(".partial-*"))
+    # On another machine, with nothing but the store, everything is done; what is removed there is made again.
+    shutil.rmtree(local.root)
+    engine.started.clear()
+    assert run(ws, **entries) == 0 and not engine.started
+    shutil.rmtree(local.root)
+    (store / "single_view" / "clip_b_Night.mp4").unlink()
+    assert run(ws, **entries) == 0
+    assert {unit.clips for unit in engine.started} == {("clip_b",)}
+    # A store that cannot be reached stops the start, or, later, fails what it could not take.
+    monkeypatch.setattr(batch_store, "WAIT_SECONDS", 0)
+    (store / "single_view" / "clip_b_Night.mp4").unlink()
+    (local.root / "single_view" / "clip_b_Night.mp4").unlink()
+
+    def refuse(self, name):
+        raise OSError("The network is down")
+
+    monkeypatch.setattr(batch_store.Store, "_put", refuse)
+    capsys.readouterr()
+    assert run(ws, **{**entries, "retries": 0}) == 1
+    told = capsys.readouterr()
+    assert "clip_b_Night (seed 1): The store" in told.out and "The network is down" in told.out
+    assert "records of the batch were not copied out" in told.err
+    with pytest.raises(DreamkitError, match="cannot be opened"):
+        run(ws, **{**entries, "store": "nosuch://bucket"})
 
 
 def test_the_table_in_a_notebook(ws, pipes, engine):
