@@ -1,7 +1,7 @@
 """A workspace on an fsspec URL (s3://, gs://, file://): files are copied in before they are needed, and out when made.
 
 The machine that runs the batch keeps a copy of the workspace and judges results there. A unit on another node has a
-copy of its own clips in a scratch folder. A file is copied whole or not at all, and a result's sidecar after its videos.
+copy of its own clips in a scratch folder. A file is copied whole or not at all, a result's sidecar after its videos.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def scratch_unit(url: str, workspace: Path, name: str, unit: Unit) -> tuple[Stor
         name: name of the batch.
         unit: the unit.
     """
-    scratch = Path(tempfile.gettempdir()) / f"dreamkit-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    scratch = Path(tempfile.gettempdir()) / f"dreamkit-store-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     store, folder = Store(url, scratch), BatchFolder(Workspace(scratch).batch_folder(name))
     store.pull(input_patterns(unit) if unit.stage not in ("captions", "review") else ("*",))
     moved = json.loads(json.dumps(unit.as_dict()).replace(json.dumps(str(workspace))[1:-1], str(scratch)))
