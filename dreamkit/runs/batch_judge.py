@@ -150,6 +150,8 @@ class Judge:
         model = STAGE_MODELS[stage]
         judged = {target: Judgement(LEFT) for target in targets}
         judged |= self._without_caption(targets)
+        if stage == "multi":
+            judged |= self._without_front([target for target in targets if judged[target].state == LEFT])
         able = [target for target in targets if judged[target].state == LEFT]
         for (styles, preset), group in self._grouped(able, str(params.get("preset", ""))).items():
             clips = list(dict.fromkeys(target.clip for target in group))
@@ -162,7 +164,7 @@ class Judge:
                 job = jobs.get((Chunk(target.clip, target.chunk), target.style))
                 if job is None:
                     if faults := problems.get(target.clip):
-                        judged[target] = Judgement(FAILED, failure_of(_fault_of(target, faults)))
+                        judged[target] = Judgement(FAILED, failure_of(faults[0]))
                     continue
                 state = result_status(self.ws, plan, job, self.memory.checksum)
                 done = DONE if state != MADE else LEFT  # the user's own video is kept
@@ -193,6 +195,16 @@ class Judge:
         keys = {target: (target.clip, target.style) for target in targets}
         return {target: Judgement(FAILED, faults[key]) for target, key in keys.items() if key in faults}
 
+    def _without_front(self, targets: Sequence[Target]) -> dict[Target, Judgement]:
+        """The results whose front video is missing, although the stage that makes it is over."""
+        found = {}
+        for target in targets:
+            front = self.ws.single_view(Chunk(target.clip, target.chunk), target.style)
+            if not front.is_file():
+                reason = Failure("NoFront", f"The front video {front} is missing; the other views follow it.")
+                found[target] = Judgement(FAILED, reason)
+        return found
+
     def _grouped(self, targets: Sequence[Target], preset: str) -> dict[tuple[tuple[str, ...], str], list[Target]]:
         """(styles, preset) -> results of the clips that have just these styles with this preset."""
         styles: dict[tuple[str, str], list[str]] = {}
@@ -205,11 +217,6 @@ class Judge:
             used = self.presets.get(target, preset)
             groups.setdefault((tuple(sorted(styles[target.clip, used])), used), []).append(target)
         return groups
-
-
-def _fault_of(target: Target, faults: Sequence[DreamkitError]) -> DreamkitError:
-    """The fault that names the result's style or file, where one does; else the first of its clip."""
-    return next((fault for fault in faults if target.result in fault.message), faults[0])
 
 
 @contextlib.contextmanager

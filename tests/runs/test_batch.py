@@ -17,7 +17,7 @@ from dreamkit.errors import DreamkitError, OutOfGpuMemory
 from dreamkit.generate import run as generate_run
 from dreamkit.runs import batch_queue, batch_run
 from dreamkit.runs.batch_events import EventLog, read_events
-from dreamkit.runs.batch_params import read_batch
+from dreamkit.runs.batch_params import STAGE_MODELS, read_batch
 from dreamkit.runs.batch_plan import make_batch_plan
 from dreamkit.runs.batch_status import find_batch, read_status
 from dreamkit.runs.batch_units import BatchFolder, UnitEnd
@@ -61,7 +61,7 @@ class InProcess:
     def _make(self, folder, unit):
         if unit.key in self.before:
             return self.before.pop(unit.key)(unit)
-        model = batch_run.make_batch_plan.__globals__["STAGE_MODELS"][unit.stage]
+        model = STAGE_MODELS[unit.stage]
         make = {"single": generate_run.single_view, "multi": generate_run.multi_view}.get(unit.stage)
         params = model(**unit.params)
         try:
@@ -270,6 +270,10 @@ def test_a_bad_clip_is_listed_and_the_rest_is_made(ws, pipes, engine, capsys):
     assert "2 of 5 results are done" in text
     status = read_status(folder_of(ws))
     assert (status.count("done"), status.count("failed"), status.count("left")) == (2, 3, 0)
+    assert run(ws) == 1  # the six views of what has no front video fail too
+    text = capsys.readouterr().out
+    assert f"multi/clip_b_Night (seed 1): The front video {ws.single_view(Chunk('clip_b'), 'Night')} is missing" in text
+    assert len(ws.result_names("multi_view")) == 2
 
 
 def test_a_style_that_a_clip_lacks_fails_alone(ws, pipes, engine, capsys):
