@@ -19,7 +19,7 @@ from dreamkit.runs.batch_plan import BatchPlan, make_batch_plan, states_by_stage
 from dreamkit.runs.batch_queue import BatchQueue
 from dreamkit.runs.batch_report import write_batch_report
 from dreamkit.runs.batch_store import Store, result_patterns
-from dreamkit.runs.batch_units import DONE, BatchFolder, Target, Unit, link_inputs
+from dreamkit.runs.batch_units import DONE, GENERATION, BatchFolder, Target, Unit, link_inputs
 from dreamkit.runs.engine_local import Engine, LocalEngine, machine_gpus
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Workspace
@@ -149,7 +149,7 @@ def _run(plan: BatchPlan, store: Store | None) -> int:
         engine.stop()
         for seed in batch.seeds:
             own = plan.workspace_of(seed)
-            if own.manifest.exists():
+            if own.manifest.exists() or any(unit.stage in GENERATION for unit in plan.units):
                 own.write_manifest()
         events.write("ended", seconds=round(time.time() - began, 2), states=states_by_stage(plan))
         plan.memory.save()

@@ -83,15 +83,27 @@ def test_sigterm_and_a_second_interrupt_stop_at_once(settings, tmp_path):
     assert not list((tmp_path / "outputs").glob("single_view/*.mp4"))
 
 
-def test_a_ray_cluster_makes_what_the_local_engine_makes(settings, tmp_path):
+def test_a_ray_cluster_makes_what_the_local_engine_makes(settings, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     path = put_batch(tmp_path, 2, styles=("Night",), checkpoints=settings, clips_per_unit=1, engine="ray")
+    store = tmp_path / "store"  # as on a cluster whose nodes share no folder
+    Workspace(tmp_path / "outputs").root.rename(store)
+    path.write_text(path.read_text() + f"store: file://{store}\n")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # its sockets need short paths
+    (tmp_path / "scratch").mkdir()
     script = (
         "import ray, sys\n"
         "from ray.cluster_utils import Cluster\n"
         "from dreamkit.cli import main\n"
-        "cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})\n"
-        "cluster.add_node(num_cpus=1)\n"
+        "def started(start, attempts=3):\n"
+        "    try:\n"
+        "        return start()\n"
+        "    except Exception:  # Ray gives up after 30 s, which a busy machine may need\n"
+        "        if attempts == 1: raise\n"
+        "        return started(start, attempts - 1)\n"
+        "cluster = started(lambda: Cluster(initialize_head=True, head_node_args={'num_cpus': 1}))\n"
+        "started(lambda: cluster.add_node(num_cpus=1))\n"
         "ray.init(address=cluster.address, log_to_driver=False)\n"
         "sys.argv = ['dreamkit', 'batch', sys.argv[1]]\n"
         "main()\n"
@@ -100,6 +112,7 @@ def test_a_ray_cluster_makes_what_the_local_engine_makes(settings, tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Ray cluster: 2 nodes" in ran.stdout
     check_whole(Workspace(tmp_path / "outputs"), 2)
+    check_whole(Workspace(store), 2)
 
 
 def test_a_kernel_ends_with_its_parent(tmp_path):
