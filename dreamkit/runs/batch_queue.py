@@ -20,7 +20,7 @@ from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.files import read_json
 from dreamkit.workspace.sizes import GIB, free_bytes, size_text
 
-# Next memory preset after an out-of-memory: presets with less memory, then the lowest again none.
+# Preset that ran out of GPU memory -> the next memory preset; after the smallest there is none.
 LOWER_PRESET = {"exact": "24gb", "fp8": "24gb", "fast": "24gb", "24gb": "16gb", "16gb": "12gb"}
 POLL_SECONDS = 0.2
 BUSY_SECONDS = 2.0
@@ -64,7 +64,7 @@ class BatchQueue:
     """Runs the units of a plan on an engine.
 
     Attributes:
-        plan: the plan; its judged are updated as units end.
+        plan: the plan; its judgements are updated as units end.
         engine: where units run.
         events: the events.
         say: prints a line for the user.
