@@ -72,7 +72,7 @@ class BatchParams(BaseModel):
     overrides: dict[str, dict[str, dict[str, Any]]] = Field(
         default={}, description="clip or pattern -> stage -> parameters"
     )
-    clips_per_unit: int = Field(default=8, ge=1, description="clips that one notebook makes")
+    clips_per_unit: int = Field(default=8, ge=1, le=50, description="clips that one notebook makes")
     styles_per_unit: int = Field(default=0, ge=0, description="styles that one notebook makes; 0: all")
     engine: Literal["local", "ray"] = Field(default="local", description="where units run")
     address: str = Field(default="auto", description="address of the Ray cluster")

@@ -24,6 +24,8 @@ from dreamkit.workspace.sizes import GIB, free_bytes, size_text
 LOWER_PRESET = {"exact": "24gb", "fp8": "24gb", "fast": "24gb", "24gb": "16gb", "16gb": "12gb"}
 POLL_SECONDS = 0.2
 BUSY_SECONDS = 2.0
+"""Wait after a unit found another batch at its results; doubled each time, up to BUSY_MOST."""
+BUSY_MOST = 60.0
 DISK_SECONDS = 5.0
 GPU_SECONDS = 10.0
 _ROOM_AGAIN = 2**20
@@ -51,12 +53,14 @@ class _Waiting:
         failed: attempts that ended without its results, through no fault of its inputs.
         since: time from which it may start.
         lowered: whether its memory preset was lowered.
+        busy: how often another batch was found at its results.
     """
 
     unit: Unit
     failed: int = 0
     since: float = 0.0
     lowered: bool = False
+    busy: int = 0
 
 
 @dataclass
@@ -182,10 +186,11 @@ class BatchQueue:
             fault = failure_of(error)
         end = self._written(ended)
         if end is not None and end.outcome == BUSY:
-            entry.since = time.time() + BUSY_SECONDS
+            entry.since = time.time() + min(BUSY_MOST, BUSY_SECONDS * 2**entry.busy)
+            entry.busy += 1
             self._waiting.append(entry)  # behind the others
             self.events.write("unit_busy", unit=unit.key, attempt=ended.attempt)
-            self.say(f"{unit.key}: another batch makes these clips; later")
+            self.say(f"{unit.key}: another batch makes some of these; later")
             return
         judged = self._judged(entry, ended, end, began)
         if fault:  # what could not be copied is not done

@@ -97,7 +97,7 @@ class UnitEnd:
     """How an attempt at a unit ended, as its process wrote it; whether its results are there is judged on disk.
 
     Attributes:
-        outcome: "finished", "failed", or "busy" where another batch works on its clips.
+        outcome: "finished", "failed", or "busy" where another batch makes some of its results.
         seconds: time that it took.
         failure: why it failed.
         host: machine.

@@ -1,7 +1,7 @@
 """The process of one unit: `python -m dreamkit.runs.batch_worker FOLDER KEY ATTEMPT`.
 
-It ends with the process that started it, and so does the kernel of its notebook. It holds a lock for each clip, so that
-two batches do not make the same results, and writes how it ended; whether the results are there is judged on disk.
+It ends with the process that started it, and so does the kernel of its notebook. It holds a lock for each result, so
+that two batches do not make the same ones, and writes how it ended; whether the results are there is judged on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dreamkit.errors import DreamkitError
 from dreamkit.runs.batch_params import STAGE_MODELS, render_options
-from dreamkit.runs.batch_units import GENERATION, BatchFolder, Unit, UnitEnd
+from dreamkit.runs.batch_units import BatchFolder, Unit, UnitEnd
 from dreamkit.runs.child_process import PARENT, end_with_parent, kernel_folder
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.files import write_json
@@ -24,19 +24,20 @@ from dreamkit.workspace.workspace import Workspace, from_home
 
 BUSY, FINISHED, STOPPED = "busy", "finished", "failed"
 _WHOLE = "_whole"
-"""In place of a clip in the lock of the stages whose notebook works on all clips."""
+"""In place of a result in the lock of the stages whose notebook works on all clips."""
 
 
 @contextlib.contextmanager
 def unit_locks(ws: Workspace, unit: Unit) -> Iterator[bool]:
-    """Hold the locks of a unit's clips; yields False, without any, where another process holds one of them."""
+    """Hold the locks of a unit's results; yields False, without any, where another process holds one of them."""
     from filelock import FileLock, Timeout
 
-    clips = unit.clips if unit.stage in (*GENERATION, "styles", "render") else (_WHOLE,)
+    whole = unit.stage in ("captions", "review")
+    names = {_WHOLE} if whole else {target.result for target in unit.targets}
     with contextlib.ExitStack() as stack:
         try:
-            for clip in sorted(clips):
-                path = ws.clip_lock(unit.stage, clip)
+            for name in sorted(names):
+                path = ws.batch_lock(unit.stage, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(FileLock(path, timeout=0))
         except Timeout:

@@ -297,9 +297,9 @@ class Workspace:
         """The folder of a batch: its plan, events, units, executed notebooks and report."""
         return self.root / "runs" / check_name(name, "batch")
 
-    def clip_lock(self, stage: str, clip: str) -> Path:
-        """The file that a unit of a batch locks while it makes a stage's results of a clip."""
-        return self.cache(f"locks/{stage}-{check_name(clip, 'clip')}.lock")
+    def batch_lock(self, stage: str, result: str) -> Path:
+        """The file that a unit of a batch locks while it makes a result of a stage."""
+        return self.cache(f"locks/batch-{stage}-{check_name(result, 'result')}.lock")
 
     def seed_folder(self, seed: int) -> Path:
         """The workspace of a further seed of a batch, inside this one; results have no seed in their names."""

@@ -21,7 +21,7 @@ from dreamkit.runs.batch_params import STAGE_MODELS, read_batch
 from dreamkit.runs.batch_plan import make_batch_plan
 from dreamkit.runs.batch_status import find_batch, read_status
 from dreamkit.runs.batch_units import BatchFolder, UnitEnd
-from dreamkit.runs.batch_worker import BUSY, FINISHED, STOPPED, _failure
+from dreamkit.runs.batch_worker import BUSY, FINISHED, STOPPED, _failure, unit_locks
 from dreamkit.runs.engine_local import Ended, LocalEngine
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -426,6 +426,15 @@ def test_a_unit_whose_clips_another_batch_makes_waits(ws, pipes, engine, monkeyp
     engine.before["single-1-0000-0"] = lambda unit: UnitEnd(BUSY)
     assert run(ws, stages="single") == 0
     assert [unit.key for unit in engine.started] == ["single-1-0000-0", "single-1-0001-0", "single-1-0000-0"]
+
+
+def test_units_lock_results_not_clips(ws):
+    batch = read_batch(write_batch(ws, stages="single", styles_per_unit=1, clips="clip_a"))
+    night, original = sorted(make_batch_plan(batch, ws).units, key=lambda unit: unit.params["styles"])
+    with unit_locks(ws, night) as ours, unit_locks(ws, original) as theirs, unit_locks(ws, night) as again:
+        assert (ours, theirs, again) == (True, True, False)
+    with unit_locks(ws, night) as ours:
+        assert ours
 
 
 def test_the_same_batch_does_not_run_twice_at_once(ws, pipes, engine):
