@@ -45,6 +45,10 @@ class DreamkitError(Exception):
         return DreamkitError(lines[0].removeprefix(TITLE), lines[1].removeprefix(ARROW) if len(lines) > 1 else "")
 
 
+class OutOfGpuMemory(DreamkitError):
+    """CUDA has no memory left for what a pipeline needs; a preset with less memory may fit."""
+
+
 def first_line(error: BaseException) -> str:
     """First line of the error's message without a final full stop; the name of its class where it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

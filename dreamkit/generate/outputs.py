@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ def outputs(ws: Workspace, plan: RunPlan, job: Job) -> list[Path]:
     return [*views, ws.grid(job.chunk, job.style), ws.prompts(job.chunk, job.style)]
 
 
-def result_status(ws: Workspace, plan: RunPlan, job: Job) -> str:
+def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Path], str] = sha256) -> str:
     """MADE: to be made. DONE: the sidecar matches. KEPT: there is a video that dreamkit did not make.
 
-    Where there is a sidecar, only videos are compared with it; the user may edit `prompt.json`.
+    Where there is a sidecar, only videos are compared with it; the user may edit `prompt.json`. `checksum` computes
+    the SHA-256 of a video.
     """
     name, paths = job.name, outputs(ws, plan, job)
     there = [path for path in paths if path.is_file()]
@@ -45,7 +46,7 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job) -> str:
         log.warning("%s is of clip %s, chunk %s; it is kept", name, record.get("clip"), record.get("chunk"))
         return MADE if plan.params.overwrite else KEPT
     written, old = record.get("outputs", {}), record.get("replacing", {})
-    sums = {path.name: sha256(path) for path in there if path.suffix == ".mp4"}
+    sums = {path.name: checksum(path) for path in there if path.suffix == ".mp4"}
     if any(total not in (written.get(file), old.get(file)) for file, total in sums.items()):
         return MADE if plan.params.overwrite else KEPT
     missing = [path.name for path in paths if path not in there]

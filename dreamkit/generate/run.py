@@ -31,6 +31,7 @@ from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiVi
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
+from dreamkit.workspace.failures import record_failure
 from dreamkit.workspace.workspace import Workspace, from_home
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
 class _Outcome:
     """What a run has made so far: result name -> seconds, or the error; the decoded input videos; its guardrail."""
 
+    ws: Workspace
     plan: RunPlan
     decoded: DecodedVideos
     guard: GuardrailStep
@@ -75,6 +77,7 @@ class _Outcome:
             if not self.plan.params.skip_bad:
                 raise
             self.faults[job.name] = error
+            record_failure(self.ws.failure(self.plan.stage, job.name), error)
             log.warning("left out: %s", error)
 
 
@@ -93,7 +96,7 @@ def _run(ws: Workspace, params: Params) -> Results:
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
-        outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
+        outcome = _Outcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
         todo = guard.admit(_decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE]))
         if todo:
             _make_all(ws, todo, outcome)
@@ -188,6 +191,7 @@ def _make(
         }
         final = publish(ws, plan, job, files, record)
     ws.write_sidecar(plan.stage, job.chunk, job.style, final)
+    ws.failure(plan.stage, job.name).unlink(missing_ok=True)
     outcome.seconds[job.name] = seconds
     log.info("%s: %d frames in %s: %s", job.name, frames, clock(seconds), _shown(ws, plan.stage, job))
 

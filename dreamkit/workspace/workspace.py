@@ -24,7 +24,7 @@ from dreamkit.workspace.cameras import SIX_VIEWS, Camera, read_folders
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.file_names import check_name
 from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
-from dreamkit.workspace.manifest import append_to_manifest, rewrite_manifest
+from dreamkit.workspace.manifest import append_to_manifest, has_grown, rewrite_manifest
 from dreamkit.workspace.sidecars import BLOCKED_SUFFIX, read_sidecar, read_sidecars
 
 STAGES = ("single_view", "multi_view")
@@ -230,6 +230,10 @@ class Workspace:
         found = (self.root / stage).glob(f"[!.]*{BLOCKED_SUFFIX}")
         return sorted(path.name.removesuffix(BLOCKED_SUFFIX) for path in found)
 
+    def failure(self, stage: str, name: str) -> Path:
+        """The record of why a result was not made the last time, in the cache; `name` is the result's."""
+        return self.cache(f"failures/{stage}/{name}.json")
+
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
         """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""
         return read_sidecar(self.sidecar(stage, chunk, style))
@@ -275,11 +279,11 @@ class Workspace:
 
     @contextlib.contextmanager
     def tidy_manifest(self) -> Iterator[None]:
-        """Rewrite the manifest, where one exists, when the block ends, also after an exception."""
+        """Rewrite the manifest, where it is small or has grown, when the block ends, also after an exception."""
         try:
             yield
         finally:
-            if self.manifest.exists():
+            if self.manifest.exists() and has_grown(self.manifest, self._manifest_lock):
                 self.write_manifest()
 
     def log_file(self, stage: str) -> Path:
@@ -302,6 +306,18 @@ class Workspace:
     def review_file(self, name: str) -> Path:
         """A file of the review: verdicts, measures, table, report, the critic's answers."""
         return self.root / "review" / name
+
+    def batch_folder(self, name: str) -> Path:
+        """The folder of a batch: its plan, events, units, executed notebooks and report."""
+        return self.root / "runs" / check_name(name, "batch")
+
+    def batch_lock(self, stage: str, result: str) -> Path:
+        """The file that a unit of a batch locks while it makes a result of a stage."""
+        return self.cache(f"locks/batch-{stage}-{check_name(result, 'result')}.lock")
+
+    def seed_folder(self, seed: int) -> Path:
+        """The workspace of a further seed of a batch, inside this one; results have no seed in their names."""
+        return self.root / "seeds" / str(seed)
 
     def spec(self, stage: str) -> Path:
         """The control spec of a stage, in the workspace."""

@@ -153,6 +153,23 @@ def test_a_result_costs_as_many_file_accesses_at_2000_results_as_at_10(tmp_path)
     assert costs[0] == costs[1] == 5
 
 
+def test_a_large_manifest_is_rewritten_when_it_has_grown_by_half(tmp_path, monkeypatch):
+    monkeypatch.setattr("dreamkit.workspace.manifest.SMALL_BYTES", 0)
+    ws, rewritten = Workspace(tmp_path), []
+    for number in range(100):
+        with ws.tidy_manifest():
+            ws.write_sidecar("single_view", Chunk("a", number), "Night", {"seed": 1})
+            ws.write_sidecar("single_view", Chunk("a", number), "Night", {"seed": 2})
+        if len(rows(ws)) == number + 1:
+            rewritten.append(number)
+    assert len(rewritten) < 20 and rewritten[-1] > 60
+    assert {row["chunk"]: row["seed"] for row in rows(ws)} == dict.fromkeys(range(100), 2)
+    ws.cache("manifest.compacted").unlink()
+    with ws.tidy_manifest():
+        pass
+    assert [row["seed"] for row in rows(ws)] == [2] * 100
+
+
 def test_two_writers_lose_no_line(tmp_path):
     code = (
         "import sys; from dreamkit.workspace.workspace import Chunk, Workspace\n"
