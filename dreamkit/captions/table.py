@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 from jinja2 import Template
 
-from dreamkit.captions.conditions import contradictions, read_state
 from dreamkit.captions.drafter import draft_caption, drafting_server, sample_pictures
 from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_original
 from dreamkit.captions.language import ESTIMATED_TOKENS, T5_TOKENS, TokenCounter, language_problem, token_counter
 from dreamkit.captions.model_server import ServerUnavailable
 from dreamkit.captions.params import CaptionParams
+from dreamkit.captions.text_check import repeated_sentence, text_fault
+from dreamkit.captions.word_check import opposites
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import logging_to
 from dreamkit.workspace import video
@@ -61,10 +62,11 @@ def caption_problems(caption: str, count: Callable[[str], int] = ESTIMATED_TOKEN
         found.append(f"It {fault}; the model reads English only.")
     if (tokens := count(caption)) > T5_TOKENS:
         found.append(f"It has {tokens} tokens; the model reads the first {T5_TOKENS} and drops the rest.")
-    time, weather = read_state(caption)
-    if wrong := list(dict.fromkeys(word.lower() for word in contradictions(caption, time, weather))):
-        state = " and ".join(filter(None, (time, weather)))
-        found.append(f"It speaks of {state}, but also says {', '.join(repr(word) for word in wrong)}.")
+    if not found and (fault := text_fault(caption)):
+        found.append(f"It {fault}.")
+    if twice := repeated_sentence(caption):
+        found.append(f"It says twice: {twice!r}.")
+    found += [f"It speaks of {pair}, which cannot be true together." for pair in opposites(caption)[:1]]
     return found
 
 
@@ -253,7 +255,7 @@ def draft_captions(ws: Workspace, p: CaptionParams) -> list[str]:
         except ServerUnavailable:
             raise
         except DreamkitError as error:
-            failed.append(error.message)
+            failed.append(f"{clip}: {error.message}")
     if failed:
         listed = "\n  ".join(failed).rstrip(".")
         raise DreamkitError(

@@ -61,6 +61,9 @@ def styles_write_command(
     letters: int = LETTERS,
     max_tokens: int = MAX_TOKENS,
     eager: bool = EAGER,
+    strict: bool = typer.Option(
+        False, "--strict", help="Exit code 1 when the rules wrote every caption of the model, or a check failed."
+    ),
     workspace: str | None = typer.Option(None, "--workspace", "-w", hidden=True),
     clips: list[str] | None = typer.Option(None, "--clip", "-c", hidden=True),
     styles: list[str] | None = typer.Option(None, "--style", "-s", hidden=True),
@@ -122,15 +125,15 @@ def styles_write_command(
         guard = guard_of_styles(ws, p)
         report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress, guard)
     print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {ws.captions}")
-    if report.fell_back:
-        print(
-            f"{report.fell_back} rewrites of the model were refused and made by the rules; styles/<clip>.json says why"
-        )
     for name in report.unchecked:
         print(f"check failed: {name}; styles/<clip>.json says why")
     for name, reason in report.blocked.items():
         print(f"not written: {name}. {reason}")
+    for line in report.fallback_lines():
+        print(line)
     report.raise_problems()
+    if strict and (report.model_failed or report.unchecked):
+        raise typer.Exit(1)
 
 
 @app.command("serve")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +18,7 @@ from dreamkit.guardrail.guard import Guard
 from dreamkit.guardrail.record import GuardrailRecord
 from dreamkit.styles.guarded import Key, guarded
 from dreamkit.styles.restyle import Restyler, Rewrite
+from dreamkit.styles.rules.compose import chosen
 from dreamkit.styles.rules.rewriter import one_line
 from dreamkit.styles.table import Style, StyleTable, load_styles
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, view_prompts
@@ -35,7 +37,8 @@ class StylesReport:
     Attributes:
         written: clips whose files were written.
         kept: clips whose files had everything already.
-        fell_back: number of captions that the rules wrote because the model's answers failed the checks.
+        fell_back: number of captions that the rules wrote because the model gave no answer that passed the checks.
+        by_model: number of captions that the model wrote.
         unchecked: "clip, style" of captions that were written although a check failed.
         problems: clip -> why it could not be used.
         blocked: "clip, style" -> why the guardrail blocked the caption, a sentence; it was not written. Where Original
@@ -45,9 +48,26 @@ class StylesReport:
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     fell_back: int = 0
+    by_model: int = 0
     unchecked: list[str] = field(default_factory=list)
     problems: dict[str, DreamkitError] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def model_failed(self) -> bool:
+        """Whether a model was to write captions and the rules wrote all of them."""
+        return bool(self.fell_back) and not self.by_model
+
+    def fallback_lines(self) -> list[str]:
+        """How many captions of the model the rules wrote, and that they wrote all of them; [] without any."""
+        if not self.fell_back:
+            return []
+        if self.model_failed:
+            return [f"ALL {self.fell_back} captions are by the rules, none by the model; styles/<clip>.json says why"]
+        return [
+            f"{self.fell_back} of {self.fell_back + self.by_model} captions are by the rules, not by the model; "
+            f"styles/<clip>.json says why"
+        ]
 
     def raise_problems(self) -> None:
         """Raise the problems, if there are any.
@@ -98,7 +118,10 @@ def weather_clause(caption: str, style: Style | None, table: StyleTable) -> str:
     """The style's weather and light as one short sentence, "" for Original."""
     if style is None or style.name == ORIGINAL:
         return ""
-    clause = table.scene(*style.target(*read_state(caption))).clause
+    if style.sentences:
+        clause = chosen(style.sentences[0], random.Random(0)).rstrip(".")
+    else:
+        clause = table.scene(*style.target(*read_state(caption))).clause
     return f"{clause[0].upper()}{clause[1:]}." if clause else ""
 
 
@@ -235,6 +258,7 @@ def _rewrite_batch(
         write_style_captions(workspace.captions, clip.name, captions)
         report.written.append(clip.name)
         report.fell_back += sum(rewrite.record()["fell_back"] for rewrite in rewrites.values())
+        report.by_model += sum(bool(rewrite.model) for rewrite in rewrites.values())
         report.unchecked += [f"{clip.name}, {s}" for s, rewrite in rewrites.items() if not rewrite.check.passed]
 
 

@@ -74,11 +74,10 @@ class Styled:
         lines = [
             f"{len(self.report.written)} caption files written, {len(self.report.kept)} kept, in {self.ws.captions}"
         ]
-        if self.report.fell_back:
-            lines.append(f"{self.report.fell_back} captions are by the rules: the model's answers failed the checks")
         lines += [f"written, although a check failed: {name}" for name in self.report.unchecked]
         lines += [f"not written: {name}. {reason}" for name, reason in self.report.blocked.items()]
         lines += [f"not made: {error.message}" for error in self.report.problems.values()]
+        lines += self.report.fallback_lines()
         return "\n".join(lines)
 
     def show(self, clip: str = "") -> Any:
@@ -111,7 +110,7 @@ class Styled:
             if style == ORIGINAL or style not in table.styles:
                 return caption_problems(text, count)
             original = read_captions(self.ws.captions, clip).get(ORIGINAL, text)
-            return list(check_rewrite(original, text, table.styles[style], count).reasons)
+            return list(check_rewrite(original, text, table.styles[style], count, table).reasons)
 
         def save(key: str, text: str) -> str:
             clip, style = places[key]
