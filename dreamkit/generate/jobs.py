@@ -242,6 +242,7 @@ class JobBuilder:
                     "Run notebook 04 for this clip and style first, or put your own video there.",
                 )
             front = self.inspect(path)
+            self._warn_if_changed(name, front, chunk, style)
             if front.info.frames != frames:
                 log.warning(
                     "%s: the front video has %d frames and the conditions %d; the shorter one counts",
@@ -253,6 +254,17 @@ class JobBuilder:
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
         prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
         return Job(name, inputs, style, prompts, front, self._windows(name, frames), self.weights, seed)
+
+    def _warn_if_changed(self, name: str, front: InputVideo, chunk: Chunk, style: str) -> None:
+        record = self.ws.read_sidecar("single_view", chunk, style) or {}
+        made = [record.get(part, {}).get(front.path.name) for part in ("outputs", "replacing")]
+        if any(made) and front.checksum not in made:
+            log.warning(
+                "%s: the front video %s changed after dreamkit made it (its sidecar has another checksum), and is used "
+                "as it is; delete it and run notebook 04 to make it anew",
+                name,
+                front.path,
+            )
 
     def _view_prompts(self, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):

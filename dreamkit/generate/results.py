@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 MADE, DONE, KEPT, FAILED = "made", "done before", "your own, kept", "failed"
+CHANGED = "changed since, kept"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class VideoResult:
 
     Attributes:
         name: `<clip>_<style>`.
-        state: MADE, DONE, KEPT or FAILED.
+        state: MADE, DONE, KEPT, CHANGED or FAILED.
         path: the video to show for it: the front video, or the grid.
         seconds: time that it took; 0 where it was not made.
     """

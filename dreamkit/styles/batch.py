@@ -157,7 +157,7 @@ def _batches(clips: Sequence[_Clip], size: int) -> Iterator[Sequence[_Clip]]:
 
 
 def _read_clip(workspace: Workspace, name: str, chosen: Sequence[Style], overwrite: bool, restyler: Restyler) -> _Clip:
-    json_file, text_file = workspace.captions / f"{name}.json", workspace.captions / f"{name}.txt"
+    json_file, text_file = workspace.caption(name, "json"), workspace.caption(name, "txt")
     existing = read_captions(workspace.captions, name)
     text = read_text(text_file, "caption").strip() if json_file.is_file() and text_file.is_file() else ""
     source = existing.get(ORIGINAL) or text
