@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamkit.bench.forward import memory_cap, peak_memory, synchronize
+from dreamkit.bench.measure import memory_cap, peak_gib, synchronize
 from dreamkit.guardrail.batches import free_gpu
 from dreamkit.guardrail.choice import CONTENT, FACES, LLAMA_GUARD
 from dreamkit.guardrail.content_filter import Classifier, ContentCheck, FrameClassifier
@@ -87,7 +87,7 @@ def measure(label: str, run: Callable[[], Any], device: torch.device, repeats: i
         times.append(time.perf_counter() - began)
     seconds = sorted(times)[len(times) // 2]
     spread = f"{min(times):.3f}..{max(times):.3f}"
-    print(f"{label:34s} {seconds:8.3f} s ({spread}, first {first:.2f}), {peak_memory(device)}  {result}", flush=True)
+    print(f"{label:34s} {seconds:8.3f} s ({spread}, first {first:.2f}), {peak_gib(device)}  {result}", flush=True)
 
 
 def bench_videos(args: argparse.Namespace, device: torch.device) -> None:

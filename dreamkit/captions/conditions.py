@@ -85,14 +85,21 @@ def found(text: str) -> tuple[tuple[Term, re.Match[str]], ...]:
     hidden = masked(text)
     hits = [(term, match) for term in terms() for match in term.pattern.finditer(hidden)]
     # "clouds" within "a few scattered clouds" is part of that longer term.
-    spans = {match.span() for _, match in hits}
+    inner = _within_others({match.span() for _, match in hits})
     generic = lexicon()["generic"]
-    whole = [h for h in hits if h[0].name not in generic or not any(_within(h[1].span(), span) for span in spans)]
+    whole = [h for h in hits if h[0].name not in generic or h[1].span() not in inner]
     return tuple(sorted(whole, key=lambda hit: hit[1].start()))
 
 
-def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
-    return inner != outer and outer[0] <= inner[0] and inner[1] <= outer[1]
+def _within_others(spans: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The spans (start, end) that lie within another one."""
+    inner, last = set(), -1
+    # The longer one first where two begin together, so that whatever reaches as far as one before lies within it.
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if end <= last:
+            inner.add((start, end))
+        last = max(last, end)
+    return inner
 
 
 _NEGATION = re.compile(

@@ -270,8 +270,11 @@ app.add_typer(styles.app, name="styles")
 
 def main() -> None:
     """Run the command line; a DreamkitError ends in its message and exit code 1, without a traceback."""
-    try:
-        app()
-    except DreamkitError as error:
-        print(f"dreamkit: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    from dreamkit.workspace.processes import terminating_like_ctrl_c
+
+    with terminating_like_ctrl_c():
+        try:
+            app()
+        except DreamkitError as error:
+            print(f"dreamkit: {error}", file=sys.stderr)
+            raise SystemExit(1) from None

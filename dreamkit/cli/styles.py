@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -153,8 +154,12 @@ def styles_serve_command(
     from dreamkit.styles.model.server import Serving, serving
 
     how = Serving(model or DEFAULT_MODEL, host, port, share, context, python, wait, ("--enforce-eager",) * eager)
-    # So that a plain kill, too, leaves through `serving`, which stops the engine's processes.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if host not in ("127.0.0.1", "localhost", "::1") and not os.environ.get("VLLM_API_KEY"):
+        print(
+            f"warning: whoever reaches {host} can use this server, because it has no key. Set VLLM_API_KEY before the"
+            " start (vLLM then asks for it), or listen on 127.0.0.1 and reach it through an ssh tunnel.",
+            file=sys.stderr,
+        )
     try:
         with serving(how, log, say=lambda line: print(line, flush=True)) as address:
             print(f"{how.model} is served at {address}; stop with Ctrl-C", flush=True)

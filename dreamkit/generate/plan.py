@@ -21,6 +21,7 @@ from dreamkit.generate.specs import Spec
 from dreamkit.generate.weight_files import read_weight_map
 from dreamkit.guardrail.choice import chosen_checks
 from dreamkit.transfer import folders
+from dreamkit.transfer.config import config_values
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.transfer.presets import find_preset
@@ -84,6 +85,7 @@ class RunPlan:
             "parameters": values,
             "inputs": job.checksums,
             "checkpoints": self.checksums,
+            "model": config_values(self.model.config),
         }
 
 
@@ -187,6 +189,7 @@ def _weight(control: specs.Control, spec: Spec, ws: Workspace, stage: str) -> fl
 def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], dict[str, list[DreamkitError]]]:
     """The chunks to run, and the problems of the clips asked for: clip -> problems."""
     known = ws.clips()
+    captioned, drawn = set(known), ws.chunks_by_clip(control) if not params.chunks else {}
     if not params.clips and not known:
         raise DreamkitError(
             f"The workspace {ws.root} has no captions, so there is nothing to make.",
@@ -195,14 +198,14 @@ def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], d
     chunks: list[Chunk] = []
     problems: dict[str, list[DreamkitError]] = {}
     for clip in params.clips or known:
-        if clip not in known:
+        if clip not in captioned:
             close = nearest(clip, known)
-            hint = f"Did you mean {close}?" if close else f"Write {ws.captions / clip}.txt."
+            hint = f"Did you mean {close}?" if close else f"Write {ws.caption(clip, 'txt')}."
             problems[clip] = [DreamkitError(f"The clip {clip} has no caption in {ws.captions}.", hint)]
         elif params.chunks:
             chunks += [Chunk(clip, index) for index in params.chunks]
         else:
-            chunks += ws.chunks(clip, control) or [Chunk(clip)]
+            chunks += drawn.get(clip) or [Chunk(clip)]
     return chunks, problems
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 MADE, DONE, KEPT, FAILED, BLOCKED = "made", "done before", "your own, kept", "failed", "blocked"
+CHANGED = "changed since, kept"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class VideoResult:
 
     Attributes:
         name: `<clip>_<style>`.
-        state: MADE, DONE, KEPT, FAILED or BLOCKED.
+        state: MADE, DONE, KEPT, CHANGED, FAILED or BLOCKED.
         path: the video to show for it: the front video, or the grid.
         seconds: time that it took; 0 where it was not made.
         reason: why the guardrail blocked it, a sentence; else empty.

@@ -8,19 +8,18 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import dreamkit
-from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
 from dreamkit.generate.guardrail_step import GuardrailStep
 from dreamkit.generate.input_videos import DecodedVideos
 from dreamkit.generate.jobs import BlockedFront, Job, WeightMap
-from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
+from dreamkit.generate.outcome import RunOutcome
+from dreamkit.generate.outputs import new_files, publish, result_status
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan, make_plan
 from dreamkit.generate.progress import RunProgress
@@ -31,7 +30,6 @@ from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiVi
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
-from dreamkit.workspace.failures import record_failure
 from dreamkit.workspace.workspace import Workspace, from_home
 
 log = logging.getLogger(__name__)
@@ -57,38 +55,14 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
     return _run(ws, params)
 
 
-@dataclass
-class _Outcome:
-    """What a run has made so far: result name -> seconds, or the error; the decoded input videos; its guardrail."""
-
-    ws: Workspace
-    plan: RunPlan
-    decoded: DecodedVideos
-    guard: GuardrailStep
-    seconds: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, DreamkitError] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def excused(self, job: Job) -> Iterator[None]:
-        """With `skip_bad`, record the error of one job, so that the others are made."""
-        try:
-            yield
-        except DreamkitError as error:
-            if not self.plan.params.skip_bad:
-                raise
-            self.faults[job.name] = error
-            record_failure(self.ws.failure(self.plan.stage, job.name), error)
-            log.warning("left out: %s", error)
-
-
 def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
     ws.must_exist()
     with logging_to(ws.log_file(stage)), ws.tidy_manifest():
         log.info("%s in %s", stage.replace("_", " "), ws.root)
+        ws.remove_abandoned(stage)
         plan = make_plan(ws, params)
         guard = GuardrailStep.of(ws, plan)
-        remove_stale_partials(ws, stage)
         if not plan.spec.written:
             specs.write_default(stage, ws)
         status = {job.name: result_status(ws, plan, job) for job in plan.jobs}
@@ -96,11 +70,11 @@ def _run(ws: Workspace, params: Params) -> Results:
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
-        outcome = _Outcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
+        outcome = RunOutcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
         todo = guard.admit(_decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE]))
         if todo:
             _make_all(ws, todo, outcome)
-        faults = outcome.faults
+        faults, status = outcome.faults, status | outcome.elsewhere
         if faults and len(faults) == len(plan.jobs):
             raise next(iter(faults.values()))
         for name, fault in faults.items():
@@ -118,7 +92,7 @@ def _run(ws: Workspace, params: Params) -> Results:
         return Results(ws.root, tuple(results), guard.summary)
 
 
-def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
+def _decodable(outcome: RunOutcome, todo: Sequence[Job]) -> list[Job]:
     """The jobs whose videos can be decoded as far as they are needed, found out before the model loads."""
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         # The longest first: its frames serve the others.
@@ -134,7 +108,7 @@ def _shown(ws: Workspace, stage: str, job: Job | BlockedFront) -> Path:
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _make_all(ws: Workspace, todo: Sequence[Job], outcome: _Outcome) -> None:
+def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome) -> None:
     """Load the model and make the jobs, chunk by chunk."""
     plan = outcome.plan
     if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
@@ -150,14 +124,29 @@ def _make_all(ws: Workspace, todo: Sequence[Job], outcome: _Outcome) -> None:
     pipe.encode_prompts(_texts(plan, todo))
     log.info("model ready after %.1f s", time.monotonic() - began)
     watch = RunProgress(len(todo), live_preview.LivePreview(plan.rig) if live_preview.wanted() else None)
+
+    def make_or_find(job: Job, encoded: dict[WindowPlan, EncodedControls], wait: bool = False) -> bool:
+        """Make a result, unless another run has made it; False where another run is making it, unless `wait`."""
+        with outcome.excused(job), outcome.turn(job, wait) as state:
+            if state == MADE:
+                with watch.video(job.name), outcome.guard.stops(job):
+                    _make(ws, job, pipe, watch, encoded, outcome)
+            elif state is not None:
+                watch.videos -= 1
+            return state is not None
+        return True  # it failed, and is left out
+
+    busy: list[Job] = []
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         encoded: dict[WindowPlan, EncodedControls] = {}
         for job in styles:
-            with outcome.excused(job), watch.video(job.name), outcome.guard.stops(job):
-                _make(ws, job, pipe, watch, encoded, outcome)
+            if not make_or_find(job, encoded):
+                busy.append(job)
             if job.front:
                 outcome.decoded.release([job.front])
         outcome.decoded.release(itertools.chain(*job.inputs.videos.values()))
+    for job in busy:
+        make_or_find(job, {}, wait=True)
 
 
 def _make(
@@ -166,7 +155,7 @@ def _make(
     pipe: Any,
     watch: RunProgress,
     encoded: dict[WindowPlan, EncodedControls],
-    outcome: _Outcome,
+    outcome: RunOutcome,
 ) -> None:
     """Make one result. `encoded` caches the chunk's condition latents by window plan."""
     plan, began = outcome.plan, time.monotonic()
@@ -254,7 +243,7 @@ def _make_single(
     watch: RunProgress,
     controls: EncodedControls,
     files: dict[Path, Path],
-    outcome: _Outcome,
+    outcome: RunOutcome,
 ) -> Made:
     p = outcome.plan.params
     assert isinstance(p, SingleViewParams)
@@ -290,7 +279,7 @@ def _make_multi(
     watch: RunProgress,
     controls: EncodedControls,
     files: dict[Path, Path],
-    outcome: _Outcome,
+    outcome: RunOutcome,
 ) -> Made:
     plan, p = outcome.plan, outcome.plan.params
     assert isinstance(p, MultiViewParams)

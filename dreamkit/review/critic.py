@@ -157,9 +157,10 @@ def criticise(
         DreamkitError: the server cannot be reached at the start.
     """
     try:
-        kept = read_json(path, "critic's answers") if path.is_file() else {}
+        found = read_json(path, "critic's answers") if path.is_file() else {}
     except DreamkitError:
-        kept = {}
+        found = {}
+    kept: dict[str, dict[str, Any]] = {key: record for key, record in found.items() if isinstance(record, dict)}
     server = critic_server(critic)
     model = critic.model or server.first_model()
     mark = {"model": model, "version": VERSION, "asked": critic.votes, "frames": critic.frames}

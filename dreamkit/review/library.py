@@ -13,8 +13,8 @@ from dreamkit.captions.files import ORIGINAL, STYLES
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
 from dreamkit.workspace.controls import CONTROLS
-from dreamkit.workspace.files import read_json
-from dreamkit.workspace.sidecars import read_sidecar
+from dreamkit.workspace.files import read_json, sha256
+from dreamkit.workspace.sidecars import names_result, read_sidecar
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 
 
@@ -64,9 +64,9 @@ class ReviewVideo:
         record = self.sidecar or {}
         prompt = record.get("prompt") or record.get("prompts") or ""
         if isinstance(prompt, Mapping):
-            prompt = next(iter(prompt.values()))
+            prompt = next(iter(prompt.values()), "")
         elif isinstance(prompt, list):
-            prompt = prompt[0]
+            prompt = next(iter(prompt), "")
         return prompt if isinstance(prompt, str) else ""
 
 
@@ -81,9 +81,10 @@ def split_name(name: str, clips: set[str]) -> tuple[Chunk, str]:
     Style names may contain spaces and clip names underscores. So the known clips are tried first, then the known
     styles, then the last underscore; a name without an underscore is a clip in style Original.
     """
-    for clip in sorted((clip for clip in clips if name.startswith(f"{clip}_")), key=len, reverse=True):
+    ends = [at for at, letter in enumerate(name) if letter == "_"]
+    for clip in (name[:at] for at in reversed(ends) if name[:at] in clips):
         rest = name[len(clip) + 1 :]
-        if match := re.fullmatch(r"(\d+)_(.+)", rest):
+        if match := re.fullmatch(r"([0-9]{1,9})_(.+)", rest, re.DOTALL):
             return Chunk(clip, int(match[1])), match[2]
         return Chunk(clip), rest
     for style in STYLES:
@@ -101,6 +102,23 @@ def fingerprint_of(files: Mapping[str, Path]) -> str:
     """
     sizes = "\n".join(f"{name} {path.stat().st_size}" for name, path in files.items())
     return hashlib.sha256(sizes.encode()).hexdigest()[:12]
+
+
+def checksum_of(files: Mapping[str, Path]) -> str:
+    """SHA-256 of the files' own SHA-256 sums and names, as `sha256:<hex>`; every byte is read.
+
+    Raises:
+        DreamkitError: a file cannot be read.
+    """
+    sums = "\n".join(f"{name} {sha256(path)}" for name, path in sorted(files.items()))
+    return f"sha256:{hashlib.sha256(sums.encode()).hexdigest()}"
+
+
+def changed_since_made(video: ReviewVideo) -> list[str]:
+    """Names of the views whose SHA-256 is not the one in the sidecar; every byte is read."""
+    written = (video.sidecar or {}).get("outputs")
+    written = written if isinstance(written, Mapping) else {}
+    return [name for name, path in video.views.items() if path.name in written and written[path.name] != sha256(path)]
 
 
 def _existing_conditions(workspace: Workspace, chunk: Chunk, cameras: list[str]) -> dict[str, dict[str, Path]]:
@@ -124,9 +142,10 @@ def _load_video(workspace: Workspace, stage: str, name: str, clips: set[str]) ->
     except DreamkitError as error:
         problems.append(error.message)
     chunk, style = split_name(name, clips)
-    if sidecar and isinstance(sidecar.get("clip"), str) and isinstance(sidecar.get("style"), str):
-        index = sidecar.get("chunk", 0)
-        chunk, style = Chunk(sidecar["clip"], index if isinstance(index, int) else 0), sidecar["style"]
+    if sidecar and names_result({"chunk": 0, **sidecar, "stage": stage}):
+        chunk, style = Chunk(sidecar["clip"], sidecar.get("chunk", 0)), sidecar["style"]
+    elif sidecar and ("clip" in sidecar or "style" in sidecar):
+        problems.append("the sidecar names a clip, chunk or style that no file can have")
     cameras = [SIX_VIEWS.front] if stage == "single_view" else _rig_of(sidecar).cameras
     views = {}
     for camera in cameras:

@@ -16,6 +16,7 @@ from dreamkit.review import verdicts
 from dreamkit.review.library import ReviewVideo, find_videos
 from dreamkit.review.measures import definitions, table
 from dreamkit.review.pages import fill_template
+from dreamkit.review.video_checksums import VideoChecksums
 from dreamkit.review.widgets import previews
 from dreamkit.review.widgets.board import Board
 from dreamkit.review.widgets.player import Player
@@ -99,6 +100,7 @@ class Review:
         kept = table.read_table(self.paths.metrics).to_dict("records")
         self.rows: dict[str, dict[str, Any]] = {row["key"]: dict(row) for row in kept if row["key"] in self.videos}
         self.refreshed = 0.0
+        self.checksums = VideoChecksums(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)
         self.board = Board(self.picture, self.show)
         self.player = Player(self.videos, self.paths.cache, self.judge, self.move)
@@ -142,7 +144,7 @@ class Review:
             "note": current.note,
             "by": current.by,
             "when": current.when.replace("T", " ").replace("+00:00", " UTC"),
-            "stale": current.is_outdated(self.videos[key].fingerprint),
+            "stale": self.is_stale(key, current),
             "history": history,
         }
 
@@ -163,7 +165,7 @@ class Review:
                     "state": verdict.state if verdict else BLOCKED if video.blocked else "",
                     "by": verdict.by if verdict else "",
                     "note": verdict.note if verdict else "",
-                    "stale": bool(verdict and verdict.is_outdated(video.fingerprint)),
+                    "stale": bool(verdict and self.is_stale(key, verdict)),
                     "flags": self.flags(key),
                     "values": {measure.key: finite_or_none(row.get(measure.key)) for measure in definitions.MEASURES},
                 }
@@ -185,10 +187,18 @@ class Review:
             if (value := finite_or_none(row.get(measure.key))) is not None
         ]
 
+    def is_stale(self, key: str, verdict: verdicts.Verdict) -> bool:
+        """Whether a verdict was given on other bytes than those of the video now."""
+        video = self.videos[key]
+        if verdict.is_outdated(video.fingerprint):
+            return True
+        return bool(verdict.checksum) and verdict.is_outdated(video.fingerprint, self.checksums.of(video))
+
     # The widgets
 
     def _update_board(self) -> None:
         self.board.items = self.items()
+        self.checksums.save()
         broken = len(self.log.broken)
         if not self.videos:
             self.board.notice = f"No videos under {self.workspace.root}; notebooks 04 and 05 make them."
@@ -250,8 +260,9 @@ class Review:
                     "Another reviewer's verdict cannot be undone; give your own instead.",
                 )
         else:
-            fingerprint = self.videos[key].fingerprint
-            verdicts.judge(self.paths.verdicts, key, state, reasons, note, self.reviewer, fingerprint)
+            video, checksum = self.videos[key], self.checksums.of(self.videos[key])
+            given = (key, state, reasons, note, self.reviewer, video.fingerprint, checksum)
+            verdicts.judge(self.paths.verdicts, *given)
         self.reload_verdicts()
 
     def reload_verdicts(self) -> None:

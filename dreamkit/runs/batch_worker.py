@@ -17,7 +17,7 @@ from pathlib import Path
 from dreamkit.errors import DreamkitError
 from dreamkit.runs.batch_params import STAGE_MODELS, render_options
 from dreamkit.runs.batch_units import BatchFolder, Unit, UnitEnd
-from dreamkit.runs.child_process import PARENT, end_with_parent, kernel_folder
+from dreamkit.runs.child_process import PARENT, end_unit_with_parent, kernel_folder
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Workspace, from_home
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a unit in this process and write its end."""
     root, key, attempt = arguments or sys.argv[1:]
     if PARENT in os.environ:
-        end_with_parent(int(os.environ[PARENT]))
+        end_unit_with_parent(int(os.environ[PARENT]))
     folder = BatchFolder(Path(root))
     unit = folder.read_unit(key)
     try:

@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 1.0
 
 
-def end_with_parent(parent: int) -> None:
+def end_unit_with_parent(parent: int) -> None:
     """Let this process be killed when its parent ends, and end at once where that has ended already.
 
     On Linux the system does it (`prctl`, PR_SET_PDEATHSIG), as soon as the parent's thread that started this process
@@ -58,7 +58,7 @@ def kernel_folder(folder: Path) -> Path:
 
 def main() -> None:
     """Run a kernel that ends with the process that started it."""
-    end_with_parent(int(os.environ.get("JPY_PARENT_PID", os.getppid())))
+    end_unit_with_parent(int(os.environ.get("JPY_PARENT_PID", os.getppid())))
     from ipykernel.kernelapp import IPKernelApp
 
     IPKernelApp.launch_instance()

@@ -8,13 +8,12 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreamkit.captions.conditions import read_state
 from dreamkit.captions.files import ORIGINAL, read_captions, write_style_captions
 from dreamkit.captions.language import T5_TOKENS
 from dreamkit.errors import DreamkitError
-from dreamkit.guardrail.guard import Guard
 from dreamkit.guardrail.record import GuardrailRecord
 from dreamkit.styles.guarded import Key, guarded
 from dreamkit.styles.restyle import Restyler, Rewrite
@@ -24,6 +23,9 @@ from dreamkit.styles.table import Style, StyleTable, load_styles
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, view_prompts
 from dreamkit.workspace.files import read_json, read_text, write_json
 from dreamkit.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dreamkit.guardrail.guard import Guard  # loads torch
 
 log = logging.getLogger(__name__)
 # Clips that go to a model as one batch. Their files are written after it, so an interruption costs one batch at most.
@@ -188,7 +190,7 @@ def _batches(clips: Sequence[_Clip], size: int) -> Iterator[Sequence[_Clip]]:
 
 
 def _read_clip(workspace: Workspace, name: str, chosen: Sequence[Style], overwrite: bool, restyler: Restyler) -> _Clip:
-    json_file, text_file = workspace.captions / f"{name}.json", workspace.captions / f"{name}.txt"
+    json_file, text_file = workspace.caption(name, "json"), workspace.caption(name, "txt")
     existing = read_captions(workspace.captions, name)
     text = read_text(text_file, "caption").strip() if json_file.is_file() and text_file.is_file() else ""
     source = existing.get(ORIGINAL) or text

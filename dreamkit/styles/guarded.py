@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from dreamkit.guardrail.guard import Guard
 from dreamkit.guardrail.record import GuardrailRecord, checked
+
+if TYPE_CHECKING:
+    from dreamkit.guardrail.guard import Guard  # loads torch
 
 Key = tuple[str, str]
 """Clip and style of a caption."""

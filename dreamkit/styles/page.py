@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Template
 from tqdm.auto import tqdm
@@ -15,7 +15,6 @@ from dreamkit.captions.table import caption_problems, chosen_counter
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.guardrail.choice import PROMPT_CHECKS, chosen_checks
-from dreamkit.guardrail.guard import Guard
 from dreamkit.notebook.editor import Editor, Texts
 from dreamkit.notebook.progress import wants_bar
 from dreamkit.styles.batch import StylesReport, write_styles
@@ -29,6 +28,9 @@ from dreamkit.styles.rules.rewriter import RuleRewriter
 from dreamkit.styles.table import StyleTable, load_styles
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
+
+if TYPE_CHECKING:
+    from dreamkit.guardrail.guard import Guard
 
 # The tints of new and removed words are readable on white and on black.
 _CHANGES_HTML = Template(
@@ -173,7 +175,11 @@ def guard_of_styles(ws: Workspace, p: StyleParams) -> Guard | None:
     checks = chosen_checks(p.guardrail, PROMPT_CHECKS)
     device = "cpu" if p.rewriter == "vllm" else None
     root = checkpoints.guardrail_root(p.checkpoints)
-    return Guard(checks, root, device, cache=ws.cache("guardrail")) if checks else None
+    if not checks:
+        return None
+    from dreamkit.guardrail.guard import Guard  # loads torch
+
+    return Guard(checks, root, device, cache=ws.cache("guardrail"))
 
 
 def write_style_page(ws: Workspace, p: StyleParams) -> Styled:

@@ -156,7 +156,7 @@ def test_the_bundle_has_what_both_stages_need(ws):
 def test_lab_opens_the_first_notebook_in_the_repository(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     called = []
-    monkeypatch.setattr(demo.subprocess, "call", lambda command, cwd: called.append((command, cwd)) or 0)
+    monkeypatch.setattr(demo, "run_child", lambda command, cwd: called.append((command, cwd)) or 0)
     result = CliRunner().invoke(app, ["lab", "--", "--no-browser", "--port=8890"])
     assert result.exit_code == 0
     ((command, cwd),) = called

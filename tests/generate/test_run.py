@@ -175,7 +175,7 @@ def test_a_video_put_over_ours_counts_as_the_users(ws, pipes):
     put_clip(ws, styles=("Night",))
     single(ws)
     video.write_video(ws.single_view(CLIP, "Night"), fakes.picture(5), 24)
-    assert single(ws).results[0].state == "your own, kept"
+    assert single(ws).results[0].state == "changed since, kept"
 
 
 def test_a_killed_run_continues(ws, pipes, monkeypatch):
