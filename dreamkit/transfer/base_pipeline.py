@@ -140,7 +140,7 @@ class Pipeline:
         device, networks = self.compute.device, next(iter(self._loaded.values()))
         cuda = device.type == "cuda"
         return {
-            "preset": self.compute.preset,
+            "preset": self.compute.preset.name,
             "device": torch.cuda.get_device_name(device) if cuda else "cpu",
             "dtype": str(self.compute.dtype).removeprefix("torch."),
             **networks.chosen(),

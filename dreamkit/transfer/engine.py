@@ -17,11 +17,10 @@ from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.dit import Trunk
 from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
+from dreamkit.transfer.presets import PRESETS, Preset, find_preset
 
 log = logging.getLogger("dreamkit")
 
-PRESETS = ("exact",)
-"""exact: bfloat16 on a GPU as upstream, float32 on a CPU."""
 _SMALLEST_GPU_WIDTH = 2048
 """A denoiser this wide is too slow on a CPU; the 7B models have 4096, the tiny bundle 128."""
 
@@ -33,13 +32,13 @@ class ComputeSettings:
     Attributes:
         device: one GPU, or the CPU.
         dtype: of weights and activations: bfloat16 on a GPU, float32 on a CPU.
-        preset: one of PRESETS.
+        preset: see `presets.py`.
         attention: wanted attention backend, or `auto`.
     """
 
     device: torch.device
     dtype: torch.dtype
-    preset: str = "exact"
+    preset: Preset = PRESETS["exact"]
     attention: str = "auto"
 
 
@@ -51,8 +50,7 @@ def choose_compute(
     Raises:
         DreamkitError: an unknown preset; no GPU for a model of the released size; a device that is not there.
     """
-    if preset not in PRESETS:
-        raise DreamkitError(f"There is no preset {preset!r}, only {', '.join(PRESETS)}.", "Use exact.")
+    how = find_preset(preset)
     cuda = torch.cuda.is_available()
     chosen = torch.device(device or ("cuda" if cuda else "cpu"))
     if chosen.type == "cuda" and not cuda:
@@ -64,7 +62,7 @@ def choose_compute(
         )
     if chosen.type == "cuda" and chosen.index is None:
         chosen = torch.device("cuda", torch.cuda.current_device())
-    return ComputeSettings(chosen, torch.bfloat16 if chosen.type == "cuda" else torch.float32, preset, attention)
+    return ComputeSettings(chosen, torch.bfloat16 if chosen.type == "cuda" else torch.float32, how, attention)
 
 
 @dataclass
