@@ -221,6 +221,14 @@ def bench_transfer_command(context: typer.Context) -> None:
     bench_main(context.args)
 
 
+@bench.command("quality", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench_quality_command(context: typer.Context) -> None:
+    """Compare presets with `exact` on your weights and clips: PSNR, time and more. `-- --help` lists the options."""
+    from dreamkit.bench.quality import main as bench_main
+
+    bench_main(context.args)
+
+
 @bench.command("tiny", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench_tiny_command(context: typer.Context) -> None:
     """Measure the tiny bundle: adherence to map and caption, agreement of views, time. `-- --help` lists options."""

@@ -39,7 +39,9 @@ class Params(NotebookParams):
         default="clip", description="clip: a seed per clip and style; upstream: one seed for all"
     )
     fps: int = Field(default=24, ge=1, le=60, description="frame rate of the result, independent of the input's")
-    preset: Literal["exact"] = Field(default="exact", description="exact: the arithmetic of the released models")
+    preset: Literal["exact", "fp8", "fast"] = Field(
+        default="exact", description="exact: the released models' arithmetic; fp8, fast: quicker, not equal"
+    )
     attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
         default="auto", description="attention kernel; auto: the fastest available"
     )

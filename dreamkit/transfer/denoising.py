@@ -140,7 +140,8 @@ def denoise_window(
     """
     passes = prepare_passes(networks, config, window)
     like, preset = networks.base.trunk.patch.weight, networks.preset
-    computed = computed_evaluations(window.steps) if preset.skips else tuple(range(window.steps + 1))
+    every = tuple(range(window.steps + 1))
+    computed = every if preset.computed is None else computed_evaluations(window.steps, preset.computed)
     cache = StepCache(computed, config.sigma_data, like.dtype, window.given)
     numbers = itertools.count()
 
@@ -152,7 +153,7 @@ def denoise_window(
                 use_float8(networks.trunks, number not in (computed[0], computed[-1]))
             return estimate_passes(networks, config, window, passes, x, sigma)
 
-        estimates = cache.estimates(number, x, sigma, compute) if preset.skips else compute()
+        estimates = compute() if preset.computed is None else cache.estimates(number, x, sigma, compute)
         return guided(estimates, window.guidance)
 
     return sample(x0_of, window.noise.to(like.device), window.steps, on_step=on_step)

@@ -67,7 +67,7 @@ def head_bound(weight_D: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Float8Ops:
-    """The functions above, uncompiled or compiled."""
+    """The functions above, or kernels that compute the same."""
 
     rows: Callable[..., Quantised] = quantise_rows
     gelu: Callable[..., Quantised] = quantise_gelu
@@ -75,10 +75,12 @@ class Float8Ops:
     norm_rope: Callable[..., torch.Tensor] = quantise_norm_rope
 
 
-def compiled_float8_ops() -> Float8Ops:
-    """Each function compiled by itself, at the first call of a shape. Needs a working Triton."""
-    functions = (quantise_rows, quantise_gelu, quantise_whole, quantise_norm_rope)
-    return Float8Ops(*(torch.compile(function, dynamic=False) for function in functions))
+def fast_float8_ops() -> Float8Ops:
+    """The functions above as kernels. Raises ImportError without Triton."""
+    from dreamkit.transfer import fp8_kernels as kernels
+
+    whole = torch.compile(quantise_whole, dynamic=False)
+    return Float8Ops(kernels.quantise_rows_fast, kernels.quantise_gelu_fast, whole, kernels.quantise_norm_rope_fast)
 
 
 class Float8Linear(nn.Module):
@@ -173,12 +175,12 @@ class Float8SelfAttention(nn.Module):
 
 
 def choose_float8(head_dim: int, device: torch.device) -> tuple[Float8Ops, CudnnFp8Attention | None]:
-    """Compiled kernels if a small input can be compiled and run, else uncompiled; float8 attention, or None."""
+    """Kernels if they can be compiled and run on a small input, else the plain functions; float8 attention, or None."""
     ops = Float8Ops()
     try:
-        compiled = compiled_float8_ops()
-        compiled.rows(torch.ones(16, 64, device=device, dtype=torch.bfloat16))
-        ops = compiled
+        fast, small = fast_float8_ops(), torch.ones(16, 64, device=device, dtype=torch.bfloat16)
+        fast.whole(fast.rows(small)[1])
+        ops = fast
     except Exception as error:  # no Triton or no C compiler: the same numbers, slower
         log.warning("Float8 values are computed by uncompiled operations, which are slower (%s).", first_line(error))
     try:

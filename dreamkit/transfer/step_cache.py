@@ -17,20 +17,20 @@ import torch
 
 from dreamkit.transfer.sampling import precondition
 
-FIRST = 12
-"""Evaluations of a 35-step video that are computed from the beginning on; there are 36 in all."""
-THEN = (15, 18, 21, 24, 28)
-"""Numbers, from 0, of those that are computed after them."""
+COMPUTED_OF_36 = (*range(11), 14, 17, 20, 23, 27)
+"""Numbers, from 0, of the evaluations that preset fast computes of the 36 of a 35-step video."""
 
 
-def computed_evaluations(steps: int) -> tuple[int, ...]:
+def computed_evaluations(steps: int, of_36: Sequence[int] = COMPUTED_OF_36) -> tuple[int, ...]:
     """Numbers, from 0, of the evaluations to compute of the `steps` + 1 ones of a video, in order.
 
-    For 35 steps the first FIRST and then THEN; for others those at the same shares of the noise schedule.
+    For 35 steps they are `of_36`, whose first two must be 0 and 1. For others they stand at the same shares of the
+    noise schedule, and those that `of_36` has without a gap from the beginning stay without one.
     """
     share = steps / 35
-    first = range(min(max(2, round(FIRST * share)), steps + 1))
-    return tuple(sorted({*first, *(round(number * share) for number in THEN)}))
+    gapless = next((n for n, number in enumerate(of_36) if n != number), len(of_36))
+    first = range(min(max(2, round(gapless * share)), steps + 1))
+    return tuple(sorted({*first, *(round(number * share) for number in of_36[gapless:])}))
 
 
 def extrapolate(points: Sequence[tuple[float, torch.Tensor]], at: float) -> torch.Tensor:

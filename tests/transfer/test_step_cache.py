@@ -14,18 +14,19 @@ from dreamkit.transfer.model_files import FIRST_WINDOW
 from dreamkit.transfer.pipeline import SingleViewPipeline
 from dreamkit.transfer.presets import PRESETS
 from dreamkit.transfer.sampling import precondition, sigma_schedule
-from dreamkit.transfer.step_cache import FIRST, THEN, StepCache, computed_evaluations, extrapolate
+from dreamkit.transfer.step_cache import COMPUTED_OF_36, StepCache, computed_evaluations, extrapolate
 
 CPU = torch.device("cpu")
 SHAPE = (1, 2, 3, 4, 4)
 
 
 def test_the_pattern_keeps_the_first_third_at_any_number_of_steps():
-    assert computed_evaluations(35) == (*range(FIRST), *THEN)
+    assert computed_evaluations(35) == COMPUTED_OF_36
+    assert computed_evaluations(35, range(0, 36, 2)) == (0, 1, *range(2, 36, 2))
     for steps in range(1, 101):
         computed = computed_evaluations(steps)
         assert list(computed) == sorted(set(computed)) and computed[-1] <= steps
-        assert set(range(min(steps + 1, max(2, steps // 3)))) <= set(computed)
+        assert set(range(min(steps + 1, max(2, round(0.3 * steps))))) <= set(computed)
         assert len(computed) / (steps + 1) <= (0.5 if steps >= 30 else 1)
 
 
