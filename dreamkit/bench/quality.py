@@ -92,7 +92,7 @@ def spread_evaluations(count: int) -> tuple[int, ...]:
 
 
 def load_with_preset(
-    model: ModelFiles, preset: Preset, device: str | None, float32: bool, trust: Sequence[Path]
+    model: ModelFiles, preset: Preset, device: str | None, float32: bool, trust: Sequence[Path], text_cache: Path
 ) -> SingleViewPipeline | MultiViewPipeline:
     """A model with a preset, which need not be one of the table's; `float32` computes as on a CPU."""
     config = model.config
@@ -101,7 +101,7 @@ def load_with_preset(
     tokenizer = load_tokenizer(
         model.root / folders.TOKENIZER, compute.device, compute.dtype, config.window_frames, trust
     )
-    text = TextEncoder(model.root / folders.TEXT_ENCODER, compute.device, config.denoiser.text_tokens, None)
+    text = TextEncoder(model.root / folders.TEXT_ENCODER, compute.device, config.denoiser.text_tokens, text_cache)
     kind = MultiViewPipeline if config.views > 1 else SingleViewPipeline
     return kind(model, compute, tokenizer, text, False)
 
@@ -243,7 +243,8 @@ def main(arguments: list[str] | None = None) -> int:
     device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
     float32 = asked.float32 or device == "cpu"
     presets = [preset_variant(name, float8=not float32) for name in asked.presets.split(",") if name != EXACT]
-    trust = [asked.checkpoints / folders.TOKENIZER / name for name in ("encoder.jit", "decoder.jit")]
+    files = [model.root / folders.TOKENIZER / name for name in (folders.ENCODER_FILE, folders.DECODER_FILE)]
+    trust, text_cache = files if asked.trust else [], asked.output / "text"
     options = {"steps": asked.steps, "seed": asked.seed}
     options |= {} if asked.guidance is None else {"guidance": asked.guidance}
     settings = {
@@ -257,7 +258,7 @@ def main(arguments: list[str] | None = None) -> int:
     for row in measure_quality(
         clips,
         presets,
-        lambda preset: load_with_preset(model, preset, asked.device, float32, trust if asked.trust else []),
+        lambda preset: load_with_preset(model, preset, asked.device, float32, trust, text_cache),
         options,
         asked.output,
     ):

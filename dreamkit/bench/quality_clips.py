@@ -60,7 +60,7 @@ def write_arrays(folder: Path, clips: Sequence[QualityClip]) -> None:
     """Write clips as a folder of arrays, for a machine without a video library."""
     folder.mkdir(parents=True, exist_ok=True)
     for clip in clips:
-        np.savez_compressed(folder / f"{clip.name}.npz", **clip.read())
+        np.savez_compressed(folder / f"{clip.name}.npz", **clip.read())  # pyright: ignore[reportArgumentType]
     rows = [{"clip": clip.name, "captions": list(clip.prompts)} for clip in clips]
     (folder / LISTING).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

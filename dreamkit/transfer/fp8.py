@@ -18,11 +18,13 @@ from torch import nn
 
 from dreamkit.errors import first_line
 from dreamkit.transfer.attention import Attention
-from dreamkit.transfer.dit import MLP_TOKENS, Block, Mlp, SelfAttention, Trunk
+from dreamkit.transfer.dit import Block, Mlp, SelfAttention, Trunk
 from dreamkit.transfer.fp8_attention import FLOAT8, FLOAT8_MAX, CudnnFp8Attention
 from dreamkit.transfer.fused_ops import FusedOps, head_norm_rope
 
 log = logging.getLogger("dreamkit")
+
+MLP_TOKENS = 16384  # tokens that go through the MLP at once: bounds the memory of its hidden layer, which is 4 D wide
 
 Quantised = tuple[torch.Tensor, torch.Tensor]  # float8 values, and what a one of them is worth (float32)
 
@@ -103,7 +105,7 @@ class Float8Linear(nn.Module):
 
     def product(self, x: Quantised, out_MN: torch.Tensor | None = None) -> torch.Tensor:
         """Product with rows from `quantise_rows`, [M, N], in the linear's dtype."""
-        return torch._scaled_mm(
+        return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage] - it has no public name
             x[0], self.weight_NK.T, x[1], self.scale_1N, out_dtype=self.dtype, use_fast_accum=True, out=out_MN
         )
 
@@ -126,10 +128,10 @@ class Float8Mlp(nn.Module):
         self.ops = ops
         self.on = True
 
-    def forward(self, x_BLD: torch.Tensor) -> torch.Tensor:
-        """Tokens [B, L, D] to [B, L, D]."""
+    def forward(self, x_BLD: torch.Tensor, *given: FusedOps) -> torch.Tensor:
+        """Tokens [B, L, D] to [B, L, D]; `given` is what the plain MLP takes beside them."""
         if not self.on and self.plain is not None:
-            return self.plain(x_BLD)
+            return self.plain(x_BLD, *given)
         x_MD = x_BLD.flatten(0, 1)
         out_MD = torch.empty_like(x_MD)
         for x, out in zip(x_MD.split(MLP_TOKENS), out_MD.split(MLP_TOKENS), strict=True):
@@ -140,17 +142,19 @@ class Float8Mlp(nn.Module):
         return out_MD.view(x_BLD.shape)
 
 
-class Float8SelfAttention(nn.Module):
+class Float8SelfAttention(SelfAttention):
     """Self-attention over float8 queries, keys and values while `on`, else as it was."""
 
     scale_q: torch.Tensor
     scale_k: torch.Tensor
 
     def __init__(self, plain: SelfAttention, ops: Float8Ops, attention: CudnnFp8Attention) -> None:
-        """`plain` has Float8Linear modules for the values and the output."""
-        super().__init__()
-        self.plain = plain
-        self.ops = ops
+        """Takes over the modules of `plain`, of which those for the values and the output are Float8Linear."""
+        nn.Module.__init__(self)
+        self.heads = plain.heads
+        self.to_q, self.to_k, self.to_v, self.to_out = plain.to_q, plain.to_k, plain.to_v, plain.to_out
+        self.q_norm, self.k_norm = plain.q_norm, plain.k_norm
+        self.float8_ops = ops
         self.attention = attention
         self.on = True
         self.register_buffer("scale_q", head_bound(plain.q_norm))
@@ -160,17 +164,16 @@ class Float8SelfAttention(nn.Module):
         self, x_BLD: torch.Tensor, rope: tuple[torch.Tensor, torch.Tensor], attention: Attention, ops: FusedOps
     ) -> torch.Tensor:
         """Attention of the tokens [B, L, D] over each other, [B, L, D]; `attention` and `ops` serve while off."""
-        plain = self.plain
         if not self.on:
-            return plain(x_BLD, rope, attention, ops)
-        heads = (plain.heads, -1)
-        q_BLHD = self.ops.norm_rope(plain.to_q(x_BLD).unflatten(-1, heads), plain.q_norm, *rope, self.scale_q)
-        k_BLHD = self.ops.norm_rope(plain.to_k(x_BLD).unflatten(-1, heads), plain.k_norm, *rope, self.scale_k)
-        v_BLHD, scale_v = self.ops.whole(plain.to_v(x_BLD).unflatten(-1, heads))
+            return super().forward(x_BLD, rope, attention, ops)
+        heads, own = (self.heads, -1), self.float8_ops
+        q_BLHD = own.norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope, self.scale_q)
+        k_BLHD = own.norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope, self.scale_k)
+        v_BLHD, scale_v = own.whole(self.to_v(x_BLD).unflatten(-1, heads))
         out_BLHD = self.attention(q_BLHD, k_BLHD, v_BLHD, self.scale_q, self.scale_k, scale_v)
         rows_MD = out_BLHD.flatten(2).flatten(0, 1)
-        assert isinstance(plain.to_out, Float8Linear)
-        out_MD = plain.to_out.product((rows_MD, scale_v.expand(len(rows_MD), 1).contiguous()))
+        assert isinstance(self.to_out, Float8Linear)
+        out_MD = self.to_out.product((rows_MD, scale_v.expand(len(rows_MD), 1).contiguous()))
         return out_MD.view(x_BLD.shape)
 
 

@@ -6,8 +6,8 @@ They compute what the functions of the same purpose in `fp8` compute; those are 
 from __future__ import annotations
 
 import torch
-import triton
-import triton.language as tl
+import triton  # pyright: ignore[reportMissingImports]  # absent where PyTorch is built for the CPU
+import triton.language as tl  # pyright: ignore[reportMissingImports]
 
 LARGEST = tl.constexpr(448.0)  # of float8 e4m3
 FLOAT8 = torch.float8_e4m3fn
@@ -70,7 +70,7 @@ def _quantise(x_MK: torch.Tensor, gelu: bool) -> tuple[torch.Tensor, torch.Tenso
     scales = torch.empty(rows, 1, dtype=torch.float32, device=x_MK.device)
     block = triton.next_power_of_2(length)
     warps = min(16, max(1, block // 1024))
-    _rows[(rows,)](x_MK.contiguous(), values, scales, length, gelu, block, num_warps=warps)
+    _rows[(rows,)](x_MK.contiguous(), values, scales, length, gelu, block, num_warps=warps)  # pyright: ignore[reportIndexIssue]
     return values, scales
 
 
@@ -92,7 +92,7 @@ def quantise_norm_rope_fast(
     q_BLHD, half = q_BLHD.contiguous(), channels // 2
     values = torch.empty(q_BLHD.shape, dtype=FLOAT8, device=q_BLHD.device)
     blocks = triton.next_power_of_2(heads), triton.next_power_of_2(half)
-    _norm_rope[(batch * length,)](
+    _norm_rope[(batch * length,)](  # pyright: ignore[reportIndexIssue]
         q_BLHD, weight_D, cos_LD, sin_LD, scale, values, length, heads, blocks[0], half, blocks[1], num_warps=4
     )
     return values

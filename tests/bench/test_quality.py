@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from dreamkit.bench import quality, quality_report
+from dreamkit.bench.quality_clips import workspace_clips
 from dreamkit.bench.video_error import SAME, video_psnr, video_ssim
+from dreamkit.captions.files import write_original
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer.step_cache import COMPUTED_OF_36
+from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.video import write_video
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -79,3 +84,22 @@ def test_what_is_missing_is_named(micro_checkpoints, arrays, tmp_path):
     with pytest.raises(DreamkitError, match=r"names the clip c1, but .*c1\.npz is missing"):
         quality.main([*given, "--arrays", str(arrays)])
     assert not (tmp_path / "out").exists()
+
+
+def test_clips_of_a_workspace_are_those_with_caption_and_videos(tmp_path):
+    ws = Workspace(tmp_path)
+    frames = np.zeros((9, 32, 48, 3), np.uint8)
+    for clip in ("a", "b"):
+        write_original(ws.captions, clip, f"A road with {clip}.")
+        for camera in SIX_VIEWS.cameras[: 6 if clip == "b" else 1]:
+            write_video(ws.condition("hdmap", camera, Chunk(clip)), frames, 30)
+    write_original(ws.captions, "no_video", "A road.")
+    one = workspace_clips(tmp_path, ["hdmap"], 1, 5)
+    assert [(clip.name, clip.prompts) for clip in one] == [("a", ("A road with a.",)), ("b", ("A road with b.",))]
+    assert one[0].read()["hdmap"].shape == (5, 32, 48, 3)
+    with pytest.raises(DreamkitError, match="front video"):
+        workspace_clips(tmp_path, ["hdmap"], 6, 5)
+    write_video(ws.single_view(Chunk("b"), "Original"), frames, 24)
+    (six,) = workspace_clips(tmp_path, ["hdmap"], 6, 5)
+    read = six.read()
+    assert len(six.prompts) == 6 and read["hdmap"].shape == (6, 5, 32, 48, 3) and read["front"].shape == (5, 32, 48, 3)
