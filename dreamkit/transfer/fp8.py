@@ -95,7 +95,7 @@ class Float8Linear(nn.Module):
         """With `keep` the given weight stays beside the float8 one; without it, it is computed back from that."""
         super().__init__()
         assert isinstance(linear, nn.Linear)
-        weight_NK, scale_N1 = ops.rows(linear.weight)
+        weight_NK, scale_N1 = ops.rows(linear.weight.detach())
         self.register_buffer("weight_NK", weight_NK)
         self.register_buffer("scale_1N", scale_N1.T.contiguous())
         self.plain = linear if keep else None

@@ -1,10 +1,13 @@
 """Skipped evaluations: some estimates of the clean latent are extrapolated from those computed before.
 
 A network's raw prediction changes slowly along a sampling trajectory, so between computed evaluations it is
-extrapolated linearly in ln(sigma) from the last two; repeating the last one gives 10 dB less on the tiny bundle. One
-decision serves the conditional pass, the unconditional pass and the control branches inside them: separate decisions
+extrapolated linearly in ln(sigma) from the last two. On four clips of the tiny bundle (35 steps, guidance 1.5, 17 of 36
+evaluations computed) that gave 42.4 dB PSNR against computing all; repeating the last prediction 29.2 dB, a parabola
+through the last three 38.5 dB, and a line through estimates of the clean latent 27.9 dB.
+
+One decision serves the conditional pass, the unconditional pass and the control branches inside them: separate decisions
 have given visible artefacts in transfer models (cosmos-framework issue 262). Which evaluations are computed is fixed in
-advance: about the first third, which lays out the scene, then fewer and fewer. The last ones can be left out because
+advance: nearly the first third, which lays out the scene, then fewer and fewer. The last ones can be left out because
 the raw prediction enters the clean latent with a factor that falls with sigma.
 """
 
