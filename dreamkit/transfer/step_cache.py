@@ -6,9 +6,9 @@ evaluations computed) that gave 42.4 dB PSNR against computing all; repeating th
 through the last three 38.5 dB, and a line through estimates of the clean latent 27.9 dB.
 
 One decision serves the conditional pass, the unconditional pass and the control branches inside them: separate
-decisions have given visible artefacts in transfer models (cosmos-framework issue 262). Which evaluations are computed is fixed in
-advance: nearly the first third, which lays out the scene, then fewer and fewer. The last ones can be left out because
-the raw prediction enters the clean latent with a factor that falls with sigma.
+decisions have given visible artefacts in transfer models (cosmos-framework issue 262). Which evaluations are computed
+is fixed in advance: nearly the first third, which lays out the scene, then fewer and fewer. The last ones can be left
+out because the raw prediction enters the clean latent with a factor that falls with sigma.
 """
 
 from __future__ import annotations
