@@ -55,7 +55,7 @@ def random_networks(model: str, preset: str, attention: str, pointwise: str, dev
     base = random_network(Denoiser, config.denoiser, device, compute.dtype)
     branch = random_network(ControlBranch, config.denoiser, device, compute.dtype, seed=1)
     networks = Networks(base, {"hdmap": branch}, [])
-    choose_kernels(networks, config.denoiser, compute)
+    choose_kernels(networks, config.denoiser, compute)  # and float8, where the preset has it
     if pointwise == "eager":
         for trunk in networks.trunks:
             trunk.ops = FusedOps()
