@@ -202,7 +202,7 @@ def convert_to_float8(trunks: Sequence[Trunk], ops: Float8Ops, attention: CudnnF
 
     Args:
         trunks: of the base and its branches.
-        ops: see `choose_float8_ops`.
+        ops: see `choose_float8`.
         attention: attention over float8, or None to leave attention as it is.
         keep: keep the weights of before too, for the evaluations in bfloat16.
     """

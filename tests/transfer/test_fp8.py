@@ -13,6 +13,10 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer import engine, fp8
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
+from dreamkit.transfer.denoising import Window, denoise_window
+from dreamkit.transfer.fused_ops import FusedOps
+from dreamkit.transfer.presets import PRESETS
+from dreamkit.transfer.step_cache import computed_evaluations
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -71,6 +75,71 @@ def test_a_converted_network_is_near_and_switches_back(keep, attention, monkeypa
     assert (error(run(), before) == 0) if keep else (1e-3 < error(run(), before) < 0.06)
 
 
+class OverwritingOps(FusedOps):
+    """Writes results over inputs wherever the kernels for CUDA do, and has their demands of contiguity."""
+
+    def settle(self, tokens):
+        out = super().settle(tokens)
+        return out if tokens.keep else self._over(tokens.x_BLD, out)
+
+    def modulate(self, tokens, scale_B1D, shift_B1D, position_LD=None):
+        x, normed = super().modulate(tokens, scale_B1D, shift_B1D, position_LD)
+        normed = normed if tokens.y_BLD is None else self._over(tokens.y_BLD, normed)
+        x = x.clone() if tokens.keep else self._over(tokens.x_BLD, x)
+        if not tokens.keep:
+            tokens.added_BLD = None
+        return x, normed
+
+    def head_norm(self, q_BLHD, weight_D):
+        return self._over(q_BLHD, super().head_norm(q_BLHD, weight_D))
+
+    def head_norm_rope(self, q_BLHD, weight_D, cos_LD, sin_LD):
+        return self._over(q_BLHD, super().head_norm_rope(q_BLHD, weight_D, cos_LD, sin_LD))
+
+    def mlp(self, layer1, layer2, x_BLD):
+        return self._over(x_BLD, super().mlp(layer1, layer2, x_BLD))
+
+    def _over(self, target, result):
+        assert target.is_contiguous()
+        return target.copy_(result)
+
+
+def float8_window(preset, ops, keep, steps):
+    """The latent of a window with random float8 networks, and for each MLP call of a pass whether it ran in float8."""
+    config, generator, ran = micro.SINGLE, torch.Generator().manual_seed(5), []
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator)
+
+    made = [
+        random_network(kind, config.denoiser, CPU, torch.bfloat16, seed)
+        for seed, kind in enumerate((Denoiser, ControlBranch))
+    ]
+    networks = engine.Networks(made[0], {"hdmap": made[1]}, [], preset=PRESETS[preset])
+    for trunk in networks.trunks:
+        trunk.ops = ops
+    fp8.convert_to_float8(networks.trunks, fp8.Float8Ops(), FloatAttention(), keep)
+    networks.base.trunk.blocks[0].mlp.register_forward_pre_hook(lambda module, _: ran.append(module.on))
+    shape, sizes = (1, *config.latent_shape), config.denoiser
+    texts = [normal(1, sizes.text_tokens, sizes.text_width) for _ in range(2)]
+    frames = config.window_frames
+    window = Window(*texts, {"hdmap": normal(*shape)}, {"hdmap": 0.7}, normal(*shape), steps, 3.0, 24, frames)
+    return denoise_window(networks, config, window), ran
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_operations_that_overwrite_their_inputs_change_nothing(keep, monkeypatch):
+    monkeypatch.setattr(fp8, "MLP_TOKENS", 8)
+    plain, overwritten = (float8_window("fp8", ops, keep, 3)[0] for ops in (FusedOps(), OverwritingOps()))
+    assert plain.isfinite().all() and plain.std() > 0.05 and torch.equal(plain, overwritten)
+
+
+@pytest.mark.parametrize(("preset", "evaluations"), [("fp8", 12), ("fast", len(computed_evaluations(11)))])
+def test_the_first_and_last_computed_evaluation_run_in_bfloat16(preset, evaluations):
+    _, ran = float8_window(preset, FusedOps(), True, 11)
+    assert ran == [False] * 2 + [True] * 2 * (evaluations - 2) + [False] * 2  # two passes of guidance
+
+
 @pytest.mark.parametrize("preset", ["fp8", "fast"])
 def test_a_device_without_float8_is_refused_before_loading(preset, monkeypatch):
     with pytest.raises(DreamkitError, match=f"Preset '{preset}' computes in float8.*the device is cpu"):
@@ -90,5 +159,7 @@ def test_memory_decides_what_the_first_and_last_evaluation_run_with(free, kept, 
     size = sum(p.numel() * p.element_size() for p in base.trunk.parameters())
     monkeypatch.setattr(engine, "free_memory", lambda _: free * size)
     monkeypatch.setattr(engine, "choose_float8", lambda *_: (fp8.Float8Ops(), SimpleNamespace(name="some")))
-    networks = engine.Networks(base, {}, [])
-    assert engine._convert(networks, 24, CPU) == {"float8_attention": "some", "float8_first_and_last": kept}
+    networks, float8 = engine.Networks(base, {}, []), {"float8_attention": "some", "float8_first_and_last": kept}
+    compute = engine.ComputeSettings(CPU, torch.bfloat16, PRESETS["fast"])
+    engine.choose_kernels(networks, micro.SINGLE.denoiser, compute)
+    assert networks.preset.name == "fast" and networks.float8 == float8 and networks.chosen().items() > float8.items()
