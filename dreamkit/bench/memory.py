@@ -220,6 +220,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-cap", action="store_true", help="do not limit GPU memory to the preset's")
     parser.add_argument("--json", type=Path, default=None, help="file to write the rows to")
     options = parser.parse_args(arguments)
+    for name in options.presets.split(","):
+        if name not in (EXACT, *bounded):
+            parser.error(f"--presets takes {', '.join([EXACT, *bounded])}; bench forward measures {name}")
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     about = machine(device)
     print(f"{about}, random weights", flush=True)

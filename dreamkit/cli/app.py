@@ -230,6 +230,14 @@ def bench_video_command(context: typer.Context) -> None:
     bench_main(context.args)
 
 
+@bench.command("quality", context_settings=_PASS_ON)
+def bench_quality_command(context: typer.Context) -> None:
+    """Compare presets with `exact` on your weights and clips: PSNR, time and more. `-- --help` lists the options."""
+    from dreamkit.bench.quality import main as bench_main
+
+    bench_main(context.args)
+
+
 @bench.command("load", context_settings=_PASS_ON)
 def bench_load_command(context: typer.Context) -> None:
     """Time the loading of checkpoints with random weights. `-- --help` lists the options."""

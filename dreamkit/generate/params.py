@@ -40,8 +40,8 @@ class Params(NotebookParams):
     )
     fps: int = Field(default=24, ge=1, le=60, description="frame rate of the result, independent of the input's")
     frames: int = Field(default=0, ge=0, description="frames to make, from the clip's first on; 0: all")
-    preset: Literal["exact", "24gb", "16gb", "12gb"] = Field(
-        default="exact", description="exact; 24gb, 16gb, 12gb: the same within that GPU memory"
+    preset: Literal["exact", "fp8", "fast", "24gb", "16gb", "12gb"] = Field(
+        default="exact", description="exact; fp8, fast: quicker, not equal; 24gb, 16gb, 12gb: in less memory"
     )
     attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
         default="auto", description="attention kernel; auto: the fastest available"

@@ -27,6 +27,8 @@ from dreamkit.generate.results import BLOCKED, FAILED, MADE, Results, VideoResul
 from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.presets import find_preset
+from dreamkit.transfer.step_cache import computed_evaluations
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
@@ -174,6 +176,7 @@ def _make(
             "fps": plan.params.fps,
             "size": {"height": height, "width": width},
             "preset": plan.params.preset,
+            **_skipping(plan.params),
             "guardrail": outcome.guard.record(job),
             "seconds": round(seconds, 2),
             **_machine(pipe),
@@ -183,6 +186,12 @@ def _make(
     ws.failure(plan.stage, job.name).unlink(missing_ok=True)
     outcome.seconds[job.name] = seconds
     log.info("%s: %d frames in %s: %s", job.name, frames, clock(seconds), _shown(ws, plan.stage, job))
+
+
+def _skipping(p: Params) -> dict[str, list[int]]:
+    """For the sidecar: the computed evaluations of each window, where others are extrapolated."""
+    of_36 = find_preset(p.preset).computed
+    return {} if of_36 is None else {"computed_evaluations": list(computed_evaluations(p.num_steps, of_36))}
 
 
 def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:

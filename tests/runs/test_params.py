@@ -40,7 +40,7 @@ def test_every_problem_is_told_at_once_with_the_nearest_name():
         ("seed", 2**31),
         ("fps", 0),
         ("windows", "some"),
-        ("preset", "fast"),
+        ("preset", "fastest"),
         ("attention", "flash"),
         ("seed_mode", "x"),
         ("control_weight", -0.5),
