@@ -23,7 +23,9 @@ class ReadsWords:
     def read(self, texts):
         type(self).calls += 1
         return [
-            CheckVerdict(self.name, "unsafe" if {"snow", "riot"} & set(text.lower().split()) else "safe", "of a word")
+            CheckVerdict(
+                self.name, "unsafe" if any(word in text.lower() for word in ("snow", "riot")) else "safe", "of a word"
+            )
             for text in texts
         ]
 
