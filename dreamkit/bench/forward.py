@@ -6,7 +6,6 @@ Weights are random. `python -m dreamkit.bench.forward` runs with the world model
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from dreamkit.bench.measure import (
     print_machine,
     print_results,
     reset_peak,
-    synchronize,
+    timed,
 )
 from dreamkit.bench.profile import profile_rows
 from dreamkit.bench.random_weights import MODELS, random_network
@@ -101,9 +100,9 @@ def measure_forward(
         computed = EVALUATIONS if of_36 is None else len(of_36)
         for what, make in (("forward", one_forward), ("evaluation", one_evaluation)):
             run = make(MODELS[model], base, branch, device, native_dtype(device))
-            first = _timed(run, 1, device)[0]
+            first = timed(run, 1, device)[0]
             reset_peak(device)
-            times = sorted(_timed(run, repeats, device))
+            times = sorted(timed(run, repeats, device))
             rows.append(
                 {
                     "model": model,
@@ -124,17 +123,6 @@ def measure_forward(
                 profile = [{"model": model, "preset": preset, **row} for row in profile_rows(run, device)]
             del run  # its inputs are not to count in the next one's peak
     return rows, profile
-
-
-def _timed(run: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
-    """Seconds of each of `repeats` calls."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        synchronize(device)
-        times.append(time.perf_counter() - began)
-    return times
 
 
 def _inputs(

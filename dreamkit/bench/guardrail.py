@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from dreamkit.bench.measure import memory_cap, peak_gib, synchronize
+from dreamkit.bench.measure import memory_cap, peak_gib, reset_peak, timed
 from dreamkit.guardrail.batches import free_gpu
 from dreamkit.guardrail.choice import CONTENT, FACES, LLAMA_GUARD
 from dreamkit.guardrail.content_filter import Classifier, ContentCheck, FrameClassifier
@@ -73,21 +72,13 @@ def without_faces(network: torch.nn.Module) -> torch.nn.Module:
 
 def measure(label: str, run: Callable[[], Any], device: torch.device, repeats: int) -> None:
     """Print seconds and peak memory of `run`; the first call is reported apart."""
-    began = time.perf_counter()
-    result = run()
-    synchronize(device)
-    first = time.perf_counter() - began
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        result = run()
-        synchronize(device)
-        times.append(time.perf_counter() - began)
+    results: list[Any] = []
+    first = timed(lambda: results.append(run()), 1, device)[0]
+    reset_peak(device)
+    times = timed(lambda: results.append(run()), repeats, device)
     seconds = sorted(times)[len(times) // 2]
     spread = f"{min(times):.3f}..{max(times):.3f}"
-    print(f"{label:34s} {seconds:8.3f} s ({spread}, first {first:.2f}), {peak_gib(device)}  {result}", flush=True)
+    print(f"{label:34s} {seconds:8.3f} s ({spread}, first {first:.2f}), {peak_gib(device)}  {results[-1]}", flush=True)
 
 
 def bench_videos(args: argparse.Namespace, device: torch.device) -> None:
@@ -102,8 +93,7 @@ def bench_videos(args: argparse.Namespace, device: torch.device) -> None:
                 f"content {size} batch {batch}", lambda c=check: c.watch([frames_thwc])[0].state, device, args.repeats
             )
         del model, check  # the classifier's memory is not the face finder's
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+        reset_peak(device)
     if FACES in args.checks:
         network = without_faces(retinaface())
         for batch in args.batches:

@@ -160,9 +160,14 @@ def load_parameters(
     if blocks_in_host_memory:
         packed, chosen = pack_blocks(chosen, dtype, device.type == "cuda")
     for name, tensor in {**packed, **copy_to_device(chosen, device, dtype)}.items():
-        owner, _, leaf = name.rpartition(".")
-        setattr(network.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+        set_parameter(network, name, tensor)
     return taken
+
+
+def set_parameter(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    """Make `tensor` the parameter of this name, `block.layer.weight` for one of a submodule; it needs no gradient."""
+    owner, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
 
 
 def checkpoint_kind(tensors: Mapping[str, torch.Tensor]) -> str:
