@@ -208,7 +208,7 @@ def read_blocked(ws: Workspace, target: Target, asked: object = None) -> Failure
     """
     stages = ["single_view", "multi_view"] if target.stage == "multi" else ["single_view"]
     for stage in reversed(stages):
-        path = ws.result_sidecar(stage, target.result).with_name(f"{target.result}.blocked.json")
+        path = ws.blocked_result(stage, target.result)
         captions = [ws.captions / f"{target.clip}{suffix}" for suffix in (".txt", ".json")]
         with contextlib.suppress(OSError, DreamkitError):
             written = path.stat().st_mtime

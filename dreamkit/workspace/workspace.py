@@ -207,16 +207,16 @@ class Workspace:
 
     def blocked_result(self, stage: str, name: str) -> Path:
         """The record of a blocked result, by the result's name."""
-        return self.root / stage / f"{name}{BLOCKED_SUFFIX}"
+        return self.root / stage / f"{check_result(name)}{BLOCKED_SUFFIX}"
 
     def blocked_names(self, stage: str) -> list[str]:
         """Name of every result of a stage that the guardrail blocked, sorted."""
-        found = (self.root / stage).glob(f"[!.]*{BLOCKED_SUFFIX}")
-        return sorted(path.name.removesuffix(BLOCKED_SUFFIX) for path in found)
+        names = [name for name in entries(self.root / stage) if name.endswith(BLOCKED_SUFFIX)]
+        return usable_results((n.removesuffix(BLOCKED_SUFFIX) for n in names if n[0] != "."), self.root / stage)
 
     def failure(self, stage: str, name: str) -> Path:
         """The record of why a result was not made the last time, in the cache; `name` is the result's."""
-        return self.cache(f"failures/{stage}/{name}.json")
+        return self.cache(f"failures/{stage}/{check_result(name)}.json")
 
     def read_sidecar(self, stage: str, chunk: Chunk, style: str) -> dict[str, Any] | None:
         """The sidecar of a result; None where there is none (the video is the user's own) or it is damaged."""

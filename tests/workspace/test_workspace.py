@@ -241,3 +241,11 @@ def test_results_are_listed_and_found_by_name(tmp_path):
     assert ws.result_view("single_view", "a_1_Night", 0) == ws.single_view(chunk, "Night")
     assert ws.result_sidecar("multi_view", "a_1_Night") == ws.sidecar("multi_view", chunk, "Night")
     assert ws.review_file("table.csv") == tmp_path / "review" / "table.csv"
+
+
+@pytest.mark.parametrize("name", ["", "../x", ".hidden", "a/b", "a\nb"])
+def test_records_of_a_result_stay_in_their_folders(tmp_path, name):
+    ws = Workspace(tmp_path)
+    for record in (ws.result_sidecar, ws.blocked_result, ws.failure, ws.lock_file):
+        with pytest.raises(DreamkitError, match="cannot be the name of a result"):
+            record("single_view", name)
