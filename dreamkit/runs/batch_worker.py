@@ -17,9 +17,10 @@ from pathlib import Path
 from dreamkit.errors import DreamkitError
 from dreamkit.runs.batch_params import STAGE_MODELS, render_options
 from dreamkit.runs.batch_units import BatchFolder, Unit, UnitEnd
-from dreamkit.runs.child_process import PARENT, end_unit_with_parent, kernel_folder
+from dreamkit.runs.child_process import PARENT, kernel_folder
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.files import write_json
+from dreamkit.workspace.processes import end_unit_with_parent
 from dreamkit.workspace.workspace import Workspace, from_home
 
 BUSY, FINISHED, STOPPED = "busy", "finished", "failed"

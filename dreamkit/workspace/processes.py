@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux, prctl(2)
+_POLL_SECONDS = 1.0
 
 
 def is_running(process: int) -> bool:
@@ -41,6 +43,29 @@ def end_with_parent() -> None:
 
 def _end_after(parent: Any) -> None:
     parent.join()
+    os._exit(1)
+
+
+def end_unit_with_parent(parent: int) -> None:
+    """Let this process be killed when its parent ends, and end at once where that has ended already.
+
+    On Linux the system does it (`prctl`, PR_SET_PDEATHSIG), as soon as the parent's thread that started this process
+    ends; elsewhere a thread compares the parent's process id once a second.
+
+    Args:
+        parent: process id of the parent.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
+    else:
+        threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
     os._exit(1)
 
 

@@ -118,7 +118,7 @@ def test_a_ray_cluster_makes_what_the_local_engine_makes(settings, tmp_path, mon
 def test_a_kernel_ends_with_its_parent(tmp_path):
     code = "import os, subprocess, sys; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).pid, flush=True)"
     child = (
-        "import os, time; from dreamkit.runs.child_process import end_unit_with_parent;"
+        "import os, time; from dreamkit.workspace.processes import end_unit_with_parent;"
         " end_unit_with_parent(os.getppid()); time.sleep(60)"
     )
     parent = subprocess.Popen(
