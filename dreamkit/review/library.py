@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -104,13 +104,13 @@ def fingerprint_of(files: Mapping[str, Path]) -> str:
     return hashlib.sha256(sizes.encode()).hexdigest()[:12]
 
 
-def checksum_of(files: Mapping[str, Path]) -> str:
-    """SHA-256 of the files' own SHA-256 sums and names, as `sha256:<hex>`; every byte is read.
+def checksum_of(files: Mapping[str, Path], checksum: Callable[[Path], str] = sha256) -> str:
+    """SHA-256 of the files' own SHA-256 sums and names, as `sha256:<hex>`; by default every byte is read.
 
     Raises:
         DreamkitError: a file cannot be read.
     """
-    sums = "\n".join(f"{name} {sha256(path)}" for name, path in sorted(files.items()))
+    sums = "\n".join(f"{name} {checksum(path)}" for name, path in sorted(files.items()))
     return f"sha256:{hashlib.sha256(sums.encode()).hexdigest()}"
 
 

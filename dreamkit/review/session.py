@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -13,14 +14,14 @@ import ipywidgets
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
-from dreamkit.review.library import ReviewVideo, find_videos
+from dreamkit.review.library import ReviewVideo, checksum_of, find_videos
 from dreamkit.review.measures import definitions, table
 from dreamkit.review.pages import fill_template
-from dreamkit.review.video_checksums import VideoChecksums
 from dreamkit.review.widgets import previews
 from dreamkit.review.widgets.board import Board
 from dreamkit.review.widgets.player import Player
 from dreamkit.review.widgets.traits import BLOCKED
+from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
 
@@ -100,7 +101,7 @@ class Review:
         kept = table.read_table(self.paths.metrics).to_dict("records")
         self.rows: dict[str, dict[str, Any]] = {row["key"]: dict(row) for row in kept if row["key"] in self.videos}
         self.refreshed = 0.0
-        self.checksums = VideoChecksums(workspace.cache("video_checksums.json"))
+        self.memory = FileMemory(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)
         self.board = Board(self.picture, self.show)
         self.player = Player(self.videos, self.paths.cache, self.judge, self.move)
@@ -192,13 +193,22 @@ class Review:
         video = self.videos[key]
         if verdict.is_outdated(video.fingerprint):
             return True
-        return bool(verdict.checksum) and verdict.is_outdated(video.fingerprint, self.checksums.of(video))
+        return bool(verdict.checksum) and verdict.is_outdated(video.fingerprint, self.checksum(video))
+
+    def checksum(self, video: ReviewVideo) -> str:
+        """The checksum of a video's files, see `checksum_of`; empty where a file cannot be read.
+
+        Files of the same size and time are not read again; the export reads every byte.
+        """
+        with contextlib.suppress(OSError, DreamkitError):
+            return checksum_of(video.views, self.memory.checksum)
+        return ""
 
     # The widgets
 
     def _update_board(self) -> None:
         self.board.items = self.items()
-        self.checksums.save()
+        self.memory.save()
         broken = len(self.log.broken)
         if not self.videos:
             self.board.notice = f"No videos under {self.workspace.root}; notebooks 04 and 05 make them."
@@ -260,7 +270,7 @@ class Review:
                     "Another reviewer's verdict cannot be undone; give your own instead.",
                 )
         else:
-            video, checksum = self.videos[key], self.checksums.of(self.videos[key])
+            video, checksum = self.videos[key], self.checksum(self.videos[key])
             given = (key, state, reasons, note, self.reviewer, video.fingerprint, checksum)
             verdicts.judge(self.paths.verdicts, *given)
         self.reload_verdicts()

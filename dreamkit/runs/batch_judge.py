@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dreamkit.generate.results import MADE
 from dreamkit.runs.batch_params import STAGE_MODELS, render_options
 from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT, Target, read_blocked
 from dreamkit.workspace.failures import Failure, failure_of
-from dreamkit.workspace.files import sha256, write_text
+from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.video import VideoInfo
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace, from_home
 
@@ -40,48 +40,10 @@ class Judgement:
     windows: int = 0
 
 
-class VideoMemory:
-    """Properties and checksums of videos, remembered by path, size and time of change, in a file between runs.
-
-    Args:
-        path: the file; a damaged one counts as empty.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._known: dict[str, list[Any]] = {}
-        self._changed = False
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            self._known = found if isinstance(found, dict) else {}
-
-    def inspect(self, path: Path) -> InputVideo:
-        """As `inspect_video`, without reading a file again that has not changed."""
-        info = self._find(path, "info", lambda: asdict(inspect_video(path).info))
-        return InputVideo(path, VideoInfo(**info), self.checksum(path))
-
-    def checksum(self, path: Path) -> str:
-        """SHA-256 of a file, without reading it again while it has not changed."""
-        return self._find(path, "sha256", lambda: sha256(path))
-
-    def _find(self, path: Path, what: str, read: Callable[[], Any]) -> Any:
-        try:
-            stat = path.stat()
-        except OSError:
-            return read()  # raises with the reason
-        key, stamp = f"{what}:{path}", [stat.st_size, stat.st_mtime_ns]
-        found = self._known.get(key)
-        if not isinstance(found, list) or found[:2] != stamp:
-            found = self._known[key] = [*stamp, read()]
-            self._changed = True
-        return found[2]
-
-    def save(self) -> None:
-        """Write the file, where anything was added; a disk without room is no error, since it is only a cache."""
-        if self._changed:
-            with contextlib.suppress(DreamkitError):
-                write_text(self.path, json.dumps(self._known))
-            self._changed = False
+def remembered_video(memory: FileMemory, path: Path) -> InputVideo:
+    """As `inspect_video`, without reading a file again that has not changed."""
+    info = memory.value(path, "info", lambda: asdict(inspect_video(path).info))
+    return InputVideo(path, VideoInfo(**info), memory.checksum(path))
 
 
 @dataclass(frozen=True)
@@ -91,13 +53,13 @@ class Judge:
     Attributes:
         ws: the workspace of the results.
         labels: the RDS-HQ folder of the stage render; may be empty.
-        memory: checksums of videos.
+        memory: properties and checksums of videos.
         presets: result -> memory preset that a batch fell back to, where it is not the parameter's.
     """
 
     ws: Workspace
     labels: str
-    memory: VideoMemory
+    memory: FileMemory
     presets: Mapping[Target, str] = field(default_factory=dict)
 
     def judge(self, stage: str, params: Mapping[str, Any], targets: Sequence[Target]) -> dict[Target, Judgement]:
@@ -158,7 +120,7 @@ class Judge:
             own = {"clips": clips, "styles": list(styles), "skip_bad": True, **({"preset": preset} if preset else {})}
             p = model(**{**params, **own})
             assert isinstance(p, Params)
-            plan, problems = find_jobs(self.ws, p, self.memory.inspect)
+            plan, problems = find_jobs(self.ws, p, partial(remembered_video, self.memory))
             jobs = {(job.chunk, job.style): job for job in plan.jobs}
             for target in group:
                 job = jobs.get((Chunk(target.clip, target.chunk), target.style))

@@ -13,7 +13,7 @@ from typing import Any
 from dreamkit.captions import files as caption_files
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
-from dreamkit.runs.batch_judge import Judge, Judgement, VideoMemory
+from dreamkit.runs.batch_judge import Judge, Judgement
 from dreamkit.runs.batch_params import STAGE_MODELS, BatchParams, batch_clips
 from dreamkit.runs.batch_units import (
     DONE,
@@ -24,6 +24,7 @@ from dreamkit.runs.batch_units import (
     Unit,
     seed_workspace,
 )
+from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.files import read_json, write_json
 from dreamkit.workspace.workspace import Workspace
 
@@ -51,7 +52,7 @@ class BatchPlan:
     judged: dict[Target, Judgement] = field(default_factory=dict)
     units: list[Unit] = field(default_factory=list)
     presets: dict[Target, str] = field(default_factory=dict)
-    memory: VideoMemory = field(default_factory=lambda: VideoMemory(Path()))
+    memory: FileMemory = field(default_factory=lambda: FileMemory(Path()))
     specs: dict[tuple[str, str], Path | None] = field(default_factory=dict)
 
     def workspace_of(self, seed: int) -> Workspace:
@@ -124,7 +125,7 @@ def make_batch_plan(batch: BatchParams, ws: Workspace, presets: Mapping[Target, 
     plan = BatchPlan(
         *(batch, ws, folder, batch_clips(batch, ws)),
         presets=dict(presets or {}),
-        memory=VideoMemory(ws.cache("batch_videos.json")),
+        memory=FileMemory(ws.cache("batch_videos.json")),
     )
     for stage, seed in _stages_and_seeds(batch):
         targets = list(_targets(plan, stage, seed))
