@@ -33,10 +33,11 @@ from dreamkit.errors import first_line
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
-from dreamkit.transfer.engine import Networks, choose_compute, choose_kernels, offload_blocks
+from dreamkit.transfer.engine import Networks, choose_compute, choose_kernels
 from dreamkit.transfer.host_memory import pack
 from dreamkit.transfer.load import set_parameter
 from dreamkit.transfer.memory_needs import activation_bytes, resident_blocks
+from dreamkit.transfer.offload import BlockStream
 from dreamkit.transfer.presets import PRESETS
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.sizes import GIB
@@ -114,7 +115,7 @@ def offloadable_networks(config: ModelConfig, device: torch.device, dtype: torch
         made.append(network.requires_grad_(False).eval())
     networks = Networks(made[0], {"hdmap": made[1]}, [])
     if offload:
-        networks.stream = offload_blocks(networks.trunks, device)
+        networks.stream = BlockStream(networks.trunks, device)
     choose_kernels(networks, config.denoiser, choose_compute(device, "exact", "auto", config))
     return networks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,16 +155,14 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
             )
     networks = Networks(base, branches, reports)
     if offload:
-        networks.stream = offload_blocks(networks.trunks, compute.device)
-    for trunk in networks.trunks:
-        # On a GPU the text's keys and values of six views would take 1.5 GiB, and take milliseconds to compute.
-        trunk.keep_text = compute.device.type != "cuda" and not offload
+        # From here on the blocks, which `load_network` left in host memory, are streamed to the device.
+        networks.stream = BlockStream(networks.trunks, compute.device)
     choose_kernels(networks, config, compute)
     return networks
 
 
 def choose_kernels(networks: Networks, config: DenoiserConfig, compute: ComputeSettings) -> None:
-    """Set the preset, the attention backend and the operations between products; convert to float8 if it is asked for.
+    """Set the preset, attention backend, operations between products and place of text; convert to float8 if asked for.
 
     Raises:
         DreamkitError: an attention backend that cannot run here.
@@ -175,6 +173,9 @@ def choose_kernels(networks: Networks, config: DenoiserConfig, compute: ComputeS
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
         trunk.attention, trunk.ops = attention, ops
+        # On a GPU the text's keys and values of six views would take 1.5 GiB, and take milliseconds to compute. With
+        # streamed blocks, preparing a window would stream every block for its text alone.
+        trunk.keep_text = compute.device.type != "cuda" and networks.stream is None
     networks.preset = compute.preset
     if compute.preset.fp8:
         networks.float8 = _convert(networks, config.head_dim, compute.device)
@@ -194,10 +195,3 @@ def _convert(networks: Networks, head_dim: int, device: torch.device) -> dict[st
     kept = "bfloat16" if keep else "bfloat16 of float8"
     log.info("Linears and attention run in float8; the first and last evaluation with weights in %s.", kept)
     return {"float8_attention": attention.name if attention else "none", "float8_first_and_last": kept}
-
-
-def offload_blocks(trunks: Sequence[Trunk], device: torch.device) -> BlockStream:
-    """Replace the trunks' blocks, which `load_network` left in host memory, by ones that are streamed to the device."""
-    for trunk in trunks:
-        trunk.keep_text = False  # else preparing a window would stream every block for its text alone
-    return BlockStream(trunks, device)
