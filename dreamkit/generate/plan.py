@@ -15,6 +15,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
 from dreamkit.generate.input_videos import InputVideo, inspect_video
 from dreamkit.generate.jobs import BlockedFront, Job, JobBuilder, WeightMap
+from dreamkit.generate.model_settings import with_model_settings
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.generate.specs import Spec
@@ -125,7 +126,7 @@ def find_jobs(
     """
     stage = params.stage
     spec = control_spec(ws, params)
-    params = apply_scalars(params, spec)
+    params = with_model_settings(apply_scalars(params, spec))
     cameras = rig(params.views) if isinstance(params, MultiViewParams) else Rig(SIX_VIEWS.cameras[:1], ((0,),))
     root = checkpoints.folder(params.checkpoints)
     own = specs.own_control_files(stage, spec, root)

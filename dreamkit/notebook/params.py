@@ -6,12 +6,22 @@ Values from a notebook's parameters cell, from a YAML file and from the command 
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.param_values import (
+    ALIASES,
+    PARAMS_FILE,
+    PARAMS_VARIABLE,
+    find_params_file,
+    read_params_file,
+    with_params_file,
+)
 from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
@@ -20,13 +30,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 P = TypeVar("P", bound="NotebookParams")
-# Accepted other names of parameters, most of them from the original scripts.
-ALIASES = {
-    "steps": "num_steps",
-    "controlnet_specs": "spec",
-    "checkpoint_dir": "checkpoints",
-    "offload_diffusion_transformer": "offload",
-}
 MOST_PROBLEMS = 50
 """Of one error; a search for the nearest name takes time."""
 # Types of variables in a notebook's namespace that can be parameters.
@@ -42,13 +45,17 @@ class NotebookParams(BaseModel):
     Attributes:
         notebook: name of the notebook, without folder and suffix.
         needs_workspace: whether the workspace folder has to exist before the notebook runs.
+        front: the parameters that most users set; a form shows them first.
+        params_file: a parameter file, or a folder of them, whose values hold where none is given here.
         workspace: the workspace folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     notebook: ClassVar[str]
     needs_workspace: ClassVar[bool] = True
+    front: ClassVar[tuple[str, ...]] = ("workspace", "checkpoints", "clips", "styles")
 
+    params_file: str = Field(default="", description="file of parameters, or a folder of them, such as params/demo")
     workspace: str = Field(default="outputs", min_length=1, description="folder of conditions, captions and results")
 
     def open_workspace(self) -> Workspace:
@@ -88,7 +95,20 @@ class NotebookParams(BaseModel):
             and cls._is_meant(name)
             and (name in injected or cls._differs(name, value))
         }
-        return parse_params(cls, given, f"The parameters of notebook {cls.notebook}")
+        if not given.get(PARAMS_FILE) and (chosen := cls._chosen_set()):
+            given[PARAMS_FILE] = chosen
+        parsed = parse_params(cls, given, f"The parameters of notebook {cls.notebook}")
+        if parsed.params_file:
+            file = find_params_file(cls, parsed.params_file)
+            names = [ALIASES.get(name, name) for name in read_params_file(cls, file)]
+            print(f"parameters of {file}:", ", ".join(f"{name} = {getattr(parsed, name)!r}" for name in names))
+        return parsed
+
+    @classmethod
+    def _chosen_set(cls) -> str:
+        """The parameter set that `dreamkit lab --params` was started with, where it has a file for this notebook."""
+        chosen = os.environ.get(PARAMS_VARIABLE, "")
+        return chosen if chosen and (Path(chosen) / f"{cls.notebook}.yaml").is_file() else ""
 
     @classmethod
     def _is_meant(cls, name: str) -> bool:
@@ -126,14 +146,15 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
 
     Args:
         model: the notebook's model.
-        values: parameter -> value; the names in ALIASES are accepted.
+        values: parameter -> value; the names in ALIASES are accepted. The values of `params_file` are read from there.
         source: where the values come from, for the message.
         origins: name -> where this value comes from, when several sources were joined.
 
     Raises:
         DreamkitError: unknown names (with the nearest known one) or values outside their bounds.
     """
-    known, named, origins = model.model_fields, {}, origins or {}
+    values, origins = with_params_file(model, values, origins or {})
+    known, named = model.model_fields, {}
     problems = []
     for name, value in values.items():
         target = name if name in known else ALIASES.get(name, name)
@@ -160,35 +181,6 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
             f"Run `dreamkit run {model.notebook} --show` for all parameters and their bounds.",
         )
     return parsed
-
-
-def as_written(model: type[NotebookParams], values: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, but those of fields declared as text as the user wrote them.
-
-    YAML reads the clip names 0001 and 2335_01 as the numbers 1 and 233501, and the style No as false.
-
-    Args:
-        model: the notebook's model.
-        values: parameter -> value, as YAML reads it.
-        texts: the same, as YAML's BaseLoader reads it, which leaves every scalar a text.
-    """
-    fields = model.model_fields
-    kept = dict(values)
-    for name, value in values.items():
-        field = fields.get(name) or fields.get(ALIASES.get(name, ""))
-        if field is None or field.annotation not in (str, list[str]):
-            continue
-        text = texts.get(name, value)  # a merged name (`<<`) has no text of its own
-        if not isinstance(value, list):
-            kept[name] = _scalar(value, text)
-        elif isinstance(text, list) and len(text) == len(value):
-            kept[name] = [_scalar(*pair) for pair in zip(value, text, strict=True)]
-    return kept
-
-
-def _scalar(value: Any, text: Any) -> Any:
-    """The text of a value that YAML takes for a number, a truth value or a date; else the value."""
-    return value if value is None or isinstance(value, str | list | dict) else text
 
 
 def _label(name: str, origins: Mapping[str, str]) -> str:

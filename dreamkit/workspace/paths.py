@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError, cut
-from dreamkit.workspace.files import nearest
+from dreamkit.workspace.files import nearest, write_text
 from dreamkit.workspace.partials import entries
 
 MOST_PATH, MOST_PART = 3500, 255  # bytes of a path and of one name in it, of the 4096 and 255 that Linux allows
 
 
-def home(start: Path | None = None) -> Path:
-    """The folder that relative paths start from: the working folder, or the one above when that is `notebooks`.
+HOME = "DREAMKIT_HOME"
+"""Environment variable of kernels that `dreamkit lab` starts: the folder that it was started in."""
+START_FILE = ".dreamkit-start"
+"""In a folder of executed notebooks: the folder, relative to it, that `dreamkit run` was started in."""
+NOTEBOOK_FOLDERS = ("notebooks", "my_notebooks")
 
-    JupyterLab starts a kernel in the notebook's folder, `dreamkit run` and papermill in the working folder; a relative
-    path must be the same file in both.
+
+def home(start: Path | None = None) -> Path:
+    """The folder that relative paths start from, so that they mean the same files in notebooks and commands.
+
+    JupyterLab starts a kernel in the notebook's folder, `dreamkit run` and papermill in the working folder. For
+    executed copies it is the folder that the run was started in (START_FILE); then what `dreamkit lab` was started in
+    (HOME); then the working folder, or the one above when that is called `notebooks` or `my_notebooks`.
     """
     folder = (start or Path.cwd()).resolve()
-    return folder.parent if folder.name == "notebooks" else folder
+    if (began := _start_of(folder)) is not None:
+        return began
+    if start is None and (chosen := os.environ.get(HOME)) and Path(chosen).is_dir():
+        return Path(chosen)
+    return folder.parent if folder.name in NOTEBOOK_FOLDERS else folder
+
+
+def _start_of(folder: Path) -> Path | None:
+    """What START_FILE of a folder names; None without one, or where that is no folder."""
+    try:
+        file = folder / START_FILE
+        if file.is_file() and file.stat().st_size <= MOST_PATH:
+            named = (folder / file.read_text(encoding="utf-8").strip()).resolve()
+            return named if named.is_dir() else None
+    except (OSError, ValueError):  # not readable, or no path
+        pass
+    return None
+
+
+def remember_start(folder: Path) -> None:
+    """Write START_FILE into a folder of executed notebooks, unless relative paths mean the same there without it."""
+    began = home()
+    if home(folder) == began:
+        return
+    with contextlib.suppress(DreamkitError, OSError):  # the copy is complete without it
+        write_text(folder / START_FILE, os.path.relpath(began, folder) + "\n")
 
 
 def from_home(path: str | Path) -> Path:
