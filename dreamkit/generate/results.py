@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dreamkit.guardrail.record import NOTE
 from dreamkit.notebook.preview import preview
-from dreamkit.notebook.progress import clock
+from dreamkit.notebook.progress import clock, counted
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -51,7 +51,7 @@ class Results:
             + (f"  {result.reason}" if result.reason else "")
             for result in self.results
         )
-        return f"{len(self.results)} results in {self.root}. {self.note}\n{rows}"
+        return f"{counted(len(self.results), 'result')} in {self.root}. {self.note}\n{rows}"
 
     def _repr_html_(self) -> str:
         rows = "".join(

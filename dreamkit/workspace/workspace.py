@@ -31,7 +31,7 @@ from dreamkit.workspace.file_names import (
     usable_names,
     usable_results,
 )
-from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
+from dreamkit.workspace.files import nearest, write_json
 from dreamkit.workspace.leftovers import remove_leftovers
 from dreamkit.workspace.locks import LOCKS
 from dreamkit.workspace.manifest import append_to_manifest, has_grown, rewrite_manifest
@@ -97,17 +97,20 @@ class Workspace:
         """Path of the condition video of a control, camera and chunk.
 
         Raises:
-            DreamkitError: it does not exist; the message has the path and the hint the nearest that exists.
+            DreamkitError: it does not exist; the message has the path.
         """
         path = self.condition(control, camera, chunk)
         if path.is_file():
             return path
-        hint = nearest_file_hint(path)
+        hint = f"Draw it with `dreamkit render LABELS -o {self.root}`"
         control_folder = self.root / control
         if control_folder.is_dir() and not path.parent.is_dir():
             names = sorted(entry.name for entry in control_folder.iterdir() if entry.is_dir())
             close = nearest(path.parent.name, names) or ", ".join(names) or "nothing"
-            hint = f"{control_folder} holds {close}; a camera_table can map other folder names to the views."
+            hint += f"; or, as {control_folder} holds {close}, map that name to the view with a camera_table"
+        elif close := nearest(path.name, [name for name in entries(path.parent) if name.endswith(".mp4")], 0.8):
+            hint += f", or correct the clip's name: the nearest that exists is {path.parent / close}"
+        hint += "."
         raise DreamkitError(f"The clip {chunk.name} has no {control} video for {camera.name}: {path} is missing.", hint)
 
     def chunks(self, clip: str, control: str = "hdmap") -> list[Chunk]:
