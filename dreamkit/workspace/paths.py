@@ -82,3 +82,16 @@ def nearest_workspace(root: Path, folders: Sequence[str]) -> Path | None:
     if found is None and not beside:
         found = next((parent for parent in root.parents if parent.is_dir()), None)
     return found
+
+
+def how_to_draw(video: Path, workspace: Path) -> str:
+    """A hint for a missing condition video `<workspace>/<control>/<camera folder>/<clip>_<chunk>.mp4`."""
+    hint = f"Draw it with `dreamkit render LABELS -o {workspace}`"
+    folder, control = video.parent, video.parents[1]
+    if control.is_dir() and not folder.is_dir():
+        names = [name for name in entries(control) if (control / name).is_dir()]
+        close = nearest(folder.name, names) or ", ".join(names) or "nothing"
+        hint += f"; or, as {control} holds {close}, map that name to the view with a camera_table"
+    elif close := nearest(video.name, [name for name in entries(folder) if name.endswith(".mp4")], 0.8):
+        hint += f", or correct the clip's name: the nearest that exists is {folder / close}"
+    return f"{hint}."

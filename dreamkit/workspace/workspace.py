@@ -31,12 +31,12 @@ from dreamkit.workspace.file_names import (
     usable_names,
     usable_results,
 )
-from dreamkit.workspace.files import nearest, write_json
+from dreamkit.workspace.files import write_json
 from dreamkit.workspace.leftovers import remove_leftovers
 from dreamkit.workspace.locks import LOCKS
 from dreamkit.workspace.manifest import append_to_manifest, has_grown, rewrite_manifest
 from dreamkit.workspace.partials import entries
-from dreamkit.workspace.paths import from_home, home, nearest_workspace
+from dreamkit.workspace.paths import from_home, home, how_to_draw, nearest_workspace
 from dreamkit.workspace.sidecars import BLOCKED_SUFFIX, read_sidecar, read_sidecars
 
 __all__ = ["STAGES", "Chunk", "Workspace", "from_home", "home"]
@@ -102,16 +102,10 @@ class Workspace:
         path = self.condition(control, camera, chunk)
         if path.is_file():
             return path
-        hint = f"Draw it with `dreamkit render LABELS -o {self.root}`"
-        control_folder = self.root / control
-        if control_folder.is_dir() and not path.parent.is_dir():
-            names = sorted(entry.name for entry in control_folder.iterdir() if entry.is_dir())
-            close = nearest(path.parent.name, names) or ", ".join(names) or "nothing"
-            hint += f"; or, as {control_folder} holds {close}, map that name to the view with a camera_table"
-        elif close := nearest(path.name, [name for name in entries(path.parent) if name.endswith(".mp4")], 0.8):
-            hint += f", or correct the clip's name: the nearest that exists is {path.parent / close}"
-        hint += "."
-        raise DreamkitError(f"The clip {chunk.name} has no {control} video for {camera.name}: {path} is missing.", hint)
+        raise DreamkitError(
+            f"The clip {chunk.name} has no {control} video for {camera.name}: {path} is missing.",
+            how_to_draw(path, self.root),
+        )
 
     def chunks(self, clip: str, control: str = "hdmap") -> list[Chunk]:
         """The clip's chunks for which a front condition video of this control exists, in order."""
