@@ -53,7 +53,7 @@ class NotebookParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     notebook: ClassVar[str]
     needs_workspace: ClassVar[bool] = True
-    front: ClassVar[tuple[str, ...]] = ("workspace", "checkpoints", "clips", "styles")
+    front: ClassVar[tuple[str, ...]] = ("params_file", "workspace", "checkpoints", "clips", "styles")
 
     params_file: str = Field(default="", description="file of parameters, or a folder of them, such as params/demo")
     workspace: str = Field(default="outputs", min_length=1, description="folder of conditions, captions and results")
@@ -72,7 +72,7 @@ class NotebookParams(BaseModel):
         return workspace
 
     @classmethod
-    def from_cell(cls, namespace: Mapping[str, Any]) -> Self:
+    def from_cell(cls, namespace: Mapping[str, Any], report: bool = True) -> Self:
         """The parameters of a running notebook: `from_cell(globals())`.
 
         A parameters cell lists every parameter, so a parameter counts as given when papermill injected it or when it
@@ -81,6 +81,7 @@ class NotebookParams(BaseModel):
 
         Args:
             namespace: the notebook's global variables.
+            report: print which values a parameter file gives.
 
         Raises:
             DreamkitError: as `parse_params`.
@@ -98,7 +99,7 @@ class NotebookParams(BaseModel):
         if not given.get(PARAMS_FILE) and (chosen := cls._chosen_set()):
             given[PARAMS_FILE] = chosen
         parsed = parse_params(cls, given, f"The parameters of notebook {cls.notebook}")
-        if parsed.params_file:
+        if parsed.params_file and report:
             file = find_params_file(cls, parsed.params_file)
             names = [ALIASES.get(name, name) for name in read_params_file(cls, file)]
             print(f"parameters of {file}:", ", ".join(f"{name} = {getattr(parsed, name)!r}" for name in names))
@@ -181,6 +182,15 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
             f"Run `dreamkit run {model.notebook} --show` for all parameters and their bounds.",
         )
     return parsed
+
+
+def value_problems(model: type[NotebookParams], values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameter -> what is wrong with its value; values must have names of parameters."""
+    try:
+        model(**values)
+    except ValidationError as error:
+        return {name: " or ".join(dict.fromkeys(lines)) for name, lines in _messages_by_name(error).items()}
+    return {}
 
 
 def _label(name: str, origins: Mapping[str, str]) -> str:
