@@ -33,11 +33,12 @@ def open_lab(params: str = "", notebook: str = FIRST, arguments: Sequence[str] =
         DreamkitError: the notebooks are not there, the folder cannot be written, or a parameter cannot be used.
     """
     folder, name = home(), notebook_files.params_model(notebook).notebook
-    chosen = check_params(params) if params else None
+    if params:
+        check_params(params)
     for kept in notebook_files.make_working_copies(folder):
         print(f"{notebook_files.COPIES}/{kept}.ipynb is your own version, which differs from the shipped notebook.")
     with tempfile.TemporaryDirectory(prefix="dreamkit-lab-") as kernels:
-        _write_kernel(Path(kernels), folder, chosen)
+        _write_kernel(Path(kernels), folder, params)
         paths = [kernels, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         environment = {**os.environ, "JUPYTER_PATH": os.pathsep.join(paths)}
         command = [sys.executable, "-m", "jupyter", "lab", *_options(folder, name), *arguments]
@@ -47,8 +48,8 @@ def open_lab(params: str = "", notebook: str = FIRST, arguments: Sequence[str] =
             return 0
 
 
-def check_params(params: str) -> Path:
-    """The folder of a parameter set, after a check of every value in it.
+def check_params(params: str) -> None:
+    """Check every value of a parameter set.
 
     Args:
         params: the folder, or `params/demo` or `params/cosmos` of the package.
@@ -65,7 +66,6 @@ def check_params(params: str) -> Path:
         )
     for model in models:
         gather_params(model, folder, {})
-    return folder
 
 
 def _options(folder: Path, notebook: str) -> list[str]:
@@ -78,7 +78,7 @@ def _options(folder: Path, notebook: str) -> list[str]:
     ]
 
 
-def _write_kernel(folder: Path, start: Path, params: Path | None) -> None:
+def _write_kernel(folder: Path, start: Path, params: str) -> None:
     """Write the specification of the kernel `python3`: this Python, with the folder and parameters of this command.
 
     JupyterLab opens a widget channel before the first cell runs; ipykernel logs an error unless ipywidgets, which
@@ -88,7 +88,7 @@ def _write_kernel(folder: Path, start: Path, params: Path | None) -> None:
 
     spec = get_kernel_dict()
     spec["argv"] = [sys.executable, *spec["argv"][1:], "--IPKernelApp.exec_lines=import ipywidgets as _widgets"]
-    spec["env"] = {HOME: str(start), PARAMS_VARIABLE: str(params) if params else ""}
+    spec["env"] = {HOME: str(start), PARAMS_VARIABLE: params}
     target = folder / "kernels" / "python3"
     target.mkdir(parents=True)
     (target / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")

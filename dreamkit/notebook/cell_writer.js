@@ -31,17 +31,19 @@ function render({ model, el }) {
       model.send({ kind: "copied", done: await copy(message.text) });
       return;
     }
-    const cells = tagged(el);
-    if (message.kind === "write" && cells) {
-      const cell = cells.find((one) => one.model.id === message.id);
-      if (cell?.model.sharedModel.getSource() === message.old) cell.model.sharedModel.setSource(message.text);
+    if (message.kind === "write") {
+      const cell = tagged(el)?.find((one) => one.model.id === message.id);
+      const same = cell?.model.sharedModel.getSource() === message.old;
+      if (same) cell.model.sharedModel.setSource(message.text);
+      model.send({ kind: "written", done: same, values: message.values });
+      return;
     }
     const found = tagged(el)?.map((cell) => ({
       id: cell.model.id,
       tags: cell.model.getMetadata("tags"),
       source: cell.model.sharedModel.getSource(),
     }));
-    model.send({ kind: "cells", cells: found ?? null, of: message.kind });
+    model.send({ kind: "cells", cells: found ?? null });
   };
   model.on("msg:custom", answer);
   return () => model.off("msg:custom", answer);

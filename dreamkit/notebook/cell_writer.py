@@ -42,9 +42,14 @@ class CellWriter(anywidget.AnyWidget):
         if message.get("kind") == "copied":
             self.say("copied" if message.get("done") else "mark the text below to copy it")
             return
-        cells = message.get("cells")
-        if message.get("of") == "write":
+        if message.get("kind") == "written":
+            if message.get("done"):
+                self.say("written into the parameters cell")
+            else:  # the cell changed in the meantime, perhaps by the value typed before
+                self._waiting = {**message["values"], **self._waiting}
+                self.send({"kind": "read"})
             return
+        cells = message.get("cells")
         waiting, self._waiting = self._waiting, {}
         if waiting and not cells:
             self.say(
@@ -53,16 +58,17 @@ class CellWriter(anywidget.AnyWidget):
             )
             return
         before = {cell["id"]: cell["source"] for cell in cells or []}
+        values: dict[str, dict[str, Any]] = {}
         for name, value in waiting.items():
             if (cell := cell_of(cells or [], name)) is None:
                 continue
             try:
                 cell["source"] = with_value(cell["source"], name, value)
+                values.setdefault(cell["id"], {})[name] = value
             except SyntaxError:
                 self.say("the parameters cell has a fault, and is not written")
                 return
         for cell in cells or []:
-            if cell["source"] != before[cell["id"]]:
-                self.send({"kind": "write", "id": cell["id"], "old": before[cell["id"]], "text": cell["source"]})
-        if waiting and cells:
-            self.say("written into the parameters cell")
+            if given := values.get(cell["id"]):
+                old = before[cell["id"]]
+                self.send({"kind": "write", "id": cell["id"], "old": old, "text": cell["source"], "values": given})

@@ -21,6 +21,8 @@ from dreamkit.workspace.parsing import parse_yaml
 
 _STYLE = """<style>
 .dk-form .widget-text, .dk-form .widget-dropdown { width: 100%; min-width: 0; margin: 0 }
+.dk-form .jupyter-widget-Collapse-header { background: transparent; color: var(--jp-ui-font-color1, inherit) }
+.dk-form .jupyter-widget-Collapse-header:hover { background: rgba(128, 128, 128, .15) }
 .dk-form code, .dk-form pre { font-size: 12px }
 .dk-form pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px 0; padding: 6px 8px; user-select: all;
   border: 1px solid rgba(128, 128, 128, .5); border-radius: 4px; color: var(--jp-ui-font-color1, inherit) }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +18,7 @@ from dreamkit.notebook.param_values import (
     PARAMS_FILE,
     PARAMS_VARIABLE,
     find_params_file,
+    find_params_folder,
     read_params_file,
     with_params_file,
 )
@@ -109,7 +109,7 @@ class NotebookParams(BaseModel):
     def _chosen_set(cls) -> str:
         """The parameter set that `dreamkit lab --params` was started with, where it has a file for this notebook."""
         chosen = os.environ.get(PARAMS_VARIABLE, "")
-        return chosen if chosen and (Path(chosen) / f"{cls.notebook}.yaml").is_file() else ""
+        return chosen if chosen and (find_params_folder(chosen) / f"{cls.notebook}.yaml").is_file() else ""
 
     @classmethod
     def _is_meant(cls, name: str) -> bool:

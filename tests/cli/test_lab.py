@@ -59,7 +59,7 @@ def test_lab_opens_beside_the_notebooks_that_it_is_started_in(started, tmp_path,
 
 def test_a_parameter_set_is_checked_before_the_server_starts(started, tmp_path):
     assert lab.open_lab("params/demo") == 0
-    assert started[0][3]["env"]["DREAMKIT_PARAMS"] == str(REPOSITORY / "params" / "demo")
+    assert started[0][3]["env"]["DREAMKIT_PARAMS"] == "params/demo"
     own = tmp_path / "own"
     own.mkdir()
     for wrong, told in (

@@ -106,11 +106,15 @@ def test_the_cell_is_written_as_the_page_has_it():
     form.fields["seed"].value = "7"
     assert sent == [{"kind": "read"}]
     cells = [{"id": "a", "tags": ["parameters"], "source": "seed = 3  # seed of the run"}]
-    form.writer._answered(None, {"kind": "cells", "of": "read", "cells": cells}, None)
+    form.writer._answered(None, {"kind": "cells", "cells": cells}, None)
     assert sent[1:] == [
         {"kind": "write", "id": "a", "old": "seed = 3  # seed of the run", "text": "seed = 7  # seed of the run"}
+        | {"values": {"seed": 7}}
     ]
+    form.writer._answered(None, {"kind": "written", "done": False, "values": {"seed": 7}}, None)
+    assert sent[-1] == {"kind": "read"} and form.writer._waiting == {"seed": 7}
+    form.writer._answered(None, {"kind": "written", "done": True, "values": {"seed": 7}}, None)
     assert said == ["written into the parameters cell"]
     form.fields["seed"].value = "8"
-    form.writer._answered(None, {"kind": "cells", "of": "read", "cells": None}, None)
+    form.writer._answered(None, {"kind": "cells", "cells": None}, None)
     assert "dreamkit lab" in said[-1]
