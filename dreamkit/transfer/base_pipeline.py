@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
 from dreamkit.transfer.engine import ComputeSettings, Networks, choose_compute, load_networks
 from dreamkit.transfer.memory import explain_out_of_memory, free_memory
 from dreamkit.transfer.model_files import FIRST_WINDOW, LATER_WINDOWS, ModelFiles
+from dreamkit.transfer.parallel import Ranks, decode_views
 from dreamkit.transfer.reports import Listener, Reporter
 from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.text import TextEncoder
@@ -76,10 +78,14 @@ class Pipeline:
         trust_jit: Sequence[Path] = (),
         offload: bool = False,
         tokenizer: Tokenizer | None = None,
+        ranks: Ranks | None = None,
     ) -> Self:
-        """Load a model that `single_view_model` or `multi_view_model` found; see `from_checkpoints` for the rest."""
+        """Load a model that `single_view_model` or `multi_view_model` found; see `from_checkpoints` for the rest.
+
+        `ranks` is for the processes of `workers`, which divide every window among them.
+        """
         config, root = model.config, model.root
-        compute = choose_compute(device, preset, attention, config)
+        compute = replace(choose_compute(device, preset, attention, config), ranks=ranks)
         tokenizer = tokenizer or load_tokenizer(
             root / folders.TOKENIZER, compute.device, compute.dtype, config.window_frames, trust_jit
         )
@@ -259,9 +265,9 @@ class Pipeline:
                 on_step = self._on_step(report, steps, latent_length(overlap) if given else 0)
                 latent = denoise_window(networks, config, window, on_step)
             end = min(frames, start + window_frames)
-            for view, part in enumerate(latent.chunk(views, dim=2)):
-                report("decode", view, views)
-                made[view, start + overlap : end] = self.decode_latent(part)[overlap : end - start]
+            parts, shape = latent.chunk(views, dim=2), (window_frames, *self.size, 3)
+            for view, frames_THWC in decode_views(self.compute.ranks, parts, self.decode_latent, shape, report):
+                made[view, start + overlap : end] = frames_THWC[overlap : end - start]
         report("decode", views, views)
         return made
 

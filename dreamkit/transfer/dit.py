@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,9 @@ from dreamkit.transfer.fused_ops import FusedOps
 from dreamkit.transfer.patches import patchify, timestep_features
 from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
 from dreamkit.transfer.views import ViewEmbedding
+
+if TYPE_CHECKING:
+    from dreamkit.transfer.exchange import SequenceExchange
 
 TextKV = tuple[torch.Tensor, torch.Tensor]  # keys, values: [V, M, H, head_dim]
 MLP_TOKENS = 16384  # tokens that go through the MLP at once: bounds the memory of its hidden layer, which is 4 D wide
@@ -132,7 +135,10 @@ class Block(nn.Module):
         """Tokens [B, L, D] to [B, L, D]. Without `kv` (zeroed text) cross-attention is skipped: it would add 0."""
         shift, scale, gate = self.self_modulation(emb_BD, shared_B3D)
         x_BLD, normed = ops.add_position_modulate(x_BLD, prepared.position_LD, scale, shift)
-        y_BLD = self.self_attention(normed, prepared.rope, attention, ops)
+        if prepared.exchange is None:
+            y_BLD = self.self_attention(normed, prepared.rope, attention, ops)
+        else:
+            y_BLD = prepared.exchange.self_attention(self.self_attention, normed, prepared.rope, attention, ops)
         del normed
         if kv is not None:
             shift, scale, next_gate = self.cross_modulation(emb_BD, shared_B3D)
@@ -154,12 +160,14 @@ class Prepared:
         position_LD: absolute positions of one view.
         rope: cosines and sines of `rope_table`.
         text: keys and values for each block; None where the text is zeroed.
+        exchange: exchange of self-attention where the tokens are divided over several GPUs.
     """
 
     extra_BCTHW: torch.Tensor
     position_LD: torch.Tensor
     rope: tuple[torch.Tensor, torch.Tensor]
     text: tuple[TextKV, ...] | None
+    exchange: SequenceExchange | None = None
 
 
 class Trunk(nn.Module):

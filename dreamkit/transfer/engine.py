@@ -17,6 +17,7 @@ from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.dit import Trunk
 from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
+from dreamkit.transfer.parallel import Division, Ranks
 
 log = logging.getLogger("dreamkit")
 
@@ -35,12 +36,14 @@ class ComputeSettings:
         dtype: of weights and activations: bfloat16 on a GPU, float32 on a CPU.
         preset: one of PRESETS.
         attention: wanted attention backend, or `auto`.
+        ranks: this process among those that divide a window, one for each GPU; None for one GPU.
     """
 
     device: torch.device
     dtype: torch.dtype
     preset: str = "exact"
     attention: str = "auto"
+    ranks: Ranks | None = None
 
 
 def choose_compute(
@@ -75,11 +78,17 @@ class Networks:
         base: the denoiser.
         branches: control -> its branch.
         reports: where the tensors of each file came from.
+        ranks: as in ComputeSettings.
     """
 
     base: Denoiser
     branches: dict[str, ControlBranch]
     reports: list[LoadReport]
+    ranks: Ranks | None = None
+
+    def division(self, guidance: float) -> Division | None:
+        """This process's share of a window with that guidance; None where one GPU makes it alone."""
+        return None if self.ranks is None else self.ranks.division(guidance != 0)
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""
@@ -117,7 +126,7 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
                 len(report.from_base),
                 ", ".join(report.from_base),
             )
-    networks = Networks(base, branches, reports)
+    networks = Networks(base, branches, reports, compute.ranks)
     attention = choose_attention(config.heads, config.head_dim, compute.device, compute.dtype, compute.attention)
     ops = choose_fused_ops(compute.device)
     for trunk in networks.trunks:
