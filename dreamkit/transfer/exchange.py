@@ -4,7 +4,8 @@ Every GPU holds all heads of its own tokens. Before attention the GPUs exchange 
 has all tokens of its own heads; after it they exchange the outputs back. Source: DeepSpeed-Ulysses, Jacobs et al. 2023
 (arXiv 2309.14509), section 3.
 
-Shape letters: B batch, l tokens of one GPU, L tokens of all, H heads, h heads of one GPU, D channels of a head.
+Shape letters: B batch, l tokens of one GPU, L tokens of all, H heads, h heads of one GPU, D channels of a head,
+P GPUs, R rows of tokens (views x frames x height), w columns of one GPU.
 """
 
 from __future__ import annotations
@@ -27,22 +28,25 @@ class Sent:
     """Heads of this GPU that are on their way from the others.
 
     Attributes:
-        received_PBlhD: buffer that they arrive in; P is the GPU that they come from.
-        source: buffer that is sent, kept until it has been read.
+        received_PBlhD: buffer that they arrive in, by the GPU that they come from.
+        source_PBlhD: buffer that is sent, kept until it has been read.
         work: handle of the exchange.
+        columns: columns of one GPU.
     """
 
     received_PBlhD: torch.Tensor
-    source: torch.Tensor
+    source_PBlhD: torch.Tensor
     work: Any
+    columns: int
 
     def wait(self) -> torch.Tensor:
         """All tokens of this GPU's heads, [B, L, h, D], with each head's tokens in one piece of memory.
 
-        The tokens stand GPU by GPU, not in the order of the grid; attention without a mask does not depend on order.
+        The tokens are put into the grid's order, as on one GPU: attention then sums in the same order.
         """
         self.work.wait()
-        return self.received_PBlhD.permute(1, 3, 0, 2, 4).flatten(2, 3).contiguous().transpose(1, 2)
+        received_PBRwhD = self.received_PBlhD.unflatten(2, (-1, self.columns))
+        return received_PBRwhD.permute(1, 4, 2, 0, 3, 5).flatten(2, 4).transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class SequenceExchange:
     Attributes:
         group: the process group.
         parts: number of its GPUs; divides the number of heads.
+        columns: columns of tokens of one GPU.
         built: backends for one GPU's heads, by the name of the whole one.
     """
 
     group: Any
     parts: int
+    columns: int
     built: dict[str, Attention] = field(default_factory=dict, compare=False)
 
     def self_attention(
@@ -84,11 +90,12 @@ class SequenceExchange:
         source_PBlhD = x_BlHD.unflatten(2, (self.parts, -1)).movedim(2, 0).contiguous()
         received_PBlhD = torch.empty_like(source_PBlhD)
         work = dist.all_to_all_single(received_PBlhD, source_PBlhD, group=self.group, async_op=True)
-        return Sent(received_PBlhD, source_PBlhD, work)
+        return Sent(received_PBlhD, source_PBlhD, work, self.columns)
 
     def send_back(self, out_BLhD: torch.Tensor) -> torch.Tensor:
         """Exchange the outputs of this GPU's heads, [B, L, h, D], for those of its own tokens, [B, l, H D]."""
-        source_PBlhD = out_BLhD.unflatten(1, (self.parts, -1)).movedim(1, 0).contiguous()
+        out_BRPwhD = out_BLhD.unflatten(1, (-1, self.parts, self.columns))
+        source_PBlhD = out_BRPwhD.movedim(2, 0).flatten(2, 3).contiguous()
         received_PBlhD = torch.empty_like(source_PBlhD)
         dist.all_to_all_single(received_PBlhD, source_PBlhD, group=self.group)
         return received_PBlhD.permute(1, 2, 0, 3, 4).flatten(2)

@@ -97,9 +97,8 @@ class Ranks:
         """How a window is divided; `guided` says whether guidance has two passes."""
         parts = column_parts(self.size, guided)
         split = parts < self.size
-        exchange = SequenceExchange(self.groups[parts], parts) if parts > 1 else None
         passes = (self.rank // parts,) if split else (0, 1) if guided else (0,)
-        return Division(parts, self.rank % parts, passes, 2 if guided else 1, self.size, exchange)
+        return Division(parts, self.rank % parts, passes, 2 if guided else 1, self.size, self.groups.get(parts))
 
 
 def join_ranks(rank: int, size: int) -> Ranks:
@@ -124,7 +123,7 @@ class Division:
         passes: the passes of guidance that this rank runs; 0 is the conditional one.
         all_passes: how many there are.
         size: how many ranks there are.
-        exchange: exchange of self-attention with the other parts; None for one part.
+        group: process group of the ranks that run the same passes; None for one part.
     """
 
     parts: int
@@ -132,7 +131,7 @@ class Division:
     passes: tuple[int, ...]
     all_passes: int
     size: int
-    exchange: SequenceExchange | None
+    group: Any
 
     def columns(self, latent_BCTHW: torch.Tensor) -> torch.Tensor:
         """This rank's columns of a latent, [B, C, T, H, W / parts]; a latent of one column is returned whole."""
@@ -166,7 +165,7 @@ class Division:
             extra_BCTHW=self.columns(whole.extra_BCTHW),
             position_LD=self.tokens(whole.position_LD, columns),
             rope=(self.tokens(cos_LD, columns), self.tokens(sin_LD, columns)),
-            exchange=self.exchange,
+            exchange=SequenceExchange(self.group, self.parts, columns // self.parts) if self.parts > 1 else None,
         )
 
     def _control(self, whole: PreparedControl, columns: int) -> PreparedControl:

@@ -7,15 +7,10 @@ NCCL.
 import functools
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import micro
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -26,6 +21,7 @@ from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.model_files import FIRST_WINDOW, multi_view_model, single_view_model
 from dreamkit.transfer.parallel_pipeline import ParallelPipeline
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.reports import Progress
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
 from dreamkit.transfer.workers import WorkerPool
 
@@ -107,3 +103,140 @@ def test_workers_make_the_latent_of_one(checkpoints, size):
                 assert alone.std() > 0.1
     finally:
         pool.close()
+
+
+def test_a_pipeline_of_workers_is_called_like_one_of_one_gpu(checkpoints):
+    """Also over several windows, with raw and with encoded controls, a preview, and an error of the caller between."""
+    model = multi_view_model(checkpoints, ("hdmap",))
+    views = np.random.default_rng(1).integers(0, 255, (6, 30, 32, 64, 3), np.uint8)
+    prompts, options = ["a car"] * 6, {"steps": 1, "guidance": 1.5, "seed": 3}
+    alone = MultiViewPipeline.load(model, device="cpu")
+    seen, seen_alone = [], []
+    with ParallelPipeline(MultiViewPipeline, model, 2, "cpu") as pipe:
+        with pytest.raises(DreamkitError, match="2 prompts are given for 6 views"):
+            pipe(prompts[:2], views[0], {"hdmap": views}, **options)
+        made = pipe(prompts, views[0], {"hdmap": views}, **options, progress=seen.append)
+        assert pipe.pool is pipe.pool
+        assert pipe.info() == {**alone.info(), "num_gpus": 2}
+        frame = []
+        pipe(prompts, views[0], {"hdmap": views}, **options, progress=lambda p: keep_preview(p, frame))
+    expected = alone(prompts, views[0], {"hdmap": views}, **options, progress=seen_alone.append)
+    assert made.shape == (6, 30, 32, 64, 3)
+    assert np.abs(made.astype(int) - expected).max() <= 1
+    steps = [[(p.step, p.window) for p in progress if p.stage == "denoise"] for progress in (seen, seen_alone)]
+    assert steps[0] == steps[1]
+    assert frame[0].shape == (6, 32, 64, 3)
+
+
+def keep_preview(progress, frame):
+    if progress.preview_frame and not frame:
+        frame.append(progress.preview_frame())
+
+
+def nothing(ranks, device):
+    """The build function of workers that need no model."""
+
+
+def same_mistake(worker):
+    raise DreamkitError("The value is wrong.", "Give another.")
+
+
+def steps(worker, count):
+    for step in range(count):
+        worker.report(Progress("denoise", step, count, 0, 1, 0.0))
+    return worker.ranks.rank
+
+
+def one_divides_by_zero(worker):
+    if worker.ranks.rank == 1:
+        return 1 / 0
+    torch.distributed.barrier()  # never answered
+
+
+def one_has_no_memory(worker):
+    if worker.ranks.rank == 1:
+        raise DreamkitError("Out of GPU memory.", "Use a larger one.") from torch.cuda.OutOfMemoryError()
+    return steps(worker, 3)
+
+
+def one_is_killed(worker):
+    if worker.ranks.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    torch.distributed.barrier()
+
+
+def test_mistakes_and_interrupts_leave_the_workers_usable():
+    pool = WorkerPool(nothing, 2, "cpu")
+    try:
+        with pytest.raises(DreamkitError, match="The value is wrong") as caught:
+            pool.run(same_mistake)
+        assert caught.value.hint == "Give another."
+        seen = []
+
+        def interrupted(progress):
+            seen.append(progress.step)
+            if progress.step == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            pool.run(steps, 1000, listener=interrupted)
+        assert seen == [0, 1, 2]
+        with pytest.raises(ZeroDivisionError):
+            pool.run(steps, 1000, listener=lambda progress: 1 / 0)
+        assert not pool.closed
+        assert pool.run(steps, 3) == [0, 1]
+        with pytest.raises(DreamkitError, match="Out of GPU memory"):
+            pool.run(one_has_no_memory)
+        assert pool.closed  # one of two was cut off, so they are no longer at the same place
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [(one_divides_by_zero, "GPU 1 failed: ZeroDivisionError: division by zero"), (one_is_killed, "by signal 9")],
+)
+def test_a_worker_that_fails_is_reported_and_the_others_end(function, message, caplog, monkeypatch):
+    monkeypatch.setattr("dreamkit.transfer.workers.GRACE", 0.5)
+    pool = WorkerPool(nothing, 2, "cpu")
+    processes = [process.pid for process in pool._processes]
+    with pytest.raises(DreamkitError, match=message):
+        pool.run(function)
+    assert pool.closed and not [pid for pid in processes if running(pid)]
+    if function is one_divides_by_zero:
+        assert "return 1 / 0" in caplog.text  # the traceback, with its line
+    with pytest.raises(DreamkitError, match="have ended"):
+        pool.run(steps, 1)
+
+
+def running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("gpus", "config", "guided", "device", "message"),
+    [
+        (2, COSMOS_7B_SINGLE, True, "", "num_gpus is 2, but PyTorch sees 1 GPU here"),
+        (2, COSMOS_7B_SINGLE, True, "cuda:1", "the single GPU cuda:1"),
+        (3, COSMOS_7B_SINGLE, True, "cpu", "80 columns of tokens and 32 heads"),
+        (3, COSMOS_7B_MULTI, False, "cpu", "64 columns of tokens and 32 heads"),
+        (4, TINY_SINGLE, False, "cpu", "18 columns of tokens and 4 heads"),
+    ],
+)
+def test_a_number_of_gpus_that_cannot_be_is_one_sentence(monkeypatch, gpus, config, guided, device, message):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DreamkitError, match=message):
+        parallel.check_num_gpus(gpus, config, guided, device)
+
+
+def test_numbers_of_gpus_that_divide_the_released_models():
+    def good(config, guided):
+        return [n for n in range(1, parallel.MOST_GPUS + 1) if parallel.divides(config, n, guided)]
+
+    assert good(COSMOS_7B_SINGLE, True) == [1, 2, 4, 8, 16, 32]
+    assert good(COSMOS_7B_SINGLE, False) == [1, 2, 4, 8, 16]
+    assert good(COSMOS_7B_MULTI, False) == [1, 2, 4, 8, 16, 32]
