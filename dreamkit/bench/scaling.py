@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.cuda import nccl
 
 from dreamkit.bench.forward import MODELS, synchronize
 from dreamkit.bench.random_models import (
@@ -233,7 +234,7 @@ def machine(device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(0) if cuda else "cpu",
         "count": torch.cuda.device_count() if cuda else 0,
         "torch": torch.__version__,
-        "nccl": ".".join(map(str, torch.cuda.nccl.version())) if cuda else None,
+        "nccl": ".".join(map(str, nccl.version())) if cuda else None,
         "preset": "exact",
         "weights": "random",
     }

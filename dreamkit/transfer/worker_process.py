@@ -180,7 +180,7 @@ def worker_main(start: Start, connection: Connection, lifeline: Connection) -> N
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         dist.init_process_group(
             "nccl" if cuda else "gloo",
-            store=dist.FileStore(str(start.store), start.size),
+            store=dist.FileStore(str(start.store), start.size),  # pyright: ignore[reportPrivateImportUsage] - torch's stub lacks it
             rank=start.rank,
             world_size=start.size,
             device_id=device if cuda else None,
