@@ -8,6 +8,7 @@ columns, see `exchange`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from dreamkit.transfer.denoising import GuidancePass
     from dreamkit.transfer.dit import Prepared
     from dreamkit.transfer.reports import Reporter
+
+log = logging.getLogger("dreamkit")
 
 MOST_GPUS = 32
 
@@ -77,6 +80,15 @@ def check_num_gpus(gpus: int, config: ModelConfig, guided: bool, device: str) ->
 def unlinked_gpus(gpus: int) -> list[tuple[int, int]]:
     """Pairs among the first GPUs that cannot read each other's memory."""
     return [(a, b) for a in range(gpus) for b in range(a + 1, gpus) if not torch.cuda.can_device_access_peer(a, b)]
+
+
+def warn_of_unlinked(gpus: int) -> None:
+    """Log one line where some of the first GPUs cannot read each other's memory."""
+    if pairs := unlinked_gpus(gpus):
+        names = ", ".join(f"{a} and {b}" for a, b in pairs)
+        log.warning(
+            "GPUs %s have no peer-to-peer link; what they exchange goes through host memory, which is slower.", names
+        )
 
 
 @dataclass(frozen=True)

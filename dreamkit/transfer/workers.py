@@ -21,7 +21,7 @@ import torch
 import torch.multiprocessing
 
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.parallel import Ranks, unlinked_gpus
+from dreamkit.transfer.parallel import Ranks, warn_of_unlinked
 from dreamkit.transfer.reports import Listener
 from dreamkit.transfer.worker_process import Failure, Message, Start, receive_from, send_to, worker_main
 
@@ -49,11 +49,8 @@ class WorkerPool:
 
     def __init__(self, build: Callable[[Ranks, torch.device], Any], size: int, device: str) -> None:
         self.size = size
-        if device == "cuda" and (pairs := unlinked_gpus(size)):
-            log.warning(
-                "GPUs %s have no peer-to-peer link; what they exchange goes through host memory, which is slower.",
-                ", ".join(f"{a} and {b}" for a, b in pairs),
-            )
+        if device == "cuda":
+            warn_of_unlinked(size)
         folder = Path(tempfile.mkdtemp(prefix="dreamkit-"))
         context = torch.multiprocessing.get_context("spawn")
         self._processes: list[Any] = []

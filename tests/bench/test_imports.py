@@ -12,6 +12,7 @@ ABSENT = ("av", "cv2", "IPython", "ipywidgets", "pandas", "papermill", "PIL", "p
     "code",
     [
         "import dreamkit.bench.video",
+        "import dreamkit.bench.scaling",
         "from dreamkit.bench import forward; forward.main(['forward', '--models', 'tiny_multi', '--repeats', '1'])",
     ],
 )

@@ -6,6 +6,8 @@ import micro
 import torch
 
 from dreamkit.bench import scaling
+from dreamkit.bench.random_models import random_networks, random_window
+from dreamkit.transfer.denoising import denoise_window
 from dreamkit.transfer.tokenizer import Tokenizer
 
 CONFIG = replace(micro.MULTI, width=64)
@@ -26,16 +28,19 @@ def plain_tokenizer(config, device, dtype):
     return Tokenizer(encode, decode, 0 * ones, ones, dtype)
 
 
-def test_one_and_two_workers_make_the_same_and_both_tables_say_so():
-    denoised, videos, latent, frames = [], [], None, None
-    for gpus in (1, 2):
-        row, latent = scaling.time_denoising("micro", CONFIG, gpus, 3, "cpu", latent)
-        denoised.append(row)
-        row, frames = scaling.time_video("micro", CONFIG, gpus, 3, "cpu", frames, plain_tokenizer)
-        videos.append(row)
-    assert denoised[1].error is not None and denoised[1].error < 1e-5
-    assert videos[1].differing is not None and videos[1].differing[1] <= 1
+def test_two_workers_make_what_one_makes_and_the_tables_say_so():
+    window = random_window(CONFIG, 2)
+    alone = denoise_window(random_networks(CONFIG, torch.device("cpu"), None), CONFIG, window)
+    row, latent = scaling.time_denoising("micro", CONFIG, 2, 3, "cpu", alone)
+    assert row.error is not None and row.error < 1e-5 and latent.std() > 0.01
+    assert len(row.seconds) == 2
+    table = scaling.denoising_table([replace(row, gpus=1, parts=1, error=None), row])
+    assert "guidance 2 x 1" in table and "1.00x" in table
+
+    video, frames = scaling.time_video("micro", CONFIG, 2, 3, "cpu", None, plain_tokenizer)
     assert frames.shape == (6, 17, 32, 64, 3) and frames.std() > 1
-    assert "guidance 2 x 1" in scaling.denoising_table(denoised)
-    assert "3 evaluations" in scaling.video_table(videos)
-    assert videos[0].with_evaluations(36) > videos[0].seconds
+    assert {"encode", "denoise", "decode"} <= set(video.stages)
+    assert video.with_evaluations(36) > video.seconds
+    assert "3 evaluations, 1.00% of values differ by at most 2" in scaling.video_table(
+        [replace(video, gpus=1), replace(video, differing=(0.01, 2))]
+    )

@@ -233,6 +233,18 @@ def test_a_number_of_gpus_that_cannot_be_is_one_sentence(monkeypatch, gpus, conf
         parallel.check_num_gpus(gpus, config, guided, device)
 
 
+def test_gpus_without_a_link_are_named_in_one_line(monkeypatch, caplog):
+    def link(a, b):
+        return (a, b) != (0, 2)
+
+    monkeypatch.setattr(torch.cuda, "can_device_access_peer", link)
+    assert parallel.unlinked_gpus(3) == [(0, 2)]
+    parallel.warn_of_unlinked(3)
+    assert [record.message for record in caplog.records] == [
+        "GPUs 0 and 2 have no peer-to-peer link; what they exchange goes through host memory, which is slower."
+    ]
+
+
 def test_numbers_of_gpus_that_divide_the_released_models():
     def good(config, guided):
         return [n for n in range(1, parallel.MOST_GPUS + 1) if parallel.divides(config, n, guided)]
