@@ -123,7 +123,7 @@ class SequenceExchange:
 
         Values travel while queries are projected, queries while keys are.
         """
-        pack, heads, parts = packing(ops.name == "compiled"), (layer.heads, -1), self.parts
+        pack, heads, parts = packing(ops.name != "eager"), (layer.heads, -1), self.parts
         v = self._send(pack.by_receiver(layer.to_v(x_BLD).unflatten(-1, heads), parts))
         q = self._send(pack.normed_by_receiver(layer.to_q(x_BLD).unflatten(-1, heads), layer.q_norm, *rope, parts))
         k = self._send(pack.normed_by_receiver(layer.to_k(x_BLD).unflatten(-1, heads), layer.k_norm, *rope, parts))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -29,6 +31,8 @@ log = logging.getLogger("dreamkit")
 
 # Seconds that the other workers have to answer after one has failed; those that wait for it in an exchange never do.
 GRACE = 5.0
+# Seconds between looks at whether Ctrl-C was pressed.
+POLL = 0.2
 # Seconds until the next step after an interrupt; a step of six views takes 13 s on one H200.
 STOP_WITHIN = 120.0
 
@@ -73,7 +77,8 @@ class WorkerPool:
             lifelines.append(life_here)
         self._finalizer = weakref.finalize(self, _end, self._processes, [*self._connections, *lifelines], folder)
         try:
-            self._collect({rank: None for rank in range(size)})
+            with _counted_interrupts() as interrupts:
+                self._collect(set(range(size)), None, interrupts, stop_within=0)
         except BaseException:
             self.close()
             raise
@@ -107,48 +112,49 @@ class WorkerPool:
         """As `run`, with arguments of its own for each worker; less of them than workers use the first workers."""
         if self.closed:
             raise DreamkitError("The worker processes have ended.", "Load the pipeline again.")
-        try:
+        with _counted_interrupts() as interrupts:
             for rank, own in enumerate(given):
                 with contextlib.suppress(OSError):  # that a worker has ended is found out by `_collect`
                     send_to(self._connections[rank], (function, own))
-        except BaseException:  # interrupted in the middle of a message
-            self.close()
-            raise
-        results = self._collect({rank: None for rank in range(len(given))}, listener)
+            results = self._collect(set(range(len(given))), listener, interrupts)
         return [results[rank] for rank in range(len(given))]
 
-    def _collect(self, running: dict[int, None], listener: Listener | None = None) -> dict[int, Any]:
-        """Results by rank of the functions that run, after all have ended."""
+    def _collect(
+        self,
+        everyone: set[int],
+        listener: Listener | None,
+        interrupts: list[int],
+        stop_within: float = STOP_WITHIN,
+    ) -> dict[int, Any]:
+        """Results by rank of the functions that run, after all have ended; `interrupts` grows with each Ctrl-C."""
         results: dict[int, Any] = {}
         failures: dict[int, Failure] = {}
         waiting: dict[int, tuple[Any, bool]] = {}
-        interrupt: BaseException | None = None
-        deadline: float | None = None
-        everyone = set(running)
-        while set(results) | set(failures) != everyone:
-            try:
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    break
-                self._receive(everyone - set(results) - set(failures) - set(waiting), left, results, failures, waiting)
-                if failures and deadline is None:
-                    deadline = time.monotonic() + GRACE
-                if waiting and set(waiting) | set(results) | set(failures) == everyone:
-                    answer = "go" if interrupt is None and not failures else "stop"
-                    if answer == "go" and listener is not None and 0 in waiting:
-                        progress, has_preview = waiting[0]
+        stopping: BaseException | None = None
+        deadline = math.inf
+        while (running := everyone - set(results) - set(failures)) and time.monotonic() < deadline:
+            if interrupts and stopping is None:
+                stopping, deadline = KeyboardInterrupt(), time.monotonic() + stop_within
+            if len(interrupts) > 1:
+                break  # the second one: do not wait
+            self._receive(running - set(waiting), results, failures, waiting)
+            if failures:
+                deadline = min(deadline, time.monotonic() + GRACE)
+            if waiting and set(waiting) == everyone - set(results) - set(failures):
+                answer = "go" if stopping is None and not failures else "stop"
+                if answer == "go" and listener is not None and 0 in waiting:
+                    progress, has_preview = waiting[0]
+                    try:
                         listener(replace(progress, preview_frame=self._preview if has_preview else None))
-                    self._answer(waiting, answer)
-            except Exception as error:
-                interrupt, deadline = interrupt or error, time.monotonic() + STOP_WITHIN
-            except KeyboardInterrupt as error:
-                if interrupt is not None:
-                    break  # the second one: do not wait
-                interrupt, deadline = error, time.monotonic() + STOP_WITHIN
-        if interrupt is not None:
+                    except BaseException as error:
+                        stopping, deadline, answer = error, time.monotonic() + stop_within, "stop"
+                self._answer(waiting, "stop" if interrupts else answer)
+        if interrupts and stopping is None:
+            stopping = KeyboardInterrupt()
+        if stopping is not None:
             if set(results) | set(failures) != everyone or not all(f.in_step for f in failures.values()):
                 self.close()
-            raise interrupt
+            raise stopping
         if failures:
             self._give_up(failures, everyone)
         return results
@@ -156,14 +162,13 @@ class WorkerPool:
     def _receive(
         self,
         ranks: set[int],
-        timeout: float | None,
         results: dict[int, Any],
         failures: dict[int, Failure],
         waiting: dict[int, tuple[Any, bool]],
     ) -> None:
-        """Wait for the next messages of `ranks` and sort them in."""
+        """Wait a moment for the next messages of `ranks`, and sort them in."""
         by_object = {self._connections[r]: r for r in ranks} | {self._processes[r].sentinel: r for r in ranks}
-        for ready in wait(list(by_object), timeout) if ranks else ():
+        for ready in wait(list(by_object), POLL) if ranks else ():
             rank = by_object[ready]
             if rank in results or rank in failures or rank in waiting:
                 continue
@@ -223,6 +228,21 @@ class WorkerPool:
             f"The worker process of GPU {rank} failed: {last.rstrip('.')}.",
             "The log has its traceback; set num_gpus to 1 for a run without workers.",
         )
+
+
+@contextlib.contextmanager
+def _counted_interrupts() -> Iterator[list[int]]:
+    """Count Ctrl-C instead of raising KeyboardInterrupt, which could cut a message to a worker in two."""
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield seen
+        return
+    signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(processes: Sequence[Any], connections: Sequence[Connection], folder: Path) -> None:
