@@ -146,7 +146,8 @@ def time_denoising(
     seconds = [max(step) for step in zip(*(result[0] for result in results), strict=True)]
     latent = results[0][2]
     error = None if alone is None else float((latent - alone).norm() / alone.norm())
-    parts, peak = column_parts(gpus, guided=True), max(result[1] for result in results)
+    parts = column_parts(gpus, True, config.token_grid[2], config.denoiser.heads) or 0
+    peak = max(result[1] for result in results)
     return Denoised(model, gpus, parts, tuple(seconds[1:]), peak, loaded, seconds[0], error), latent
 
 

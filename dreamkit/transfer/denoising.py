@@ -96,7 +96,7 @@ def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> l
         for of_pass, trunk in zip(controls, with_negatives(branch.trunk, control.trunk), strict=True):
             of_pass.append((branch, replace(control, trunk=trunk)))
     passes = [GuidancePass(prepared, tuple(c)) for prepared, c in zip(bases, controls, strict=True)]
-    division = networks.division(window.guidance)
+    division = networks.division(window.guidance, shape[4])
     return passes if division is None else division.local(passes, grid[2])
 
 
@@ -114,7 +114,7 @@ def estimate_passes(
     """
     base, given = networks.base, window.given
     dtype = base.trunk.patch.weight.dtype
-    division = networks.division(window.guidance)
+    division = networks.division(window.guidance, x.shape[-1])
     if division is not None:
         x = division.columns(x)
         given = given and (division.columns(given[0]), division.columns(given[1]))

@@ -86,9 +86,17 @@ class Networks:
     reports: list[LoadReport]
     ranks: Ranks | None = None
 
-    def division(self, guidance: float) -> Division | None:
-        """This process's share of a window with that guidance; None where one GPU makes it alone."""
-        return None if self.ranks is None else self.ranks.division(guidance != 0)
+    def division(self, guidance: float, width: int) -> Division | None:
+        """This process's share of a window; None where one GPU makes it alone.
+
+        Args:
+            guidance: 0 for one pass, else two.
+            width: of the latent.
+        """
+        config = self.base.config
+        if self.ranks is None:
+            return None
+        return self.ranks.division(guidance != 0, width // config.patch, config.heads)
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""

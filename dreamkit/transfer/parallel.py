@@ -32,15 +32,25 @@ log = logging.getLogger("dreamkit")
 MOST_GPUS = 32
 
 
-def column_parts(gpus: int, guided: bool) -> int:
-    """Parts into which the latent's columns are divided: half as many as GPUs where guidance has two passes."""
-    return gpus // 2 if guided and gpus % 2 == 0 else gpus
+def column_parts(gpus: int, guided: bool, columns: int, heads: int) -> int | None:
+    """Parts into which so many GPUs divide the columns of a latent; None where they cannot.
+
+    Half as many parts as GPUs where guidance has two passes, which are then made by two groups; as many as GPUs where
+    that does not divide, or without guidance.
+
+    Args:
+        gpus: how many.
+        guided: whether guidance is on.
+        columns: columns of tokens.
+        heads: heads of attention.
+    """
+    wanted = [gpus // 2, gpus] if guided and gpus % 2 == 0 else [gpus]
+    return next((parts for parts in wanted if columns % parts == 0 and heads % parts == 0), None)
 
 
 def divides(config: ModelConfig, gpus: int, guided: bool) -> bool:
-    """Whether that many GPUs can divide a window: its columns of tokens, and the heads of attention."""
-    parts = column_parts(gpus, guided)
-    return config.token_grid[2] % parts == 0 and config.denoiser.heads % parts == 0
+    """Whether that many GPUs can divide a window of a model."""
+    return column_parts(gpus, guided, config.token_grid[2], config.denoiser.heads) is not None
 
 
 def check_num_gpus(gpus: int, config: ModelConfig, guided: bool, device: str) -> None:
@@ -72,7 +82,7 @@ def check_num_gpus(gpus: int, config: ModelConfig, guided: bool, device: str) ->
         good = [str(n) for n in range(1, MOST_GPUS + 1) if divides(config, n, guided)]
         raise DreamkitError(
             f"num_gpus is {gpus}, which does not divide this model's {config.token_grid[2]} columns of tokens and "
-            f"{config.denoiser.heads} heads{' (half of it, with guidance)' if guided and gpus % 2 == 0 else ''}.",
+            f"{config.denoiser.heads} heads.",
             f"Set num_gpus to one of {', '.join(good)}.",
         )
 
@@ -105,9 +115,10 @@ class Ranks:
     size: int
     groups: Mapping[int, Any]
 
-    def division(self, guided: bool) -> Division:
-        """How a window is divided; `guided` says whether guidance has two passes."""
-        parts = column_parts(self.size, guided)
+    def division(self, guided: bool, columns: int, heads: int) -> Division:
+        """How a window is divided; arguments as for `column_parts`, which must not be None for them."""
+        parts = column_parts(self.size, guided, columns, heads)
+        assert parts is not None  # `check_num_gpus` has refused it
         split = parts < self.size
         passes = (self.rank // parts,) if split else (0, 1) if guided else (0,)
         return Division(parts, self.rank % parts, passes, 2 if guided else 1, self.size, self.groups.get(parts))
