@@ -201,15 +201,15 @@ def time_video(
 
 def denoising_table(rows: Sequence[Denoised]) -> str:
     """The rows as a table of text; speed is against one GPU of the same model."""
-    lines = [f"{'model':12s} {'GPUs':>4s} {'split':>13s} {'s/evaluation':>20s} {'speed':>6s} {'GiB':>6s} {'error':>9s}"]
+    lines = [f"{'model':12s} {'GPUs':>4s} {'split':>22s} {'s/evaluation':>20s} {'speed':>6s} {'GiB':>6s} {'error':>9s}"]
     alone = {row.model: row.median for row in rows if row.gpus == 1}
     for row in rows:
         speed = f"{alone[row.model] / row.median:.2f}x" if row.model in alone else "-"
         error = "-" if row.error is None else f"{row.error:.1e}"
-        split = f"guidance {row.gpus // row.parts} x {row.parts}" if row.gpus > 1 else "-"
+        split = f"guidance {row.gpus // row.parts} x columns {row.parts}" if row.gpus > 1 else "-"
         spread = f"{row.median:.3f} ({min(row.seconds):.3f}..{max(row.seconds):.3f})"
         memory = row.peak_bytes / GIB
-        lines.append(f"{row.model:12s} {row.gpus:4d} {split:>13s} {spread:>20s} {speed:>6s} {memory:6.1f} {error:>9s}")
+        lines.append(f"{row.model:12s} {row.gpus:4d} {split:>22s} {spread:>20s} {speed:>6s} {memory:6.1f} {error:>9s}")
     return "\n".join(lines)
 
 

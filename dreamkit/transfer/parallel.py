@@ -1,4 +1,4 @@
-"""How several GPUs divide one window: the passes of guidance over two groups, the columns of the latent over the rest.
+"""How several GPUs divide one window: by the columns of the latent, or also by the passes of guidance.
 
 Every GPU keeps the whole sampler state, so the steps between evaluations are the same numbers everywhere. For an
 evaluation it takes some columns of the latent (or all), runs its passes of guidance over them, and all exchange the
@@ -32,19 +32,22 @@ log = logging.getLogger("dreamkit")
 MOST_GPUS = 32
 
 
-def column_parts(gpus: int, guided: bool, columns: int, heads: int) -> int | None:
+def column_parts(gpus: int, guided: bool, columns: int, heads: int, linked: bool = True) -> int | None:
     """Parts into which so many GPUs divide the columns of a latent; None where they cannot.
 
-    Half as many parts as GPUs where guidance has two passes, which are then made by two groups; as many as GPUs where
-    that does not divide, or without guidance.
+    As many parts as GPUs, each for both passes of guidance, which then share what precedes the text and need the same
+    time on every GPU. Half as many, for each of two groups with a pass of its own, where all GPUs do not divide columns
+    and heads, or where GPUs have no peer-to-peer link: two groups exchange less.
 
     Args:
         gpus: how many.
         guided: whether guidance is on.
         columns: columns of tokens.
         heads: heads of attention.
+        linked: whether the GPUs have peer-to-peer links.
     """
-    wanted = [gpus // 2, gpus] if guided and gpus % 2 == 0 else [gpus]
+    groups = [gpus // 2] if guided and gpus % 2 == 0 else []
+    wanted = [gpus, *groups] if linked else [*groups, gpus]
     return next((parts for parts in wanted if columns % parts == 0 and heads % parts == 0), None)
 
 
@@ -109,22 +112,24 @@ class Ranks:
         rank: number of this process, from 0.
         size: how many there are.
         groups: parts of the columns -> process group of this rank's part in its pass of guidance.
+        linked: whether the GPUs have peer-to-peer links.
     """
 
     rank: int
     size: int
     groups: Mapping[int, Any]
+    linked: bool = True
 
     def division(self, guided: bool, columns: int, heads: int) -> Division:
         """How a window is divided; arguments as for `column_parts`, which must not be None for them."""
-        parts = column_parts(self.size, guided, columns, heads)
+        parts = column_parts(self.size, guided, columns, heads, self.linked)
         assert parts is not None  # `check_num_gpus` has refused it
         split = parts < self.size
         passes = (self.rank // parts,) if split else (0, 1) if guided else (0,)
         return Division(parts, self.rank % parts, passes, 2 if guided else 1, self.size, self.groups.get(parts))
 
 
-def join_ranks(rank: int, size: int) -> Ranks:
+def join_ranks(rank: int, size: int, linked: bool) -> Ranks:
     """This process among `size` ones; `torch.distributed` must be initialised, and all must call this together."""
     groups: dict[int, Any] = {size: dist.group.WORLD}
     half = size // 2
@@ -133,7 +138,7 @@ def join_ranks(rank: int, size: int) -> Ranks:
             group = dist.new_group(list(range(first, first + half)))
             if first <= rank < first + half:
                 groups[half] = group
-    return Ranks(rank, size, groups)
+    return Ranks(rank, size, groups, linked)
 
 
 @dataclass(frozen=True)

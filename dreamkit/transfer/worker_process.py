@@ -26,7 +26,7 @@ import torch.distributed as dist
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer.memory import explain_out_of_memory
-from dreamkit.transfer.parallel import Ranks, join_ranks
+from dreamkit.transfer.parallel import Ranks, join_ranks, unlinked_gpus
 from dreamkit.transfer.reports import Progress
 
 _PR_SET_PDEATHSIG = 1
@@ -185,7 +185,8 @@ def worker_main(start: Start, connection: Connection, lifeline: Connection) -> N
             world_size=start.size,
             device_id=device if cuda else None,
         )
-        worker = Worker(join_ranks(start.rank, start.size), device, connection)
+        linked = not cuda or not unlinked_gpus(start.size)
+        worker = Worker(join_ranks(start.rank, start.size, linked), device, connection)
         logger = logging.getLogger("dreamkit")
         logger.propagate = False
         logger.addHandler(_LogToParent(worker) if start.rank == 0 else logging.NullHandler())

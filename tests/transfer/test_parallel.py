@@ -26,10 +26,10 @@ from dreamkit.transfer.views import VIEW_IDS, condition_mask
 from dreamkit.transfer.workers import WorkerPool
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-# Four columns of tokens and four heads, so that two and four workers divide them.
-_WIDER = {"width": 96, "heads": 4}
-SINGLE = replace(micro.SINGLE, denoiser=replace(micro.SINGLE.denoiser, **_WIDER), width=64)
-MULTI = replace(micro.MULTI, denoiser=replace(micro.MULTI.denoiser, **_WIDER), width=64)
+# Four columns of tokens, and four heads or two: four workers divide the first model's columns, and with the second one
+# they have to divide the passes of guidance too.
+SINGLE = replace(micro.SINGLE, denoiser=replace(micro.SINGLE.denoiser, width=96, heads=4), width=64)
+MULTI = replace(micro.MULTI, width=64)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +89,12 @@ def latent_of(pipe, kind, guidance):
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_workers_make_the_latent_of_one(checkpoints, size):
-    """With guidance two workers take a pass each and four take half of the columns too; without, all take columns."""
+    """Divided by columns, and for four workers and six views by the passes of guidance too."""
     one = both_pipelines(checkpoints, None, "cpu")
     pool = WorkerPool(functools.partial(both_pipelines, checkpoints), size, "cpu")
     try:
         for kind in ("single", "multi"):
-            for guidance in (0, 2.0):
+            for guidance in (0, 2.0) if size == 2 or kind == "single" else (2.0,):
                 alone = latent_of(one[kind], kind, guidance)
                 first, *others = pool.run(made_latent, kind, guidance)
                 assert all(torch.equal(first, other) for other in others)
@@ -243,6 +243,14 @@ def test_gpus_without_a_link_are_named_in_one_line(monkeypatch, caplog):
     assert [record.message for record in caplog.records] == [
         "GPUs 0 and 2 have no peer-to-peer link; what they exchange goes through host memory, which is slower."
     ]
+
+
+def test_gpus_divide_columns_first_or_without_a_link_the_passes_of_guidance():
+    def parts(gpus, guided, linked=True):
+        return parallel.column_parts(gpus, guided, 80, 32, linked)
+
+    assert [parts(4, True), parts(4, False), parts(32, True), parts(3, True)] == [4, 4, 16, None]
+    assert [parts(4, True, False), parts(4, False, False), parts(5, True, False)] == [2, 4, None]
 
 
 def test_numbers_of_gpus_that_divide_the_released_models():
