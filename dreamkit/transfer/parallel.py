@@ -95,13 +95,11 @@ def unlinked_gpus(gpus: int) -> list[tuple[int, int]]:
     return [(a, b) for a in range(gpus) for b in range(a + 1, gpus) if not torch.cuda.can_device_access_peer(a, b)]
 
 
-def warn_of_unlinked(gpus: int) -> None:
-    """Log one line where some of the first GPUs cannot read each other's memory."""
-    if pairs := unlinked_gpus(gpus):
+def warn_of_unlinked(pairs: Sequence[tuple[int, int]]) -> None:
+    """Log one line that names the pairs of GPUs without a link, if there are any."""
+    if pairs:
         names = ", ".join(f"{a} and {b}" for a, b in pairs)
-        log.warning(
-            "GPUs %s have no peer-to-peer link; what they exchange goes through host memory, which is slower.", names
-        )
+        log.warning("GPUs %s have no peer-to-peer link; their exchange through host memory is slower.", names)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import torch.distributed as dist
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer.memory import explain_out_of_memory
-from dreamkit.transfer.parallel import Ranks, join_ranks, unlinked_gpus
+from dreamkit.transfer.parallel import Ranks, join_ranks, unlinked_gpus, warn_of_unlinked
 from dreamkit.transfer.reports import Progress
 
 _PR_SET_PDEATHSIG = 1
@@ -185,12 +185,13 @@ def worker_main(start: Start, connection: Connection, lifeline: Connection) -> N
             world_size=start.size,
             device_id=device if cuda else None,
         )
-        linked = not cuda or not unlinked_gpus(start.size)
-        worker = Worker(join_ranks(start.rank, start.size, linked), device, connection)
+        unlinked = unlinked_gpus(start.size) if cuda else []
+        worker = Worker(join_ranks(start.rank, start.size, not unlinked), device, connection)
         logger = logging.getLogger("dreamkit")
         logger.propagate = False
         logger.addHandler(_LogToParent(worker) if start.rank == 0 else logging.NullHandler())
         logger.setLevel(logging.INFO)
+        warn_of_unlinked(unlinked)
         worker.pipeline = start.build(worker.ranks, device)
         worker.send("ready")
     except DreamkitError as error:

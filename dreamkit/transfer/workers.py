@@ -23,7 +23,7 @@ import torch
 import torch.multiprocessing
 
 from dreamkit.errors import DreamkitError
-from dreamkit.transfer.parallel import Ranks, warn_of_unlinked
+from dreamkit.transfer.parallel import Ranks
 from dreamkit.transfer.reports import Listener
 from dreamkit.transfer.worker_process import Failure, Message, Start, receive_from, send_to, worker_main
 
@@ -53,8 +53,6 @@ class WorkerPool:
 
     def __init__(self, build: Callable[[Ranks, torch.device], Any], size: int, device: str) -> None:
         self.size = size
-        if device == "cuda":
-            warn_of_unlinked(size)
         folder = Path(tempfile.mkdtemp(prefix="dreamkit-"))
         context = torch.multiprocessing.get_context("spawn")
         self._processes: list[Any] = []
@@ -206,10 +204,14 @@ class WorkerPool:
         process = self._processes[rank]
         process.join(5)
         code = process.exitcode
-        how = f"was ended by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
+        if code and code < 0:
+            return Failure(
+                f"The worker process of GPU {rank} was ended by signal {-code}.",
+                "Signal 9 often means that the machine ran out of memory; look at its log, and run again.",
+            )
         return Failure(
-            f"The worker process of GPU {rank} {how}.",
-            "Signal 9 often means that the machine ran out of memory; look at its log, and run again.",
+            f"The worker process of GPU {rank} ended with exit code {code}.",
+            "Its own message stands above; a script of your own needs `if __name__ == '__main__':` around its calls.",
         )
 
     def _give_up(self, failures: dict[int, Failure], everyone: set[int]) -> None:

@@ -239,9 +239,10 @@ def test_gpus_without_a_link_are_named_in_one_line(monkeypatch, caplog):
 
     monkeypatch.setattr(torch.cuda, "can_device_access_peer", link)
     assert parallel.unlinked_gpus(3) == [(0, 2)]
-    parallel.warn_of_unlinked(3)
+    parallel.warn_of_unlinked([(0, 2), (1, 2)])
+    parallel.warn_of_unlinked([])
     assert [record.message for record in caplog.records] == [
-        "GPUs 0 and 2 have no peer-to-peer link; what they exchange goes through host memory, which is slower."
+        "GPUs 0 and 2, 1 and 2 have no peer-to-peer link; their exchange through host memory is slower."
     ]
 
 
