@@ -35,9 +35,10 @@ MOST_GPUS = 32
 def column_parts(gpus: int, guided: bool, columns: int, heads: int, linked: bool = True) -> int | None:
     """Parts into which so many GPUs divide the columns of a latent; None where they cannot.
 
-    As many parts as GPUs, each for both passes of guidance, which then share what precedes the text and need the same
-    time on every GPU. Half as many, for each of two groups with a pass of its own, where all GPUs do not divide columns
-    and heads, or where GPUs have no peer-to-peer link: two groups exchange less.
+    As many parts as GPUs, each for both passes of guidance, which then share what precedes the text. With guidance half
+    as many, for each of two groups with a pass of its own: for two GPUs, which then exchange nothing inside the network
+    and make the numbers of one GPU; where GPUs have no peer-to-peer link; and where all of them do not divide columns
+    and heads.
 
     Args:
         gpus: how many.
@@ -47,7 +48,7 @@ def column_parts(gpus: int, guided: bool, columns: int, heads: int, linked: bool
         linked: whether the GPUs have peer-to-peer links.
     """
     groups = [gpus // 2] if guided and gpus % 2 == 0 else []
-    wanted = [gpus, *groups] if linked else [*groups, gpus]
+    wanted = [gpus, *groups] if linked and gpus > 2 else [*groups, gpus]
     return next((parts for parts in wanted if columns % parts == 0 and heads % parts == 0), None)
 
 

@@ -35,7 +35,7 @@ def test_two_workers_make_what_one_makes_and_the_tables_say_so():
     assert row.error is not None and row.error < 1e-5 and latent.std() > 0.01
     assert len(row.seconds) == 2
     table = scaling.denoising_table([replace(row, gpus=1, parts=1, error=None), row])
-    assert "guidance 1 x columns 2" in table and "1.00x" in table
+    assert "guidance 2 x columns 1" in table and "1.00x" in table
 
     video, frames = scaling.time_video("micro", CONFIG, 1, 3, "cpu", None, plain_tokenizer)
     assert frames.shape == (6, 17, 32, 64, 3) and frames.std() > 1

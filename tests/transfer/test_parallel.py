@@ -89,7 +89,7 @@ def latent_of(pipe, kind, guidance):
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_workers_make_the_latent_of_one(checkpoints, size):
-    """Divided by columns, and for four workers and six views by the passes of guidance too."""
+    """Two divide the passes of guidance, or without it columns; four columns, and for six views also the passes."""
     one = both_pipelines(checkpoints, None, "cpu")
     pool = WorkerPool(functools.partial(both_pipelines, checkpoints), size, "cpu")
     try:
@@ -246,11 +246,12 @@ def test_gpus_without_a_link_are_named_in_one_line(monkeypatch, caplog):
     ]
 
 
-def test_gpus_divide_columns_first_or_without_a_link_the_passes_of_guidance():
+def test_two_gpus_and_unlinked_ones_divide_the_passes_of_guidance_others_columns():
     def parts(gpus, guided, linked=True):
         return parallel.column_parts(gpus, guided, 80, 32, linked)
 
     assert [parts(4, True), parts(4, False), parts(32, True), parts(3, True)] == [4, 4, 16, None]
+    assert [parts(2, True), parts(2, False)] == [1, 2]
     assert [parts(4, True, False), parts(4, False, False), parts(5, True, False)] == [2, 4, None]
 
 
