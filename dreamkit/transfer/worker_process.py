@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import logging
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -26,6 +25,7 @@ import torch.distributed as dist
 
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer.memory import explain_out_of_memory
+from dreamkit.transfer.messages import receive_from, send_to
 from dreamkit.transfer.parallel import Ranks, join_ranks, unlinked_gpus, warn_of_unlinked
 from dreamkit.transfer.reports import Progress
 
@@ -61,20 +61,6 @@ class Message:
 
     kind: str
     value: Any = None
-
-
-def send_to(connection: Connection, value: Any) -> None:
-    """Send any value as plain bytes; torch's own way puts tensors into /dev/shm, which containers often keep tiny."""
-    connection.send_bytes(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
-
-
-def receive_from(connection: Connection) -> Any:
-    """The next value that `send_to` sent at the other end.
-
-    Raises:
-        EOFError, OSError: the other end is closed.
-    """
-    return pickle.loads(connection.recv_bytes())
 
 
 @dataclass(frozen=True)
@@ -116,7 +102,7 @@ class Worker:
 
     def send(self, kind: str, value: Any = None) -> None:
         """Send a message to the process that started the worker."""
-        send_to(self._connection, Message(kind, value))
+        send_to(self._connection, Message(kind, value), os.getppid())
 
     def report(self, progress: Progress) -> None:
         """Progress listener of a pipeline: report, and wait until the run may go on.
@@ -195,10 +181,10 @@ def worker_main(start: Start, connection: Connection, lifeline: Connection) -> N
         worker.pipeline = start.build(worker.ranks, device)
         worker.send("ready")
     except DreamkitError as error:
-        send_to(connection, Message("failed", Failure(error.message, error.hint or WORKER_HINT)))
+        send_to(connection, Message("failed", Failure(error.message, error.hint or WORKER_HINT)), start.parent)
         return
     except Exception:
-        send_to(connection, Message("failed", Failure(traceback.format_exc())))
+        send_to(connection, Message("failed", Failure(traceback.format_exc())), start.parent)
         return
     with contextlib.suppress(EOFError, OSError):
         while True:

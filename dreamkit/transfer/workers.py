@@ -23,9 +23,10 @@ import torch
 import torch.multiprocessing
 
 from dreamkit.errors import DreamkitError
+from dreamkit.transfer.messages import receive_from, send_to
 from dreamkit.transfer.parallel import Ranks
 from dreamkit.transfer.reports import Listener
-from dreamkit.transfer.worker_process import Failure, Message, Start, receive_from, send_to, worker_main
+from dreamkit.transfer.worker_process import Failure, Message, Start, worker_main
 
 log = logging.getLogger("dreamkit")
 
@@ -113,7 +114,7 @@ class WorkerPool:
         with _counted_interrupts() as interrupts:
             for rank, own in enumerate(given):
                 with contextlib.suppress(OSError):  # that a worker has ended is found out by `_collect`
-                    send_to(self._connections[rank], (function, own))
+                    send_to(self._connections[rank], (function, own), self._processes[rank].pid)
             results = self._collect(set(range(len(given))), listener, interrupts)
         return [results[rank] for rank in range(len(given))]
 
@@ -191,11 +192,11 @@ class WorkerPool:
         for rank in list(waiting):
             del waiting[rank]
             with contextlib.suppress(OSError):  # that it has ended is found out at its next message
-                send_to(self._connections[rank], answer)
+                send_to(self._connections[rank], answer, self._processes[rank].pid)
 
     def _preview(self) -> np.ndarray | None:
         """The preview frame of the present step, decoded by the first worker, which waits for an answer."""
-        send_to(self._connections[0], "preview")
+        send_to(self._connections[0], "preview", self._processes[0].pid)
         while (message := receive_from(self._connections[0])).kind != "frame":
             pass
         return message.value
