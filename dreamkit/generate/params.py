@@ -50,7 +50,7 @@ class Params(NotebookParams):
         default="", pattern=r"^(cpu|cuda(:\d+)?)?$", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU"
     )
     offload: bool = Field(default=False, description="keep the denoiser in CPU memory while it is not needed")
-    num_gpus: int = Field(default=1, ge=1, description="GPUs for one video; only 1 for now")
+    num_gpus: int = Field(default=1, ge=1, le=32, description="GPUs of this machine that make a video together")
     guardrail: str = Field(default="none", description="prompt and video check; only none for now")
     camera_table: str = Field(
         default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
@@ -99,13 +99,6 @@ class Params(NotebookParams):
         if not math.isfinite(value):
             raise ValueError("must be a finite number")
         return value
-
-    @field_validator("num_gpus")
-    @classmethod
-    def _one_gpu(cls, number: int) -> int:
-        if number > 1:
-            raise ValueError("one video runs on one GPU in this version; set it to 1")
-        return number
 
     @field_validator("guardrail")
     @classmethod

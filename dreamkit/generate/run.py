@@ -19,6 +19,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
 from dreamkit.generate.input_videos import DecodedVideos
 from dreamkit.generate.jobs import Job, WeightMap
+from dreamkit.generate.load_pipeline import check_gpus, load_pipeline
 from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan, make_plan
@@ -27,11 +28,11 @@ from dreamkit.generate.results import FAILED, MADE, Results, VideoResult
 from dreamkit.guardrail import record as guardrail_record
 from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
-from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
-from dreamkit.workspace.workspace import Workspace, from_home
+from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +93,12 @@ def _run(ws: Workspace, params: Params) -> Results:
             if found != MADE:
                 log.info("%s: %s", name, found)
         outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)))
+        if MADE in status.values():
+            check_gpus(plan)
         todo = _decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE])
         if todo:
-            _make_all(ws, todo, asked, outcome)
+            with contextlib.ExitStack() as stack:
+                _make_all(ws, todo, asked, outcome, stack)
         faults = outcome.faults
         if faults and len(faults) == len(plan.jobs):
             raise next(iter(faults.values()))
@@ -128,8 +132,14 @@ def _shown(ws: Workspace, stage: str, job: Job) -> Path:
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _make_all(ws: Workspace, todo: Sequence[Job], asked: guardrail_record.GuardrailRecord, outcome: _Outcome) -> None:
-    """Load the model and make the jobs, chunk by chunk."""
+def _make_all(
+    ws: Workspace,
+    todo: Sequence[Job],
+    asked: guardrail_record.GuardrailRecord,
+    outcome: _Outcome,
+    stack: contextlib.ExitStack,
+) -> None:
+    """Load the model and make the jobs, chunk by chunk; what is to be closed after them goes onto `stack`."""
     plan = outcome.plan
     if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
         log.warning(
@@ -141,6 +151,8 @@ def _make_all(ws: Workspace, todo: Sequence[Job], asked: guardrail_record.Guardr
     log.info("%d to make in %d windows; loading the model from %s", len(todo), windows, plan.model.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)
+    if plan.params.num_gpus > 1:
+        stack.callback(pipe.close)
     pipe.encode_prompts(_texts(plan, todo))
     log.info("model ready after %.1f s", time.monotonic() - began)
     watch = RunProgress(len(todo), live_preview.LivePreview(plan.rig) if live_preview.wanted() else None)
@@ -196,25 +208,6 @@ def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:
     if isinstance(plan.params, SingleViewParams):
         texts.append(plan.params.negative_prompt or NEGATIVE_PROMPT)
     return list(dict.fromkeys(texts))
-
-
-def load_pipeline(plan: RunPlan, ws: Workspace) -> Any:
-    """The pipeline of a plan's model.
-
-    Raises:
-        DreamkitError: a file that does not fit, no GPU for the 7B models, too little memory.
-    """
-    p = plan.params
-    pipeline = SingleViewPipeline if plan.stage == "single_view" else MultiViewPipeline
-    return pipeline.load(
-        plan.model,
-        p.preset,
-        p.device or None,
-        attention=p.attention,
-        text_cache=ws.cache("text"),
-        trust_jit=[from_home(path) for path in p.trust_jit],
-        offload=p.offload,
-    )
 
 
 def _common(plan: RunPlan, job: Job) -> dict[str, Any]:

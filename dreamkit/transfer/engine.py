@@ -19,6 +19,7 @@ from dreamkit.transfer.dit import Trunk
 from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
 from dreamkit.transfer.offload import BlockStream
+from dreamkit.transfer.parallel import Division, Ranks
 from dreamkit.transfer.presets import PRESETS, Preset, find_preset
 
 log = logging.getLogger("dreamkit")
@@ -37,6 +38,7 @@ class ComputeSettings:
         preset: see `presets.py`.
         attention: wanted attention backend, or `auto`.
         tokens: tokens of self-attention in a window, by which `auto` chooses; 0 where they are not known.
+        ranks: this process among those that divide a window, one for each GPU; None for one GPU.
     """
 
     device: torch.device
@@ -44,6 +46,7 @@ class ComputeSettings:
     preset: Preset = PRESETS["exact"]
     attention: str = "auto"
     tokens: int = 0
+    ranks: Ranks | None = None
 
 
 def choose_compute(
@@ -79,12 +82,26 @@ class Networks:
         branches: control -> its branch.
         reports: where the tensors of each file came from.
         stream: the blocks that are in host memory, with a preset that bounds GPU memory; else None.
+        ranks: as in ComputeSettings.
     """
 
     base: Denoiser
     branches: dict[str, ControlBranch]
     reports: list[LoadReport]
     stream: BlockStream | None = None
+    ranks: Ranks | None = None
+
+    def division(self, guidance: float, width: int) -> Division | None:
+        """This process's share of a window; None where one GPU makes it alone.
+
+        Args:
+            guidance: 0 for one pass, else two.
+            width: of the latent.
+        """
+        config = self.base.config
+        if self.ranks is None:
+            return None
+        return self.ranks.division(guidance != 0, width // config.patch, config.heads)
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""
@@ -125,7 +142,7 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
                 len(report.from_base),
                 ", ".join(report.from_base),
             )
-    networks = Networks(base, branches, reports)
+    networks = Networks(base, branches, reports, ranks=compute.ranks)
     if offload:
         networks.stream = offload_blocks(networks.trunks, compute.device)
     for trunk in networks.trunks:
