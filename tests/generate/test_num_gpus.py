@@ -56,6 +56,7 @@ generate.single_view(ws, SingleViewParams(num_steps=500, seed=3, **common))
 """
 
 
+@pytest.mark.slow  # starts a kernel and three times two workers, which import PyTorch each
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="lists child processes in Linux's /proc")
 def test_a_notebook_runs_on_two_workers_twice_and_leaves_none_when_it_is_killed(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
