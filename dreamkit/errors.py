@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 # What stands before the message and before the hint where the error is printed.
 TITLE, ARROW = "DreamkitError: ", "  -> "
+# Messages quote values of files, which may have any length.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+MOST_LETTERS, MOST_LINE, MOST_HINT = 8000, 1500, 2000
 
 
 class DreamkitError(Exception):
@@ -17,9 +21,9 @@ class DreamkitError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(cut("\n".join(cut(line, MOST_LINE) for line in message.split("\n")), MOST_LETTERS))
+        self.hint = printable(cut(hint, MOST_HINT))
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n{ARROW}{self.hint}" if self.hint else self.message
@@ -45,6 +49,35 @@ class DreamkitError(Exception):
         return DreamkitError(lines[0].removeprefix(TITLE), lines[1].removeprefix(ARROW) if len(lines) > 1 else "")
 
 
+class OutOfGpuMemory(DreamkitError):
+    """CUDA has no memory left for what a pipeline needs; a preset with less memory may fit."""
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most `most` letters; of a longer one the middle is left out, with the number of its letters.
+
+    >>> cut("a" * 90, 60)
+    'aaaaaaaaaaaaaaaaa ... (of 90 letters) ... aaaaaaaaaaaaaaaaa'
+    """
+    if len(text) <= most:
+        return text
+    note = f" ... (of {len(text)} letters) ... "
+    half = max(0, most - len(note)) // 2
+    return f"{text[:half]}{note}{text[len(text) - half :]}"
+
+
+def printable(text: str) -> str:
+    """The text with escapes in place of control characters, which a terminal obeys, and of what UTF-8 cannot encode.
+
+    >>> printable("caf\\udce9\\x1b[2J")
+    'caf\\\\udce9\\\\x1b[2J'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    escaped = "".join(c if c in "\n\t" or not _CONTROL.match(c) else f"\\x{ord(c):02x}" for c in text)
+    return escaped.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def first_line(error: BaseException) -> str:
     """First line of the error's message without a final full stop; the name of its class where it has no message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+    return cut((str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". "), 300)

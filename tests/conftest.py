@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["hub_fixtures", "lidar_clips"]
+pytest_plugins = ["hub_fixtures", "lidar_clips", "guardrail_fixtures"]
 
 REPO = Path(__file__).resolve().parents[1]
 # Real input lies beside a developer's checkout and never in it; tests that need it skip without it.

@@ -6,7 +6,6 @@ Weights are random. `python -m dreamkit.bench.forward` runs with the world model
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from dreamkit.bench.measure import (
     print_machine,
     print_results,
     reset_peak,
-    synchronize,
+    timed,
 )
 from dreamkit.bench.profile import profile_rows
 from dreamkit.bench.random_weights import MODELS, random_network
@@ -55,7 +54,7 @@ def random_networks(model: str, preset: str, attention: str, pointwise: str, dev
     base = random_network(Denoiser, config.denoiser, device, compute.dtype)
     branch = random_network(ControlBranch, config.denoiser, device, compute.dtype, seed=1)
     networks = Networks(base, {"hdmap": branch}, [])
-    choose_kernels(networks, config.denoiser, compute)
+    choose_kernels(networks, config.denoiser, compute)  # and float8, where the preset has it
     if pointwise == "eager":
         for trunk in networks.trunks:
             trunk.ops = FusedOps()
@@ -76,7 +75,8 @@ def measure_forward(
     """Seconds and peak memory of one forward pass of the base with the HDMap branch, and of an evaluation.
 
     An evaluation is both passes of guidance at one noise level, as in every step of a video; six views have no text in
-    the second pass.
+    the second pass. Evaluations that a preset extrapolates count as no time in `36_evaluations`; the first and the last
+    one of a preset with float8, which run in bfloat16, count as float8.
 
     Args:
         model: key of MODELS.
@@ -96,11 +96,13 @@ def measure_forward(
     with memory_cap(device, cap):
         networks = random_networks(model, preset, attention, pointwise, device)
         base, branch = networks.base, networks.branches["hdmap"]
+        of_36 = networks.preset.computed
+        computed = EVALUATIONS if of_36 is None else len(of_36)
         for what, make in (("forward", one_forward), ("evaluation", one_evaluation)):
             run = make(MODELS[model], base, branch, device, native_dtype(device))
-            first = _timed(run, 1, device)[0]
+            first = timed(run, 1, device)[0]
             reset_peak(device)
-            times = sorted(_timed(run, repeats, device))
+            times = sorted(timed(run, repeats, device))
             rows.append(
                 {
                     "model": model,
@@ -111,7 +113,7 @@ def measure_forward(
                     "fastest": round(times[0], 3),
                     "slowest": round(times[-1], 3),
                     "first": round(first, 2),
-                    "36_evaluations": round(EVALUATIONS * times[len(times) // 2], 1) if what == "evaluation" else None,
+                    "36_evaluations": round(computed * times[len(times) // 2], 1) if what == "evaluation" else None,
                     **peak_gib(device),
                     "cap_gib": cap,
                 }
@@ -121,17 +123,6 @@ def measure_forward(
                 profile = [{"model": model, "preset": preset, **row} for row in profile_rows(run, device)]
             del run  # its inputs are not to count in the next one's peak
     return rows, profile
-
-
-def _timed(run: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
-    """Seconds of each of `repeats` calls."""
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        synchronize(device)
-        times.append(time.perf_counter() - began)
-    return times
 
 
 def _inputs(

@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 import torch
 
-from dreamkit.bench.measure import Row, first_device, native_dtype, print_machine, print_results, synchronize
+from dreamkit.bench.measure import (
+    Row,
+    drop_from_cache,
+    first_device,
+    native_dtype,
+    print_machine,
+    print_results,
+    synchronize,
+)
 from dreamkit.bench.random_weights import MODELS, released_files, write_checkpoints
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.load import load_network
@@ -24,12 +31,10 @@ def measure_load(root: Path, model: str, device: torch.device) -> list[Row]:
     config = MODELS[model]
     path = released_files(root, model)["base"]
     size = path.stat().st_size
-    os.sync()
     rows = []
     for state in ("cold", "warm", "warm"):
         if state == "cold":
-            with path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            drop_from_cache(path)
         read_before = _proc_number("/proc/self/io", "read_bytes")
         began = time.perf_counter()
         network, _ = load_network(Denoiser, config.denoiser, path, device, native_dtype(device))

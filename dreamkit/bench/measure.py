@@ -6,7 +6,8 @@ import contextlib
 import os
 import platform
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name(device) if cuda else "CPU",
         "device_gib": round(torch.cuda.get_device_properties(device).total_memory / GIB, 1) if cuda else None,
-        "host": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "host": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
@@ -84,6 +87,24 @@ def print_results(
     if path is not None:
         lists = {key: [dict(row) for row in value] for key, value in tables.items()}
         write_json(path, {"bench": name, "machine": machine(device), **lists})
+
+
+def timed(run: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
+    """Seconds of each of `repeats` calls, until the GPU has finished."""
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def drop_from_cache(path: Path) -> None:
+    """Drop a file from the system's page cache, so that it is read from disk the next time."""
+    os.sync()
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def synchronize(device: torch.device) -> None:

@@ -7,11 +7,7 @@ torch, numpy, safetensors and transformers alone.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,18 +16,30 @@ from typing import Any
 import torch
 from torch import nn
 
-import dreamkit
 from dreamkit.bench.forward import one_forward
-from dreamkit.bench.measure import memory_cap, synchronize
+from dreamkit.bench.measure import (
+    first_device,
+    free_unused,
+    machine,
+    memory_cap,
+    native_dtype,
+    print_machine,
+    reset_peak,
+    synchronize,
+    timed,
+)
 from dreamkit.bench.random_weights import MODELS
 from dreamkit.errors import first_line
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
-from dreamkit.transfer.engine import Networks, choose_compute, choose_kernels, offload_blocks
-from dreamkit.transfer.host_memory import pack_blocks
+from dreamkit.transfer.engine import Networks, choose_compute, choose_kernels
+from dreamkit.transfer.host_memory import pack
+from dreamkit.transfer.load import set_parameter
 from dreamkit.transfer.memory_needs import activation_bytes, resident_blocks
+from dreamkit.transfer.offload import BlockStream
 from dreamkit.transfer.presets import PRESETS
+from dreamkit.workspace.files import write_json
 from dreamkit.workspace.sizes import GIB
 
 EXACT = "exact"
@@ -88,9 +96,7 @@ def offloadable_networks(config: ModelConfig, device: torch.device, dtype: torch
 
     def fill(module: nn.Module, generator: torch.Generator) -> None:
         for name, parameter in list(module.named_parameters()):
-            owner, _, leaf = name.rpartition(".")
-            empty = torch.empty(parameter.shape, dtype=dtype, device=device)
-            setattr(module.get_submodule(owner), leaf, nn.Parameter(empty, requires_grad=False))
+            set_parameter(module, name, torch.empty(parameter.shape, dtype=dtype, device=device))
         fill_random(module, generator)
 
     made: list[Any] = []
@@ -103,16 +109,13 @@ def offloadable_networks(config: ModelConfig, device: torch.device, dtype: torch
         for block in blocks:
             fill(block, generator)
             if offload:
-                names = {f"trunk.blocks.0.{name}": parameter for name, parameter in block.named_parameters()}
-                packed, _ = pack_blocks(names, dtype, device.type == "cuda")
-                for name, tensor in packed.items():
-                    owner, _, leaf = name.removeprefix("trunk.blocks.0.").rpartition(".")
-                    setattr(block.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+                for name, tensor in pack(dict(block.named_parameters()), dtype, device.type == "cuda").items():
+                    set_parameter(block, name, tensor)
         network.trunk.blocks = blocks
         made.append(network.requires_grad_(False).eval())
     networks = Networks(made[0], {"hdmap": made[1]}, [])
     if offload:
-        networks.stream = offload_blocks(networks.trunks, device)
+        networks.stream = BlockStream(networks.trunks, device)
     choose_kernels(networks, config.denoiser, choose_compute(device, "exact", "auto", config))
     return networks
 
@@ -146,47 +149,25 @@ def measure_preset(
             run = one_forward(config, networks.base, networks.branches["hdmap"], device, dtype)
             run()
             synchronize(device)
-            if cuda:
-                torch.cuda.reset_peak_memory_stats(device)
-            seconds = []
-            for _ in range(repeats):
-                began = time.perf_counter()
-                run()
-                synchronize(device)
-                seconds.append(round(time.perf_counter() - began, 4))
+            reset_peak(device)
+            seconds = tuple(round(taken, 4) for taken in timed(run, repeats, device))
             peaks = (torch.cuda.max_memory_allocated, torch.cuda.max_memory_reserved) if cuda else ()
             allocated, reserved = [round(peak(device) / GIB, 3) for peak in peaks] or (0.0, 0.0)
-            row = replace(row, seconds=tuple(seconds), allocated_gib=allocated, reserved_gib=reserved)
+            row = replace(row, seconds=seconds, allocated_gib=allocated, reserved_gib=reserved)
     except torch.cuda.OutOfMemoryError as error:
         row = replace(row, failed=f"out of memory: {first_line(error)[:120]}")
     finally:
         if networks.stream is not None:
             networks.stream.release()
-        if cuda:
-            torch.cuda.empty_cache()
+        free_unused(device)
     return replace(row, blocks=config.denoiser.blocks + config.denoiser.control_blocks)
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Device, versions and host, for the JSON."""
-    cuda = device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(device) if cuda else platform.processor() or "cpu",
-        "device_gib": round(torch.cuda.get_device_properties(device).total_memory / GIB, 1) if cuda else 0,
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "python": platform.python_version(),
-        "dreamkit": dreamkit.__version__,
-    }
 
 
 def bench_memory(
     models: Sequence[str], presets: Sequence[str], device: torch.device, capped: bool, repeats: int
 ) -> list[MemoryRow]:
     """Measure and print each model with each preset; `capped` limits GPU memory to what the preset is named for."""
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    rows = []
+    dtype, rows = native_dtype(device), []
     print(HEADING, flush=True)
     for model in models:
         for offload in (False, True):
@@ -205,8 +186,7 @@ def bench_memory(
                 rows.append(row)
                 print(row, flush=True)
             del networks
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+            free_unused(device)
     return rows
 
 
@@ -220,15 +200,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-cap", action="store_true", help="do not limit GPU memory to the preset's")
     parser.add_argument("--json", type=Path, default=None, help="file to write the rows to")
     options = parser.parse_args(arguments)
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    about = machine(device)
-    print(f"{about}, random weights", flush=True)
+    for name in options.presets.split(","):
+        if name not in (EXACT, *bounded):
+            parser.error(f"--presets takes {', '.join([EXACT, *bounded])}; bench forward measures {name}")
+    device = first_device()
+    print_machine(device)
     rows = bench_memory(
         options.models.split(","), options.presets.split(","), device, not options.no_cap, options.repeats
     )
     if options.json is not None:
-        text = json.dumps({"machine": about, "rows": [asdict(row) for row in rows]}, indent=2)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_json(options.json, {"machine": machine(device), "rows": [asdict(row) for row in rows]})
     return 0
 
 

@@ -1,13 +1,12 @@
 """`python -m dreamkit.bench.startup`: seconds from the start of the process to the first denoising step, by stage.
 
-The checkpoints have the released size and random weights (`dreamkit.bench.forward write` makes them). What is left out:
-the text encoder, which a second run of the same prompts does not load, the tokenizer, and reading condition videos.
+The checkpoints have the released size and random weights; the first run writes them. What is left out: the text
+encoder, which a second run of the same prompts does not load, the tokenizer, and reading condition videos.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from dataclasses import dataclass, field
@@ -15,8 +14,7 @@ from pathlib import Path
 
 import torch
 
-from dreamkit.bench.measure import synchronize
-from dreamkit.bench.memory import machine
+from dreamkit.bench.measure import drop_from_cache, first_device, machine, synchronize
 from dreamkit.bench.random_weights import MODELS, write_checkpoints
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.denoising import Window, denoise_window
@@ -25,7 +23,7 @@ from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_m
 from dreamkit.transfer.network_store import NetworkStore
 from dreamkit.transfer.presets import PRESETS
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
-from dreamkit.workspace.files import fingerprint
+from dreamkit.workspace.files import fingerprint, write_json
 
 
 def seconds_since_start() -> float:
@@ -79,11 +77,8 @@ def measure_start(model: ModelFiles, preset: str, cold: bool) -> Stages:
     """
     stages = Stages()
     files = list(model.denoisers[FIRST_WINDOW].values())
-    if cold:
-        os.sync()
-        for path in files:
-            with path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    for path in files if cold else ():
+        drop_from_cache(path)
     stages.done("python, torch, dreamkit")
     compute = choose_compute(None, preset, "auto", model.config)
     if compute.device.type == "cuda":
@@ -120,16 +115,14 @@ def main(arguments: list[str] | None = None) -> int:
     multi = MODELS[options.model].views > 1
     find = multi_view_model if multi else single_view_model
     if not options.checkpoints.is_dir():
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        write_checkpoints(options.checkpoints, [options.model], device)
+        write_checkpoints(options.checkpoints, [options.model], first_device())
         print("the checkpoints are written: run the command again to measure a start", flush=True)
         return 0
     stages = measure_start(find(options.checkpoints, ["hdmap"]), options.preset, options.cold)
-    about = machine(torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu"))
+    about = machine(first_device())
     print(f"{options.model}, preset {options.preset}, {'cold' if options.cold else 'warm'} files, {about}", flush=True)
     if options.json is not None:
-        text = json.dumps({"machine": about, "preset": options.preset, "seconds": stages.seconds}, indent=2)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_json(options.json, {"machine": about, "preset": options.preset, "seconds": stages.seconds})
     return 0
 
 

@@ -7,9 +7,11 @@ other state the term is a contradiction. The rewriting rules remove contradictio
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from dreamkit.captions.lexicon import alternatives, lexicon, whole_words
 from dreamkit.captions.split import sentences
@@ -34,8 +36,18 @@ class Term:
     weather: str = ""
 
     def allows(self, time: str, weather: str) -> bool:
-        """Whether the term fits this time and weather."""
-        return any((not t or time in t) and (not w or weather in w) for t, w in self.fits)
+        """Whether the term fits this time and weather; an empty one is unknown, and every term fits it."""
+        return any((not t or not time or time in t) and (not w or not weather or weather in w) for t, w in self.fits)
+
+    @property
+    def tied_to_time(self) -> bool:
+        """Whether the term fits some times of day only."""
+        return all(t for t, _ in self.fits)
+
+    @property
+    def tied_to_weather(self) -> bool:
+        """Whether the term fits some weathers only."""
+        return all(w for _, w in self.fits)
 
 
 @lru_cache(maxsize=1)
@@ -73,26 +85,40 @@ def found(text: str) -> tuple[tuple[Term, re.Match[str]], ...]:
     hidden = masked(text)
     hits = [(term, match) for term in terms() for match in term.pattern.finditer(hidden)]
     # "clouds" within "a few scattered clouds" is part of that longer term.
-    spans = {match.span() for _, match in hits}
+    inner = _within_others({match.span() for _, match in hits})
     generic = lexicon()["generic"]
-    whole = [h for h in hits if h[0].name not in generic or not any(_within(h[1].span(), span) for span in spans)]
+    whole = [h for h in hits if h[0].name not in generic or h[1].span() not in inner]
     return tuple(sorted(whole, key=lambda hit: hit[1].start()))
 
 
-def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
-    return inner != outer and outer[0] <= inner[0] and inner[1] <= outer[1]
+def _within_others(spans: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The spans (start, end) that lie within another one."""
+    inner, last = set(), -1
+    # The longer one first where two begin together, so that whatever reaches as far as one before lies within it.
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if end <= last:
+            inner.add((start, end))
+        last = max(last, end)
+    return inner
 
 
-_NEGATION = re.compile(r"(?i)\b(?:no|without|hardly any|neither|nor|not|free of|absence of)(?: \w+){0,2} ?(?:of )?$")
+_NEGATION = re.compile(
+    r"(?i)\b(?:no|without|hardly any|neither|nor|not|never|free of|free from|absence of|lack of|lacking|devoid "
+    r"of|isn't|aren't)"
+    r"(?:,? (?!(?:is|are|was|were|but|while|with|and|as|has|have|which|only|that|due)\b)[\w'’-]+){0,9},? ?$"
+)
+_DENIED_AFTER = re.compile(r"(?i)^(?: \w+){0,2} (?:is|are) (?:not|absent|no longer|nowhere)\b")
 
 
-def negated(text: str, start: int) -> bool:
-    """Whether a negation stands before position `start`: "no hard shadows", "no signs of rain"."""
-    return bool(_NEGATION.search(text[max(0, start - 40) : start]))
+def negated(text: str, start: int, end: int | None = None) -> bool:
+    """Whether what stands at `start` (to `end`) is denied: "no signs of rain or snow", "rain is not visible"."""
+    before = text[max(0, start - 110) : start]
+    return bool(_NEGATION.search(before)) or (end is not None and bool(_DENIED_AFTER.search(text[end:])))
 
 
 ENCLOSED = re.compile(
-    r"(?i)\b(?:in(?:side)?|through|within|enters?|entering|along|down)\s+(?:a|an|the|this)\s+(?:[\w-]+,?\s+(?:and\s+)?){0,4}"
+    r"(?i)\b(?:in(?:side)?|through|within|enters?|entering|along|down|shows?|depicts?|captures?|"
+    r"features?)\s+(?:a|an|the|this)\s+(?:[\w-]+,?\s+(?:and\s+)?){0,4}"
     r"(?P<place>tunnel|underpass|parking garage|garage|car park|parking structure)\b"
 )
 
@@ -110,7 +136,7 @@ def of_lamps(term: Term) -> bool:
 
 
 def contradictions(text: str, time: str, weather: str) -> list[str]:
-    """The words of the text that do not fit this time and weather.
+    """The words of the text that do not fit this time and weather; an empty one is unknown and contradicts nothing.
 
     A negated term ("no rain") contradicts the state that it states. Terms about lamps are allowed in a tunnel or a
     garage at any time.
@@ -120,7 +146,7 @@ def contradictions(text: str, time: str, weather: str) -> list[str]:
     for sentence, term, match in _by_sentence(text):
         if enclosed and of_lamps(term):
             continue
-        if negated(sentence, match.start()):
+        if negated(sentence, match.start(), match.end()):
             if (term.time or term.weather) and term.time in ("", time) and term.weather in ("", weather):
                 wrong.append(f"no {match.group()}")
         elif not term.allows(time, weather):
@@ -128,27 +154,63 @@ def contradictions(text: str, time: str, weather: str) -> list[str]:
     return wrong
 
 
+_ALTERNATIVE = re.compile(r"(?i)^(?: [\w-]+){0,2}(?: hours)?,? (?:or|to|and) (?:[\w-]+ ){0,3}$")
+_GUESS = re.compile(r"(?i)(?:possible|possibly|perhaps|recent or ongoing|may have|might have)(?: \w+){0,2} $")
+
+
 def read_state(text: str) -> tuple[str, str]:
-    """The (time, weather) that a caption states, each "" for none; the most frequent, then the first one."""
-    times: dict[str, int] = {}
-    weathers: dict[str, int] = {}
-    hits = list(_by_sentence(text))
+    """The (time, weather) that a caption states, each "" for none or for statements that disagree.
+
+    Alternatives ("late afternoon or early evening") and guesses ("possible rain") count only where nothing else is
+    said.
+    """
+    times: Counter[str] = Counter()
+    weathers: Counter[str] = Counter()
+    maybe: Counter[str] = Counter()
+    hits = [(s, term, m) for s, term, m in _by_sentence(text) if not negated(s, m.start(), m.end())]
+    unsure = {
+        (sentence, match.start())
+        for (sentence, term, match), (other, next_term, following) in pairwise([hit for hit in hits if hit[1].time])
+        if sentence is other
+        and term.time != next_term.time
+        and _ALTERNATIVE.match(sentence[match.end() : following.start()])
+        for match in (match, following)
+    }
     for sentence, term, match in hits:
-        if negated(sentence, match.start()):
-            continue
         if term.time:
-            times[term.time] = times.get(term.time, 0) + 1
-        if term.weather:
-            weathers[term.weather] = weathers.get(term.weather, 0) + 1
-    if any(term.name == "past rain" for _, term, _ in hits):
+            (maybe if (sentence, match.start()) in unsure else times)[term.time] += 1
+        if term.weather and not _GUESS.search(sentence[: match.start()]):
+            weathers[term.weather] += 1
+    names = {term.name for _, term, _ in hits}
+    # A wet road alone does not mean that it rains.
+    if "rain" not in names and (
+        weathers["clear"] or ("rain gear" not in names and ("past rain" in names or weathers["cloudy"]))
+    ):
         weathers.pop("rain", None)
-    # Golden light by day is the golden hour; clouds in the rain are still rain.
+    return _time(times, maybe), _weather(weathers)
+
+
+def _time(times: Counter[str], maybe: Counter[str]) -> str:
+    if not times:
+        return "night" if maybe.keys() == {"dusk", "night"} else next(iter(maybe)) if len(maybe) == 1 else ""
+    # Golden light by day is the golden hour; night with its dusk is the one that is named more often.
     if times.keys() >= {"day", "golden"}:
         times.pop("day")
-    if len(weathers) > 1:
-        for weaker in ("cloudy", "clear"):
-            if len(weathers) > 1:
-                weathers.pop(weaker, None)
-    time = max(times, key=times.__getitem__, default="")
-    weather = max(weathers, key=weathers.__getitem__, default="")
-    return time, weather
+    ranked = times.most_common()
+    if len(ranked) > 1 and ranked[0][1] == ranked[1][1] and {ranked[0][0], ranked[1][0]} != {"dusk", "night"}:
+        return ranked[0][0] if not {"day", "night"} <= times.keys() else ""
+    return ranked[0][0]
+
+
+def _weather(weathers: Counter[str]) -> str:
+    # Clouds in the rain are still rain, and mist in the rain is rain; snow and fog stand before a wet road.
+    for weather in ("clear", "cloudy"):
+        if (
+            len(weathers) > 1
+            and weather in weathers
+            and not (weather == "clear" and set(weathers) == {"clear", "cloudy"})
+        ):
+            weathers.pop(weather)
+    if weathers.keys() >= {"rain", "fog"} and weathers["rain"] >= weathers["fog"]:
+        weathers.pop("fog")
+    return max(weathers, key=weathers.__getitem__, default="")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamkit.captions.model_server import ADDRESS_HINT, ModelServer, first_text
+from dreamkit.captions.answers import NoAnswerText, answer_text
+from dreamkit.captions.model_server import ModelServer
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace import video
 from dreamkit.workspace.images import data_url, jpeg
@@ -56,12 +57,13 @@ def draft_caption(server: ModelServer, model: str, pictures: Sequence[bytes]) ->
         "model": model or server.first_model(),
         "messages": [{"role": "user", "content": [*content, {"type": "text", "text": QUESTION}]}],
         "temperature": 0.2,
-        "max_tokens": 400,
+        "max_tokens": 2000,
     }
     try:
-        text = first_text(server.chat(body))
-    except ValueError:
+        text = answer_text(server.chat(body))
+    except NoAnswerText as error:
         raise DreamkitError(
-            f"The {server.name} at {server.url} answered something that is no chat completion.", ADDRESS_HINT
+            f"The answer of the {server.name} at {server.url} cannot be used. {error}",
+            "A thinking model needs more tokens: switch its thinking off, or name another model in `drafter_model`.",
         ) from None
     return " ".join(text.split())

@@ -6,11 +6,39 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.file_names import check_name, usable_names
 from dreamkit.workspace.files import nearest, read_json, read_text, write_json, write_text
+from dreamkit.workspace.partials import entries
 
 ORIGINAL = "Original"
 # The eight styles of the original scripts, in their order.
 STYLES = (ORIGINAL, "Golden hour", "Morning", "Night", "Rainy", "Snowy", "Sunny", "Foggy")
+MOST_CAPTION = 20_000
+"""Letters of a caption at most. The model reads its first 512 tokens, some 2,500 letters."""
+
+
+def caption_path(folder: Path, clip: str, suffix: str) -> Path:
+    """The caption file of a clip in a folder, whether or not it exists; `suffix` is "txt" or "json".
+
+    Raises:
+        DreamkitError: the name of the clip cannot be part of a file name; or the file is a link out of the workspace,
+            whose text would otherwise get into sidecars and from there to others.
+    """
+    path = folder / f"{check_name(clip, 'clip')}.{suffix}"
+    if path.is_symlink() and not _is_inside(path, folder):
+        raise DreamkitError(
+            f"The caption {path} is a link to {path.readlink()}, which is not in the workspace.",
+            "Copy the file into the workspace's captions folder in place of the link.",
+        )
+    return path
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a link leads into the folder, or into the one above it, which is the workspace."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve().parent)
+    except (OSError, RuntimeError):  # a link to itself
+        return False
 
 
 def read_captions(folder: Path, clip: str) -> dict[str, str]:
@@ -20,9 +48,9 @@ def read_captions(folder: Path, clip: str) -> dict[str, str]:
     JSON file is read, because it is made from the text file.
 
     Raises:
-        DreamkitError: neither file exists, or a caption in it fails `check_caption`.
+        DreamkitError: neither file exists, a caption in it fails `check_caption`, or as `caption_path`.
     """
-    styled, plain = folder / f"{clip}.json", folder / f"{clip}.txt"
+    styled, plain = caption_path(folder, clip, "json"), caption_path(folder, clip, "txt")
     if styled.is_file():
         captions = read_json(styled, "caption file")
         if not captions:
@@ -30,13 +58,15 @@ def read_captions(folder: Path, clip: str) -> dict[str, str]:
                 f"The caption file {styled} names no style.", 'Write {"Original": "<caption>"} into it.'
             )
         for style, caption in captions.items():
+            check_name(style, "style")
             _refuse(caption, f"{styled}, style {style!r}")
         return {style: caption.strip() for style, caption in captions.items()}
     if plain.is_file():
         caption = read_text(plain, "caption")
         _refuse(caption, str(plain))
         return {ORIGINAL: caption.strip()}
-    known = sorted({path.stem for suffix in ("txt", "json") for path in folder.glob(f"*.{suffix}")})
+    files = [Path(name) for name in entries(folder)]
+    known = usable_names((path.stem for path in files if path.suffix in (".txt", ".json")), "clip", folder)
     close = nearest(clip, known)
     raise DreamkitError(
         f"The clip {clip} has no caption: neither {plain} nor {styled.name} is there.",
@@ -52,6 +82,8 @@ def check_caption(caption: object) -> str | None:
         return "is empty"
     if any(ord(letter) < 32 and letter not in "\t\r\n" for letter in caption):
         return "holds control characters, so it is not plain text"
+    if len(caption) > MOST_CAPTION:
+        return f"has {len(caption):,} letters, more than {MOST_CAPTION:,}"
     if not any(letter.isalpha() for letter in caption):
         return "holds no words"
     return None
@@ -91,7 +123,7 @@ def write_original(folder: Path, clip: str, caption: str) -> Path:
     Raises:
         DreamkitError: the caption fails `check_caption`; nothing is written then.
     """
-    path = folder / f"{clip}.txt"
+    path = caption_path(folder, clip, "txt")
     _refuse(caption, str(path))
     write_text(path, caption.strip() + "\n")
     return path
@@ -99,7 +131,7 @@ def write_original(folder: Path, clip: str, caption: str) -> Path:
 
 def write_style_captions(folder: Path, clip: str, captions: Mapping[str, str]) -> Path:
     """Write `<clip>.json`, style -> caption, in the format of the original scripts; raises as `write_original`."""
-    path = folder / f"{clip}.json"
+    path = caption_path(folder, clip, "json")
     for style, caption in captions.items():
         _refuse(caption, f"{path}, style {style!r}")
     write_json(path, dict(captions))

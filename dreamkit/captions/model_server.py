@@ -6,23 +6,27 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+from dreamkit.captions.answers import ModelAnswer, NoAnswerText, answer_text
 from dreamkit.errors import DreamkitError
 
 log = logging.getLogger(__name__)
 KEY_VARIABLE = "DREAMKIT_SERVER_KEY"
 ADDRESS_HINT = "The address must end in /v1, as http://127.0.0.1:8000/v1."
 # HTTP statuses. A wrong key, address or model is refused whatever the request.
-KEY_REFUSED, NOT_FOUND, TOO_MANY_REQUESTS = (401, 403), 404, 429
+KEY_REFUSED, NOT_FOUND, TOO_MANY_REQUESTS, BAD_REQUEST = (401, 403), 404, 429, 400
+# So many requests that the server cannot use, and none that it can: the others would be refused too.
+BAD_REQUESTS = 3
 MAX_RETRY_AFTER_S = 60.0
 
 Body = dict[str, Any]
+Result = TypeVar("Result")
 
 
 class ServerUnavailable(DreamkitError):
@@ -38,7 +42,7 @@ class ModelServer:
         name: what the server is to the user, for messages.
         hint: what the user can do when the server does not answer.
         key: API key, sent as bearer token; the environment's DREAMKIT_SERVER_KEY when empty.
-        timeout_s: seconds without a byte after which a request fails.
+        timeout_s: seconds after which a request fails, from its start to the last byte of the answer.
     """
 
     url: str
@@ -82,7 +86,7 @@ class ModelServer:
             body: the JSON body of the request.
 
         Returns:
-            The whole JSON answer; see `first_text`.
+            The whole JSON answer; see `answers.answer_text`.
 
         Raises:
             ServerUnavailable: the server does not answer, or refuses every request.
@@ -100,24 +104,26 @@ class ModelServer:
         concurrent: int = 64,
         retries: int = 3,
         pause_s: float = 1.0,
-    ) -> list[str | None]:
+    ) -> list[ModelAnswer]:
         """Many chat completions, sent concurrently. Also works inside a running event loop, as in Jupyter.
 
         Args:
             body: (index of the request, attempt from 0) -> JSON body.
             count: number of requests.
-            read: text of the answer -> result; a ValueError counts as a malformed answer.
+            read: text of the answer -> result; NoAnswerText says why it is malformed.
             concurrent: requests under way at a time.
             retries: how often a request is repeated after status 429 or 5xx, a timeout or a malformed answer.
             pause_s: first wait between attempts, seconds; it doubles each time.
 
         Returns:
-            One result per request; None where no attempt gave one.
+            One answer per request, with the cause where no attempt gave one.
+
+        Raises:
+            ServerUnavailable: the server refuses the key, the address or the model.
+            DreamkitError: the server refuses the first requests as malformed (HTTP status 400); no other is sent.
         """
         sending = self._send_all(body, count, read, concurrent, retries, pause_s)
-        # A thread of its own, because Jupyter already runs an event loop in this one.
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(asyncio.run, sending).result()
+        return _in_thread(sending)
 
     async def _send_all(
         self,
@@ -127,19 +133,42 @@ class ModelServer:
         concurrent: int,
         retries: int,
         pause_s: float,
-    ) -> list[str | None]:
+    ) -> list[ModelAnswer]:
         gate = asyncio.Semaphore(concurrent)
         limits = httpx.Limits(max_connections=concurrent)
+        refused: list[DreamkitError] = []
+        answered = 0
         async with httpx.AsyncClient(headers=self._headers(), timeout=self.timeout_s, limits=limits) as client:
 
-            async def send(index: int) -> str | None:
+            async def send(index: int) -> ModelAnswer:
+                nonlocal answered
+
                 async def post(attempt: int) -> httpx.Response:
                     async with gate:
-                        return await client.post(self._url("chat/completions"), json=body(index, attempt))
+                        sent = client.post(self._url("chat/completions"), json=body(index, attempt))
+                        return await asyncio.wait_for(sent, self.timeout_s)
 
-                return await _first_result(post, read, retries, pause_s, random.Random(index))
+                def check(reply: httpx.Response) -> None:
+                    nonlocal answered
+                    answered += reply.is_success
+                    if not reply.is_client_error or reply.status_code == TOO_MANY_REQUESTS:
+                        return
+                    error = self._refusal(reply.status_code, _reason(reply))
+                    if isinstance(error, ServerUnavailable):
+                        raise error
+                    refused.append(error)
+                    if not answered and reply.status_code == BAD_REQUEST and len(refused) >= min(BAD_REQUESTS, count):
+                        raise error
 
-            return list(await asyncio.gather(*map(send, range(count))))
+                return await _first_result(post, check, read, retries, pause_s, random.Random(index), self.timeout_s)
+
+            tasks = [asyncio.ensure_future(send(index)) for index in range(count)]
+            try:
+                return list(await asyncio.gather(*tasks))
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     def _url(self, path: str) -> str:
         return f"{self.url.rstrip('/')}/{path}"
@@ -154,14 +183,19 @@ class ModelServer:
 
     def _request(self, method: str, path: str, body: Body | None = None) -> dict[str, Any]:
         headers = self._headers()
+
+        async def send() -> httpx.Response:
+            async with httpx.AsyncClient(headers=headers, timeout=self.timeout_s) as client:
+                return await asyncio.wait_for(client.request(method, self._url(path), json=body), self.timeout_s)
+
         try:
-            reply = httpx.request(method, self._url(path), json=body, headers=headers, timeout=self.timeout_s)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reply = _in_thread(send())
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise ServerUnavailable(
                 f"The {self.name} at {self.url} does not answer ({type(error).__name__}).", self.hint
             ) from None
         if not reply.is_success:
-            raise self._refusal(reply.status_code, reply.text[:500].strip() or reply.reason_phrase)
+            raise self._refusal(reply.status_code, _reason(reply))
         try:
             answer = reply.json()
         except ValueError:
@@ -181,43 +215,52 @@ class ModelServer:
         return DreamkitError(message, "The server's own log says why.")
 
 
+def _in_thread(work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine, run in a thread of its own, because Jupyter already runs an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 async def _first_result(
     post: Callable[[int], Awaitable[httpx.Response]],
+    check: Callable[[httpx.Response], None],
     read: Callable[[str], str],
     retries: int,
     pause_s: float,
     jitter: random.Random,
-) -> str | None:
-    """The first attempt's result that can be read; None after a refusal, or when every attempt failed."""
+    timeout_s: float,
+) -> ModelAnswer:
+    """The first attempt's result that can be read; the cause of the last failure when there is none."""
+    cause = ""
     for attempt in range(retries + 1):
         wait = pause_s * 2**attempt * (0.5 + jitter.random() / 2)
         try:
             reply = await post(attempt)
+            check(reply)
+            if not reply.is_success:
+                cause = f"The server refused with HTTP status {reply.status_code}: {_reason(reply)[:160]}."
             if reply.is_client_error and reply.status_code != TOO_MANY_REQUESTS:
-                log.warning("The server refuses a request: %s %s", reply.status_code, reply.text[:300])
-                return None
+                log.warning("%s", cause)
+                return ModelAnswer(cause=cause)
             wait = max(wait, _retry_after_s(reply))
-            return read(first_text(reply.raise_for_status().json()))
-        except (httpx.HTTPError, ValueError) as error:
-            log.info("Attempt %d of %d failed: %s", attempt + 1, retries + 1, type(error).__name__)
+            if reply.is_success:
+                return ModelAnswer(read(answer_text(reply.json())))
+        except (TimeoutError, httpx.TimeoutException):
+            cause = f"The server did not answer within {timeout_s:g} s."
+        except httpx.HTTPError as error:
+            cause = f"The connection failed ({type(error).__name__})."
+        except NoAnswerText as error:
+            cause = str(error)
+        except ValueError:
+            cause = "The answer is no JSON."
+        log.info("Attempt %d of %d failed: %s", attempt + 1, retries + 1, cause)
         if attempt < retries:
             await asyncio.sleep(wait)
-    return None
+    return ModelAnswer(cause=cause)
 
 
-def first_text(completion: Any) -> str:
-    """The text of a chat completion's first choice.
-
-    Raises:
-        ValueError: the JSON value is no chat completion.
-    """
-    try:
-        text = completion["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise ValueError("no chat completion")
-    return text
+def _reason(reply: httpx.Response) -> str:
+    return reply.text[:500].strip().rstrip(".") or reply.reason_phrase
 
 
 def _retry_after_s(reply: httpx.Response) -> float:

@@ -12,24 +12,27 @@ from typing import Any, Literal
 
 from jinja2 import Template
 
-from dreamkit.captions.conditions import contradictions, read_state
 from dreamkit.captions.drafter import draft_caption, drafting_server, sample_pictures
 from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_original
 from dreamkit.captions.language import ESTIMATED_TOKENS, T5_TOKENS, TokenCounter, language_problem, token_counter
 from dreamkit.captions.model_server import ServerUnavailable
 from dreamkit.captions.params import CaptionParams
+from dreamkit.captions.text_check import repeated_sentence, text_fault
+from dreamkit.captions.word_check import opposites
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import logging_to
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.clips import listed_clips
 from dreamkit.workspace.controls import CONTROLS
+from dreamkit.workspace.file_names import name_fault
 from dreamkit.workspace.files import nearest, read_text
 from dreamkit.workspace.images import data_url, jpeg
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
 PICTURE_WIDTH = 240
+MOST_CSV_BYTES = 128 * 2**20
 _TABLE_HTML = Template(
     """
 {% set cell = "text-align:left;vertical-align:top;overflow-wrap:anywhere" %}
@@ -61,10 +64,11 @@ def caption_problems(caption: str, count: Callable[[str], int] = ESTIMATED_TOKEN
         found.append(f"It {fault}; the model reads English only.")
     if (tokens := count(caption)) > T5_TOKENS:
         found.append(f"It has {tokens} tokens; the model reads the first {T5_TOKENS} and drops the rest.")
-    time, weather = read_state(caption)
-    if wrong := list(dict.fromkeys(word.lower() for word in contradictions(caption, time, weather))):
-        state = " and ".join(filter(None, (time, weather)))
-        found.append(f"It speaks of {state}, but also says {', '.join(repr(word) for word in wrong)}.")
+    if not found and (fault := text_fault(caption)):
+        found.append(f"It {fault}.")
+    if twice := repeated_sentence(caption):
+        found.append(f"It says twice: {twice!r}.")
+    found += [f"It speaks of {pair}, which cannot be true together." for pair in opposites(caption)[:1]]
     return found
 
 
@@ -126,13 +130,23 @@ def caption_table(ws: Workspace, p: CaptionParams) -> CaptionTable:
         DreamkitError: the workspace has no clip, or lacks a named one.
     """
     count = chosen_counter(p.tokenizer)
-    return CaptionTable(ws, tuple(caption_entry(ws, clip, count) for clip in listed_clips(ws, p.clips)))
+    captioned = set(ws.clips())
+    clips = listed_clips(ws, p.clips)
+    return CaptionTable(ws, tuple(caption_entry(ws, clip, count, clip in captioned) for clip in clips))
 
 
-def caption_entry(ws: Workspace, clip: str, count: TokenCounter) -> CaptionEntry:
-    """One clip of the table; a caption file that cannot be read becomes a fault of its entry."""
+def caption_entry(ws: Workspace, clip: str, count: TokenCounter, captioned: bool | None = None) -> CaptionEntry:
+    """One clip of the table; a caption file that cannot be read becomes a fault of its entry.
+
+    Args:
+        ws: the workspace.
+        clip: name of the clip.
+        count: number of tokens of a text.
+        captioned: whether it has a caption file; looked up when None.
+    """
     try:
-        text = read_captions(ws.captions, clip).get(ORIGINAL, "") if clip in ws.clips() else ""
+        there = clip in ws.clips() if captioned is None else captioned
+        text = read_captions(ws.captions, clip).get(ORIGINAL, "") if there else ""
     except DreamkitError as error:
         return CaptionEntry(clip, "", (error.message,))
     return CaptionEntry(clip, text, tuple(caption_problems(text, count)) if text else ())
@@ -159,7 +173,7 @@ def save_caption(ws: Workspace, clip: str, text: str) -> str:
         DreamkitError: the text fails `check_caption`, or the folder cannot be written.
     """
     path = write_original(ws.captions, clip, text)
-    styled = ws.captions / f"{clip}.json"
+    styled = ws.caption(clip, "json")
     message = f"saved {path.name}"
     if styled.is_file():
         message += f"; {styled.name} is what 04 and 05 read, so run 03 with overwrite to renew it"
@@ -189,35 +203,54 @@ def import_csv(ws: Workspace, path: Path, overwrite: bool = False) -> list[str]:
     Raises:
         DreamkitError: the file cannot be read, lacks a column, or has bad rows, which the message lists by line.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path, "CSV file")))
-    columns = [name.strip().lower() for name in reader.fieldnames or ()]
+    columns, lines = _csv_rows(path)
     if not {"clip", "caption"} <= set(columns):
         raise DreamkitError(
             f"The CSV file {path} has the columns {', '.join(columns) or 'none'}.",
             "Its first line must be clip,caption.",
         )
-    reader.fieldnames = columns
     rows: dict[str, str] = {}
     faults = []
-    for row in reader:
-        clip, text = (row["clip"] or "").strip(), row["caption"] or ""
+    for line, row in lines:
+        given = dict(zip(columns, row, strict=False))
+        clip, text = given.get("clip", "").strip(), given.get("caption", "")
         fault = check_caption(text)
         if not clip:
             fault = "names no clip"
+        elif name_fault(clip):
+            fault = f"is of a clip {clip[:80]!r}, whose name {name_fault(clip)}"
         elif clip in rows:
             fault = f"is the second for {clip}"
         if fault:
-            faults.append(f"line {reader.line_num}: the caption {fault}")
+            faults.append(f"line {line}: the caption {fault}")
         rows[clip] = text
     if faults or not rows:
         listed = "\n  ".join(faults) or "it has no row"
         raise DreamkitError(
             f"The CSV file {path} cannot be used; nothing was written:\n  {listed}.", "Correct these lines."
         )
-    written = [clip for clip in rows if overwrite or clip not in ws.clips()]
+    there = set(ws.clips())
+    written = [clip for clip in rows if overwrite or clip not in there]
     for clip in written:
         log.info("%s", save_caption(ws, clip, rows[clip]))
     return written
+
+
+def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The column names of a CSV file in lower case, and (line number, values) of each row that is not empty.
+
+    Raises:
+        DreamkitError: the file cannot be read, or is no CSV.
+    """
+    reader = csv.reader(io.StringIO(read_text(path, "CSV file", MOST_CSV_BYTES)))
+    try:
+        columns = [name.strip().lower() for name in next(reader, [])]
+        return columns, [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:  # such as a field of over 128 KiB, which a quote that is not closed makes
+        raise DreamkitError(
+            f"The CSV file {path} cannot be read from line {reader.line_num} on: {error}.",
+            "Look for a quote that is not closed near this line.",
+        ) from None
 
 
 def draft_captions(ws: Workspace, p: CaptionParams) -> list[str]:
@@ -233,7 +266,8 @@ def draft_captions(ws: Workspace, p: CaptionParams) -> list[str]:
     """
     folder = from_home(p.videos)
     found = {path.stem: path for path in sorted(folder.glob("*.mp4"))} if p.videos else {}
-    chosen = [clip for clip in p.clips or found if p.overwrite or clip not in ws.clips()]
+    there = set(ws.clips())
+    chosen = [clip for clip in p.clips or found if p.overwrite or clip not in there]
     if lacking := [clip for clip in chosen if clip not in found] or (not found and ["<clip>"]):
         close = nearest(lacking[0], found)
         raise DreamkitError(
@@ -253,7 +287,7 @@ def draft_captions(ws: Workspace, p: CaptionParams) -> list[str]:
         except ServerUnavailable:
             raise
         except DreamkitError as error:
-            failed.append(error.message)
+            failed.append(f"{clip}: {error.message}")
     if failed:
         listed = "\n  ".join(failed).rstrip(".")
         raise DreamkitError(

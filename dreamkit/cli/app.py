@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.cli import styles
+from dreamkit.cli import batch, styles
 from dreamkit.cli.options import FILE, PARAMETER, from_old_options
 from dreamkit.errors import DreamkitError
 
@@ -230,6 +230,14 @@ def bench_video_command(context: typer.Context) -> None:
     bench_main(context.args)
 
 
+@bench.command("quality", context_settings=_PASS_ON)
+def bench_quality_command(context: typer.Context) -> None:
+    """Compare presets with `exact` on your weights and clips: PSNR, time and more. `-- --help` lists the options."""
+    from dreamkit.bench.quality import main as bench_main
+
+    bench_main(context.args)
+
+
 @bench.command("load", context_settings=_PASS_ON)
 def bench_load_command(context: typer.Context) -> None:
     """Time the loading of checkpoints with random weights. `-- --help` lists the options."""
@@ -272,13 +280,17 @@ def bench_tiny_command(context: typer.Context) -> None:
 
 bench.command("styles")(styles.bench_styles_command)
 app.add_typer(bench, name="bench")
+app.command("batch")(batch.batch_command)
 app.add_typer(styles.app, name="styles")
 
 
 def main() -> None:
     """Run the command line; a DreamkitError ends in its message and exit code 1, without a traceback."""
-    try:
-        app()
-    except DreamkitError as error:
-        print(f"dreamkit: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+    from dreamkit.workspace.processes import terminating_like_ctrl_c
+
+    with terminating_like_ctrl_c():
+        try:
+            app()
+        except DreamkitError as error:
+            print(f"dreamkit: {error}", file=sys.stderr)
+            raise SystemExit(1) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from dreamkit.notebook.progress import clock
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.processes import run_child
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 
 TINY_NOTE = (
@@ -92,6 +92,6 @@ def open_lab(arguments: Sequence[str] = ()) -> int:
     first = notebook_run.find_notebook(FIRST).resolve()
     command = [sys.executable, "-m", "jupyter", "lab", f"notebooks/{first.name}", *arguments]
     try:
-        return subprocess.call(command, cwd=first.parents[1])
+        return run_child(command, first.parents[1])
     except KeyboardInterrupt:  # how JupyterLab is usually closed
         return 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.plan import Options
 from dreamkit.workspace.files import read_text
+from dreamkit.workspace.parsing import parse_json
 
 
 def comma_names(text: str | None) -> tuple[str, ...] | None:
@@ -25,13 +25,7 @@ def clip_names(text: str | None) -> tuple[str, ...] | None:
     """
     if text is None or not text.endswith(".json"):
         return comma_names(text)
-    try:
-        found = json.loads(read_text(Path(text), "clip list"))
-    except json.JSONDecodeError as error:
-        raise DreamkitError(
-            f"The clip list {text} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            'Write a list of names, such as ["clip_a", "clip_b"].',
-        ) from None
+    found = parse_json(read_text(Path(text), "clip list"), f"The clip list {text}")
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         raise DreamkitError(
             f"The clip list {text} is no JSON list of names.", 'Write, for example, ["clip_a", "clip_b"].'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -61,6 +62,9 @@ def styles_write_command(
     letters: int = LETTERS,
     max_tokens: int = MAX_TOKENS,
     eager: bool = EAGER,
+    strict: bool = typer.Option(
+        False, "--strict", help="Exit code 1 when the rules wrote every caption of the model, or a check failed."
+    ),
     workspace: str | None = typer.Option(None, "--workspace", "-w", hidden=True),
     clips: list[str] | None = typer.Option(None, "--clip", "-c", hidden=True),
     styles: list[str] | None = typer.Option(None, "--style", "-s", hidden=True),
@@ -85,7 +89,7 @@ def styles_write_command(
     from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter
     from dreamkit.styles.batch import write_styles
     from dreamkit.styles.model.model_sizes import DEFAULT_MODEL
-    from dreamkit.styles.page import table_of
+    from dreamkit.styles.page import guard_of_styles, table_of
     from dreamkit.styles.params import StyleParams
     from dreamkit.workspace.workspace import from_home
 
@@ -119,15 +123,18 @@ def styles_write_command(
             bar.total = total
             bar.update(done - bar.n)
 
-        report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress)
+        guard = guard_of_styles(ws, p)
+        report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress, guard)
     print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {ws.captions}")
-    if report.fell_back:
-        print(
-            f"{report.fell_back} rewrites of the model were refused and made by the rules; styles/<clip>.json says why"
-        )
     for name in report.unchecked:
         print(f"check failed: {name}; styles/<clip>.json says why")
+    for name, reason in report.blocked.items():
+        print(f"not written: {name}. {reason}")
+    for line in report.fallback_lines():
+        print(line)
     report.raise_problems()
+    if strict and (report.model_failed or report.unchecked):
+        raise typer.Exit(1)
 
 
 @app.command("serve")
@@ -147,8 +154,12 @@ def styles_serve_command(
     from dreamkit.styles.model.server import Serving, serving
 
     how = Serving(model or DEFAULT_MODEL, host, port, share, context, python, wait, ("--enforce-eager",) * eager)
-    # So that a plain kill, too, leaves through `serving`, which stops the engine's processes.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if host not in ("127.0.0.1", "localhost", "::1") and not os.environ.get("VLLM_API_KEY"):
+        print(
+            f"warning: whoever reaches {host} can use this server, because it has no key. Set VLLM_API_KEY before the"
+            " start (vLLM then asks for it), or listen on 127.0.0.1 and reach it through an ssh tunnel.",
+            file=sys.stderr,
+        )
     try:
         with serving(how, log, say=lambda line: print(line, flush=True)) as address:
             print(f"{how.model} is served at {address}; stop with Ctrl-C", flush=True)

@@ -7,9 +7,11 @@ of nvidia-cosmos/cosmos-predict2; licences from the README of the former and the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import translate
+from functools import cache
 
 from dreamkit.transfer import folders
 
@@ -27,7 +29,7 @@ MODEL_USES = {
     "single_view": "the front video (notebook 04)",
     "multi_view": "the six views (notebook 05)",
     "styles": "rewriting captions with a language model (notebook 03); the built-in rules need no files",
-    "guardrail": "NVIDIA's guardrail, for the original scripts: dreamkit does not run it",
+    "guardrail": "checks of prompts and videos, with `guardrail: full` in notebooks 04 and 05",
 }
 DATA_USES = {
     "hdmap": "labels of RDS-HQ clips, to draw HDMap conditions from",
@@ -84,7 +86,7 @@ class Repository:
 
     Attributes:
         name: `owner/name`.
-        needed: required files; `*` and `?` as in a shell.
+        needed: required files; `*` and `?` as in a shell, without `/`; `**` at the end is all below a folder.
         optional: files that are fetched when the repository has them; patterns too.
         licence: name of the licence.
         kind: "model" or "dataset".
@@ -99,15 +101,28 @@ class Repository:
     def choose(self, files: Sequence[str]) -> list[str]:
         """The needed and optional ones among the repository's files, sorted."""
         patterns = (*self.needed, *self.optional)
-        return sorted(file for file in files if any(fnmatch(file, pattern) for pattern in patterns))
+        return sorted(file for file in files if any(matches(file, pattern) for pattern in patterns))
 
     def missing(self, files: Sequence[str]) -> list[str]:
         """Needed files and patterns that none of the repository's files matches."""
-        return [pattern for pattern in self.needed if not any(fnmatch(file, pattern) for file in files)]
+        return [pattern for pattern in self.needed if not any(matches(file, pattern) for file in files)]
 
     def md5(self, file: str) -> str | None:
         """The MD5 sum of a file in NVIDIA's scripts, or None."""
         return _MD5.get(f"{self.name}/{file}")
+
+
+@cache
+def _expressions(pattern: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(translate(part)) for part in pattern.split("/"))
+
+
+def matches(file: str, pattern: str) -> bool:
+    """Whether a path fits a pattern: `*` and `?` stand for letters of one name, `**` at the end for any rest."""
+    names, parts = file.split("/"), _expressions(pattern)
+    if pattern.split("/")[-1] == "**" and len(names) >= len(parts):
+        names, parts = names[: len(parts) - 1], parts[:-1]
+    return len(names) == len(parts) and all(part.match(name) for part, name in zip(parts, names, strict=True))
 
 
 def repositories(uses: Sequence[str], controls: Sequence[str], long_videos: bool) -> list[Repository]:
@@ -151,11 +166,11 @@ def _guardrail() -> list[Repository]:
     The word lists and the image encoder are folders, which are fetched whole.
     """
     pictures = ("face_blur_filter/Resnet50_Final.pth", "video_content_safety_filter/safety_filter.pt")
-    lists = tuple(f"blocklist/{name}/*" for name in ("custom", "exact_match", "whitelist", "nltk_data"))
+    lists = tuple(f"blocklist/{name}/**" for name in ("custom", "exact_match", "whitelist", "nltk_data"))
     shards = tuple(f"model-{number:05}-of-00004.safetensors" for number in range(1, 5))
     needed = ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", *shards)
-    optional = ("generation_config.json", "special_tokens_map.json")
+    optional = ("generation_config.json", "special_tokens_map.json", "chat_template.*")
     return [
-        Repository(GUARDRAIL, (*pictures, *lists, f"{_SIGLIP}/*"), ("README.md",), NVIDIA),
+        Repository(GUARDRAIL, (*pictures, *lists, f"{_SIGLIP}/**"), ("README.md",), NVIDIA),
         Repository(LLAMA_GUARD, needed, optional, "Meta Llama Community License"),
     ]

@@ -44,6 +44,18 @@ def folder(name: str) -> Path:
     )
 
 
+def guardrail_root(name: str) -> Path:
+    """The folder that has the guardrail's files, whether or not it exists.
+
+    Args:
+        name: as for `folder`; the tiny bundle has no guardrail, so for it the default folder is taken.
+    """
+    try:
+        return folder(DEFAULT_FOLDER if name == TINY else name)
+    except DreamkitError:  # the checks report which of their files are missing there
+        return from_home(DEFAULT_FOLDER if name == TINY else name)
+
+
 def needed(stage: str, root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[Path]:
     """Paths of all files that a stage loads; the `v2w` files only when all of them are there.
 

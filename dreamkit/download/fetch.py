@@ -19,6 +19,7 @@ from dreamkit.download import hub
 from dreamkit.download.checksums import VerifiedFiles
 from dreamkit.download.plan import WRONG, DownloadPlan, Item
 from dreamkit.download.progress import Meter
+from dreamkit.errors import DreamkitError
 
 log = logging.getLogger(__name__)
 STAGING = ".incoming"
@@ -31,6 +32,7 @@ def link_into_place(item: Item) -> None:
     assert item.found is not None  # as for every item of state ELSEWHERE
     real = item.found.resolve()
     partial = staging_folder(item) / item.file
+    _refuse_links(partial, staging_folder(item))
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
     try:
@@ -46,6 +48,19 @@ def staging_folder(item: Item) -> Path:
     above = len(Path(item.file).parts) - 1
     folder = item.path.parents[above]
     return folder.parent / STAGING / folder.name
+
+
+def _refuse_links(staged: Path, staging: Path) -> None:
+    """Refuse a staging folder that is a link, or has one below it: what is fetched would be written elsewhere.
+
+    Raises:
+        DreamkitError: it is, or has.
+    """
+    if staging.parent.is_symlink() or not staged.parent.resolve().is_relative_to(staging.parent.resolve()):
+        raise DreamkitError(
+            f"The folder {staged.parent} for incomplete files is a link to {staged.parent.resolve()}.",
+            f"Delete {staging.parent}, then download again.",
+        )
 
 
 def staged_bytes(stagings: Iterable[Path]) -> int:
@@ -125,6 +140,7 @@ def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list
 
         def submit(item: Item, attempt: int) -> None:
             folder = staging_folder(item)
+            _refuse_links(folder / item.file, folder)
             folder.mkdir(parents=True, exist_ok=True)
             repository = item.repository
             args = (repository.name, repository.kind, item.file, revisions[repository.name], str(folder), item.remote)

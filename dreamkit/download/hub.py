@@ -6,21 +6,29 @@ It reads the token from the environment or the login; this package never handles
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import importlib
+import ipaddress
+import logging
 import os
-import signal
+import stat
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlparse
 
 from dreamkit.download.catalogue import RDS_FOLDERS, RDS_HQ, SYNTHETIC_FOLDER, Repository
 from dreamkit.errors import DreamkitError, first_line
+from dreamkit.workspace.file_names import check_relative
 from dreamkit.workspace.files import nearest
+from dreamkit.workspace.partials import NO_LINKS
+from dreamkit.workspace.processes import end_with_parent
 
+log = logging.getLogger(__name__)
 OPEN, ACCEPTED = "open to all", "licence accepted"
 TO_ACCEPT, NO_TOKEN, BAD_TOKEN = "licence to accept", "token lacking", "token refused"
 NOT_FOUND, NO_ANSWER, OFFLINE = "not found", "no answer", "offline"
@@ -85,10 +93,31 @@ def offline() -> bool:
 
 
 def has_token() -> bool:
-    """Whether there is a token, from HF_TOKEN or a login."""
+    """Whether there is a token, from HF_TOKEN or a login, that may be sent to the hub; see `withholds_token`."""
     from huggingface_hub import get_token
 
-    return bool(get_token())
+    return not withholds_token() and bool(get_token())
+
+
+def withholds_token() -> bool:
+    """Whether the token is kept from the hub, because HF_ENDPOINT is `http://` and everyone on the way could read it.
+
+    The machine itself is exempt.
+    """
+    address = urlparse(endpoint())
+    return address.scheme != "https" and not _is_this_machine(address.hostname or "")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token_choice() -> bool | None:
+    """The `token` argument of `huggingface_hub`: False sends none, None the user's, if there is one."""
+    return False if withholds_token() else None
 
 
 def network_errors() -> tuple[type[BaseException], ...]:
@@ -102,6 +131,13 @@ def network_errors() -> tuple[type[BaseException], ...]:
 
 def look_up_all(repositories: Sequence[Repository], clips: Sequence[str], parts: Sequence[str]) -> list[Access]:
     """`look_up_access` of several repositories at the same time, in their order."""
+    from huggingface_hub import get_token
+
+    if withholds_token() and get_token():
+        log.warning(
+            "the token is not sent to %s, because others can read what goes over http; a mirror with https gets it",
+            endpoint(),
+        )
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda repository: look_up_access(repository, clips, parts), repositories))
 
@@ -115,14 +151,14 @@ def look_up_access(repository: Repository, clips: Sequence[str] = (), parts: Seq
         parts: for the RDS-HQ data set, keys of catalogue.DATA_USES.
 
     Raises:
-        DreamkitError: the data set has no such clip.
+        DreamkitError: the data set has no such clip, or the list has a file name that leads out of its folder.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
     if offline():
         return Access(repository, OFFLINE, "HF_HUB_OFFLINE is set")
-    api, name, kind = HfApi(), repository.name, repository.kind
+    api, name, kind = HfApi(token=_token_choice()), repository.name, repository.kind
     try:
         if name == RDS_HQ:  # a full list has hundreds of thousands of names
             info: Any = api.dataset_info(name, expand=["gated", "sha"])
@@ -135,6 +171,8 @@ def look_up_access(repository: Repository, clips: Sequence[str] = (), parts: Seq
             if name == RDS_HQ
             else {file.rfilename: _remote(file) for file in info.siblings or ()}
         )
+        for file in files:
+            check_relative(file, f"The hub {endpoint()}")
     except GatedRepoError:
         return Access(repository, TO_ACCEPT if has_token() else NO_TOKEN)
     except RepositoryNotFoundError as error:
@@ -213,11 +251,21 @@ def in_cache(repository: Repository, file: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def _open_incomplete(path: Path) -> BinaryIO:
+    """Open an incomplete file for reading and appending, made when missing; a link in its place is not followed."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINKS, 0o666)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise FileExistsError(errno.EEXIST, "another program's file is in the place of the incomplete one", str(path))
+    return cast(BinaryIO, os.fdopen(handle, "ab+"))
+
+
 def quiet_worker() -> None:
-    """Prepare a worker process: it ignores Ctrl-C, which the main process handles, and shows no progress bars."""
+    """Prepare a worker process: it ends with its parent, leaves Ctrl-C to it, and shows no progress bars."""
     from huggingface_hub.utils import disable_progress_bars, logging
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     disable_progress_bars()
     logging.set_verbosity_error()
 
@@ -244,19 +292,21 @@ def fetch_file(name: str, kind: str, file: str, revision: str, folder: str, remo
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
-    path = Path(folder) / file
+    path = Path(folder) / check_relative(file, f"The hub {endpoint()}")
     # The name has the checksum, so that a file that changed on the hub is not continued.
     mark = (remote.checksum if remote and remote.checksum else revision).split(":")[-1][:16]
+    if not mark.isalnum() or not mark.isascii():  # whatever a mirror sends becomes part of a file name here
+        mark = hashlib.sha256(mark.encode("utf-8", "replace")).hexdigest()[:16]
     incomplete = path.with_name(f"{path.name}.{mark}.incomplete")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         url = hf_hub_url(name, file, repo_type=kind, revision=revision)
-        metadata = get_hf_file_metadata(url)
+        metadata = get_hf_file_metadata(url, token=_token_choice())
         size = remote.size if remote else metadata.size
-        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-        if urlparse(metadata.location).netloc != urlparse(url).netloc:
+        headers = {**build_hf_headers(token=_token_choice()), "Accept-Encoding": "identity"}
+        if urlparse(metadata.location)[:2] != urlparse(url)[:2]:
             headers.pop("authorization", None)  # the storage behind the hub must not see the token
-        with incomplete.open("ab+") as part:
+        with _open_incomplete(incomplete) as part:
             done = part.seek(0, os.SEEK_END)
             if done != size:
                 if size is not None and done > size:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from dreamkit.download.params import DownloadParams
 from dreamkit.download.progress import Meter, amount
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import read_text
+from dreamkit.workspace.parsing import parse_json
 from dreamkit.workspace.workspace import from_home
 
 _LIST_HINT = 'Write a list of names, ["clip_a", "clip_b"].'
@@ -135,9 +135,10 @@ class DownloadPlan:
         return [item for item in self.items if item.state in (WRONG, ELSEWHERE) or (item.state == HERE and item.note)]
 
     def _guardrail_note(self) -> list[str]:
-        """A line that fetching the guardrail's files does not make it run; none without them."""
+        """A line on what the guardrail's files are for and which libraries it needs; none without them."""
         included = any(access.repository.name == catalogue.GUARDRAIL for access in self.access)
-        return [f"guardrail: {catalogue.MODEL_USES['guardrail']}"] if included else []
+        uses = catalogue.MODEL_USES["guardrail"]
+        return [f"guardrail: {uses}; `dreamkit doctor` says which libraries it lacks"] if included else []
 
     def refusals(self) -> list[str]:
         """A line for each repository that is not accessible and has files to fetch."""
@@ -168,9 +169,9 @@ def plan(p: DownloadParams) -> DownloadPlan:
         root = from_home(p.checkpoints)
         repositories = catalogue.repositories(p.models, p.controls, p.long_videos)
     if set(p.data) - {"example"}:
-        repositories.append(Repository(catalogue.RDS_HQ, (), ("*",), catalogue.ON_PAGE, "dataset"))
+        repositories.append(Repository(catalogue.RDS_HQ, (), ("**",), catalogue.ON_PAGE, "dataset"))
     if "example" in p.data:
-        repositories.append(Repository(catalogue.EXAMPLE, (), ("*",), catalogue.ON_PAGE, "dataset"))
+        repositories.append(Repository(catalogue.EXAMPLE, (), ("**",), catalogue.ON_PAGE, "dataset"))
     parts = [part for part in p.data if part != "example"]
     access = hub.look_up_all(repositories, read_clips(p.clips), parts)
     verified = VerifiedFiles(root, p.again)
@@ -198,10 +199,7 @@ def read_clips(clips: Sequence[str]) -> list[str]:
             continue
         path = from_home(clip)
         text = read_text(path, "clip list")
-        try:
-            listed = json.loads(text) if clip.endswith(".json") else text.split()
-        except json.JSONDecodeError as error:
-            raise DreamkitError(f"The clip list {path} is not valid JSON (line {error.lineno}).", _LIST_HINT) from None
+        listed = parse_json(text, f"The clip list {path}") if clip.endswith(".json") else text.split()
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             raise DreamkitError(f"The clip list {path} is no list of names.", _LIST_HINT)
         names += listed

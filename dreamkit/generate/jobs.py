@@ -4,99 +4,27 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from dreamkit.captions import files as caption_files
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.condition_videos import condition_videos
 from dreamkit.generate.input_videos import InputVideo, inspect_video
+from dreamkit.generate.job import BlockedFront, ChunkInputs, Job, WeightMap
 from dreamkit.generate.params import MultiViewParams, Params
 from dreamkit.generate.specs import Spec
 from dreamkit.transfer.model_files import ModelFiles
 from dreamkit.transfer.windows import WindowPlan, multi_view_windows, single_view_windows
 from dreamkit.workspace.cameras import Rig, view_prompts
+from dreamkit.workspace.sidecars import read_sidecar
 from dreamkit.workspace.workspace import Chunk, Workspace
 
 log = logging.getLogger(__name__)
 # Condition videos are rendered at 30 fps and results play at 24; motion at other rates looks too fast or too slow.
 USUAL_FPS = (23.0, 31.0)
-
-
-@dataclass(frozen=True)
-class WeightMap:
-    """A control weight map: its file, the file's checksum, and its tensor, float32 [T, H, W] or [H, W]."""
-
-    path: Path
-    checksum: str
-    map_THW: torch.Tensor
-
-
-@dataclass(frozen=True)
-class ChunkInputs:
-    """The condition videos of a chunk, which its styles share.
-
-    Attributes:
-        chunk: the chunk.
-        videos: control -> condition videos in the rig's order.
-        checksums: `<control>/<camera>` -> checksum.
-    """
-
-    chunk: Chunk
-    videos: dict[str, list[InputVideo]]
-    checksums: dict[str, str]
-
-    @property
-    def lengths(self) -> dict[str, int]:
-        """Control -> frames of its condition videos."""
-        return {name: views[0].info.frames for name, views in self.videos.items()}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One video, or one set of views, to make.
-
-    Attributes:
-        name: name of the result, unique in a run.
-        inputs: condition videos of its chunk.
-        style: style of the caption.
-        prompts: one, or one per view.
-        front: the front video that the other views follow; None for single view.
-        windows: number of frames of the result, and the windows that they are generated in.
-        weights: control -> number or weight map.
-        seed: seed of the first window.
-        cut: frames of the result where the parameter `frames` shortens it, else 0.
-    """
-
-    name: str
-    inputs: ChunkInputs
-    style: str
-    prompts: tuple[str, ...]
-    front: InputVideo | None
-    windows: WindowPlan
-    weights: dict[str, float | WeightMap]
-    seed: int
-    cut: int = 0
-
-    @property
-    def chunk(self) -> Chunk:
-        """The chunk of its condition videos."""
-        return self.inputs.chunk
-
-    @property
-    def sources(self) -> list[InputVideo]:
-        """Every input video."""
-        return [*itertools.chain(*self.inputs.videos.values()), *([self.front] if self.front else [])]
-
-    @property
-    def checksums(self) -> dict[str, str]:
-        """Name -> checksum of every input video."""
-        return {**self.inputs.checksums, **({"front": self.front.checksum} if self.front else {})}
 
 
 def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
@@ -123,6 +51,7 @@ class JobBuilder:
         weights: control -> number or weight map.
         single: whether the run has one chunk only.
         inspect: path -> its InputVideo, cached.
+        blocked: results whose front video was blocked; `build` adds to it.
     """
 
     ws: Workspace
@@ -133,6 +62,7 @@ class JobBuilder:
     weights: dict[str, float | WeightMap]
     single: bool
     inspect: Callable[[Path], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
+    blocked: list[BlockedFront] = field(default_factory=list)
 
     def build(self, chunk: Chunk) -> tuple[list[Job], list[DreamkitError]]:
         """The chunk's jobs, one per style, and its problems."""
@@ -151,6 +81,9 @@ class JobBuilder:
         if problems or inputs is None:
             return jobs, problems
         for style, caption in styles.items():
+            if front := self._blocked_front(chunk, style):
+                self.blocked.append(front)
+                continue
             try:
                 jobs.append(self._job(inputs, style, caption))
             except DreamkitError as error:
@@ -233,6 +166,14 @@ class JobBuilder:
                 abs(stretch - 1) * 100,
             )
 
+    def _blocked_front(self, chunk: Chunk, style: str) -> BlockedFront | None:
+        """The result, where it would follow a front video that is not there because it was blocked."""
+        if not isinstance(self.params, MultiViewParams) or self.ws.single_view(chunk, style).is_file():
+            return None
+        record = (read_sidecar(self.ws.blocked("single_view", chunk, style)) or {}).get("guardrail", {})
+        reason = f"Its front video was blocked. {record.get('reason', '')}".strip()
+        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if record.get("blocked") else None
+
     def _job(self, inputs: ChunkInputs, style: str, caption: str) -> Job:
         chunk, front = inputs.chunk, None
         name, frames = self.ws.name(chunk, style), min(inputs.lengths.values())
@@ -244,6 +185,7 @@ class JobBuilder:
                     "Run notebook 04 for this clip and style first, or put your own video there.",
                 )
             front = self.inspect(path)
+            self._warn_if_changed(name, front, chunk, style)
             if front.info.frames != frames and not self.params.frames:
                 log.warning(
                     "%s: the front video has %d frames and the conditions %d; the shorter one counts",
@@ -263,6 +205,17 @@ class JobBuilder:
         windows = self._windows(name, asked)
         cut = windows.frames if windows.frames < self._plan(frames).frames else 0
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
+
+    def _warn_if_changed(self, name: str, front: InputVideo, chunk: Chunk, style: str) -> None:
+        record = self.ws.read_sidecar("single_view", chunk, style) or {}
+        made = [record.get(part, {}).get(front.path.name) for part in ("outputs", "replacing")]
+        if any(made) and front.checksum not in made:
+            log.warning(
+                "%s: the front video %s changed after dreamkit made it (its sidecar has another checksum), and is used "
+                "as it is; delete it and run notebook 04 to make it anew",
+                name,
+                front.path,
+            )
 
     def _view_prompts(self, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dreamkit.generate.jobs import Job
 from dreamkit.generate.plan import RunPlan
-from dreamkit.generate.results import DONE, KEPT, MADE
-from dreamkit.workspace.files import PARTIAL_PREFIX, replacing, sha256, write_json
+from dreamkit.generate.results import CHANGED, DONE, KEPT, MADE
+from dreamkit.workspace.files import replacing, sha256, write_json
 from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
-_PARTIAL = re.compile(re.escape(PARTIAL_PREFIX) + r"(?:(?P<process>\d+)-)?.+")
+LATER_KEYS = ("model",)
+"""Keys of an identity that earlier versions did not write; a result without them stays valid."""
 
 
 def outputs(ws: Workspace, plan: RunPlan, job: Job) -> list[Path]:
@@ -28,10 +27,14 @@ def outputs(ws: Workspace, plan: RunPlan, job: Job) -> list[Path]:
     return [*views, ws.grid(job.chunk, job.style), ws.prompts(job.chunk, job.style)]
 
 
-def result_status(ws: Workspace, plan: RunPlan, job: Job) -> str:
-    """MADE: to be made. DONE: the sidecar matches. KEPT: there is a video that dreamkit did not make.
+def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Path], str] = sha256) -> str:
+    """Whether a result is to be made.
 
-    Where there is a sidecar, only videos are compared with it; the user may edit `prompt.json`.
+    MADE: it is. DONE: the sidecar matches. KEPT: there is a video that dreamkit did not make. CHANGED: there is one
+    that it made and that was changed since, so that its checksum is not the sidecar's.
+
+    Where there is a sidecar, only videos are compared with it; the user may edit `prompt.json`. `checksum` computes
+    the SHA-256 of a video.
     """
     name, paths = job.name, outputs(ws, plan, job)
     there = [path for path in paths if path.is_file()]
@@ -45,11 +48,20 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job) -> str:
         log.warning("%s is of clip %s, chunk %s; it is kept", name, record.get("clip"), record.get("chunk"))
         return MADE if plan.params.overwrite else KEPT
     written, old = record.get("outputs", {}), record.get("replacing", {})
-    sums = {path.name: sha256(path) for path in there if path.suffix == ".mp4"}
-    if any(total not in (written.get(file), old.get(file)) for file, total in sums.items()):
-        return MADE if plan.params.overwrite else KEPT
+    sums = {path.name: checksum(path) for path in there if path.suffix == ".mp4"}
+    changed = [file for file, total in sums.items() if total not in (written.get(file), old.get(file))]
+    if changed and not plan.params.overwrite:
+        log.warning(
+            "%s: %s changed after dreamkit made it (its sidecar has another checksum), and is kept and used as it is; "
+            "delete it, or set overwrite to true, to make it anew",
+            name,
+            ", ".join(changed),
+        )
+        return CHANGED
+    if changed:
+        return MADE
     missing = [path.name for path in paths if path not in there]
-    if record.get("identity") != plan.identity(job):
+    if not _same_identity(record.get("identity"), plan.identity(job)):
         log.info("%s: inputs, parameters or model files changed; it is made again", name)
     elif missing:
         log.info("%s: %s missing; it is made again", name, ", ".join(missing))
@@ -58,6 +70,13 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job) -> str:
     else:
         return DONE
     return MADE
+
+
+def _same_identity(recorded: object, wanted: Mapping[str, Any]) -> bool:
+    """Whether a sidecar's identity is that of the job, apart from LATER_KEYS that an earlier version did not write."""
+    if not isinstance(recorded, Mapping):
+        return False
+    return recorded == {key: value for key, value in wanted.items() if key in recorded or key not in LATER_KEYS}
 
 
 @contextlib.contextmanager
@@ -92,28 +111,3 @@ def publish(
     interim = {**head, **final, **({"replacing": old} if old else {})}
     write_json(ws.sidecar(plan.stage, job.chunk, job.style), interim)
     return final
-
-
-def remove_stale_partials(ws: Workspace, stage: str) -> None:
-    """Delete the partial files that killed runs on this machine left among a stage's results.
-
-    A name has the number of its process, which must no longer run; names without one are of earlier versions.
-    """
-    folder = ws.root / stage
-    for path in [*folder.glob(f"{PARTIAL_PREFIX}*"), *folder.glob(f"*/{PARTIAL_PREFIX}*")]:
-        match = _PARTIAL.fullmatch(path.name)
-        if match is None or (match["process"] and _is_running(int(match["process"]))):
-            continue
-        with contextlib.suppress(OSError):
-            path.unlink()
-            log.info("removed %s, which a killed run left unfinished", path)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # another user's
-        return True
-    return True

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from dreamkit.generate.specs import read_weight
-from dreamkit.guardrail import record as guardrails
+from dreamkit.guardrail.choice import chosen_checks
 from dreamkit.notebook.params import NotebookParams
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import nearest
@@ -40,8 +40,8 @@ class Params(NotebookParams):
     )
     fps: int = Field(default=24, ge=1, le=60, description="frame rate of the result, independent of the input's")
     frames: int = Field(default=0, ge=0, description="frames to make, from the clip's first on; 0: all")
-    preset: Literal["exact", "24gb", "16gb", "12gb"] = Field(
-        default="exact", description="exact; 24gb, 16gb, 12gb: the same within that GPU memory"
+    preset: Literal["exact", "fp8", "fast", "24gb", "16gb", "12gb"] = Field(
+        default="exact", description="exact; fp8, fast: quicker, not equal; 24gb, 16gb, 12gb: in less memory"
     )
     attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
         default="auto", description="attention kernel; auto: the fastest available"
@@ -51,7 +51,10 @@ class Params(NotebookParams):
     )
     offload: bool = Field(default=False, description="keep the denoiser in CPU memory while it is not needed")
     num_gpus: int = Field(default=1, ge=1, le=32, description="GPUs of this machine that make a video together")
-    guardrail: str = Field(default="none", description="prompt and video check; only none for now")
+    guardrail: str | list[str] = Field(
+        default="none", description="none, prompts, full, or a list: blocklist, llama_guard, content, faces"
+    )
+    guardrail_stride: int = Field(default=1, ge=1, description="every how many frames the content filter checks one")
     camera_table: str = Field(
         default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
     )
@@ -102,9 +105,8 @@ class Params(NotebookParams):
 
     @field_validator("guardrail")
     @classmethod
-    def _known_guardrail(cls, asked: str) -> str:
-        if reason := guardrails.refusal(asked):
-            raise ValueError(reason)
+    def _known_checks(cls, asked: str | list[str]) -> str | list[str]:
+        chosen_checks(asked)
         return asked
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
-from dreamkit.generate.jobs import Job, JobBuilder, WeightMap
+from dreamkit.generate.input_videos import InputVideo, inspect_video
+from dreamkit.generate.jobs import BlockedFront, Job, JobBuilder, WeightMap
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.generate.specs import Spec
 from dreamkit.generate.weight_files import read_weight_map
+from dreamkit.guardrail.choice import chosen_checks
 from dreamkit.transfer import folders
+from dreamkit.transfer.config import config_values
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.transfer.presets import find_preset
@@ -40,6 +44,7 @@ class RunPlan:
         checksums: checkpoint file -> checksum.
         rig: the views.
         jobs: all jobs, those already done included, chunk by chunk.
+        blocked_fronts: results without a job, because the guardrail blocked the front video that they follow.
     """
 
     stage: str
@@ -49,6 +54,7 @@ class RunPlan:
     checksums: dict[str, str]
     rig: Rig
     jobs: list[Job]
+    blocked_fronts: tuple[BlockedFront, ...] = ()
 
     def identity(self, job: Job) -> dict[str, Any]:
         """Everything that determines a result: inputs, parameters, checkpoint checksums; no versions, device or time.
@@ -67,6 +73,8 @@ class RunPlan:
             values |= {"negative_prompt": negative, "windows": p.windows if later else "first"}
         elif isinstance(p, MultiViewParams):
             values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
+        if checks := chosen_checks(p.guardrail):
+            values["guardrail"] = {"checks": list(checks), "stride": p.guardrail_stride}
         weights = {
             name: weight.checksum if isinstance(weight, WeightMap) else weight for name, weight in job.weights.items()
         }
@@ -77,6 +85,7 @@ class RunPlan:
             "parameters": values,
             "inputs": job.checksums,
             "checkpoints": self.checksums,
+            "model": config_values(self.model.config),
         }
 
 
@@ -92,6 +101,27 @@ def make_plan(ws: Workspace, params: Params) -> RunPlan:
         DreamkitError: anything that would fail later: the spec, a checkpoint file, a caption, a condition video, a
             front video, two results of one name, a workspace that cannot be written. Problems of clips are reported
             together; with `skip_bad` those clips are left out instead.
+    """
+    plan, problems = find_jobs(ws, params)
+    faults = [problem for found in problems.values() for problem in found]
+    _report_problems(faults, params.skip_bad, bool(plan.jobs or plan.blocked_fronts))
+    _check_names_differ(plan.jobs)
+    _check_writable(ws, params.stage)
+    return plan
+
+
+def find_jobs(
+    ws: Workspace, params: Params, inspect: Callable[[Path], InputVideo] | None = None
+) -> tuple[RunPlan, dict[str, list[DreamkitError]]]:
+    """The plan of a stage, without the clips that have a problem; clip -> its problems. Nothing is written.
+
+    Args:
+        ws: the workspace.
+        params: parameters of the stage.
+        inspect: path -> its InputVideo; `inspect_video`, each file once, when left out.
+
+    Raises:
+        DreamkitError: what no clip can be made without: the spec, a checkpoint file, a weight map.
     """
     stage = params.stage
     spec = control_spec(ws, params)
@@ -116,16 +146,19 @@ def make_plan(ws: Workspace, params: Params) -> RunPlan:
         model = single_view_model(root, names, own)
     weights = {name: _weight(control, spec, ws, stage) for name, control in spec.controls.items()}
     chunks, problems = _chunks(ws, params, names[0])
-    builder = JobBuilder(ws, params, spec, cameras, model, weights, single=len(chunks) == 1)
+    builder = JobBuilder(
+        *(ws, params, spec, cameras, model, weights),
+        single=len(chunks) == 1,
+        inspect=functools.cache(inspect or inspect_video),
+    )
     jobs: list[Job] = []
     for chunk in chunks:
         built, faults = builder.build(chunk)
         jobs += built
-        problems += faults
-    _report_problems(problems, params.skip_bad, bool(jobs))
-    _check_names_differ(jobs)
-    _check_writable(ws, stage)
-    return RunPlan(stage, params, spec, model, checkpoints.checksums(root, files), cameras, jobs)
+        if faults:
+            problems.setdefault(chunk.clip, []).extend(faults)
+    sums = checkpoints.checksums(root, files)
+    return RunPlan(stage, params, spec, model, sums, cameras, jobs, tuple(builder.blocked)), problems
 
 
 def _released_controls(root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:
@@ -153,25 +186,26 @@ def _weight(control: specs.Control, spec: Spec, ws: Workspace, stage: str) -> fl
     return WeightMap(path, sha256(path), read_weight_map(path))
 
 
-def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], list[DreamkitError]]:
-    """The chunks to run, and the problems of the clips asked for."""
+def _chunks(ws: Workspace, params: Params, control: str) -> tuple[list[Chunk], dict[str, list[DreamkitError]]]:
+    """The chunks to run, and the problems of the clips asked for: clip -> problems."""
     known = ws.clips()
+    captioned, drawn = set(known), ws.chunks_by_clip(control) if not params.chunks else {}
     if not params.clips and not known:
         raise DreamkitError(
             f"The workspace {ws.root} has no captions, so there is nothing to make.",
             f"Put <clip>.txt or <clip>.json into {ws.captions}, or set workspace to the folder that has them.",
         )
     chunks: list[Chunk] = []
-    problems: list[DreamkitError] = []
+    problems: dict[str, list[DreamkitError]] = {}
     for clip in params.clips or known:
-        if clip not in known:
+        if clip not in captioned:
             close = nearest(clip, known)
-            hint = f"Did you mean {close}?" if close else f"Write {ws.captions / clip}.txt."
-            problems.append(DreamkitError(f"The clip {clip} has no caption in {ws.captions}.", hint))
+            hint = f"Did you mean {close}?" if close else f"Write {ws.caption(clip, 'txt')}."
+            problems[clip] = [DreamkitError(f"The clip {clip} has no caption in {ws.captions}.", hint)]
         elif params.chunks:
             chunks += [Chunk(clip, index) for index in params.chunks]
         else:
-            chunks += ws.chunks(clip, control) or [Chunk(clip)]
+            chunks += drawn.get(clip) or [Chunk(clip)]
     return chunks, problems
 
 

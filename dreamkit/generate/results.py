@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dreamkit.guardrail import record as guardrail_record
+from dreamkit.guardrail.record import NOTE
 from dreamkit.notebook.preview import preview
 from dreamkit.notebook.progress import clock
 
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-MADE, DONE, KEPT, FAILED = "made", "done before", "your own, kept", "failed"
+MADE, DONE, KEPT, FAILED, BLOCKED = "made", "done before", "your own, kept", "failed", "blocked"
+CHANGED = "changed since, kept"
 
 
 @dataclass(frozen=True)
@@ -23,40 +24,48 @@ class VideoResult:
 
     Attributes:
         name: `<clip>_<style>`.
-        state: MADE, DONE, KEPT or FAILED.
+        state: MADE, DONE, KEPT, CHANGED, FAILED or BLOCKED.
         path: the video to show for it: the front video, or the grid.
         seconds: time that it took; 0 where it was not made.
+        reason: why the guardrail blocked it, a sentence; else empty.
     """
 
     name: str
     state: str
     path: Path
     seconds: float = 0.0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Results:
-    """Every result of one run of a stage; `root` is the workspace folder."""
+    """Every result of one run of a stage; `root` is the workspace folder, `note` a sentence on the guardrail."""
 
     root: Path
     results: tuple[VideoResult, ...]
+    note: str = NOTE
 
     def __str__(self) -> str:
-        rows = "\n".join(f"  {result.state:>14}  {result.path.relative_to(self.root)}" for result in self.results)
-        return f"{len(self.results)} results in {self.root}. {guardrail_record.NOTE}\n{rows}"
+        rows = "\n".join(
+            f"  {result.state:>14}  {result.path.relative_to(self.root)}"
+            + (f"  {result.reason}" if result.reason else "")
+            for result in self.results
+        )
+        return f"{len(self.results)} results in {self.root}. {self.note}\n{rows}"
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f'<tr><td>{r.state}</td><td>{clock(r.seconds) if r.seconds else ""}</td><td style="text-align:left;'
-            f'overflow-wrap:anywhere">{html.escape(str(r.path.relative_to(self.root)))}</td></tr>'
+            f'overflow-wrap:anywhere">{html.escape(str(r.path.relative_to(self.root)))}'
+            f"{'<br>' + html.escape(r.reason) if r.reason else ''}</td></tr>"
             for r in self.results
         )
         head = "<tr><th>state</th><th>time</th><th style='text-align:left'>file</th></tr>"
-        return f"<p>In {html.escape(str(self.root))}:</p><table>{head}{rows}</table><p>{guardrail_record.NOTE}</p>"
+        return f"<p>In {html.escape(str(self.root))}:</p><table>{head}{rows}</table><p>{html.escape(self.note)}</p>"
 
     def show(self, most: int = 2, width: int = 640) -> HTML:
         """Players for the first `most` results, small copies inside the notebook."""
         from IPython.display import HTML
 
-        there = [result.path for result in self.results if result.path.is_file()]
+        there = [result.path for result in self.results if result.state != BLOCKED and result.path.is_file()]
         return HTML("".join(str(preview(path, width).data) for path in there[:most]))

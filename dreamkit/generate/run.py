@@ -8,27 +8,28 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import dreamkit
-from dreamkit.errors import DreamkitError
 from dreamkit.generate import live_preview, specs
+from dreamkit.generate.guardrail_step import GuardrailStep
 from dreamkit.generate.input_videos import DecodedVideos
-from dreamkit.generate.jobs import Job, WeightMap
+from dreamkit.generate.jobs import BlockedFront, Job, WeightMap
 from dreamkit.generate.load_pipeline import check_gpus, load_pipeline
-from dreamkit.generate.outputs import new_files, publish, remove_stale_partials, result_status
+from dreamkit.generate.outcome import RunOutcome
+from dreamkit.generate.outputs import new_files, publish, result_status
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan, make_plan
 from dreamkit.generate.progress import RunProgress
-from dreamkit.generate.results import FAILED, MADE, Results, VideoResult
-from dreamkit.guardrail import record as guardrail_record
+from dreamkit.generate.results import BLOCKED, FAILED, MADE, Results, VideoResult
 from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls
+from dreamkit.transfer.presets import find_preset
+from dreamkit.transfer.step_cache import computed_evaluations
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
@@ -57,49 +58,29 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
     return _run(ws, params)
 
 
-@dataclass
-class _Outcome:
-    """What a run has made so far: result name -> seconds, or the error; the decoded input videos."""
-
-    plan: RunPlan
-    decoded: DecodedVideos
-    seconds: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, DreamkitError] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def excused(self, job: Job) -> Iterator[None]:
-        """With `skip_bad`, record the error of one job, so that the others are made."""
-        try:
-            yield
-        except DreamkitError as error:
-            if not self.plan.params.skip_bad:
-                raise
-            self.faults[job.name] = error
-            log.warning("left out: %s", error)
-
-
 def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
     ws.must_exist()
     with logging_to(ws.log_file(stage)), ws.tidy_manifest():
-        asked = guardrail_record.record(params.guardrail)
-        log.info("%s in %s. %s", stage.replace("_", " "), ws.root, asked.note)
+        log.info("%s in %s", stage.replace("_", " "), ws.root)
+        ws.remove_abandoned(stage)
         plan = make_plan(ws, params)
-        remove_stale_partials(ws, stage)
+        guard = GuardrailStep.of(ws, plan)
         if not plan.spec.written:
             specs.write_default(stage, ws)
         status = {job.name: result_status(ws, plan, job) for job in plan.jobs}
+        status |= dict.fromkeys(guard.known([job for job in plan.jobs if status[job.name] == MADE]), BLOCKED)
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
-        outcome = _Outcome(plan, DecodedVideos((plan.model.config.height, plan.model.config.width)))
         if MADE in status.values():
             check_gpus(plan)
-        todo = _decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE])
+        outcome = RunOutcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
+        todo = guard.admit(_decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE]))
         if todo:
             with contextlib.ExitStack() as stack:
-                _make_all(ws, todo, asked, outcome, stack)
-        faults = outcome.faults
+                _make_all(ws, todo, outcome, stack)
+        faults, status = outcome.faults, status | outcome.elsewhere
         if faults and len(faults) == len(plan.jobs):
             raise next(iter(faults.values()))
         for name, fault in faults.items():
@@ -107,16 +88,17 @@ def _run(ws: Workspace, params: Params) -> Results:
         results = [
             VideoResult(
                 job.name,
-                FAILED if job.name in faults else status[job.name],
+                FAILED if job.name in faults else BLOCKED if job.name in guard.blocked else status[job.name],
                 _shown(ws, stage, job),
                 outcome.seconds.get(job.name, 0.0),
+                guard.blocked.get(job.name, ""),
             )
-            for job in plan.jobs
+            for job in [*plan.jobs, *plan.blocked_fronts]
         ]
-        return Results(ws.root, tuple(results))
+        return Results(ws.root, tuple(results), guard.summary)
 
 
-def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
+def _decodable(outcome: RunOutcome, todo: Sequence[Job]) -> list[Job]:
     """The jobs whose videos can be decoded as far as they are needed, found out before the model loads."""
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         # The longest first: its frames serve the others.
@@ -127,18 +109,12 @@ def _decodable(outcome: _Outcome, todo: Sequence[Job]) -> list[Job]:
     return [job for job in todo if job.name not in outcome.faults]
 
 
-def _shown(ws: Workspace, stage: str, job: Job) -> Path:
+def _shown(ws: Workspace, stage: str, job: Job | BlockedFront) -> Path:
     """The video to show for a result: the front video, or the grid."""
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _make_all(
-    ws: Workspace,
-    todo: Sequence[Job],
-    asked: guardrail_record.GuardrailRecord,
-    outcome: _Outcome,
-    stack: contextlib.ExitStack,
-) -> None:
+def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome, stack: contextlib.ExitStack) -> None:
     """Load the model and make the jobs, chunk by chunk; what is to be closed after them goes onto `stack`."""
     plan = outcome.plan
     if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
@@ -156,14 +132,29 @@ def _make_all(
     pipe.encode_prompts(_texts(plan, todo))
     log.info("model ready after %.1f s", time.monotonic() - began)
     watch = RunProgress(len(todo), live_preview.LivePreview(plan.rig) if live_preview.wanted() else None)
+
+    def make_or_find(job: Job, encoded: dict[WindowPlan, EncodedControls], wait: bool = False) -> bool:
+        """Make a result, unless another run has made it; False where another run is making it, unless `wait`."""
+        with outcome.excused(job), outcome.turn(job, wait) as state:
+            if state == MADE:
+                with watch.video(job.name), outcome.guard.stops(job):
+                    _make(ws, job, pipe, watch, encoded, outcome)
+            elif state is not None:
+                watch.videos -= 1
+            return state is not None
+        return True  # it failed, and is left out
+
+    busy: list[Job] = []
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         encoded: dict[WindowPlan, EncodedControls] = {}
         for job in styles:
-            with outcome.excused(job), watch.video(job.name):
-                _make(ws, job, pipe, watch, encoded, asked, outcome)
+            if not make_or_find(job, encoded):
+                busy.append(job)
             if job.front:
                 outcome.decoded.release([job.front])
         outcome.decoded.release(itertools.chain(*job.inputs.videos.values()))
+    for job in busy:
+        make_or_find(job, {}, wait=True)
 
 
 def _make(
@@ -172,8 +163,7 @@ def _make(
     pipe: Any,
     watch: RunProgress,
     encoded: dict[WindowPlan, EncodedControls],
-    asked: guardrail_record.GuardrailRecord,
-    outcome: _Outcome,
+    outcome: RunOutcome,
 ) -> None:
     """Make one result. `encoded` caches the chunk's condition latents by window plan."""
     plan, began = outcome.plan, time.monotonic()
@@ -192,14 +182,22 @@ def _make(
             "fps": plan.params.fps,
             "size": {"height": height, "width": width},
             "preset": plan.params.preset,
-            "guardrail": asked.as_dict(),
+            **_skipping(plan.params),
+            "guardrail": outcome.guard.record(job),
             "seconds": round(seconds, 2),
             **_machine(pipe),
         }
         final = publish(ws, plan, job, files, record)
     ws.write_sidecar(plan.stage, job.chunk, job.style, final)
+    ws.failure(plan.stage, job.name).unlink(missing_ok=True)
     outcome.seconds[job.name] = seconds
     log.info("%s: %d frames in %s: %s", job.name, frames, clock(seconds), _shown(ws, plan.stage, job))
+
+
+def _skipping(p: Params) -> dict[str, list[int]]:
+    """For the sidecar: the computed evaluations of each window, where others are extrapolated."""
+    of_36 = find_preset(p.preset).computed
+    return {} if of_36 is None else {"computed_evaluations": list(computed_evaluations(p.num_steps, of_36))}
 
 
 def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:
@@ -241,7 +239,7 @@ def _make_single(
     watch: RunProgress,
     controls: EncodedControls,
     files: dict[Path, Path],
-    outcome: _Outcome,
+    outcome: RunOutcome,
 ) -> Made:
     p = outcome.plan.params
     assert isinstance(p, SingleViewParams)
@@ -263,6 +261,7 @@ def _make_single(
         windows=p.windows,
         progress=watch,
     )
+    frames_thwc = outcome.guard.frames(job, frames_thwc[None])[0]
     video.encode_video(files[ws.single_view(job.chunk, job.style)], frames_thwc, p.fps)
     negative = p.negative_prompt or NEGATIVE_PROMPT
     extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
@@ -276,7 +275,7 @@ def _make_multi(
     watch: RunProgress,
     controls: EncodedControls,
     files: dict[Path, Path],
-    outcome: _Outcome,
+    outcome: RunOutcome,
 ) -> Made:
     plan, p = outcome.plan, outcome.plan.params
     assert isinstance(p, MultiViewParams)
@@ -293,6 +292,7 @@ def _make_multi(
         num_input_frames=p.num_input_frames,
         progress=watch,
     )
+    views_vthwc = outcome.guard.frames(job, views_vthwc)
     for camera, frames_thwc in zip(plan.rig.cameras, views_vthwc, strict=True):
         video.encode_video(files[ws.view(job.chunk, job.style, camera.index)], frames_thwc, p.fps)
     video.encode_video(files[ws.grid(job.chunk, job.style)], video.grid(views_vthwc, plan.rig), p.fps)

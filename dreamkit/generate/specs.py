@@ -26,6 +26,7 @@ from dreamkit.workspace.workspace import Chunk, Workspace, from_home, home
 
 log = logging.getLogger(__name__)
 SAMPLE_NAME = "<sample_name>"
+MOST_NAMES = 200
 _KEYS = ("control_weight", "input_control", "ckpt_path")
 
 
@@ -78,6 +79,12 @@ def parse_spec(data: Mapping[str, Any], source: Path | None = None) -> Spec:
             `input_control` that is neither a path nor a list of paths; or no control at all.
     """
     controls, scalars, problems = {}, {}, []
+    if len(data) > MOST_NAMES:
+        raise DreamkitError(
+            f"The control spec {source or ''} has {len(data):,} names; there are {len(CONTROLS)} controls and some"
+            " parameters.",
+            "Check that it is a control spec.",
+        )
     for name, value in data.items():
         if name in CONTROLS and isinstance(value, Mapping):
             controls[name], found = _control(name, value)
@@ -104,7 +111,7 @@ def parse_spec(data: Mapping[str, Any], source: Path | None = None) -> Spec:
 
 def _control(name: str, value: Mapping[str, Any]) -> tuple[Control, list[str]]:
     problems = []
-    for key in value:
+    for key in list(value)[:MOST_NAMES]:
         if key not in _KEYS:
             close = nearest(key, _KEYS)
             wanted = f"did you mean {close!r}?" if close else f"known are {', '.join(_KEYS)}"
@@ -137,8 +144,8 @@ def read_weight(value: object) -> float | str:
         return value.strip()
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(f"must be a number or the path of a .pt map, not {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"must be a number or the path of a .pt map, not {str(value)[:80]!r}") from None
     if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError(f"must be a number or the path of a .pt map, not {value!r}")
     if number < 0:
@@ -215,9 +222,9 @@ def default(stage: str, ws: Workspace) -> dict[str, Any]:
     def written(path: Path) -> str:
         return str(path.relative_to(home()) if path.is_relative_to(home()) else path)
 
-    name, sample = CONTROLS[0], Chunk(SAMPLE_NAME)
+    name, sample = CONTROLS[0], Chunk("sample")
     cameras = SIX_VIEWS.cameras if stage == "multi_view" else SIX_VIEWS.cameras[:1]
-    paths = [written(ws.condition(name, camera, sample)) for camera in cameras]
+    paths = [written(ws.condition(name, camera, sample).with_name(f"{SAMPLE_NAME}_0.mp4")) for camera in cameras]
     return {name: {"control_weight": 1.0, "input_control": paths if stage == "multi_view" else paths[0]}}
 
 

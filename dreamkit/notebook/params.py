@@ -27,6 +27,8 @@ ALIASES = {
     "checkpoint_dir": "checkpoints",
     "offload_diffusion_transformer": "offload",
 }
+MOST_PROBLEMS = 50
+"""Of one error; a search for the nearest name takes time."""
 # Types of variables in a notebook's namespace that can be parameters.
 _PLAIN_TYPES = (str, int, float, bool, list, dict, type(None))
 
@@ -59,6 +61,7 @@ class NotebookParams(BaseModel):
         workspace = Workspace(self.workspace, read_folders(from_home(table) if table else None))
         if self.needs_workspace:
             workspace.must_exist()
+        workspace.remove_abandoned()
         return workspace
 
     @classmethod
@@ -134,6 +137,8 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
     problems = []
     for name, value in values.items():
         target = name if name in known else ALIASES.get(name, name)
+        if target not in known and len(problems) >= MOST_PROBLEMS:
+            continue
         if target not in known:
             close = nearest(str(name), [*known, *ALIASES])
             problems.append(f"{_label(name, origins)}: not a parameter" + (f"; did you mean {close}?" if close else ""))
@@ -173,10 +178,11 @@ def as_written(model: type[NotebookParams], values: Mapping[str, Any], texts: Ma
         field = fields.get(name) or fields.get(ALIASES.get(name, ""))
         if field is None or field.annotation not in (str, list[str]):
             continue
-        if isinstance(value, list):
-            kept[name] = [_scalar(*pair) for pair in zip(value, texts[name], strict=True)]
-        else:
-            kept[name] = _scalar(value, texts[name])
+        text = texts.get(name, value)  # a merged name (`<<`) has no text of its own
+        if not isinstance(value, list):
+            kept[name] = _scalar(value, text)
+        elif isinstance(text, list) and len(text) == len(value):
+            kept[name] = [_scalar(*pair) for pair in zip(value, text, strict=True)]
     return kept
 
 

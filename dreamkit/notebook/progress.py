@@ -8,6 +8,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
+
+from dreamkit.errors import printable
+from dreamkit.workspace.partials import NO_LINKS
 
 PACKAGE = "dreamkit"
 MODE = "DREAMKIT_PROGRESS"
@@ -36,7 +40,35 @@ class _Console(logging.Handler):
         if getattr(record, "step", False) and wants_bar():
             return
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        print(prefix + record.getMessage(), flush=True)
+        with contextlib.suppress(OSError, ValueError):  # the terminal is gone, or its file's disk is full
+            print(printable(prefix + record.getMessage()), flush=True)
+
+
+class _LogFile(logging.FileHandler):
+    """Appends to the log file; where that fails, as on a full disk, one warning is printed and the run goes on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._failed = False
+
+    def _open(self) -> TextIO:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_LINKS, 0o666)
+        return os.fdopen(handle, "a", encoding=self.encoding, errors=self.errors)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Print the first failure."""
+        if not self._failed:
+            self._failed = True
+            error = sys.exc_info()[1]
+            reason = getattr(error, "strerror", None) or error
+            print(f"warning: the log {self.baseFilename} is not complete: {reason}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Close the file, also where its last lines cannot be written."""
+        try:
+            super().close()
+        except OSError:
+            self.handleError(logging.makeLogRecord({}))
 
 
 @contextlib.contextmanager
@@ -52,7 +84,7 @@ def logging_to(path: Path) -> Iterator[None]:
     handlers: list[logging.Handler] = [_Console()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        handlers.append(_LogFile(path))
         handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     except OSError as error:
         print(f"warning: no log file: {error}", file=sys.stderr)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import cv2
@@ -24,12 +23,15 @@ from dreamkit.rds.objects import Boxes, every_frame, hold_static, no_boxes, unkn
 from dreamkit.rds.plan import Options, choose_cameras
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
+from dreamkit.rds.shared_memory import attached_pictures, shared_pictures
+from dreamkit.workspace.processes import end_with_parent
 
 log = logging.getLogger(__name__)
 
 # Frames that one task draws, a few tenths of a second of work.
 _TASK_FRAMES = 8
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# One thread for each library; and Python's path without the working folder, where a file may have a module's name.
+_WORKER_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONSAFEPATH")
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,9 @@ def shared_hdmap(
         _draw_into(result, 0, frames, *arguments)
         yield result
         return
-    with _shared(shape) as (memory, pictures):
+    with shared_pictures(shape) as (place, pictures):
         tasks = [
-            pool.submit(_draw_task, memory.name, shape, first, list(frames[first : first + _TASK_FRAMES]), *arguments)
+            pool.submit(_draw_task, place, shape, first, list(frames[first : first + _TASK_FRAMES]), *arguments)
             for first in range(0, len(frames), _TASK_FRAMES)
         ]
         try:
@@ -129,20 +131,8 @@ def shared_hdmap(
             del pictures
 
 
-@contextlib.contextmanager
-def _shared(shape: tuple[int, ...]) -> Iterator[tuple[SharedMemory, np.ndarray]]:
-    """Shared memory and a uint8 array of this shape in it."""
-    memory = SharedMemory(create=True, size=int(np.prod(shape)))
-    try:
-        yield memory, np.ndarray(shape, np.uint8, memory.buf)
-    finally:
-        memory.unlink()
-        with contextlib.suppress(BufferError):  # an exception's traceback can still refer to the array
-            memory.close()
-
-
 def _draw_task(
-    name: str,
+    place: str,
     shape: tuple[int, ...],
     first: int,
     frames: list[int],
@@ -151,16 +141,11 @@ def _draw_task(
     poses: np.ndarray,
     size: tuple[int, int],
 ) -> None:
-    """Draw frames into shared memory `name`, which holds pictures [T, H, W, 3]; the first one has index `first`."""
+    """Draw frames into the shared memory at `place`, pictures [T, H, W, 3]; the first one has index `first`."""
     # One process runs on each core; threads of OpenCV would slow the others down.
     cv2.setNumThreads(1)
-    memory = SharedMemory(name)
-    try:
-        pictures = np.ndarray(shape, np.uint8, memory.buf)
+    with attached_pictures(place, shape) as pictures:
         _draw_into(pictures, first, frames, scene, camera, poses, size)
-        del pictures
-    finally:
-        memory.close()
 
 
 def _draw_into(
@@ -195,12 +180,13 @@ def draw_pool(workers: int | None = None, preload: Sequence[str] = ()) -> Iterat
     context = get_context("forkserver" if preload and "forkserver" in get_all_start_methods() else "spawn")
     if preload:
         context.set_forkserver_preload(list(preload))
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    # The workers end with this process, however it ends: with many frames drawn they hold much memory.
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
+    before = {name: os.environ.get(name) for name in _WORKER_VARIABLES}
     try:
         # BLAS reads these variables when a process starts, so all processes are started here: each takes one task, as
         # the short sleep keeps a process from finishing before the next one has started.
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+        os.environ.update(dict.fromkeys(_WORKER_VARIABLES, "1"))
         for task in [pool.submit(time.sleep, 0.05) for _ in range(workers)]:
             task.result()
     finally:

@@ -38,6 +38,9 @@ LAYERS = {
 OBJECT_FOLDER, LIDAR_FOLDER, VEHICLE_FOLDER = "all_object_info", "lidar_raw", "vehicle_pose"
 CAMERA_HZ = 30
 LABEL_HZ = 10
+MOST_KILOMETRES = 500
+"""Of the shapes of one map layer: lines are resampled at every 0.8 m, so their length is memory and time."""
+MOST_FRAME = 10**6
 LABEL_STEP = CAMERA_HZ // LABEL_HZ
 """Frames from one label to the next."""
 
@@ -153,6 +156,13 @@ def read_layer(root: Path, clip: str, layer: str) -> Shapes:
             if LAYERS[layer] == "cuboid" and any(len(points) not in (0, 8) for points in found):
                 raise ValueError(f"a cuboid of {[len(points) for points in found]} vertices; expected 8")
             shapes += [points for points in found if len(points)]
+    kilometres = sum(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points in shapes) / 1000
+    if not kilometres <= MOST_KILOMETRES:  # also where it overflows
+        raise DreamkitError(
+            f"{tar.path}: the shapes of {layer} are {kilometres:,.0f} km long together; a clip has some 10, and"
+            f" {MOST_KILOMETRES} km at most are drawn.",
+            "A vertex lies far from the others; convert the map of this clip again.",
+        )
     return Shapes.of(shapes)
 
 
@@ -263,8 +273,27 @@ def _object(info: Any, where: str) -> tuple[np.ndarray, np.ndarray, bool, str]:
 
 
 def numbered(tar: Tar, pattern: re.Pattern[str]) -> dict[int, str]:
-    """Frame number -> key of the tar's members that match; the pattern's first group is the number."""
-    return {int(match[1]): key for key in tar.members if (match := pattern.search(key))}
+    """Frame number -> key of the tar's members that match; the pattern's first group is the number.
+
+    Raises:
+        DreamkitError: a number is over MOST_FRAME.
+    """
+    return {frame_number(tar, match[1]): key for key in tar.members if (match := pattern.search(key))}
+
+
+def frame_number(tar: Tar, digits: str) -> int:
+    """The frame number in a member's name.
+
+    Raises:
+        DreamkitError: it is over MOST_FRAME, nine hours.
+    """
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > 7 or int(digits) > MOST_FRAME:
+        raise DreamkitError(
+            f"{tar.path} has a member of frame {digits[:40]}; frames are numbered up to {MOST_FRAME:,}.",
+            "Number the frames of each clip from 000000, and convert it again.",
+        )
+    return int(digits)
 
 
 def no_member(tar: Tar, example: str) -> DreamkitError:

@@ -82,8 +82,9 @@ def hold_static(objects: Objects) -> Objects:
         size[rows] = objects.size[rows].mean(0)
         heading = _unit(objects.pose[rows, :3, 0])
         kept = rows[heading @ _unit(heading.mean(0)) > _HEADING_COSINE]
-        if len(kept):
-            pose[rows] = _mean_pose(objects.pose[kept])
+        mean = _mean_pose(objects.pose[kept]) if len(kept) else np.zeros((4, 4))
+        if abs(np.linalg.det(mean)) > 1e-3:  # opposite axes have no mean: the poses stay
+            pose[rows] = mean
     return replace(objects, size=size, pose=pose)
 
 

@@ -19,6 +19,7 @@ from dreamkit.rds.rig import read_camera_poses, read_cameras
 from dreamkit.rds.strokes import Rules
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import fingerprint, nearest, read_json
+from dreamkit.workspace.locks import LOCKS
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,12 @@ class PlannedVideo:
     def sidecar(self) -> Path:
         """The sidecar beside the video, `<clip>_<n>.json`."""
         return self.path.with_suffix(".json")
+
+    @property
+    def lock(self) -> Path:
+        """File that a process locks while it makes the video, in the workspace's `.locks/`."""
+        root, inside = self.path.parents[2], self.path.relative_to(self.path.parents[2])
+        return root / LOCKS / inside.with_suffix(".lock")
 
 
 def chunk_frames(count: int, length: int, overlap: int = 0, most: int | None = None) -> list[range]:

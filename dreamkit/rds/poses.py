@@ -35,8 +35,9 @@ def require_poses(poses: Any, where: str) -> np.ndarray:
             "Fill or drop these frames when converting the data.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.linalg.det(flat[:, :3, :3])
-    bad = np.flatnonzero(~((np.abs(size) > 1e-6) & (np.abs(size) < 1e6)))
+        # The whole matrix too: its last row may be anything.
+        sizes = np.abs([np.linalg.det(flat[:, :3, :3]), np.linalg.det(flat)])
+    bad = np.flatnonzero(~((sizes > 1e-6) & (sizes < 1e6)).all(0))
     if len(bad):
         raise DreamkitError(f"{where}: the pose at index {bad[0]} has a rotation that cannot be inverted.", _POSE_HINT)
     return poses

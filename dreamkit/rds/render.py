@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clip
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig import read_camera_poses
 from dreamkit.workspace.files import write_json
+from dreamkit.workspace.locks import file_lock
+from dreamkit.workspace.workspace import Workspace
 
 # Videos queued at most, because the labels of their clips stay in memory.
 _QUEUED = 32
@@ -67,6 +70,7 @@ def render_clips(
     if options.novel_pose:
         out = out.with_name(f"{out.name}_{Path(options.novel_pose).name}")
     clips = choose_clips(root, options)
+    Workspace(out).remove_abandoned()
     state = _RenderState(root, out, options, len(clips), progress)
     workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:
@@ -74,6 +78,9 @@ def render_clips(
         # With two videos in memory the pool draws one while the other is encoded; many cores draw more at once.
         threads = stack.enter_context(ThreadPoolExecutor(2 + workers // 8 if pool else 1))
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        if pool:
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        stack.callback(state.stop.set)  # after the last video it has no effect
         for name in clips:
             try:
                 state.start_clip(name, threads, pool)
@@ -107,6 +114,7 @@ class _RenderState:
         running: future of a video that is queued or being made -> its clip.
         planned_clips: number of clips whose videos are in `made`.
         finished: number of videos rendered or found done.
+        stop: set when the call ends, so that threads leave a video half written after Ctrl-C; no half file is kept.
     """
 
     root: Path
@@ -116,9 +124,10 @@ class _RenderState:
     progress: Progress | None
     made: dict[Path, bool | None] = field(default_factory=dict)
     failed: dict[str, DreamkitError] = field(default_factory=dict)
-    running: dict[Future[Path], str] = field(default_factory=dict)
+    running: dict[Future[tuple[Path, bool]], str] = field(default_factory=dict)
     planned_clips: int = 0
     finished: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def plan(self, name: str) -> list[PlannedVideo]:
         """All videos of a clip."""
@@ -150,9 +159,9 @@ class _RenderState:
         clip = read_clip(self.root, name, self.options)
         for video in todo:
             if video.condition == "hdmap":
-                self.running[threads.submit(_make_hdmap, clip, video, self.options, pool)] = name
-        for path in _make_lidar(self.root, name, clip, [v for v in todo if v.condition == "lidar"], self.options):
-            self.note(path, True)
+                self.running[threads.submit(_make_hdmap, clip, video, self.options, pool, self.stop)] = name
+        for path, made in _make_lidar(self.root, name, clip, [v for v in todo if v.condition == "lidar"], self.options):
+            self.note(path, made)
 
     def collect(self, most: int) -> None:
         """Wait until at most `most` videos are queued or being made."""
@@ -160,7 +169,7 @@ class _RenderState:
             for future in wait(self.running, return_when=FIRST_COMPLETED).done:
                 name = self.running.pop(future)
                 try:
-                    self.note(future.result(), True)
+                    self.note(*future.result())
                 except DreamkitError as error:
                     self.failed[name] = error
 
@@ -177,17 +186,36 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _make_hdmap(clip: LoadedClip, video: PlannedVideo, options: Options, pool: Executor | None) -> Path:
-    """Draw and write one HDMap video."""
+def _make_hdmap(
+    clip: LoadedClip, video: PlannedVideo, options: Options, pool: Executor | None, stop: threading.Event
+) -> tuple[Path, bool]:
+    """Draw and write one HDMap video, unless another process has done so; returns its path and whether it was made."""
     begun = time.perf_counter()
-    with shared_hdmap(clip, video.camera, video.frames, options, pool) as pictures:
-        return _finish(video, pictures, options, begun, "cpu")
+    with file_lock(video.lock, video.path.name, wait=True):
+        if is_done(video, options.overwrite):
+            return video.path, False
+        with shared_hdmap(clip, video.camera, video.frames, options, pool) as pictures:
+            return _finish(video, _until(stop, pictures), options, begun, "cpu"), True
+
+
+def _until(stop: threading.Event, pictures: np.ndarray) -> Iterator[np.ndarray]:
+    """The pictures one by one.
+
+    Raises:
+        CancelledError: the render call has ended in the meantime.
+    """
+    for picture in pictures:
+        if stop.is_set():
+            raise CancelledError
+        yield picture
 
 
 def _make_lidar(
     root: Path, name: str, clip: LoadedClip, videos: list[PlannedVideo], options: Options
-) -> Iterator[Path]:
-    """Draw and write the LiDAR videos of a clip, all cameras of a chunk together."""
+) -> Iterator[tuple[Path, bool]]:
+    """Draw and write the LiDAR videos of a clip, all cameras of a chunk together; yields each path, and whether it was
+    made here and not by another process in the meantime.
+    """
     if not videos:
         return
     from dreamkit.rds import lidar
@@ -197,17 +225,24 @@ def _make_lidar(
     for frames in dict.fromkeys(video.frames for video in videos):
         begun = time.perf_counter()
         same = {video.camera: video for video in videos if video.frames == frames}
-        cameras = {camera: clip.cameras[camera] for camera in same}
-        fits = {camera: resizer((model.width, model.height), options.size) for camera, model in cameras.items()}
-        pictures = {camera: np.empty((len(frames), options.size[1], options.size[0]), np.uint8) for camera in same}
-        for index, drawn in enumerate(lidar.draw_lidar_frames(sweeps, cameras, clip.poses, frames)):
-            for camera, picture in drawn.items():
-                pictures[camera][index] = fits[camera](picture)
-        for camera, video in same.items():
-            yield _finish(video, pictures.pop(camera)[..., None].repeat(3, -1), options, begun, str(device))
+        with contextlib.ExitStack() as locks:
+            for video in same.values():
+                locks.enter_context(file_lock(video.lock, video.path.name, wait=True))
+            for camera in [camera for camera, video in same.items() if is_done(video, options.overwrite)]:
+                yield same.pop(camera).path, False
+            cameras = {camera: clip.cameras[camera] for camera in same}
+            fits = {camera: resizer((model.width, model.height), options.size) for camera, model in cameras.items()}
+            pictures = {camera: np.empty((len(frames), options.size[1], options.size[0]), np.uint8) for camera in same}
+            for index, drawn in enumerate(lidar.draw_lidar_frames(sweeps, cameras, clip.poses, frames if same else ())):
+                for camera, picture in drawn.items():
+                    pictures[camera][index] = fits[camera](picture)
+            for camera, video in same.items():
+                yield _finish(video, pictures.pop(camera)[..., None].repeat(3, -1), options, begun, str(device)), True
 
 
-def _finish(video: PlannedVideo, pictures: np.ndarray, options: Options, begun: float, device: str) -> Path:
+def _finish(
+    video: PlannedVideo, pictures: np.ndarray | Iterator[np.ndarray], options: Options, begun: float, device: str
+) -> Path:
     """Write the sidecar, then the video.
 
     In this order a run that stops in between leaves a sidecar without a video, which is rendered again. A video without

@@ -17,7 +17,7 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CAMERA_MODELS, CameraModel
 from dreamkit.rds.ftheta import FTheta
-from dreamkit.rds.labels import VEHICLE_FOLDER, layer_path, no_member, numbered
+from dreamkit.rds.labels import VEHICLE_FOLDER, frame_number, layer_path, no_member, numbered
 from dreamkit.rds.poses import require_poses
 from dreamkit.rds.tars import Tar, open_tar
 
@@ -45,7 +45,7 @@ def read_camera_poses(
     found: dict[str, dict[int, str]] = {}
     for key in tar.members:
         if match := pattern.search(key):
-            found.setdefault(match[2], {})[int(match[1])] = key
+            found.setdefault(match[2], {})[frame_number(tar, match[1])] = key
     if not found:
         raise no_member(tar, "000000.pose.camera_front_wide_120fov.npy")
     unknown = sorted(set(cameras or ()) - found.keys())

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import tarfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.files import replacing
 
 _BLOCK = 512
+MOST_JSON_BYTES = 32 * 2**20
+"""Of a member with labels; the largest of the published clips have some 200 KB."""
+MOST_NPZ_BYTES = 128 * 2**20
+"""Of a LiDAR sweep, unpacked: ten million points."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Tar:
     def json(self, key: str) -> Any:
         """One member decoded as JSON."""
         with decoding(self.path, key):
+            if self.members[key][1] > MOST_JSON_BYTES:
+                raise ValueError(f"it has {self.members[key][1]:,} bytes; up to {MOST_JSON_BYTES:,} are read")
             return json.loads(self.read(key))
 
     def array(self, key: str) -> np.ndarray:
@@ -55,8 +62,11 @@ class Tar:
 
     def arrays(self, key: str) -> dict[str, np.ndarray]:
         """One member decoded as .npz."""
-        with decoding(self.path, key), np.load(io.BytesIO(self.read(key)), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with decoding(self.path, key), zipfile.ZipFile(io.BytesIO(self.read(key))) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+            if total > MOST_NPZ_BYTES:
+                raise ValueError(f"it expands to {total:,} bytes; up to {MOST_NPZ_BYTES:,} are read")
+            return {entry.removesuffix(".npy"): decode_npy(archive.read(entry)) for entry in archive.namelist()}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm.auto import tqdm
 
+from dreamkit.captions.answers import choice_text, json_objects
 from dreamkit.captions.model_server import ModelServer
 from dreamkit.errors import DreamkitError
 from dreamkit.review.library import ReviewVideo
@@ -111,6 +112,16 @@ def critic_server(critic: Critic) -> ModelServer:
     return ModelServer(critic.url, "critic's server", "Start it with `vllm serve <model>`, or set `critic` to ''.")
 
 
+def _vote(text: str) -> Answer:
+    """The last object of an answer that fits the schema; a ValueError when none does."""
+    for value in reversed(json_objects(text)):
+        try:
+            return Answer.model_validate(value)
+        except ValidationError:
+            continue
+    raise ValueError("no object of the schema")
+
+
 def count_votes(choices: Sequence[Any]) -> dict[str, Any]:
     """Count the answers to one video.
 
@@ -121,8 +132,8 @@ def count_votes(choices: Sequence[Any]) -> dict[str, Any]:
     votes = []
     for choice in choices:
         try:
-            votes.append(Answer.model_validate_json(choice["message"]["content"]))
-        except (ValidationError, KeyError, TypeError):
+            votes.append(_vote(choice_text(choice)))
+        except ValueError:
             continue
     shares = {key: float(np.mean([getattr(vote, key) for vote in votes])) for key in QUESTIONS} if votes else {}
     return {
@@ -146,9 +157,10 @@ def criticise(
         DreamkitError: the server cannot be reached at the start.
     """
     try:
-        kept = read_json(path, "critic's answers") if path.is_file() else {}
+        found = read_json(path, "critic's answers") if path.is_file() else {}
     except DreamkitError:
-        kept = {}
+        found = {}
+    kept: dict[str, dict[str, Any]] = {key: record for key, record in found.items() if isinstance(record, dict)}
     server = critic_server(critic)
     model = critic.model or server.first_model()
     mark = {"model": model, "version": VERSION, "asked": critic.votes, "frames": critic.frames}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.library import ReviewVideo
+from dreamkit.review.library import ReviewVideo, changed_since_made, checksum_of
 from dreamkit.review.measures.definitions import MEASURES
-from dreamkit.workspace.files import PARTIAL_PREFIX, write_json, write_text
+from dreamkit.workspace.files import write_json, write_text
+from dreamkit.workspace.partials import partial_path, remove_abandoned
 from dreamkit.workspace.workspace import from_home
 
 if TYPE_CHECKING:
     from dreamkit.review.session import Review
 
+log = logging.getLogger(__name__)
 MARK = "dreamkit_export.json"  # file that marks a folder as an export; no other folder is ever replaced
 LICENCES = {
     "Cosmos-Transfer1-7B": "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License",
@@ -91,7 +95,7 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
         "style": video.style,
         "stage": video.stage,
         "prompt": video.prompt,
-        "seed": (video.sidecar or {}).get("seed"),
+        "seed": seed if isinstance(seed := (video.sidecar or {}).get("seed"), int) and abs(seed) < 2**63 else None,
         "accepted_by": by,
         "model": model_licence(video),
         "synthetic": True,
@@ -104,7 +108,7 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
         for camera, path in paths.items():
             place = f"controls/{control}/{camera}/{video.chunk.clip}_{video.chunk.index}.mp4"
             row[f"{control}_{camera}"] = place if (root / place).exists() else _copy(path, root, place)
-    found = sorted(labels.glob(f"*/{video.chunk.clip}.*")) if labels else []
+    found = sorted(labels.glob(f"*/{glob.escape(video.chunk.clip)}.*")) if labels else []
     for path in found:
         place = f"labels/{path.parent.name}/{path.name}"
         if not (root / place).exists():
@@ -116,6 +120,34 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
         write_json(root / place, dict(video.sidecar))
         row["sidecar"] = place
     return row | {measure.key: measured.get(measure.key) for measure in MEASURES}
+
+
+def _accepted(review: Review) -> dict[str, tuple[ReviewVideo, str]]:
+    """Key -> video and reviewer, of the videos whose accepting verdict was given on their present bytes.
+
+    Verdicts of earlier versions have no checksum; such a video must have the checksums of its sidecar.
+
+    Raises:
+        DreamkitError: there is none; the message names those that changed since.
+    """
+    accepted, changed = {}, []
+    for key, verdict in review.log.current().items():
+        video = review.videos.get(key)
+        if not video or verdict.state != "accept" or not video.views or verdict.is_outdated(video.fingerprint):
+            continue
+        if verdict.checksum != checksum_of(video.views) if verdict.checksum else changed_since_made(video):
+            changed.append(key)
+        else:
+            accepted[key] = (video, verdict.by)
+    for key in changed:
+        log.warning("%s is not exported: its videos changed after the verdict. Judge it again", key)
+    if not accepted:
+        told = f" ({len(changed)} accepted ones changed after their verdict, {changed[0]} first)" if changed else ""
+        raise DreamkitError(
+            f"No video is accepted, so there is nothing to export{told}.",
+            "Judge them again on the board." if changed else "Accept some on the board first.",
+        )
+    return accepted
 
 
 def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
@@ -140,16 +172,12 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
         raise DreamkitError(f"There is no label folder {source}.", "Give an RDS-HQ folder, or leave labels empty.")
     if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise DreamkitError(f"{target} is not empty and no earlier export.", "Choose another folder for the export.")
-    accepted = {}
-    for key, verdict in review.log.current().items():
-        video = review.videos.get(key)
-        if video and not verdict.is_outdated(video.fingerprint) and verdict.state == "accept" and video.views:
-            accepted[key] = (video, verdict.by)
-    if not accepted:
-        raise DreamkitError("No video is accepted, so there is nothing to export.", "Accept some on the board first.")
-    partial = target.with_name(f"{PARTIAL_PREFIX}{target.name}")
+    accepted = _accepted(review)
+    partial, old = partial_path(target), target.with_name(f".replaced-{target.name}")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_abandoned([target.parent])
+        if not target.exists() and (old / MARK).is_file():  # an export was killed between its two renames
+            old.rename(target)
         partial.mkdir(parents=True)
         rows = [
             _row(video, review.rows.get(key, {}), by, partial, source) for key, (video, by) in sorted(accepted.items())
@@ -162,7 +190,6 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
         write_text(partial / "README.md", CARD.format(count=len(rows), models=models, guardrail=guards))
         write_json(partial / MARK, {"videos": sorted(accepted)})
         if target.exists():
-            old = target.with_name(f"{PARTIAL_PREFIX}old-{target.name}")
             shutil.rmtree(old, ignore_errors=True)
             target.rename(old)
             partial.rename(target)

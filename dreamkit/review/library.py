@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from dreamkit.captions.files import ORIGINAL, STYLES
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import FIVE_VIEWS, SIX_VIEWS, Rig
 from dreamkit.workspace.controls import CONTROLS
-from dreamkit.workspace.files import read_json
+from dreamkit.workspace.files import read_json, sha256
+from dreamkit.workspace.sidecars import names_result, read_sidecar
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
 
 
@@ -32,6 +33,7 @@ class ReviewVideo:
         problems: faults of the files, each a phrase: missing or empty views, an unreadable sidecar.
         notes: remarks that are no faults, each a phrase: the video has no sidecar.
         fingerprint: twelve hex digits, see `fingerprint_of`.
+        blocked: why the guardrail blocked it, a sentence; it has no views then. Empty for a video that was made.
     """
 
     key: str
@@ -44,6 +46,7 @@ class ReviewVideo:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
+    blocked: str = ""
 
     @property
     def rig(self) -> Rig:
@@ -61,9 +64,9 @@ class ReviewVideo:
         record = self.sidecar or {}
         prompt = record.get("prompt") or record.get("prompts") or ""
         if isinstance(prompt, Mapping):
-            prompt = next(iter(prompt.values()))
+            prompt = next(iter(prompt.values()), "")
         elif isinstance(prompt, list):
-            prompt = prompt[0]
+            prompt = next(iter(prompt), "")
         return prompt if isinstance(prompt, str) else ""
 
 
@@ -78,9 +81,10 @@ def split_name(name: str, clips: set[str]) -> tuple[Chunk, str]:
     Style names may contain spaces and clip names underscores. So the known clips are tried first, then the known
     styles, then the last underscore; a name without an underscore is a clip in style Original.
     """
-    for clip in sorted((clip for clip in clips if name.startswith(f"{clip}_")), key=len, reverse=True):
+    ends = [at for at, letter in enumerate(name) if letter == "_"]
+    for clip in (name[:at] for at in reversed(ends) if name[:at] in clips):
         rest = name[len(clip) + 1 :]
-        if match := re.fullmatch(r"(\d+)_(.+)", rest):
+        if match := re.fullmatch(r"([0-9]{1,9})_(.+)", rest, re.DOTALL):
             return Chunk(clip, int(match[1])), match[2]
         return Chunk(clip), rest
     for style in STYLES:
@@ -98,6 +102,23 @@ def fingerprint_of(files: Mapping[str, Path]) -> str:
     """
     sizes = "\n".join(f"{name} {path.stat().st_size}" for name, path in files.items())
     return hashlib.sha256(sizes.encode()).hexdigest()[:12]
+
+
+def checksum_of(files: Mapping[str, Path], checksum: Callable[[Path], str] = sha256) -> str:
+    """SHA-256 of the files' own SHA-256 sums and names, as `sha256:<hex>`; by default every byte is read.
+
+    Raises:
+        DreamkitError: a file cannot be read.
+    """
+    sums = "\n".join(f"{name} {checksum(path)}" for name, path in sorted(files.items()))
+    return f"sha256:{hashlib.sha256(sums.encode()).hexdigest()}"
+
+
+def changed_since_made(video: ReviewVideo) -> list[str]:
+    """Names of the views whose SHA-256 is not the one in the sidecar; every byte is read."""
+    written = (video.sidecar or {}).get("outputs")
+    written = written if isinstance(written, Mapping) else {}
+    return [name for name, path in video.views.items() if path.name in written and written[path.name] != sha256(path)]
 
 
 def _existing_conditions(workspace: Workspace, chunk: Chunk, cameras: list[str]) -> dict[str, dict[str, Path]]:
@@ -121,9 +142,10 @@ def _load_video(workspace: Workspace, stage: str, name: str, clips: set[str]) ->
     except DreamkitError as error:
         problems.append(error.message)
     chunk, style = split_name(name, clips)
-    if sidecar and isinstance(sidecar.get("clip"), str) and isinstance(sidecar.get("style"), str):
-        index = sidecar.get("chunk", 0)
-        chunk, style = Chunk(sidecar["clip"], index if isinstance(index, int) else 0), sidecar["style"]
+    if sidecar and names_result({"chunk": 0, **sidecar, "stage": stage}):
+        chunk, style = Chunk(sidecar["clip"], sidecar.get("chunk", 0)), sidecar["style"]
+    elif sidecar and ("clip" in sidecar or "style" in sidecar):
+        problems.append("the sidecar names a clip, chunk or style that no file can have")
     cameras = [SIX_VIEWS.front] if stage == "single_view" else _rig_of(sidecar).cameras
     views = {}
     for camera in cameras:
@@ -146,8 +168,41 @@ def _load_video(workspace: Workspace, stage: str, name: str, clips: set[str]) ->
     )
 
 
+def _blocked_reason(workspace: Workspace, stage: str, name: str) -> tuple[str, dict[str, Any]]:
+    """Why the guardrail blocked a result, a sentence, and the record of it; empty ones where there is no record."""
+    record = read_sidecar(workspace.blocked_result(stage, name)) or {}
+    entry = record.get("guardrail")
+    reason = entry.get("reason") if isinstance(entry, Mapping) else None
+    return (str(reason or "Blocked by the guardrail."), record) if record else ("", {})
+
+
+def _with_later_block(workspace: Workspace, video: ReviewVideo) -> ReviewVideo:
+    """The video; with a problem where a later run made it again and the guardrail blocked that."""
+    reason, _ = _blocked_reason(workspace, video.stage, video.key.removeprefix(f"{video.stage}/"))
+    return replace(video, problems=(*video.problems, f"a later run: {reason}")) if reason else video
+
+
+def _blocked_video(workspace: Workspace, stage: str, name: str, clips: set[str]) -> ReviewVideo:
+    """A result that the guardrail blocked and that has no video."""
+    reason, record = _blocked_reason(workspace, stage, name)
+    chunk, style = split_name(name, clips)
+    if isinstance(record.get("clip"), str) and isinstance(record.get("style"), str):
+        index = record.get("chunk", 0)
+        chunk, style = Chunk(record["clip"], index if isinstance(index, int) else 0), record["style"]
+    reason = reason or "The record of the guardrail is damaged."
+    return ReviewVideo(f"{stage}/{name}", stage, chunk, style, {}, {}, record or None, (reason,), blocked=reason)
+
+
 def find_videos(workspace: Workspace) -> list[ReviewVideo]:
-    """Every result of a workspace, sorted by clip, style and stage; no video is decoded."""
+    """Every result of a workspace, sorted by clip, style and stage; no video is decoded.
+
+    Results that the guardrail blocked are among them, without views.
+    """
     clips = workspace.known_clips()
-    found = [_load_video(workspace, stage, name, clips) for stage in STAGES for name in workspace.result_names(stage)]
+    found: list[ReviewVideo] = []
+    for stage in STAGES:
+        made = workspace.result_names(stage)
+        found += [_with_later_block(workspace, _load_video(workspace, stage, name, clips)) for name in made]
+        blocked = [name for name in workspace.blocked_names(stage) if name not in made]
+        found += [_blocked_video(workspace, stage, name, clips) for name in blocked]
     return sorted(found, key=lambda video: (video.chunk, video.style, video.stage))

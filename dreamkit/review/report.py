@@ -22,6 +22,7 @@ from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
 from dreamkit.review.widgets import plots
 from dreamkit.review.widgets.previews import THUMBNAIL_WIDTH
+from dreamkit.review.widgets.traits import BLOCKED
 from dreamkit.workspace.files import replacing, write_text
 from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
@@ -115,7 +116,7 @@ def run_review(review: Review, params: ReviewParams) -> ReviewOutcome:
     Raises:
         DreamkitError: the critic's server cannot be reached.
     """
-    videos, paths = list(review.videos.values()), review.paths
+    videos, paths = [video for video in review.videos.values() if not video.blocked], review.paths
     table = measure_all(videos, paths.metrics, on_row=review.add_row) if videos else pd.DataFrame()
     critique: dict[str, dict[str, Any]] = {}
     if params.critic and videos:
@@ -140,7 +141,7 @@ def videos_table(outcome: ReviewOutcome) -> pd.DataFrame:
                 "chunk": video.chunk.index,
                 "style": video.style,
                 "stage": video.stage,
-                "state": verdict.state if verdict else "",
+                "state": verdict.state if verdict else BLOCKED if video.blocked else "",
                 "reasons": ", ".join(verdict.reasons) if verdict else "",
                 "by": verdict.by if verdict else "",
                 "flags": "; ".join(outcome.review.flags(key)),

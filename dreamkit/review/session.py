@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,14 @@ import ipywidgets
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
-from dreamkit.review.library import ReviewVideo, find_videos
+from dreamkit.review.library import ReviewVideo, checksum_of, find_videos
 from dreamkit.review.measures import definitions, table
 from dreamkit.review.pages import fill_template
 from dreamkit.review.widgets import previews
 from dreamkit.review.widgets.board import Board
 from dreamkit.review.widgets.player import Player
+from dreamkit.review.widgets.traits import BLOCKED
+from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
 
@@ -98,6 +101,7 @@ class Review:
         kept = table.read_table(self.paths.metrics).to_dict("records")
         self.rows: dict[str, dict[str, Any]] = {row["key"]: dict(row) for row in kept if row["key"] in self.videos}
         self.refreshed = 0.0
+        self.memory = FileMemory(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)
         self.board = Board(self.picture, self.show)
         self.player = Player(self.videos, self.paths.cache, self.judge, self.move)
@@ -119,7 +123,7 @@ class Review:
     def flags(self, key: str) -> list[str]:
         """Faults of the video's files, measures past their thresholds, and what the critic flagged, a phrase each."""
         row = self.rows.get(key, {})
-        faults = table.row_faults(row)
+        faults = None if self.videos[key].blocked else table.row_faults(row)
         if faults is None:
             faults = list(self.videos[key].problems)
         critic = [f"critic: {flag.replace('_', ' ')}" for flag in self.critique.get(key, {}).get("flags", [])]
@@ -141,7 +145,7 @@ class Review:
             "note": current.note,
             "by": current.by,
             "when": current.when.replace("T", " ").replace("+00:00", " UTC"),
-            "stale": current.is_outdated(self.videos[key].fingerprint),
+            "stale": self.is_stale(key, current),
             "history": history,
         }
 
@@ -159,10 +163,10 @@ class Review:
                     "style": video.style,
                     "stage": video.stage_label,
                     "prompt": video.prompt[:200],
-                    "state": verdict.state if verdict else "",
+                    "state": verdict.state if verdict else BLOCKED if video.blocked else "",
                     "by": verdict.by if verdict else "",
                     "note": verdict.note if verdict else "",
-                    "stale": bool(verdict and verdict.is_outdated(video.fingerprint)),
+                    "stale": bool(verdict and self.is_stale(key, verdict)),
                     "flags": self.flags(key),
                     "values": {measure.key: finite_or_none(row.get(measure.key)) for measure in definitions.MEASURES},
                 }
@@ -184,10 +188,27 @@ class Review:
             if (value := finite_or_none(row.get(measure.key))) is not None
         ]
 
+    def is_stale(self, key: str, verdict: verdicts.Verdict) -> bool:
+        """Whether a verdict was given on other bytes than those of the video now."""
+        video = self.videos[key]
+        if verdict.is_outdated(video.fingerprint):
+            return True
+        return bool(verdict.checksum) and verdict.is_outdated(video.fingerprint, self.checksum(video))
+
+    def checksum(self, video: ReviewVideo) -> str:
+        """The checksum of a video's files, see `checksum_of`; empty where a file cannot be read.
+
+        Files of the same size and time are not read again; the export reads every byte.
+        """
+        with contextlib.suppress(OSError, DreamkitError):
+            return checksum_of(video.views, self.memory.checksum)
+        return ""
+
     # The widgets
 
     def _update_board(self) -> None:
         self.board.items = self.items()
+        self.memory.save()
         broken = len(self.log.broken)
         if not self.videos:
             self.board.notice = f"No videos under {self.workspace.root}; notebooks 04 and 05 make them."
@@ -239,6 +260,8 @@ class Review:
         """
         if key not in self.videos:
             raise DreamkitError(f"There is no video {key!r} on this board.", "Load the board again.")
+        if self.videos[key].blocked and state != "undo":
+            raise DreamkitError(f"{key!r} was blocked and has no video to judge.", self.videos[key].blocked)
         if state == "undo":
             undone = verdicts.undo(self.paths.verdicts, key, self.reviewer)
             if undone is None:
@@ -247,8 +270,9 @@ class Review:
                     "Another reviewer's verdict cannot be undone; give your own instead.",
                 )
         else:
-            fingerprint = self.videos[key].fingerprint
-            verdicts.judge(self.paths.verdicts, key, state, reasons, note, self.reviewer, fingerprint)
+            video, checksum = self.videos[key], self.checksum(self.videos[key])
+            given = (key, state, reasons, note, self.reviewer, video.fingerprint, checksum)
+            verdicts.judge(self.paths.verdicts, *given)
         self.reload_verdicts()
 
     def reload_verdicts(self) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
+from dreamkit.workspace.partials import NO_LINKS
 
 STATES = ("accept", "reject", "unsure")
 REASONS = {
@@ -48,6 +49,7 @@ class Verdict:
         when: UTC, ISO 8601 with seconds.
         fingerprint: the video's fingerprint at that time; may be empty. See `is_outdated`.
         undoes: for an undo, the `id` of the verdict that it takes back.
+        checksum: of the video's files at that time, see `library.checksum_of`; empty in lines of earlier versions.
         id: unique for each line.
     """
 
@@ -59,11 +61,16 @@ class Verdict:
     when: str = ""
     fingerprint: str = ""
     undoes: str = ""
+    checksum: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def is_outdated(self, fingerprint: str) -> bool:
-        """Whether the verdict was given on another version of the video than that of this fingerprint."""
-        return bool(self.fingerprint) and self.fingerprint != fingerprint
+    def is_outdated(self, fingerprint: str, checksum: str = "") -> bool:
+        """Whether the verdict was given on another version of the video than that of this fingerprint and checksum.
+
+        An empty one, here or in the verdict, is not compared.
+        """
+        pairs = ((self.fingerprint, fingerprint), (self.checksum, checksum or self.checksum))
+        return any(mine and mine != other for mine, other in pairs)
 
 
 @dataclass(frozen=True)
@@ -138,10 +145,11 @@ def parse_line(raw: bytes) -> Verdict:
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     texts = {}
-    for name in ("video", "state", "note", "by", "when", "fingerprint", "undoes", "id"):
+    for name in ("video", "state", "note", "by", "when", "fingerprint", "undoes", "checksum", "id"):
         texts[name] = data.get(name, "")
         if not isinstance(texts[name], str):
             raise ValueError(f"{name} is not text")
+        texts[name].encode()  # UnicodeEncodeError, a ValueError: half of a surrogate pair, which no page can show
     if not texts["video"] or not texts["id"]:
         raise ValueError("video or id is missing")
     if texts["state"] not in (*STATES, "undo"):
@@ -149,6 +157,7 @@ def parse_line(raw: bytes) -> Verdict:
     reasons = data.get("reasons", [])
     if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
         raise ValueError("reasons is not a list of texts")
+    "".join(reasons).encode()
     return Verdict(reasons=tuple(reasons), **texts)
 
 
@@ -167,7 +176,7 @@ def parse_verdicts(raw: bytes) -> VerdictLog:
         try:
             history.append(parse_line(line))
         except (ValueError, RecursionError) as error:
-            broken.append(BrokenLine(number, line, str(error)))
+            broken.append(BrokenLine(number, line, first_line(error)))
     return VerdictLog(tuple(history), tuple(broken))
 
 
@@ -177,6 +186,10 @@ def read_verdicts(path: Path) -> VerdictLog:
         raw = path.read_bytes()
     except FileNotFoundError:
         return VerdictLog()
+    except OSError as error:
+        raise DreamkitError(
+            f"The verdicts {path} cannot be read: {error.strerror or error}.", "Check that it is a file you may read."
+        ) from error
     log = parse_verdicts(raw)
     # Another process may be writing the last line just now: without its newline it does not count as broken yet.
     unfinished = raw.count(b"\n") + 1 if not raw.endswith(b"\n") else 0
@@ -196,7 +209,8 @@ def _copy_broken(path: Path, broken: Iterable[BrokenLine]) -> None:
         known = set(copy.read_bytes().split(b"\n")) if copy.exists() else set()
         fresh = [line.raw for line in broken if line.raw not in known]
         if fresh:
-            with copy.open("ab") as file:
+            handle = os.open(copy, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_LINKS, 0o664)
+            with os.fdopen(handle, "ab") as file:
                 file.write(b"".join(raw + b"\n" for raw in fresh))
     except OSError:
         return
@@ -212,7 +226,7 @@ def append_verdict(path: Path, verdict: Verdict) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS):
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o664)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINKS, 0o664)
             try:
                 size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
@@ -243,6 +257,7 @@ def judge(
     note: str = "",
     by: str = "",
     fingerprint: str = "",
+    checksum: str = "",
 ) -> Verdict:
     """Record a verdict and return it.
 
@@ -251,7 +266,7 @@ def judge(
     """
     check_verdict(state, reasons)
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    verdict = Verdict(video, state, tuple(reasons), note, reviewer_name(by), when, fingerprint)
+    verdict = Verdict(video, state, tuple(reasons), note, reviewer_name(by), when, fingerprint, checksum=checksum)
     append_verdict(path, verdict)
     return verdict
 

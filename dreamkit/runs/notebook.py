@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import dreamkit
 from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook.params import ALIASES, NotebookParams, P, as_written, params_table, parse_params
 from dreamkit.notebook.progress import MODE
 from dreamkit.review.params import ReviewParams
 from dreamkit.setup.params import SetupParams
 from dreamkit.styles.params import StyleParams
-from dreamkit.workspace.files import PARTIAL_PREFIX, nearest, read_text, read_yaml, write_json
+from dreamkit.workspace.files import nearest, read_text, read_yaml, replacing
+from dreamkit.workspace.parsing import parse_yaml
 
 if TYPE_CHECKING:
     from papermill import PapermillExecutionError
@@ -59,19 +59,22 @@ def params_model(notebook: str) -> type[NotebookParams]:
 
 
 def find_notebook(notebook: str) -> Path:
-    """The notebook file: the given path, else the file of that name in `notebooks/` here or beside the package.
+    """The notebook file: of a path (which ends in .ipynb) that file, of a name the one that came with the package.
+
+    A notebook is a program. One of the same name in the working folder may be somebody else's, so it is run by its path
+    only.
 
     Raises:
         DreamkitError: there is none.
     """
-    given = Path(notebook)
-    folders = (Path("notebooks"), REPOSITORY / "notebooks")
-    for path in (given, *(folder / f"{given.stem}.ipynb" for folder in folders)):
-        if path.suffix == ".ipynb" and path.is_file():
-            return path
+    given, shipped = Path(notebook), REPOSITORY / "notebooks" / f"{Path(notebook).name}.ipynb"
+    path = given if given.suffix == ".ipynb" else shipped
+    if path.is_file():
+        return path
+    here = Path("notebooks") / f"{given.stem}.ipynb"
     raise DreamkitError(
-        f"There is no notebook {notebook}, nor {given.stem}.ipynb in {folders[0]} or {folders[1]}.",
-        _nearest_notebook(given.stem),
+        f"There is no notebook at {path}.",
+        f"To run {here}, if you trust it, give that path." if here.is_file() else _nearest_notebook(given.stem),
     )
 
 
@@ -109,7 +112,8 @@ def _given_in_file(model: type[NotebookParams], file: Path) -> dict[str, Any]:
     """
     what = "parameter file"
     values = read_yaml(file, what)
-    values = as_written(model, values, yaml.load(read_text(file, what), yaml.BaseLoader) or {})
+    texts = parse_yaml(read_text(file, what), f"The {what} {file}", as_text=True)
+    values = as_written(model, values, texts or {})
     fields = model.model_fields
     if not set(values) >= set(fields):
         return values
@@ -135,10 +139,9 @@ def read_pairs(model: type[NotebookParams], pairs: Sequence[str]) -> dict[str, A
     for pair in pairs:
         name, equals, text = pair.partition("=")
         try:
-            values[name.strip()] = yaml.safe_load(text) if text.strip() else ""
-            texts[name.strip()] = yaml.load(text, yaml.BaseLoader)
-        except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            # Besides its own error, what PyYAML raises for a date such as 2026-13-45 or a tag such as `!!bool x`.
+            values[name.strip()] = parse_yaml(text, name) if text.strip() else ""
+            texts[name.strip()] = parse_yaml(text, name, as_text=True)
+        except DreamkitError:
             equals = ""
         if not equals or not name.strip():
             raise DreamkitError(
@@ -168,19 +171,46 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
         The executed copy. It is kept when the notebook fails, too.
 
     Raises:
-        DreamkitError: the notebook's own error, or why it stopped otherwise.
+        DreamkitError: the notebook's own error, or why it stopped otherwise: its kernel was killed, the executed copy
+            cannot be written.
     """
-    import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
-
     source = find_notebook(notebook)
     ws = params.open_workspace()
     kept = output or ws.executed(source.stem)
-    partial = kept.with_name(PARTIAL_PREFIX + kept.name)
-    write_json(partial, {})  # fails now, not after the run, when the folder cannot be written
-    partial.unlink()
+    stopped: BaseException | None = None
+    with replacing(kept) as partial:  # fails now, not after the run, when the folder cannot be written
+        try:
+            _execute(source, params, partial, kept)
+        except (DreamkitError, KeyboardInterrupt) as error:
+            stopped = error  # the copy is kept as far as the notebook ran
+        try:
+            json.loads(partial.read_text(encoding="utf-8"))
+        except ValueError:  # half a notebook, or none
+            raise stopped or _unwritten(kept, "it is incomplete") from None
+    if stopped is not None:
+        raise stopped
+    return kept
+
+
+def _unwritten(kept: Path, reason: str) -> DreamkitError:
+    return DreamkitError(
+        f"The executed copy {kept} cannot be written: {reason}.",
+        "Check that the disk has room. Finished results are kept; run the same command again to continue.",
+    )
+
+
+def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) -> None:
+    """Execute a notebook and write its copy to `partial`, which becomes `kept`.
+
+    Raises:
+        DreamkitError: as `run_notebook`.
+    """
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+
     try:
-        with _lines_for_progress():
+        with _kernel_environment():
             papermill.execute_notebook(
                 str(source),
                 str(partial),
@@ -190,6 +220,7 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
+                extra_arguments=["--InteractiveShellApp.ignore_cwd=True"],
             )
     except papermill.PapermillExecutionError as error:
         raise _notebook_error(error, source.stem, kept) from None
@@ -201,10 +232,13 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
             f"There is no Jupyter kernel {KERNEL!r} in this Python ({sys.executable}).",
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
-    finally:
-        if partial.is_file():  # papermill has written the copy, as far as the notebook ran
-            partial.replace(kept)
-    return kept
+    except DeadKernelError:
+        raise DreamkitError(
+            f"The kernel of notebook {source.stem} was killed, most likely because the machine ran out of memory.",
+            "Free memory or choose fewer clips at once. Finished results are kept; the same command continues.",
+        ) from None
+    except OSError as error:
+        raise _unwritten(kept, error.strerror or first_line(error)) from error
 
 
 def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
@@ -223,15 +257,23 @@ def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _lines_for_progress() -> Iterator[None]:
-    """Let kernels that are started inside print a line per step, because a log cannot show a bar."""
-    before = os.environ.get(MODE)
-    os.environ.setdefault(MODE, "lines")
+def _kernel_environment() -> Iterator[None]:
+    """Environment of kernels that are started inside.
+
+    They print a line per step, because a log cannot show a bar. Python leaves the working folder out of its path
+    (from 3.11 on; IPython's own argument `ignore_cwd` is for the others), so that an `av.py` there is not imported.
+    """
+    names = {MODE: os.environ.get(MODE, "lines"), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[MODE]
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _notebook_error(error: PapermillExecutionError, notebook: str, kept: Path) -> DreamkitError:

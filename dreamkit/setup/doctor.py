@@ -14,6 +14,7 @@ from dreamkit.download.hub import Access
 from dreamkit.download.progress import amount
 from dreamkit.errors import DreamkitError
 from dreamkit.setup import machine
+from dreamkit.setup.guardrail_checks import PREFIX, guardrail_checks
 from dreamkit.setup.machine import Check
 from dreamkit.setup.params import SetupParams
 from dreamkit.transfer import memory_needs
@@ -119,13 +120,14 @@ def examine(p: SetupParams) -> SetupReport:
     checks = [machine.python_check(), machine.torch_check(), gpu, *machine.library_checks()]
     checks += filter(None, [machine.conda_header_check()])
     checks += [machine.ffmpeg_check(), memory_check(), *disk_checks(p, access), *login_checks(access)]
+    guards = guardrail_checks(checkpoints.guardrail_root(p.checkpoints))
+    checks += guards
     by_name = {check.name: check for check in checks}
-    no_guardrail = "this version runs none, with or without its files: check prompts and videos yourself"
     capabilities = [
         Capability("tiny", YES if by_name["PyTorch"].state == "ok" else NO, "CPU or GPU, no download"),
         *(stage_capability(stage, p, gpu) for stage in checkpoints.FOLDERS),
         styles_capability(by_name["vLLM"]),
-        Capability("guardrail", NO, no_guardrail),
+        guardrail_capability(guards),
     ]
     return SetupReport(tuple(checks), tuple(capabilities), settings(capabilities, by_name["Transformer Engine"]))
 
@@ -214,6 +216,20 @@ def styles_capability(vllm: Check) -> Capability:
     return Capability(
         "styles", PARTLY, f"built-in rules, or a server; no language model in this process (vLLM: {vllm.value})"
     )
+
+
+def guardrail_capability(guards: Sequence[Check]) -> Capability:
+    """Which checks of the guardrail can run here.
+
+    Args:
+        guards: the result of `guardrail_checks`.
+    """
+    ready = [check.name.removeprefix(PREFIX) for check in guards if check.state == "ok"]
+    lacking = [check.name.removeprefix(PREFIX) for check in guards if check.state != "ok"]
+    if not lacking:
+        return Capability("guardrail", YES, f"guardrail: full runs {', '.join(ready)}")
+    why = f"not ready: {', '.join(lacking)}; a check that is asked for and cannot run blocks every result"
+    return Capability("guardrail", PARTLY if ready else NO, f"ready: {', '.join(ready) or 'none'}; {why}")
 
 
 def settings(capabilities: Sequence[Capability], engine: Check) -> dict[str, Any]:

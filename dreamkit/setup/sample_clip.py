@@ -50,6 +50,6 @@ def write_condition_clip(
         workers=1 if frames < _WORTH_A_POOL else None,
     )
     render_clips(SAMPLES, ws.root, options)
-    if not any((ws.captions / f"{clip}{suffix}").exists() for suffix in (".txt", ".json")):
+    if not any(ws.caption(clip, suffix).exists() for suffix in ("txt", "json")):
         caption_files.write_original(ws.captions, clip, sample_captions(clip)[caption_files.ORIGINAL])
     return [ws.condition("hdmap", camera, Chunk(clip)) for camera in SIX_VIEWS.cameras]

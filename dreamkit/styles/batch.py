@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dreamkit.captions.conditions import read_state
 from dreamkit.captions.files import ORIGINAL, read_captions, write_style_captions
 from dreamkit.captions.language import T5_TOKENS
 from dreamkit.errors import DreamkitError
+from dreamkit.guardrail.record import GuardrailRecord
+from dreamkit.styles.guarded import Key, guarded
 from dreamkit.styles.restyle import Restyler, Rewrite
+from dreamkit.styles.rules.compose import chosen
 from dreamkit.styles.rules.rewriter import one_line
 from dreamkit.styles.table import Style, StyleTable, load_styles
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, view_prompts
 from dreamkit.workspace.files import read_json, read_text, write_json
 from dreamkit.workspace.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dreamkit.guardrail.guard import Guard  # loads torch
 
 log = logging.getLogger(__name__)
 # Clips that go to a model as one batch. Their files are written after it, so an interruption costs one batch at most.
@@ -32,16 +39,37 @@ class StylesReport:
     Attributes:
         written: clips whose files were written.
         kept: clips whose files had everything already.
-        fell_back: number of captions that the rules wrote because the model's answers failed the checks.
+        fell_back: number of captions that the rules wrote because the model gave no answer that passed the checks.
+        by_model: number of captions that the model wrote.
         unchecked: "clip, style" of captions that were written although a check failed.
         problems: clip -> why it could not be used.
+        blocked: "clip, style" -> why the guardrail blocked the caption, a sentence; it was not written. Where Original
+            is blocked, nothing of the clip was written.
     """
 
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     fell_back: int = 0
+    by_model: int = 0
     unchecked: list[str] = field(default_factory=list)
     problems: dict[str, DreamkitError] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def model_failed(self) -> bool:
+        """Whether a model was to write captions and the rules wrote all of them."""
+        return bool(self.fell_back) and not self.by_model
+
+    def fallback_lines(self) -> list[str]:
+        """How many captions of the model the rules wrote, and that they wrote all of them; [] without any."""
+        if not self.fell_back:
+            return []
+        if self.model_failed:
+            return [f"ALL {self.fell_back} captions are by the rules, none by the model; styles/<clip>.json says why"]
+        return [
+            f"{self.fell_back} of {self.fell_back + self.by_model} captions are by the rules, not by the model; "
+            f"styles/<clip>.json says why"
+        ]
 
     def raise_problems(self) -> None:
         """Raise the problems, if there are any.
@@ -92,7 +120,10 @@ def weather_clause(caption: str, style: Style | None, table: StyleTable) -> str:
     """The style's weather and light as one short sentence, "" for Original."""
     if style is None or style.name == ORIGINAL:
         return ""
-    clause = table.scene(*style.target(*read_state(caption))).clause
+    if style.sentences:
+        clause = chosen(style.sentences[0], random.Random(0)).rstrip(".")
+    else:
+        clause = table.scene(*style.target(*read_state(caption))).clause
     return f"{clause[0].upper()}{clause[1:]}." if clause else ""
 
 
@@ -104,6 +135,7 @@ def write_styles(
     overwrite: bool = False,
     side_weather: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    guard: Guard | None = None,
 ) -> StylesReport:
     """Write `captions/<clip>.json` with Original and the chosen styles for every clip, and its sidecar.
 
@@ -118,6 +150,7 @@ def write_styles(
         overwrite: make the chosen styles again where they exist.
         side_weather: add the weather to the side and rear views' prompts in the sidecar.
         progress: called with (number of finished clips, number of clips).
+        guard: checks of prompts that every new caption must pass; None for none.
 
     Raises:
         DreamkitError: there is no caption, a style is unknown, or the model cannot be reached or loaded.
@@ -143,9 +176,9 @@ def write_styles(
             report.kept.append(name)
     done = len(report.kept) + len(report.problems)
     progress(done, len(names))
-    # The rules need no batch, so each clip is written as soon as it is made.
-    for batch in _batches(waiting, 1 if restyler.model is None else BATCH):
-        _rewrite_batch(workspace, restyler, table, batch, side_weather, report)
+    # The rules need no batch, so each clip is written as soon as it is made; a guardrail's model is loaded for a batch.
+    for batch in _batches(waiting, 1 if restyler.model is None and guard is None else BATCH):
+        _rewrite_batch(workspace, restyler, table, batch, side_weather, report, guard)
         done += len(batch)
         progress(done, len(names))
     return report
@@ -157,7 +190,7 @@ def _batches(clips: Sequence[_Clip], size: int) -> Iterator[Sequence[_Clip]]:
 
 
 def _read_clip(workspace: Workspace, name: str, chosen: Sequence[Style], overwrite: bool, restyler: Restyler) -> _Clip:
-    json_file, text_file = workspace.captions / f"{name}.json", workspace.captions / f"{name}.txt"
+    json_file, text_file = workspace.caption(name, "json"), workspace.caption(name, "txt")
     existing = read_captions(workspace.captions, name)
     text = read_text(text_file, "caption").strip() if json_file.is_file() and text_file.is_file() else ""
     source = existing.get(ORIGINAL) or text
@@ -196,6 +229,7 @@ def _rewrite_batch(
     batch: Sequence[_Clip],
     side_weather: bool,
     report: StylesReport,
+    guard: Guard | None,
 ) -> None:
     english, foreign = restyler.english({clip.name: clip.source for clip in batch})
     for name, problem in foreign.items():
@@ -205,10 +239,14 @@ def _rewrite_batch(
         )
     work = {clip.name: (one_line(english[clip.name]), clip.missing) for clip in batch if clip.name in english}
     made = restyler.rewrite(work)
+    texts: dict[Key, str] = {(name, ORIGINAL): english[name] for name in work}
+    texts |= {(name, style): rewrite.text for name in work for style, rewrite in made.get(name, {}).items()}
+    checks = guarded(guard, texts)
+    report.blocked |= {", ".join(key): check.reason for key, check in checks.items() if check.blocked}
     for clip in batch:
-        if clip.name not in english:
+        if clip.name not in english or f"{clip.name}, {ORIGINAL}" in report.blocked:
             continue
-        rewrites = made.get(clip.name, {})
+        rewrites = {s: r for s, r in made.get(clip.name, {}).items() if f"{clip.name}, {s}" not in report.blocked}
         captions = {ORIGINAL: english[clip.name]}
         for style in table.styles:
             if style in rewrites:
@@ -216,12 +254,13 @@ def _rewrite_batch(
             elif style != ORIGINAL and style in clip.existing:
                 captions[style] = clip.existing[style]
         captions |= {style: text for style, text in clip.existing.items() if style not in captions}
-        record = _new_record(workspace, clip, captions, rewrites, table, restyler, side_weather)
+        record = _new_record(workspace, clip, captions, rewrites, table, restyler, side_weather, checks)
         # Sidecar first: when a run is killed between the two files, the clip is made again.
         write_json(workspace.style_record(clip.name), record)
         write_style_captions(workspace.captions, clip.name, captions)
         report.written.append(clip.name)
         report.fell_back += sum(rewrite.record()["fell_back"] for rewrite in rewrites.values())
+        report.by_model += sum(bool(rewrite.model) for rewrite in rewrites.values())
         report.unchecked += [f"{clip.name}, {s}" for s, rewrite in rewrites.items() if not rewrite.check.passed]
 
 
@@ -238,6 +277,7 @@ def _new_record(
     table: StyleTable,
     restyler: Restyler,
     side_weather: bool,
+    checks: Mapping[Key, GuardrailRecord],
 ) -> dict[str, Any]:
     """The clip's sidecar; entries of styles that were kept are taken from the former one."""
     before = _record(workspace, clip.name).get("styles", {})
@@ -256,6 +296,8 @@ def _new_record(
         "views": {"side_weather": side_weather, "prompts": views},
         "dreamkit": _version(),
     }
+    if told := {style: check.as_dict() for (name, style), check in checks.items() if name == clip.name}:
+        record["guardrail"] = told
     if captions[ORIGINAL] != clip.source:
         record |= {"translated_from": _digest(clip.source), "untranslated": clip.source}
     return record

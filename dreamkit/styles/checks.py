@@ -1,26 +1,25 @@
-"""Checks of a rewritten caption, whether rules or a language model wrote it."""
+"""Checks of a rewritten caption, whether rules or a language model wrote it.
+
+The word lists and the way of reading are the checks' own (captions/check_words.yaml): the rules cannot pass by
+their own mistakes.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dreamkit.captions.conditions import contradictions, read_state
-from dreamkit.captions.language import COMMON_WORDS, ESTIMATED_TOKENS, T5_TOKENS, is_english
-from dreamkit.styles.rules.scene import is_motor, manoeuvres, road_users
-from dreamkit.styles.table import Style
+from dreamkit.captions.camera_sentence import part_camera_sentence
+from dreamkit.captions.language import ESTIMATED_TOKENS, T5_TOKENS
+from dreamkit.captions.split import sentences
+from dreamkit.captions.text_check import lacks_verb, repeated_sentence, text_fault
+from dreamkit.captions.word_check import check_words, opposites, said
+from dreamkit.styles.found_again import acts_fault, stems_of, users_fault, words_fault
+from dreamkit.styles.table import ConditionTexts, Style, StyleTable, has_word, load_styles
 
-_CHATTER = re.compile(
-    r"(?i)</?think>|```|^\s*[*#\-{\[]|\*\*|\b(?:here is|here's|sure[,!]|new caption|rewritten caption|rewrite type|"
-    r"as an ai|"
-    r"i (?:have|changed|rewrote)|note:|json)\b|\\[nu\"]"
-)
-_GARBLED = re.compile(
-    r"(?i)\b(\w+)\s+\1\b(?<!had had)(?<!that that)|\s[,.;]|,\s*[.;]|\.\."
-    r"|\b(?:a|an|the|and|with|of|to)\s*[.,;]"
-)
+_TIMES = {"night": "night", "dark": "night", "morning": "morning", "dusk": "dusk", "day": "day"}
+_WEATHERS = {"rain": "rain", "snow": "snow", "fog": "fog"}
 
 
 @dataclass(frozen=True)
@@ -43,31 +42,14 @@ class RewriteCheck:
         return not self.reasons
 
 
-def plain_english(text: str) -> str | None:
-    """Why a text is not plain English (other script, mark-up, chatter, doubled words); None when it is."""
-    words = re.findall(r"[A-Za-z'’-]+", text)
-    if not is_english(text):
-        return "it is not written in English"
-    if chatter := _CHATTER.search(text):
-        return f"it holds {chatter.group().strip()!r}, which is no part of a description"
-    if garbled := _GARBLED.search(text):
-        return f"it is garbled at {garbled.group().strip()!r}"
-    if "\n" in text:
-        return "it has more than one line"
-    if not re.search(r"[.!?][\"”']?$", text.strip()):
-        return "it does not end with a full stop"
-    if len(words) > 8:
-        share = sum(word.lower() in COMMON_WORDS for word in words) / len(words)
-        if not 0.12 <= share <= 0.75:
-            return "its words do not form English sentences"
-        threes = Counter(zip(words, words[1:], words[2:], strict=False))
-        if threes.most_common(1)[0][1] > 4:
-            return "it repeats itself"
-    return None
-
-
 def check_rewrite(
-    original: str, rewrite: str, style: Style, count_tokens: Callable[[str], int] = ESTIMATED_TOKENS
+    original: str,
+    rewrite: str,
+    style: Style,
+    count_tokens: Callable[[str], int] = ESTIMATED_TOKENS,
+    table: StyleTable | None = None,
+    strict: bool = False,
+    recolour: bool = False,
 ) -> RewriteCheck:
     """Check a rewrite against its caption and style.
 
@@ -76,21 +58,25 @@ def check_rewrite(
         rewrite: the rewritten caption.
         style: the style that it was rewritten for.
         count_tokens: text -> number of T5 tokens.
+        table: the styles, whose sentences may be used; the built-in ones when None.
+        strict: every word that is not about time, weather or light must stay as it is, as the rules leave it.
+        recolour: vehicles may have other colours.
     """
+    camera, before = part_camera_sentence(original)
+    after = rewrite.strip().removeprefix(camera).strip()
+    words = stems_of(_style_texts(style, table or load_styles()))
     problems: dict[str, str | None] = {
-        "road users": _users_problem(original, rewrite),
-        "manoeuvres": _manoeuvres_problem(original, rewrite),
-        "style words": None,
-        "no contradiction": None,
+        "road users": users_fault(before, after, recolour),
+        "manoeuvres": acts_fault(before, after),
+        "style words": None if has_word(style, after) else f"it uses none of the words {', '.join(style.words)}",
+        "no contradiction": _contradiction(before, after, style),
         "length": None,
-        "plain English": plain_english(rewrite),
+        "plain English": _broken_sentence(before, after),
+        "same details": None if recolour else words_fault(before, after, words, strict),
+        "camera": None,
     }
-    if not any(re.search(rf"(?i)\b{re.escape(word)}\b", rewrite) for word in style.words):
-        problems["style words"] = f"it uses none of the words {', '.join(style.words)}"
-    time, weather = style.target(*read_state(original))
-    wrong = list(dict.fromkeys(word.lower() for word in contradictions(rewrite, time, weather)))
-    if wrong:
-        problems["no contradiction"] = f"it still says {', '.join(repr(word) for word in wrong)}"
+    if camera and (not rewrite.strip().startswith(camera) or camera in after):
+        problems["camera"] = f"it must begin with {camera!r}, once"
     tokens = count_tokens(rewrite)
     if tokens > T5_TOKENS:
         problems["length"] = f"it has {tokens} tokens; {T5_TOKENS} is the most"
@@ -101,40 +87,88 @@ def check_rewrite(
     )
 
 
-def _counts(users: tuple[tuple[str, str], ...]) -> dict[str, Counter[str]]:
-    kinds: dict[str, Counter[str]] = {}
-    for kind, count in users:
-        kinds.setdefault(kind, Counter())[count] += 1
-    return kinds
-
-
-def _users_problem(original: str, rewrite: str) -> str | None:
-    """Kinds or numbers of road users that differ; further vague mentions ("some cars") of a kind are allowed."""
-    before, after = _counts(road_users(original)), _counts(road_users(rewrite))
-    motor = any(map(is_motor, before))
-    for kind in before.keys() - after.keys():
-        vague = kind == "vehicle" and set(before[kind]) <= {"the", "many"}
-        # "The vehicle" alone is the ego vehicle.
-        if vague and (set(before[kind]) == {"the"} or any(map(is_motor, after))):
-            continue
-        return f"the {kind} of the caption is missing"
-    for kind in after.keys() - before.keys():
-        if kind == "vehicle" and motor and not any(count.isdigit() for count in after[kind]):
-            continue
-        return f"the caption has no {kind}"
-    for kind, counts in after.items():
-        if kind not in before:
-            continue
-        for count in {*counts, *before[kind]}:
-            if count.isdigit() and counts[count] != before[kind][count]:
-                return f"the number of {kind} mentions differs ({count})"
+def _contradiction(before: str, after: str, style: Style) -> str | None:
+    """What the rewrite says against its style, or about a time or weather that neither style nor caption has."""
+    names = check_words()
+    forbidden = {*names["not_at"].get(style.time, ()), *names["not_in"].get(style.weather, ())}
+    own = {
+        family for text in (*style.words, *style.leads, style.noun_for("day")) for family, _, _, _ in said(f"{text}.")
+    }
+    source = {family for sentence in sentences(before) for family, _, denied, _ in said(sentence) if not denied}
+    if "sun" in forbidden and style.weather == "rain":
+        own.discard("sun")
+    for sentence in sentences(after):
+        for family, words, denied, _ in said(sentence):
+            if denied and family in own - {"shadow"} and style.changes_state:
+                return f"it denies {words.lower()!r}, which the style has"
+            if denied or family in own:
+                continue
+            wet_morning = style.time == "morning" and source & {"rain", "fog", "snow", "wet"}
+            lamps_stay = family == "lamps" and (
+                wet_morning or re.search(r"(?i)\b(?:tunnel|garage|underpass)\b", before)
+            )
+            if family in forbidden and not lamps_stay:
+                return f"it still says {words.lower()!r}"
+            if not style.time and family in _TIMES and not _has_time(source, family) and family != "day":
+                return f"it says {words.lower()!r}, but the caption has another time of day"
+            if not style.weather and family in _WEATHERS and not {family, "wet", "rain gear", "bad weather"} & source:
+                return f"it says {words.lower()!r}, but the caption has other weather"
+    if style.changes_state and (pairs := [pair for pair in opposites(after) if pair not in opposites(before)]):
+        return f"it says {pairs[0]}, which cannot be true together"
     return None
 
 
-def _manoeuvres_problem(original: str, rewrite: str) -> str | None:
-    before, after = manoeuvres(original), manoeuvres(rewrite)
-    if lost := sorted(before - after):
-        return f"it no longer says that somebody does this: {', '.join(lost)}"
-    if new := sorted(after - before):
-        return f"it adds what nobody does: {', '.join(new)}"
+def _has_time(source: set[str], family: str) -> bool:
+    """Whether the caption's own words allow this time; lamps and dark belong to night and dusk."""
+    near = {"night": {"night", "dark", "lamps", "dusk"}, "dark": {"night", "dark", "lamps", "dusk"}}
+    return bool(
+        source
+        & near.get(family, {family, "sun"} if family == "morning" else {"dusk", "night", "dark", "lamps", "day", "sun"})
+    )
+
+
+def _broken_sentence(before: str, after: str) -> str | None:
+    """A fault of the text, or a sentence of the rewrite that cannot stand by itself."""
+    if fault := text_fault(after):
+        return f"it {fault}" if not text_fault(before) or "garbled" not in fault else None
+    if (twice := repeated_sentence(after)) and not repeated_sentence(before):
+        return f"it says twice: {twice[:60]!r}"
+    own = set(sentences(before))
+    for sentence in sentences(after):
+        if any(one[1:-1] in sentence for one in own):
+            continue
+        if not (sentence[0].isupper() or not sentence[0].isalpha()):
+            return f"a sentence begins in the middle: {sentence[:40]!r}"
+    verbless = [sentence for sentence in sentences(after) if lacks_verb(sentence)]
+    if len(verbless) > sum(map(lacks_verb, own)) and (
+        new := [one for one in verbless if not any(mine[1:-1] in one for mine in own)]
+    ):
+        return f"a sentence has no verb: {new[0][:60]!r}"
     return None
+
+
+def _style_texts(style: Style, table: StyleTable) -> list[str]:
+    """Every text that the style may use."""
+    texts = [
+        *style.words,
+        *style.leads,
+        style.adjective,
+        style.noun,
+        style.request,
+        *style.sentences,
+        "evening morning day",
+    ]
+    for key, scene in table.scenes.items():
+        time, _, weather = key.partition(" ")
+        if (
+            (style.time and time == style.time)
+            or (style.weather and weather == style.weather)
+            or not (style.time and style.weather)
+        ):
+            texts += _scene_texts(scene)
+    return texts
+
+
+def _scene_texts(scene: ConditionTexts) -> list[str]:
+    lists = [*scene.details, scene.sky, scene.light, scene.surface, *scene.objects.values()]
+    return [*(text for one in lists for text in one), *scene.extras.values(), scene.clause]

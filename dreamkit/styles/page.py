@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Template
 from tqdm.auto import tqdm
 
 from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_style_captions
 from dreamkit.captions.table import caption_problems, chosen_counter
+from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.guardrail.choice import PROMPT_CHECKS, chosen_checks
 from dreamkit.notebook.editor import Editor, Texts
 from dreamkit.notebook.progress import wants_bar
 from dreamkit.styles.batch import StylesReport, write_styles
@@ -26,6 +28,9 @@ from dreamkit.styles.rules.rewriter import RuleRewriter
 from dreamkit.styles.table import StyleTable, load_styles
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
+
+if TYPE_CHECKING:
+    from dreamkit.guardrail.guard import Guard
 
 # The tints of new and removed words are readable on white and on black.
 _CHANGES_HTML = Template(
@@ -71,16 +76,18 @@ class Styled:
         lines = [
             f"{len(self.report.written)} caption files written, {len(self.report.kept)} kept, in {self.ws.captions}"
         ]
-        if self.report.fell_back:
-            lines.append(f"{self.report.fell_back} captions are by the rules: the model's answers failed the checks")
         lines += [f"written, although a check failed: {name}" for name in self.report.unchecked]
+        lines += [f"not written: {name}. {reason}" for name, reason in self.report.blocked.items()]
         lines += [f"not made: {error.message}" for error in self.report.problems.values()]
+        lines += self.report.fallback_lines()
         return "\n".join(lines)
 
     def show(self, clip: str = "") -> Any:
         """IPython HTML of a clip's captions side by side, changed words tinted; the first clip when none is named."""
         from IPython.display import HTML
 
+        if not (clip or self.clips):
+            return HTML("<p>No caption was written.</p>")
         name = clip or self.clips[0]
         texts = read_captions(self.ws.captions, name)
         styles = [(style, marked(texts.get(ORIGINAL, ""), text)) for style, text in texts.items()]
@@ -105,7 +112,7 @@ class Styled:
             if style == ORIGINAL or style not in table.styles:
                 return caption_problems(text, count)
             original = read_captions(self.ws.captions, clip).get(ORIGINAL, text)
-            return list(check_rewrite(original, text, table.styles[style], count).reasons)
+            return list(check_rewrite(original, text, table.styles[style], count, table).reasons)
 
         def save(key: str, text: str) -> str:
             clip, style = places[key]
@@ -160,6 +167,21 @@ def restyler_of(p: StyleParams) -> Restyler:
     return Restyler(chat, RuleRewriter(table_of(p), p.recolour), p.seed, chosen_counter(p.tokenizer))
 
 
+def guard_of_styles(ws: Workspace, p: StyleParams) -> Guard | None:
+    """The checks that the parameters ask for; None for none.
+
+    With a language model in this process, which holds the GPU, they run on the CPU.
+    """
+    checks = chosen_checks(p.guardrail, PROMPT_CHECKS)
+    device = "cpu" if p.rewriter == "vllm" else None
+    root = checkpoints.guardrail_root(p.checkpoints)
+    if not checks:
+        return None
+    from dreamkit.guardrail.guard import Guard  # loads torch
+
+    return Guard(checks, root, device, cache=ws.cache("guardrail"))
+
+
 def write_style_page(ws: Workspace, p: StyleParams) -> Styled:
     """Write `captions/<clip>.json` for the chosen clips; existing styles are kept unless `overwrite`.
 
@@ -180,8 +202,12 @@ def write_style_page(ws: Workspace, p: StyleParams) -> Styled:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = write_styles(ws, restyler_of(p), p.clips, p.styles, p.overwrite, p.side_weather, progress)
-    good = tuple(clip for clip in p.clips or known if clip not in report.problems)
-    if not good:
+        report = write_styles(
+            ws, restyler_of(p), p.clips, p.styles, p.overwrite, p.side_weather, progress, guard_of_styles(ws, p)
+        )
+    good = tuple(
+        clip for clip in p.clips or known if clip not in report.problems and f"{clip}, {ORIGINAL}" not in report.blocked
+    )
+    if not good and report.problems:
         report.raise_problems()
     return Styled(ws, p, good, report)

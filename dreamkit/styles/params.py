@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from dreamkit.guardrail.choice import PROMPT_CHECKS, chosen_checks
 from dreamkit.notebook.params import NotebookParams
 
 
@@ -27,3 +28,11 @@ class StyleParams(NotebookParams):
     side_weather: bool = Field(default=False, description="add the weather to the side views' prompts")
     table: str = Field(default="", description="YAML file with your own styles")
     tokenizer: str = Field(default="", description="folder of google-t5/t5-11b; empty: tokens are estimated")
+    guardrail: str | list[str] = Field(default="none", description="none, prompts, or a list: blocklist, llama_guard")
+    checkpoints: str = Field(default="checkpoints", min_length=1, description="folder of the guardrail's files")
+
+    @field_validator("guardrail")
+    @classmethod
+    def _known_checks(cls, asked: str | list[str]) -> str | list[str]:
+        chosen_checks(asked, PROMPT_CHECKS)
+        return asked

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dreamkit.captions.answers import ModelAnswer
+from dreamkit.captions.camera_sentence import part_camera_sentence
 from dreamkit.captions.language import ESTIMATED_TOKENS, T5_TOKENS, TokenCounter, language_problem
-from dreamkit.styles.checks import RewriteCheck, check_rewrite, plain_english
+from dreamkit.captions.text_check import text_fault
+from dreamkit.styles.checks import RewriteCheck, check_rewrite
 from dreamkit.styles.model.prompts import conversation, correction, translation
 from dreamkit.styles.model.rewriters import ChatModel
 from dreamkit.styles.rules.rewriter import RuleRewriter, stable_seed
@@ -65,11 +68,15 @@ class Restyler:
     seed: int = 1
     count_tokens: TokenCounter = ESTIMATED_TOKENS
 
+    def check(self, caption: str, text: str, style: Style, strict: bool = False) -> RewriteCheck:
+        """The checks of a rewrite with this run's settings; strict for texts of the rules."""
+        return check_rewrite(caption, text, style, self.count_tokens, self.rules.table, strict, self.rules.recolour)
+
     def by_rules(self, caption: str, style: Style, refused: tuple[str, ...] = ()) -> Rewrite:
         """A rewrite by the rules; with fewer sentences about the style if the full one has too many tokens."""
         for length in (3, 2, 1):
             text = self.rules.rewrite(caption, style, self.seed, length)
-            check = check_rewrite(caption, text, style, self.count_tokens)
+            check = self.check(caption, text, style, strict=True)
             if check.tokens <= T5_TOKENS:
                 break
         return Rewrite(text, RuleRewriter.name, "", self.seed, check, refused)
@@ -86,15 +93,16 @@ class Restyler:
         pairs = [(clip, style) for clip, (_, styles) in work.items() for style in styles]
         if self.model is None:
             return _grouped(pairs, [self.by_rules(work[clip][0], style) for clip, style in pairs])
-        asked = [conversation(work[clip][0], style, self.rules.recolour) for clip, style in pairs]
+        parted = {clip: part_camera_sentence(caption) for clip, (caption, _) in work.items()}
+        asked = [conversation(parted[clip][1], style, self.rules.recolour) for clip, style in pairs]
         seeds = [stable_seed(self.seed, clip, style.name) % 2**31 for clip, style in pairs]
         answers = self.model.answers(asked, seeds)
         done: list[Rewrite | None] = [None] * len(pairs)
         reasons: list[tuple[str, ...]] = [()] * len(pairs)
         for index, answer in enumerate(answers):
             done[index], reasons[index] = self._checked(work, pairs[index], answer, seeds[index], ())
-        again = [index for index, rewrite in enumerate(done) if rewrite is None and answers[index] is not None]
-        corrections = [correction(asked[i], answers[i] or "", reasons[i]) for i in again]
+        again = [index for index, rewrite in enumerate(done) if rewrite is None and answers[index]]
+        corrections = [correction(asked[i], answers[i].text, reasons[i]) for i in again]
         for index, answer in zip(again, self.model.answers(corrections, [seeds[i] for i in again]), strict=True):
             done[index], reasons[index] = self._checked(work, pairs[index], answer, seeds[index], reasons[index])
         finished = [
@@ -107,19 +115,21 @@ class Restyler:
         self,
         work: Mapping[str, tuple[str, Sequence[Style]]],
         pair: tuple[str, Style],
-        answer: str | None,
+        answer: ModelAnswer,
         seed: int,
         before: tuple[str, ...],
     ) -> tuple[Rewrite | None, tuple[str, ...]]:
         """The rewrite, or None when the answer fails the checks; and the reasons of all refusals so far."""
         clip, style = pair
-        if answer is None:
-            return None, (*before, "No usable answer came.")
-        check = check_rewrite(work[clip][0], answer, style, self.count_tokens)
+        if not answer:
+            return None, (*before, answer.cause or "No usable answer came.")
+        camera = part_camera_sentence(work[clip][0])[0]
+        text = answer.text if answer.text.startswith(camera) else f"{camera} {answer.text}".strip()
+        check = self.check(work[clip][0], text, style)
         if not check.passed:
             return None, (*before, " ".join(check.reasons))
         assert self.model is not None
-        return Rewrite(answer, self.model.name, self.model.model, seed, check, before), before
+        return Rewrite(text, self.model.name, self.model.model, seed, check, before), before
 
     def english(self, captions: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Captions in English; those in other languages are translated by the model.
@@ -138,9 +148,10 @@ class Restyler:
         answers = self.model.answers([translation(captions[clip]) for clip in foreign], seeds)
         failed: dict[str, str] = {}
         for clip, answer in zip(foreign, answers, strict=True):
-            problem = plain_english(answer) if answer else "no usable answer came"
-            if answer and not problem and not language_problem(answer):
-                english[clip] = answer
+            problem = f"it {fault}" if (fault := text_fault(answer.text)) else None
+            problem = problem if answer else answer.cause.rstrip(".") or "no usable answer came"
+            if answer and not problem and not language_problem(answer.text):
+                english[clip] = answer.text
             else:
                 failed[clip] = f"{foreign[clip]}, and its translation failed: {problem or 'it is not English'}"
         return english, failed

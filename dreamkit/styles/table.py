@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,26 @@ class Style:
     adjective: str = ""
     noun: str = ""
     instruction: str = ""
+    description: str = ""
+    sentences: tuple[str, ...] = ()
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether the style sets a time or a weather."""
+        return bool(self.time or self.weather)
+
+    @property
+    def request(self) -> str:
+        """The style in the request to a language model."""
+        return self.instruction or self.description or self.name
 
     def target(self, time: str, weather: str) -> tuple[str, str]:
-        """The (time, weather) of the rewrite of a caption that states this time and weather ("" for none)."""
-        if not self.time:
+        """The (time, weather) of the rewrite of a caption that states these; "" is unknown and stays so."""
+        if not self.changes_state:
+            return time, weather
+        if time and not self.time:
             time = self.keeps.get(time, next(iter(self.keeps.values()), "day"))
-        if not self.weather:
+        if weather and not self.weather:
             weather = self.keeps.get(weather, next(iter(self.keeps.values()), "clear"))
         return self.time or time, self.weather or weather
 
@@ -52,11 +67,19 @@ class ConditionTexts:
         details: sets of sentences; a rewrite gets one of the sets.
         extras: word -> a further sentence for captions that have the word.
         clause: the weather and light in one clause, for the side and rear views.
+        sky: clauses about the sky.
+        light: clauses about the light.
+        surface: sentences about the road.
+        objects: word -> sentences about what a caption names by this word.
     """
 
     details: tuple[tuple[str, ...], ...] = ()
     extras: dict[str, str] = field(default_factory=dict)
     clause: str = ""
+    sky: tuple[str, ...] = ()
+    light: tuple[str, ...] = ()
+    surface: tuple[str, ...] = ()
+    objects: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,16 +95,23 @@ class StyleTable:
     scenes: dict[str, ConditionTexts]
 
     def scene(self, time: str, weather: str) -> ConditionTexts:
-        """The texts of this time and weather, else those of this weather by day.
+        """The texts of this time and weather with those of the weather and of the time alone; an unknown time is day.
 
         Raises:
-            DreamkitError: the table has neither.
+            DreamkitError: the table has none for this weather, by this time or by day.
         """
-        for key in (f"{time} {weather}", f"day {weather}"):
-            if key in self.scenes:
-                return self.scenes[key]
-        raise DreamkitError(
-            f"The style table has no scene {time + ' ' + weather!r}.", "Add it under `scenes`, with its details."
+        keys = [f"{time or 'day'} {weather or 'clear'}", f"day {weather or 'clear'}"]
+        key = next((key for key in keys if key in self.scenes), None)
+        if key is None:
+            raise DreamkitError(
+                f"The style table has no scene {time + ' ' + weather!r}.",
+                "Add it under `scenes`, with its `sky` and `light`.",
+            )
+        own, shared = self.scenes[key], [self.scenes.get(f"* {weather}"), self.scenes.get(f"{time} *")]
+        return replace(
+            own,
+            surface=own.surface or next((more.surface for more in shared if more and more.surface), ()),
+            objects=own.objects or next((more.objects for more in shared if more and more.objects), {}),
         )
 
     def style(self, name: str) -> Style:
@@ -111,7 +141,7 @@ def load_styles(path: Path | None = None) -> StyleTable:
 
     Raises:
         DreamkitError: the file is missing, is not YAML or has an unknown key; or a style lacks words, leads or
-            instruction, changes nothing, or leads to a (time, weather) that is not under `scenes`.
+            description, changes nothing, or leads to a (time, weather) that is not under `scenes`.
     """
     built_in = _built_in()
     if path is None:
@@ -150,8 +180,10 @@ def _table(rows: Mapping[str, Any], where: str) -> StyleTable:
         {str(name): _read_row(ConditionTexts, row, where, f"scenes.{name}") for name, row in scenes.items()},
     )
     for name, scene in table.scenes.items():
-        if not scene.details:
-            raise _wrong(where, f"scenes.{name}.details", "it must hold at least one set of sentences")
+        if not (scene.details or (scene.sky and scene.light) or scene.surface or scene.objects):
+            raise _wrong(
+                where, f"scenes.{name}.details", "it must hold at least one set of sentences, or `sky` and `light`"
+            )
     return table
 
 
@@ -182,6 +214,10 @@ _FORMS = {
         lambda value: isinstance(value, dict) and _is_texts([*value, *value.values()]),
     ),
     "tuple[str, ...]": ("a list of texts", _is_texts),
+    "dict[str, tuple[str, ...]]": (
+        "lists of texts by name",
+        lambda value: isinstance(value, dict) and _is_texts([*value]) and all(map(_is_texts, value.values())),
+    ),
     "tuple[tuple[str, ...], ...]": (
         "a list of lists of texts",
         lambda value: isinstance(value, list) and all(map(_is_texts, value)),
@@ -190,6 +226,8 @@ _FORMS = {
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(one) for key, one in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -201,10 +239,24 @@ def _wrong(where: str, place: str, fault: str, close: str | None = None) -> Drea
 def _refuse_incomplete(style: Style, table: StyleTable, where: str) -> None:
     if style.name == ORIGINAL:
         raise DreamkitError(f"The style table {where} defines {ORIGINAL}.", "Original is the caption itself.")
-    if not style.time and not style.weather:
-        raise DreamkitError(f"The style {style.name!r} in {where} changes nothing.", "Give it a time or a weather.")
-    for key in ("words", "leads", "instruction"):
-        if not getattr(style, key):
-            raise DreamkitError(f"The style {style.name!r} in {where} has no {key}.", f"Add `{key}` to it.")
-    for kept in [*style.keeps, ""]:
-        table.scene(*style.target("" if style.time else kept, "" if style.weather else kept))
+    if not style.request or style.request == style.name:
+        raise DreamkitError(f"The style {style.name!r} in {where} has no description.", "Add `description` to it.")
+    if not style.words:
+        raise DreamkitError(f"The style {style.name!r} in {where} has no words.", "Add `words` to it.")
+    if not style.sentences and not style.changes_state:
+        raise DreamkitError(
+            f"The style {style.name!r} in {where} changes nothing.", "Give it `sentences`, or a `time` or `weather`."
+        )
+    if style.sentences and not any(has_word(style, sentence) for sentence in style.sentences):
+        raise DreamkitError(
+            f"No sentence of the style {style.name!r} in {where} has one of its words.",
+            f"Write one with {' or '.join(style.words)} in it.",
+        )
+    if not style.sentences:
+        for kept in [*style.keeps, ""]:
+            table.scene(*style.target("" if style.time else kept, "" if style.weather else kept))
+
+
+def has_word(style: Style, text: str) -> bool:
+    """Whether the text has one of the style's words."""
+    return any(re.search(rf"(?i)\b{re.escape(word)}\b", text) for word in style.words)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from dreamkit.errors import DreamkitError, first_line
+from dreamkit.workspace.files import read_json
 
 # Of the tokenizer: the first pixel frame becomes one latent frame, every 8 further ones another; 8 x 8 pixels become
 # one latent pixel.
@@ -20,6 +22,8 @@ PATCH = 2
 DEFAULT_WEIGHT = 0.5
 # The sizes of a model that differ from the released ones, beside its checkpoint files.
 CONFIG_FILE = "dreamkit.json"
+MOST_SIZE = 2**16
+"""Of every number in that file."""
 
 
 def latent_length(frames: int) -> int:
@@ -160,6 +164,16 @@ TINY_SINGLE = ModelConfig(_TINY, height=160, width=288, window_frames=121)
 TINY_MULTI = ModelConfig(_multi_view(_TINY), height=96, width=160, window_frames=57, views=6)
 
 
+def config_values(config: ModelConfig) -> dict[str, Any]:
+    """The sizes as JSON has them, of the denoiser only those that differ from the defaults.
+
+    Part of a result's identity: a field that a later version adds, at its default, leaves it as it is.
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    default = json.loads(json.dumps(asdict(DenoiserConfig())))
+    return {**plain, "denoiser": {name: value for name, value in plain["denoiser"].items() if value != default[name]}}
+
+
 def save_config(config: ModelConfig, folder: Path) -> None:
     """Write `dreamkit.json` beside a bundle's checkpoint files."""
     (folder / CONFIG_FILE).write_text(json.dumps(asdict(config), indent=2) + "\n")
@@ -171,26 +185,57 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
     NVIDIA's folders have no such file, so `default` should be the released 7B model.
 
     Raises:
-        DreamkitError: the file is not valid JSON, or has a key that DenoiserConfig or ModelConfig lacks.
+        DreamkitError: the file is not valid JSON, has a key that DenoiserConfig or ModelConfig lacks, or a value of
+            another type or of an impossible size.
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
         return default
+    hint = "Fetch the bundle again, or delete the file if the folder contains NVIDIA's 7B checkpoints."
     try:
-        data: dict[str, Any] = json.loads(path.read_text())
-        known = {f.name for f in fields(DenoiserConfig)}
-        unknown = sorted(set(data["denoiser"]) - known)
-        if unknown:
-            raise DreamkitError(
-                f"{path} has unknown keys: {', '.join(unknown)}.",
-                "The bundle was written by another version of dreamkit: update dreamkit or fetch the bundle again.",
-            )
-        numbers = dict(data["denoiser"])
-        if "hint_widths" in numbers:
-            numbers["hint_widths"] = tuple(numbers["hint_widths"])  # JSON has no tuples
-        return ModelConfig(**{**data, "denoiser": DenoiserConfig(**numbers)})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        data = read_json(path, "file")
+    except DreamkitError as error:
+        raise DreamkitError(f"{path} cannot be read as a model's sizes: {error.message}", hint) from error
+    numbers = data.get("denoiser")
+    if not isinstance(numbers, dict):
+        raise DreamkitError(f"{path} cannot be read as a model's sizes: denoiser is no object.", hint)
+    if unknown := sorted([*(set(data) - _names(ModelConfig)), *(set(numbers) - _names(DenoiserConfig))]):
         raise DreamkitError(
-            f"{path} cannot be read as a model's sizes: {first_line(error)}.",
-            "Fetch the bundle again, or delete the file if the folder contains NVIDIA's 7B checkpoints.",
-        ) from error
+            f"{path} has unknown keys: {', '.join(unknown[:8])}.",
+            "The bundle was written by another version of dreamkit: update dreamkit or fetch the bundle again.",
+        )
+    try:
+        config = ModelConfig(**{**data, "denoiser": DenoiserConfig(**_checked(DenoiserConfig(), numbers))})
+        _checked(default, {name: value for name, value in data.items() if name != "denoiser"})
+        if config.denoiser.width % config.denoiser.heads:
+            raise ValueError(f"width {config.denoiser.width} is no multiple of heads {config.denoiser.heads}")
+    except (TypeError, ValueError) as error:
+        raise DreamkitError(f"{path} cannot be read as a model's sizes: {first_line(error)}.", hint) from error
+    return config
+
+
+def _names(kind: type[DenoiserConfig | ModelConfig]) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def _checked(like: DenoiserConfig | ModelConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, each of the type that it has in `like` and of a possible size; lists become tuples.
+
+    Raises:
+        ValueError: one is not.
+    """
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        known = getattr(like, name)
+        parts = value if isinstance(known, tuple) and isinstance(value, list) else [value]
+        kind = int if isinstance(known, tuple) else type(known)
+        for part in parts:
+            fits = type(part) is kind or (kind is float and type(part) is int)
+            if not fits or (isinstance(part, int | float) and not 0 <= part <= MOST_SIZE) or len(parts) > 64:
+                raise ValueError(f"{name} is {str(value)[:80]}; expected a {kind.__name__} of at most {MOST_SIZE}")
+        if name == "position" and value not in ("learned", "sincos"):
+            raise ValueError(f"position is {value[:80]!r}; expected learned or sincos")
+        if kind is not bool and name not in ("view_table", "view_width") and 0 in parts:
+            raise ValueError(f"{name} is 0")
+        checked[name] = tuple(parts) if isinstance(known, tuple) else value
+    return checked

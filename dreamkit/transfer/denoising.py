@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,9 @@ from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.control import ControlBranch, PreparedControl
 from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.engine import Networks
+from dreamkit.transfer.fp8 import use_float8
 from dreamkit.transfer.sampling import denoise, guide, sample
+from dreamkit.transfer.step_cache import StepCache, computed_evaluations
 from dreamkit.transfer.weight_maps import token_weights
 
 
@@ -140,11 +143,27 @@ def denoise_window(
 ) -> torch.Tensor:
     """Sample one window's clean latent, float32 [1, C, V x T, H, W], times sigma_data.
 
+    A preset with float8 runs the first and the last computed evaluation in bfloat16: the first lays out the scene, the
+    last leaves the fine grain.
+
     `on_step` is called after each evaluation with its number, from 1, and the estimate of the clean latent.
     """
     passes = prepare_passes(networks, config, window)
+    like, preset = networks.base.trunk.patch.weight, networks.preset
+    every = tuple(range(window.steps + 1))
+    computed = every if preset.computed is None else computed_evaluations(window.steps, preset.computed)
+    cache = StepCache(computed, config.sigma_data, like.dtype, window.given)
+    numbers = itertools.count()
 
     def x0_of(x: torch.Tensor, sigma: float) -> torch.Tensor:
-        return guided(estimate_passes(networks, config, window, passes, x, sigma), window.guidance)
+        number = next(numbers)
 
-    return sample(x0_of, window.noise.to(networks.base.trunk.patch.weight.device), window.steps, on_step=on_step)
+        def compute() -> list[torch.Tensor]:
+            if preset.fp8:
+                use_float8(networks.trunks, number not in (computed[0], computed[-1]))
+            return estimate_passes(networks, config, window, passes, x, sigma)
+
+        estimates = compute() if preset.computed is None else cache.estimates(number, x, sigma, compute)
+        return guided(estimates, window.guidance)
+
+    return sample(x0_of, window.noise.to(like.device), window.steps, on_step=on_step)

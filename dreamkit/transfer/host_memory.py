@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
+from dreamkit.transfer.device_copy import MOST_WORKERS
 from dreamkit.workspace.sizes import GIB
 
 log = logging.getLogger("dreamkit")
 
 # Bytes to whose multiples a parameter's place in its buffer is rounded: what the loads of GPU kernels are fastest with.
 ALIGNMENT = 256
-MOST_WORKERS = 8
 _BLOCK = re.compile(r"(trunk\.blocks\.\d+)\.(.+)")
 
 

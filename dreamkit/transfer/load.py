@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +11,14 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import DreamkitError
 from dreamkit.transfer.config import DenoiserConfig
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.device_copy import copy_to_device
 from dreamkit.transfer.host_memory import pack_blocks
 from dreamkit.transfer.names import released_name
+from dreamkit.transfer.tensor_files import load_tensors
 
 Network = TypeVar("Network", Denoiser, ControlBranch)
 
@@ -59,24 +58,12 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
             f"There is no checkpoint file at {path}{_neighbours(path)}.",
             "Download the model into this folder, or set `checkpoints` to the folder that has it.",
         )
-    try:
-        # Transformer Engine's states are BytesIO objects; an empty one is pickled through `bytes`.
-        with torch.serialization.safe_globals([io.BytesIO, bytes]):
-            try:
-                data = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-            except RuntimeError as error:
-                if "mmap" not in str(error):
-                    raise
-                data = torch.load(path, map_location="cpu", weights_only=True)  # a file older than the zip format
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise DreamkitError(
-            f"{path} is not a readable checkpoint: {first_line(error)}.",
-            "The download may have been cut off: compare its size with the published one and fetch it again.",
-        ) from error
+    advice = "The download may have been cut off: compare its size with the published one and fetch it again."
+    data = load_tensors(path, f"{path} is not a readable checkpoint", advice, mapped=True)
     if not isinstance(data, Mapping):
         raise DreamkitError(f"{path} holds a {type(data).__name__}, not named tensors.", "Fetch the file again.")
     if isinstance(data.get("ema"), Mapping) and data["ema"]:
-        data = {name.replace("-", "."): value for name, value in data["ema"].items()}
+        data = {str(name).replace("-", "."): value for name, value in data["ema"].items()}
     elif isinstance(data.get("model"), Mapping):
         data = data["model"]
     names = {str(name).removeprefix("net."): value for name, value in data.items()}
@@ -173,9 +160,14 @@ def load_parameters(
     if blocks_in_host_memory:
         packed, chosen = pack_blocks(chosen, dtype, device.type == "cuda")
     for name, tensor in {**packed, **copy_to_device(chosen, device, dtype)}.items():
-        owner, _, leaf = name.rpartition(".")
-        setattr(network.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
+        set_parameter(network, name, tensor)
     return taken
+
+
+def set_parameter(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    """Make `tensor` the parameter of this name, `block.layer.weight` for one of a submodule; it needs no gradient."""
+    owner, _, leaf = name.rpartition(".")
+    setattr(module.get_submodule(owner), leaf, nn.Parameter(tensor, requires_grad=False))
 
 
 def checkpoint_kind(tensors: Mapping[str, torch.Tensor]) -> str:

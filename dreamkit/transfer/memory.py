@@ -1,4 +1,4 @@
-"""Free GPU memory, and CUDA's out-of-memory error as a DreamkitError."""
+"""Free GPU memory, and CUDA's out-of-memory error as an OutOfGpuMemory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import OutOfGpuMemory, first_line
 from dreamkit.workspace.sizes import GIB
 
 
@@ -27,7 +27,7 @@ def usable_memory(device: torch.device) -> float:
 
 @contextmanager
 def explain_out_of_memory(device: torch.device, hint: str) -> Iterator[None]:
-    """Turn CUDA's out-of-memory error into a DreamkitError with the peak memory; `hint` is a sentence."""
+    """Turn CUDA's out-of-memory error into OutOfGpuMemory with the peak memory; `hint` is a sentence."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
@@ -35,7 +35,7 @@ def explain_out_of_memory(device: torch.device, hint: str) -> Iterator[None]:
         total = torch.cuda.get_device_properties(device).total_memory / GIB
         detail = first_line(error)
         torch.cuda.empty_cache()
-        raise DreamkitError(
+        raise OutOfGpuMemory(
             f"Out of GPU memory: {peak:.1f} of {total:.1f} GiB were in use, and more was needed ({detail}).",
             hint,
         ) from error

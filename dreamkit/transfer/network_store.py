@@ -175,6 +175,8 @@ class NetworkStore:
         if self.compute.preset.memory_gib is None:
             self._loaded.clear()
         self.compute = replace(self.compute, preset=smaller)
+        for networks in self._loaded.values():
+            networks.preset = smaller
         torch.cuda.empty_cache()
 
 
@@ -188,6 +190,6 @@ def smaller_preset(preset: Preset, card_bytes: float) -> Preset | None:
         for other in PRESETS.values()
         if other.memory_gib is not None
         and other.memory_gib <= most
-        and (other.fp8, other.skips) == (preset.fp8, preset.skips)
+        and (other.fp8, other.computed) == (preset.fp8, preset.computed)
     ]
     return max(fitting, key=lambda other: other.memory_gib or 0, default=None)

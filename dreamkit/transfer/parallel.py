@@ -70,11 +70,13 @@ def check_num_gpus(gpus: int, config: ModelConfig, guided: bool, device: str, pr
 
     Raises:
         DreamkitError: too few GPUs, a number that does not divide, a device that is one GPU of several, or a preset
-            that bounds GPU memory: its needs do not include what GPUs exchange.
+            that bounds GPU memory (its needs do not include what GPUs exchange) or computes in float8 (the exchange
+            inside self-attention is in bfloat16).
     """
     if gpus == 1:
         return
-    if find_preset(preset).memory_gib is not None:
+    how = find_preset(preset)
+    if how.memory_gib is not None or how.fp8:
         raise DreamkitError(
             f"num_gpus is {gpus}, but the preset {preset} runs on one GPU.", "Set num_gpus to 1, or preset to exact."
         )

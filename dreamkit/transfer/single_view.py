@@ -51,7 +51,7 @@ class SingleViewPipeline(Pipeline):
         Args:
             checkpoints: the folder.
             controls: `hdmap`, `lidar` or both.
-            preset: `exact`.
+            preset: a name of `presets.PRESETS`.
             device: None for the first GPU, or the CPU where there is none.
             attention: `auto`, `te`, `cudnn` or `sdpa`.
             control_files: control -> file that replaces the folder's own.

@@ -5,6 +5,7 @@ Source: cosmos-transfer1 utils/t5_text_encoder.py.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import logging
@@ -17,12 +18,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer.folders import TEXT_ENCODER, TEXT_ENCODER_SUFFIXES
 from dreamkit.transfer.memory import free_memory
-from dreamkit.workspace.files import fingerprint, replacing
+from dreamkit.transfer.text_cache import read_embedding, write_embedding
+from dreamkit.workspace.files import fingerprint, read_json
 from dreamkit.workspace.sizes import GIB
 
 log = logging.getLogger("dreamkit")
@@ -91,14 +92,15 @@ class TextEncoder:
         from transformers import AutoTokenizer, T5EncoderModel  # seconds to import, and not needed on a cache hit
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+            _check_sizes(self.folder)
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
             with _no_bars():
                 loaded: Any = T5EncoderModel.from_pretrained(
                     self.folder, local_files_only=True, output_loading_info=True
                 )
             model, info = loaded
             model = model.to(self.dtype).eval()
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # transformers raises many types on damaged files
             raise DreamkitError(
                 f"{self.folder} is not a readable T5 encoder: {first_line(error)}.",
                 f"Fetch {TEXT_ENCODER} again; config, tokenizer and weights must be in this folder.",
@@ -144,9 +146,10 @@ class TextEncoder:
         path = self._path(prompt)
         if prompt not in self._memory and path is not None and path.is_file():
             try:
-                self._memory[prompt] = load_file(path)["embedding"]
-            except (SafetensorError, KeyError, OSError):
-                path.unlink(missing_ok=True)  # a damaged entry is encoded again
+                self._memory[prompt] = read_embedding(path, self.tokens)
+            except Exception:  # damaged, or from another user's workspace: it is encoded again
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
         return self._memory.get(prompt)
 
     def _store(self, prompt: str) -> None:
@@ -154,10 +157,24 @@ class TextEncoder:
         if path is None:
             return
         try:
-            with replacing(path) as part:
-                save_file({"embedding": self._memory[prompt].contiguous()}, part)
+            write_embedding(path, self._memory[prompt])
         except (DreamkitError, SafetensorError) as error:
-            log.warning("A text embedding is kept in memory only: %s", error.args[0])
+            log.warning("A text embedding is kept in memory only: %s", first_line(error))
+
+
+def _check_sizes(folder: Path) -> None:
+    """Refuse a configuration whose network would not fit into any memory, before it is built.
+
+    Raises:
+        DreamkitError: config.json cannot be read.
+        ValueError: a size is no whole number, or too large.
+    """
+    config = read_json(folder / "config.json", "text encoder's configuration")
+    most = {"vocab_size": 2**20, "d_model": 2**14, "d_ff": 2**18, "d_kv": 2**12, "num_heads": 2**10, "num_layers": 2**8}
+    for name, limit in most.items():
+        value = config.get(name, 1)
+        if type(value) is not int or not 0 < value <= limit:
+            raise ValueError(f"{name} in config.json is {str(value)[:80]}")
 
 
 def place_layers(

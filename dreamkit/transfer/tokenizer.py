@@ -8,7 +8,6 @@ Source: cosmos-transfer1 diffusion/module/pretrained_vae.py.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import LATENT_CHANNELS, SPATIAL_COMPRESSION, latent_length, pixel_length
 from dreamkit.transfer.memory import free_memory
+from dreamkit.transfer.tensor_files import load_tensors
 from dreamkit.transfer.torchscript import load_torchscript
 from dreamkit.workspace.sizes import GIB
 
@@ -135,11 +135,16 @@ def load_tokenizer(
     if not path.is_file():
         raise DreamkitError(f"There is no tokenizer file at {path}.", f"Download {folders.TOKENIZER}.")
     frames = latent_length(window_frames)
+    pair = load_tensors(path, f"{path} is not a pair (mean, std)", "Fetch the file again.")
     try:
-        mean, std = (t.float() for t in torch.load(path, map_location="cpu", weights_only=True))
         shape = (1, LATENT_CHANNELS, frames, 1, 1)
-        mean, std = (t.reshape(LATENT_CHANNELS, -1)[:, :frames].reshape(shape).to(device) for t in (mean, std))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError, AttributeError) as error:
+        mean, std = (t.reshape(LATENT_CHANNELS, -1)[:, :frames].float().reshape(shape) for t in pair)
+        if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()):
+            raise ValueError("a value is not finite, or a standard deviation is not positive")
+        mean, std = mean.to(device), std.to(device)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:  # of values of any type
         raise DreamkitError(
             f"{path} is not a pair (mean, std) for {frames} latent frames: {first_line(error)}.",
             "Fetch the file again.",

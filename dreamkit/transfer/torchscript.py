@@ -36,7 +36,11 @@ def trust(path: Path) -> None:
 
 def is_trusted(path: Path) -> bool:
     """Whether the file's checksum is a published one, or on this user's list (see `trust`)."""
-    if hashlib.md5(path.read_bytes()).hexdigest() in TOKENIZER_MD5.values():
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    if digest.hexdigest() in TOKENIZER_MD5.values():
         return True
     return sha256(path) in {*KNOWN_SHA256, *_trusted()}
 
@@ -61,7 +65,7 @@ def load_torchscript(path: Path, device: torch.device, trusted: Collection[Path]
         )
     try:
         return torch.jit.load(str(path), map_location=device).eval()
-    except RuntimeError as error:
+    except Exception as error:  # of damaged files: RuntimeError, and many others
         raise DreamkitError(
             f"{path} is not a readable TorchScript file: {first_line(error)}.", "Fetch the file again."
         ) from error

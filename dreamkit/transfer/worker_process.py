@@ -39,7 +39,7 @@ class RunStopped(Exception):
 
 
 @dataclass(frozen=True)
-class Failure:
+class WorkerFailure:
     """What went wrong in a worker.
 
     Attributes:
@@ -128,14 +128,14 @@ class Worker:
             with explain_out_of_memory(self.device, MEMORY_HINT):
                 self.send("done", function(self, *given))
         except RunStopped:
-            self.send("failed", Failure("The run was stopped.", stopped=True, in_step=True))
+            self.send("failed", WorkerFailure("The run was stopped.", stopped=True, in_step=True))
         except DreamkitError as error:
             memory = isinstance(error.__cause__, torch.cuda.OutOfMemoryError)
             # A pipeline's own hint names smaller presets, which take one GPU.
             hint = MEMORY_HINT if memory else error.hint or WORKER_HINT
-            self.send("failed", Failure(error.message, hint, in_step=not memory))
+            self.send("failed", WorkerFailure(error.message, hint, in_step=not memory))
         except Exception:
-            self.send("failed", Failure(traceback.format_exc()))
+            self.send("failed", WorkerFailure(traceback.format_exc()))
 
 
 class _LogToParent(logging.Handler):
@@ -183,10 +183,10 @@ def worker_main(start: Start, connection: Connection, lifeline: Connection) -> N
         worker.pipeline = start.build(worker.ranks, device)
         worker.send("ready")
     except DreamkitError as error:
-        send_to(connection, Message("failed", Failure(error.message, error.hint or WORKER_HINT)), start.parent)
+        send_to(connection, Message("failed", WorkerFailure(error.message, error.hint or WORKER_HINT)), start.parent)
         return
     except Exception:
-        send_to(connection, Message("failed", Failure(traceback.format_exc())), start.parent)
+        send_to(connection, Message("failed", WorkerFailure(traceback.format_exc())), start.parent)
         return
     with contextlib.suppress(EOFError, OSError):
         while True:

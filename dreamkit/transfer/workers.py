@@ -26,7 +26,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer.messages import receive_from, send_to
 from dreamkit.transfer.parallel import Ranks
 from dreamkit.transfer.reports import Listener
-from dreamkit.transfer.worker_process import Failure, Message, Start, worker_main
+from dreamkit.transfer.worker_process import Message, Start, WorkerFailure, worker_main
 
 log = logging.getLogger("dreamkit")
 
@@ -127,7 +127,7 @@ class WorkerPool:
     ) -> dict[int, Any]:
         """Results by rank of the functions that run, after all have ended; `interrupts` grows with each Ctrl-C."""
         results: dict[int, Any] = {}
-        failures: dict[int, Failure] = {}
+        failures: dict[int, WorkerFailure] = {}
         waiting: dict[int, tuple[Any, bool]] = {}
         stopping: BaseException | None = None
         deadline = math.inf
@@ -162,7 +162,7 @@ class WorkerPool:
         self,
         ranks: set[int],
         results: dict[int, Any],
-        failures: dict[int, Failure],
+        failures: dict[int, WorkerFailure],
         waiting: dict[int, tuple[Any, bool]],
     ) -> None:
         """Wait a moment for the next messages of `ranks`, and sort them in."""
@@ -201,21 +201,21 @@ class WorkerPool:
             pass
         return message.value
 
-    def _ended(self, rank: int) -> Failure:
+    def _ended(self, rank: int) -> WorkerFailure:
         process = self._processes[rank]
         process.join(5)
         code = process.exitcode
         if code and code < 0:
-            return Failure(
+            return WorkerFailure(
                 f"The worker process of GPU {rank} was ended by signal {-code}.",
                 "Signal 9 often means that the machine ran out of memory; look at its log, and run again.",
             )
-        return Failure(
+        return WorkerFailure(
             f"The worker process of GPU {rank} ended with exit code {code}.",
             "Its own message stands above; a script of your own needs `if __name__ == '__main__':` around its calls.",
         )
 
-    def _give_up(self, failures: dict[int, Failure], everyone: set[int]) -> None:
+    def _give_up(self, failures: dict[int, WorkerFailure], everyone: set[int]) -> None:
         """Raise the failure that came first; an error of the user or an ended process before another's traceback.
 
         Workers that were cut off in the middle of an exchange cannot go on and are ended.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.file_names import name_fault
 from dreamkit.workspace.files import nearest, read_yaml
 
 FOLDER_PREFIX = "ftheta_camera_"
@@ -162,10 +163,10 @@ def read_folders(table: Path | None) -> dict[str, str]:
                 f"The camera table {table} gives {camera.name} two folders, {renamed[camera.name]} and {folder}.",
                 "Keep one of the two lines.",
             )
-        if Path(folder).name != folder:
+        if name_fault(folder):  # `..` and slashes would lead out of the workspace
             raise DreamkitError(
                 f"The camera table {table} has {folder!r}, which is not the name of one folder.",
-                "Give the name of a folder inside `hdmap` and `lidar`, without slashes.",
+                "Give the name of a folder inside `hdmap` and `lidar`, without slashes or a dot in front.",
             )
         renamed[camera.name] = folder
     return folders | renamed

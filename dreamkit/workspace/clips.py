@@ -16,7 +16,8 @@ def listed_clips(ws: Workspace, asked: Sequence[str]) -> list[str]:
         DreamkitError: the workspace has no clip, or one in `asked` has neither.
     """
     there = sorted({*ws.clips(), *ws.drawn_clips()})
-    if unknown := [clip for clip in asked if clip not in there]:
+    known = set(there)
+    if unknown := [clip for clip in asked if clip not in known]:
         close = nearest(unknown[0], there)
         raise DreamkitError(
             f"The workspace {ws.root} has no clip {unknown[0]}.",

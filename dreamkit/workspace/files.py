@@ -1,4 +1,7 @@
-"""Reading and writing files: atomic writes, text, JSON and YAML with readable errors, checksums, nearest names."""
+"""Reading and writing files: atomic writes, text, JSON and YAML with readable errors, checksums, nearest names.
+
+How a partial file is named and made is in `partials`, how JSON and YAML are parsed in `parsing`.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +11,37 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import DreamkitError
+from dreamkit.workspace.parsing import parse_json, parse_yaml, text_table
+from dreamkit.workspace.partials import NO_LINKS, make_partial, sync
 
-# Begins the name of a file that is being written. Files whose names begin with a dot are never listed as inputs.
-PARTIAL_PREFIX = ".partial-"
+MOST_TEXT_BYTES = 16 * 2**20
+"""Of a text file; a larger one is refused before it is read. Sidecars and captions have a few KiB."""
 SAMPLED_FROM_BYTES = 256 * 2**20
 SAMPLED_BLOCKS = 64
-_YAML_LINES = "Write one `name: value` a line."
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to, in the same folder; rename it to `path` when the block succeeds, else delete it.
 
-    The yielded path keeps the suffix of `path`, by which video writers choose the container. The folder is made when
-    missing.
+    The yielded file exists and is empty; its path keeps the suffix of `path`, by which video writers choose the
+    container. The folder is made when missing.
 
     Raises:
         DreamkitError: the folder cannot be made or written to, or the disk is full.
     """
-    partial = path.with_name(f"{PARTIAL_PREFIX}{os.getpid()}-{path.name}")
+    partial = handle = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial, handle = make_partial(path)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(partial, handle)
         partial.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -45,8 +50,11 @@ def replacing(path: Path) -> Iterator[Path]:
             "Check that the folder exists, that you may write to it, and that the disk has room.",
         ) from error
     finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -61,8 +69,15 @@ def _sync_folder(folder: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; see `replacing`."""
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DreamkitError(
+            f"Cannot write {path}: the text has {text[error.start : error.end]!r}, which UTF-8 cannot encode.",
+            "Take this letter out of the text or name that it came from.",
+        ) from None
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -80,7 +95,7 @@ def append_line(path: Path, line: str) -> None:
         OSError: the file cannot be written, or the disk is full.
     """
     data = line.encode("utf-8") + b"\n"
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | NO_LINKS, 0o666)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
@@ -92,17 +107,26 @@ def append_line(path: Path, line: str) -> None:
         os.close(handle)
 
 
-def read_text(path: Path, what: str) -> str:
+def read_text(path: Path, what: str, most: int = MOST_TEXT_BYTES) -> str:
     """Read UTF-8 text (a byte-order mark is dropped).
 
     Args:
         path: the file.
         what: kind of the file, for the message ("caption").
+        most: bytes of the file at most.
 
     Raises:
-        DreamkitError: the file is missing, unreadable or not text.
+        DreamkitError: the file is missing, unreadable, no plain file, too large, or not text.
     """
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) and not path.is_dir():  # reading a pipe or device may never end
+            raise DreamkitError(f"The {what} {path} is no plain file.", "Give the path of a text file.")
+        if found.st_size > most:
+            raise DreamkitError(
+                f"The {what} {path} has {found.st_size:,} bytes; up to {most:,} are read.",
+                "Check that it is the right file, or split it.",
+            )
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DreamkitError(f"There is no {what} at {path}.", nearest_file_hint(path)) from None
@@ -114,6 +138,8 @@ def read_text(path: Path, what: str) -> str:
         raise DreamkitError(
             f"The {what} {path} is not UTF-8 text (byte {error.start}).", "Save it again as plain UTF-8 text."
         ) from None
+    except ValueError:  # a zero byte or half a surrogate pair in the path
+        raise DreamkitError(f"There is no {what} at {str(path)!r}, which is no path.", "Correct the path.") from None
     if "\x00" in text:
         raise DreamkitError(f"The {what} {path} is not text: it has zero bytes.", "Save it as plain UTF-8 text.")
     return text
@@ -123,27 +149,9 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object; arguments as for `read_text`.
 
     Raises:
-        DreamkitError: as for `read_text`; or the JSON is invalid (line and column), has a key twice, or is no object.
+        DreamkitError: as for `read_text` and `parse_json`; or the JSON is no object.
     """
-    text = read_text(path, what)
-
-    def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        doubled = sorted({key for key in keys if keys.count(key) > 1})
-        if doubled:
-            raise DreamkitError(f"The {what} {path} has {doubled[0]!r} twice.", "Keep one of the two.")
-        return dict(pairs)
-
-    try:
-        value = json.loads(text, object_pairs_hook=no_doubles)
-    except json.JSONDecodeError as error:
-        raise DreamkitError(
-            f"The {what} {path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            "Common causes: a comma after the last entry, a missing quote, a quote inside a text without a backslash.",
-        ) from None
-    except (RecursionError, ValueError) as error:  # ValueError: a whole number of thousands of digits
-        fault = "is nested too deeply" if isinstance(error, RecursionError) else f"cannot be read: {first_line(error)}"
-        raise DreamkitError(f"The {what} {path} {fault}.", "Restore the file, or delete it.") from None
+    value = parse_json(read_text(path, what), f"The {what} {path}")
     if not isinstance(value, dict):
         raise DreamkitError(
             f"The {what} {path} must be a JSON object {{...}}, not a {type(value).__name__}.",
@@ -156,53 +164,34 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     """Read a YAML table whose keys are texts; arguments as for `read_text`. An empty file is an empty table.
 
     Raises:
-        DreamkitError: as for `read_text`; or the YAML is invalid (line and column), or is no table with texts as keys.
+        DreamkitError: as for `read_text`, `parse_yaml` and `text_table`.
     """
-    import yaml  # here, because the world model imports this module where PyYAML may be absent
-
-    text = read_text(path, what)
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DreamkitError(
-            f"The {what} {path} is not valid YAML{_yaml_fault(error)}.",
-            "Common causes: a bracket or quote that is not closed, a tab as indentation, a colon without a space.",
-        ) from None
-    except RecursionError:
-        raise DreamkitError(f"The {what} {path} is nested too deeply.", _YAML_LINES) from None
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        # What the constructors of PyYAML raise for a date such as 2026-13-45 or a tag such as `!!bool x`.
-        raise DreamkitError(
-            f"The {what} {path} has a value that YAML cannot read: {error}.", "Put quotes around values that are text."
-        ) from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise DreamkitError(f"The {what} {path} must be lines of `name: value`, not a {kind}.", _YAML_LINES)
-    if odd := [key for key in value if not isinstance(key, str)]:
-        raise DreamkitError(
-            f"The {what} {path} has the name {odd[0]!r}, which is not a text.", "Put quotes around that name."
-        )
-    return value
-
-
-def _yaml_fault(error: Any) -> str:
-    """Place and kind of the fault of a `yaml.YAMLError`, to follow "is not valid YAML"; may be empty."""
-    if mark := getattr(error, "problem_mark", None):
-        return f" at line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    if hasattr(error, "position"):  # a character that YAML does not allow
-        return f" at character {error.position + 1}: {error.reason}"
-    return ""
+    subject = f"The {what} {path}"
+    return dict(text_table(parse_yaml(read_text(path, what), subject), subject))
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of the whole file, as `sha256:<hex>`."""
+    """SHA-256 of the whole file, as `sha256:<hex>`.
+
+    Raises:
+        DreamkitError: it cannot be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with _reading(path), path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
     return f"sha256:{digest.hexdigest()}"
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn an OSError into a DreamkitError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DreamkitError(
+            f"Cannot read {path}: {error.strerror or error}.", "Check that it is a file you may read."
+        ) from error
 
 
 def fingerprint(path: Path) -> str:
@@ -212,11 +201,12 @@ def fingerprint(path: Path) -> str:
     over the file, as `sampled-sha256:<hex>`. Retrained weights change it; a change of bytes between the blocks does
     not.
     """
-    size = path.stat().st_size
+    with _reading(path):
+        size = path.stat().st_size
     if size <= SAMPLED_FROM_BYTES:
         return sha256(path)
     digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
+    with _reading(path), path.open("rb") as file:
         for index in range(SAMPLED_BLOCKS):
             file.seek((size - 2**20) * index // (SAMPLED_BLOCKS - 1))
             digest.update(file.read(2**20))

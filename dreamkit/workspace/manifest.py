@@ -1,7 +1,9 @@
 """The manifest, `manifest.jsonl`: one JSON line for each result, copied from the sidecars.
 
 A new result appends a line. A result that was made again has an old line too until the manifest is rewritten from the
-sidecars; its last line is the valid one. Since the manifest can be made again, failing to write it is only a warning.
+sidecars; its last line is the valid one. A run rewrites a manifest of up to 1 MiB, and a larger one when it has grown
+by half since it was rewritten, so that a result costs the same however many there are; a batch rewrites it at its end.
+Since the manifest can be made again, failing to write it is only a warning.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from dreamkit.workspace.files import append_line, write_text
 log = logging.getLogger(__name__)
 # Longer than a rewrite takes: 3 s for 5,000 results on a local disk.
 LOCK_SECONDS = 60.0
+# Up to this size the manifest is rewritten after each run: some hundred results, a fraction of a second.
+SMALL_BYTES = 2**20
+GROWTH = 1.5
 
 
 def append_to_manifest(manifest: Path, lock: Path, record: Mapping[str, Any]) -> None:
@@ -43,6 +48,21 @@ def rewrite_manifest(manifest: Path, lock: Path, read_records: Callable[[], Iter
     """
     with _writing(manifest, lock):
         write_text(manifest, "".join(_line(record) + "\n" for record in read_records()))
+        write_text(_compacted(lock), f"{manifest.stat().st_size}\n")
+
+
+def has_grown(manifest: Path, lock: Path) -> bool:
+    """Whether the manifest is to be rewritten: it is small, or it has grown by half since it was rewritten."""
+    try:
+        size = manifest.stat().st_size
+        return size <= SMALL_BYTES or size > GROWTH * int(_compacted(lock).read_text())
+    except (OSError, ValueError):  # never rewritten, or the cache was deleted
+        return True
+
+
+def _compacted(lock: Path) -> Path:
+    """The file with the manifest's size, in bytes, when it was last rewritten."""
+    return lock.with_name("manifest.compacted")
 
 
 @contextlib.contextmanager

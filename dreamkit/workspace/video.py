@@ -6,7 +6,6 @@ PyAV is imported on the first call only, because `transfer` uses `resize` on mac
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,11 +17,12 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig
-from dreamkit.workspace.files import nearest_file_hint, replacing
+from dreamkit.workspace.containers import UNREADABLE_HINT, decoding_video, is_cut_off, opened_video
+from dreamkit.workspace.files import replacing
+from dreamkit.workspace.partials import final_name
 
 if TYPE_CHECKING:
     import av
-    from av.container import InputContainer
 
 SMPTE170M = 6  # AVCOL_SPC_SMPTE170M: matrix coefficients of BT.601 (ITU-T H.273, table 4)
 X264_PARAMS = "cpu-independent=1"
@@ -34,10 +34,8 @@ Without it, on processors with AVX-512, x264 reads uninitialised memory past the
 ENCODER_THREADS = 4
 """Frame threads of x264. Its default depends on the number of cores, and the bytes depend on it; slice threads would
 also make the files larger."""
-MP4_BOXES = frozenset(
-    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"moof", b"mfra", b"sidx")
-)
-UNREADABLE_HINT = "Play it in a video player; if it stops there too, render or copy it again."
+MOST_FRAME_BYTES = 16 * 2**30
+"""Of the frames that one call decodes into memory; a clip of 10 minutes at 1280x704 has more."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +67,13 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         DreamkitError: missing, empty, unreadable, without a video track, or with fewer frames than its header says.
     """
-    import av
-    from av.error import FFmpegError
-
-    _check_exists(path)
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            played = corrupt = 0
-            for packet in container.demux(stream):
-                played += bool(packet.size) and not packet.is_discard
-                corrupt += packet.is_corrupt
-            info = VideoInfo(played, float(stream.average_rate or 0), stream.height, stream.width)
-            declared = stream.frames
-    except (FFmpegError, OSError) as error:
-        raise DreamkitError(f"The video {path} cannot be read: {error.strerror or error}.", UNREADABLE_HINT) from error
+    with opened_video(path) as (container, stream):
+        played = corrupt = 0
+        for packet in container.demux(stream):
+            played += bool(packet.size) and not packet.is_discard
+            corrupt += packet.is_corrupt
+        info = VideoInfo(played, float(stream.average_rate or 0), stream.height, stream.width)
+        declared = stream.frames
     if corrupt or is_cut_off(path):
         raise DreamkitError(
             f"The video {path} is cut off: it says {declared} frames and holds about {played}.", UNREADABLE_HINT
@@ -101,21 +91,17 @@ def decode_video(path: Path) -> Iterator[av.VideoFrame]:
     Raises:
         DreamkitError: missing, empty, unreadable, without a video track, or damaged at some frame.
     """
-    import av
-    from av.error import FFmpegError
-
-    _check_exists(path)
     count = 0
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                yield frame
-                count += 1
-    except (FFmpegError, OSError) as error:
-        problem = f"is damaged at frame {count}" if count else "cannot be read"
-        raise DreamkitError(f"The video {path} {problem}: {error.strerror or error}.", UNREADABLE_HINT) from error
+    with opened_video(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        frames = container.decode(stream)
+        while True:
+            with decoding_video(path, f"is damaged at frame {count}" if count else "cannot be read"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+            count += 1
 
 
 def check_decodes(path: Path, frames: int) -> None:
@@ -150,6 +136,11 @@ def read_frames(
 ) -> np.ndarray:
     """Decode the first `frames` frames of a video that `probe` described, and resize them; see `read_video`."""
     shape = (frames, *size, 3)
+    if frames * size[0] * size[1] * 3 > MOST_FRAME_BYTES:
+        raise DreamkitError(
+            f"The video {path} has {info}; {frames} frames of {size[1]}x{size[0]} do not fit into memory.",
+            "Cut it into shorter videos.",
+        )
     frames_thwc = np.empty(shape, np.uint8) if out is None else out
     if frames_thwc.shape != shape:
         raise ValueError(f"{path} needs {list(shape)}, out is {list(frames_thwc.shape)}")
@@ -157,52 +148,17 @@ def read_frames(
     for frame in itertools.islice(decode_video(path), frames):
         if (frame.height, frame.width) != (info.height, info.width):
             raise DreamkitError(f"The video {path} changes its size at frame {count}.", "Encode it again in one size.")
-        frames_thwc[count] = resize(frame.to_ndarray(format="rgb24")[None], *size)[0]
+        with decoding_video(path, f"is damaged at frame {count}"):
+            picture = frame.to_ndarray(format="rgb24")
+        frames_thwc[count] = resize(picture[None], *size)[0]
         count += 1
     if count < frames:
         raise _too_few_frames(path, count, frames)
     return frames_thwc
 
 
-def _check_exists(path: Path) -> None:
-    if not path.is_file():
-        raise DreamkitError(f"There is no video at {path}.", nearest_file_hint(path))
-    if path.stat().st_size == 0:
-        raise DreamkitError(f"The video {path} is an empty file.", "Render or copy it again.")
-
-
-def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    if not container.streams.video:
-        raise DreamkitError(f"The file {path} has no video track.", "Give an mp4 video.")
-    return container.streams.video[0]
-
-
 def _too_few_frames(path: Path, count: int, frames: int) -> DreamkitError:
     return DreamkitError(f"The video {path} is damaged: {count} of its {frames} frames could be read.", UNREADABLE_HINT)
-
-
-def is_cut_off(path: Path) -> bool:
-    """Whether the end of an mp4 file is missing: a box reaches past the end of the file. False for other files.
-
-    Each outermost box begins with its size, 32 bit big-endian, and its four-letter type; size 1 means that 64 bits
-    follow, size 0 that the box reaches to the end (ISO/IEC 14496-12, section 4.2).
-    """
-    end, at = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while at < end:
-            file.seek(at)
-            head = file.read(16)
-            if head[4:8] not in MP4_BOXES:  # not an mp4, or something appended to a whole one
-                return False
-            size = struct.unpack(">I", head[:4])[0]
-            if size == 0:
-                return False
-            if size == 1:
-                if len(head) < 16:
-                    return True
-                size = struct.unpack(">Q", head[8:])[0]
-            at += max(size, 8)
-    return at > end
 
 
 def write_video(path: Path, frames_thwc: np.ndarray | Iterable[np.ndarray], fps: float, crf: int = 18) -> None:
@@ -240,7 +196,7 @@ def encode_video(path: Path, frames_thwc: np.ndarray | Iterable[np.ndarray], fps
         _encode(path, frames, size, fps, crf)
     except OSError as error:
         raise DreamkitError(
-            f"Cannot write {path}: {error.strerror or error}.",
+            f"Cannot write {path.with_name(final_name(path))}: {error.strerror or error}.",
             "Check that you may write there and that the disk has room.",
         ) from error
 

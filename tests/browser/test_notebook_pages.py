@@ -54,9 +54,9 @@ def test_a_caption_is_typed_checked_and_saved(lab):
     page, ws = run(lab, "02_captions")
     before = caption_files.read_captions(ws.captions, CURVE)["Original"]
     text = page.find_element(By.CSS_SELECTOR, EDITOR)
-    text.send_keys(" Snow falls.")
+    text.send_keys(" It is a dark night.")
     wait(page, "document.body.textContent.includes('It speaks of')", 20)
-    text.send_keys("\b" * len(" Snow falls.") + " A bus waits.")
+    text.send_keys("\b" * len(" It is a dark night.") + " A bus waits.")
     wait(page, "document.body.textContent.includes('Nothing is wrong with it')", 20)
     page.find_element(By.XPATH, "//button[contains(., 'Save')]").click()
     wait(page, f"document.body.textContent.includes('saved {CURVE}.txt')", 20)

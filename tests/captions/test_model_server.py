@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dreamkit.captions.model_server import ModelServer, ServerUnavailable, first_text
+from dreamkit.captions.answers import NoAnswerText, answer_text, json_objects, text_of_object
+from dreamkit.captions.model_server import ModelServer, ServerUnavailable
 from dreamkit.errors import DreamkitError
 
 
@@ -25,7 +28,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
-        self.wfile.write(self.server.body)
+        if not self.server.drip:
+            self.wfile.write(self.server.body)
+            return
+        with contextlib.suppress(OSError):
+            for byte in self.server.body[:-1]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
 
     do_POST = do_GET
 
@@ -33,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def http():
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.drip = False
     running.requests, running.status, running.body = [], 200, b'{"data": [{"id": "a"}, {"id": "b"}]}'
     threading.Thread(target=running.serve_forever, daemon=True).start()
     yield running
@@ -86,6 +96,16 @@ def test_refusals_name_the_status_and_whether_others_can_succeed(http, server, s
         server.models()
 
 
+def test_a_request_has_a_deadline_though_bytes_keep_coming(http, server):
+    http.drip = True
+    slow = ModelServer(server.url, timeout_s=0.4)
+    start = time.monotonic()
+    (answer,) = slow.chat_many(lambda index, attempt: {}, 1, str, retries=0)
+    with pytest.raises(ServerUnavailable, match="does not answer"):
+        slow.chat({})
+    assert time.monotonic() - start < 3 and answer.cause == "The server did not answer within 0.4 s."
+
+
 def test_a_server_without_models_and_without_an_answer(http, server):
     http.body = b'{"data": []}'
     with pytest.raises(ServerUnavailable, match="has no model"):
@@ -99,10 +119,73 @@ def test_a_server_without_models_and_without_an_answer(http, server):
         assert caught.value.hint == "Start it."
 
 
-@pytest.mark.parametrize("completion", [None, {}, {"choices": []}, {"choices": [{"message": {"content": None}}]}])
-def test_what_is_no_chat_completion(completion):
-    with pytest.raises(ValueError, match="no chat completion"):
-        first_text(completion)
+def completion(content, finish="stop", **message):
+    return {"choices": [{"message": {"content": content, **message}, "finish_reason": finish}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (completion("A car."), "A car."),
+        (completion("<think>Is it a car? {yes}</think>\n\nA car."), "A car."),
+        (completion("It may be a van.</think>A car."), "A car."),
+        (completion('```json\n{"caption": "A car."}\n```'), '{"caption": "A car."}'),
+        (completion([{"type": "text", "text": "A "}, {"type": "text", "text": "car."}]), "A car."),
+        (completion(None, reasoning_content='Hm. {"caption": "A car."}'), 'Hm. {"caption": "A car."}'),
+        (completion("A car.", reasoning_content="I think that it is a car."), "A car."),
+    ],
+)
+def test_the_answer_of_a_completion(given, text):
+    assert answer_text(given) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        (None, "no chat completion"),
+        ({}, "no chat completion"),
+        ({"choices": []}, "no chat completion"),
+        ({"choices": [{"text": "A car."}]}, "no chat completion"),
+        (completion(None), "null"),
+        (
+            completion(None, "length", reasoning_content="Let me think"),
+            "cut off at the token limit while it was thinking",
+        ),
+        (completion("A car that", "length"), "cut off at the token limit"),
+        (completion("<think>It is"), "cut off while the model was thinking"),
+        (completion(""), "empty"),
+        (completion("None"), "empty"),
+        (completion(None, refusal="I cannot help."), "refused: I cannot help"),
+        (completion("I'm sorry, but I can't see that."), "refused"),
+        (completion(7), "no text"),
+    ],
+)
+def test_why_a_completion_has_no_answer(given, cause):
+    with pytest.raises(NoAnswerText, match=cause):
+        answer_text(given)
+
+
+def test_the_last_of_several_objects_is_the_answer():
+    text = 'First {"caption": "A bus."}, no: {"caption": "A {red}\ncar.", "why": {"x": 1}} {"other": 2}'
+    assert [sorted(one) for one in json_objects(text)] == [["caption"], ["caption", "why"], ["other"]]
+    assert text_of_object(text, "caption") == "A {red} car."
+    for broken in ("{", "[]", '{"caption": 3}', '{"caption": " "}', '{"caption": "None"}'):
+        with pytest.raises(NoAnswerText):
+            text_of_object(broken, "caption")
+
+
+def test_the_cause_of_a_failure_has_the_status(http, server):
+    http.status, http.body = 503, b"busy"
+    (answer,) = server.chat_many(lambda index, attempt: {}, 1, str, retries=1, pause_s=0.01)
+    assert not answer and answer.cause == "The server refused with HTTP status 503: busy." and len(http.requests) == 2
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, ServerUnavailable), (404, ServerUnavailable), (400, DreamkitError)])
+def test_refusals_that_hold_for_every_request_stop_at_once(http, server, status, kind):
+    http.status, http.body = status, b"no"
+    with pytest.raises(kind, match=f"HTTP status {status}: no"):
+        server.chat_many(lambda index, attempt: {}, 50, str, concurrent=2, retries=3, pause_s=0.01)
+    assert len(http.requests) < 12
 
 
 def test_the_rooms_of_words_need_neither_torch_nor_vllm():

@@ -39,7 +39,7 @@ def ws(tmp_path):
         ("雪中的街道,前方有一辆白色轿车。", "written in Chinese"),
         ("Das Video zeigt eine Straße mit vielen geparkten Autos und hohen Häusern links", "does not read as English"),
         ("A car drives. " * 200, "the model reads the first 512"),
-        ("Heavy snow covers the road on a clear summer day.", "speaks of day and snow, but also says"),
+        ("Heavy snow covers the road on a clear summer day.", "speaks of 'snow' and 'summer', which cannot be true"),
         ("1234 5678", "holds no words"),
     ],
 )

@@ -46,7 +46,9 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
 
     monkeypatch.setattr(notebook_run, "gather_params", quick)
     made = demo.run_demo(ws.root)
-    assert [path.stem for path in sorted((ws.root / "notebooks").glob("*.ipynb"))] == sorted(MODELS)
+    assert [path.stem.removesuffix(".executed") for path in sorted((ws.root / "notebooks").glob("*.ipynb"))] == sorted(
+        MODELS
+    )
     names = ["Night", "Original"]
     height, width = 160, 288
     for style in names:
@@ -156,7 +158,7 @@ def test_the_bundle_has_what_both_stages_need(ws):
 def test_lab_opens_the_first_notebook_in_the_repository(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     called = []
-    monkeypatch.setattr(demo.subprocess, "call", lambda command, cwd: called.append((command, cwd)) or 0)
+    monkeypatch.setattr(demo, "run_child", lambda command, cwd: called.append((command, cwd)) or 0)
     result = CliRunner().invoke(app, ["lab", "--", "--no-browser", "--port=8890"])
     assert result.exit_code == 0
     ((command, cwd),) = called

@@ -249,7 +249,7 @@ def test_every_repository_is_wanted_once_and_autoencoder_never():
     assert amount(0) == "0 bytes"
 
 
-def test_guardrail_files_can_be_had_and_are_not_said_to_run(dreamkit, hub, tmp_path):
+def test_guardrail_files_can_be_had_and_what_they_are_for_is_said(dreamkit, hub, tmp_path):
     words = [f"blocklist/{name}/words" for name in ("custom", "exact_match", "whitelist", "nltk_data/corpora")]
     encoder = "video_content_safety_filter/models--google--siglip-so400m-patch14-384/snapshots/1/config.json"
     filters = ["face_blur_filter/Resnet50_Final.pth", "video_content_safety_filter/safety_filter.pt"]
@@ -267,7 +267,7 @@ def test_guardrail_files_can_be_had_and_are_not_said_to_run(dreamkit, hub, tmp_p
     assert code == 0, err
     assert "Meta Llama Community License" in out and "NVIDIA Open Model License" in out
     assert out.count("licence to accept") == 2
-    assert "dreamkit does not run it" in out
+    assert "with `guardrail: full` in notebooks 04 and 05" in out
 
 
 def test_the_notebook_fetches_the_same_and_keeps_no_token(dreamkit, hub, tmp_path):
@@ -276,7 +276,7 @@ def test_the_notebook_fetches_the_same_and_keeps_no_token(dreamkit, hub, tmp_pat
     code, out, err = dreamkit("run", "01_download", *pairs, HF_TOKEN="hf_known")
     assert code == 0, err
     assert fetched(tmp_path) == WANTED
-    copy = tmp_path / "outputs/notebooks/01_download.ipynb"
+    copy = tmp_path / "outputs/notebooks/01_download.executed.ipynb"
     assert "licence accepted" in copy.read_text()
     for path in (tmp_path / "outputs").rglob("*.*"):
         assert "hf_known" not in path.read_text()
@@ -286,3 +286,58 @@ def test_the_notebook_fetches_the_same_and_keeps_no_token(dreamkit, hub, tmp_pat
     assert code == 1
     assert "licence to accept" in err
     assert "hf_known" not in out + err + copy.read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../../evil", "/evil", "a/../../evil", "C:/evil", "..", "a//b", "a\\evil", "a\x00b"]
+)
+def test_a_name_that_leads_out_of_the_folder_is_refused_whoever_lists_it(dreamkit, hub, tmp_path, name):
+    hub.repositories[T5][name] = b"evil"
+    before = sorted(path for path in tmp_path.parent.rglob("*evil*"))
+    code, out, err = dreamkit("download", "single_view")
+    assert code == 1 and "leads out of its folder" in err and "Traceback" not in err + out
+    assert sorted(path for path in tmp_path.parent.rglob("*evil*")) == before
+    assert not fetched(tmp_path)
+
+
+def test_a_pattern_of_the_catalogue_does_not_match_slashes():
+    styles = catalogue.repositories(["styles"], [], False)[0]
+    assert styles.choose(["a.safetensors", "deep/b.safetensors", "../c.safetensors"]) == ["a.safetensors"]
+    assert catalogue.matches("blocklist/nltk_data/a/b.txt", "blocklist/nltk_data/**")
+    assert not catalogue.matches("blocklist/nltk_data", "blocklist/nltk_data/**")
+    assert catalogue.matches("pose/a.tar", "**")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kept"),
+    [
+        ("http://mirror.example", True),
+        ("http://10.0.0.7:8080", True),
+        ("https://mirror.example", False),
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:1", False),
+        ("http://127.0.0.1.evil.example", True),
+    ],
+)
+def test_a_token_is_not_sent_in_plain_text(monkeypatch, caplog, endpoint, kept):
+    from huggingface_hub import constants
+
+    from dreamkit.download import hub as hub_module
+
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert hub_module.withholds_token() is kept
+    assert hub_module.has_token() is not kept
+    hub_module.look_up_all([], [], [])
+    assert ("not sent to" in caplog.text) is kept
+    assert "hf_secret" not in caplog.text
+
+
+def test_an_incomplete_file_that_is_a_link_is_not_written_through(dreamkit, hub, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "checkpoints" / "google-t5").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "google-t5" / ".incoming").symlink_to(outside)
+    code, _, err = dreamkit("download", "single_view")
+    assert code == 1 and "is a link to" in err
+    assert not list(outside.iterdir())

@@ -139,6 +139,18 @@ def test_what_is_done_is_skipped_without_loading_a_model(ws, pipes):
     assert len(pipes) == 1
 
 
+def test_another_preset_is_another_result_and_says_what_it_computed(ws, pipes):
+    put_clip(ws, styles=("Night",))
+    single(ws)
+    record = ws.read_sidecar("single_view", CLIP, "Night")
+    assert record["preset"] == "exact" and "computed_evaluations" not in record
+    assert single(ws, preset="fast").results[0].state == "made"
+    record = ws.read_sidecar("single_view", CLIP, "Night")
+    assert record["preset"] == record["identity"]["parameters"]["preset"] == "fast"
+    assert record["computed_evaluations"] == [0, 1, 2]
+    assert single(ws).results[0].state == "made"
+
+
 @pytest.mark.parametrize("change", ["steps", "caption", "condition", "checkpoint", "weight"])
 def test_what_changed_is_made_again(ws, pipes, change, tmp_path):
     put_clip(ws, styles=("Night",))
@@ -175,7 +187,7 @@ def test_a_video_put_over_ours_counts_as_the_users(ws, pipes):
     put_clip(ws, styles=("Night",))
     single(ws)
     video.write_video(ws.single_view(CLIP, "Night"), fakes.picture(5), 24)
-    assert single(ws).results[0].state == "your own, kept"
+    assert single(ws).results[0].state == "changed since, kept"
 
 
 def test_a_killed_run_continues(ws, pipes, monkeypatch):

@@ -209,3 +209,35 @@ def test_a_quick_look_with_mediapy(workspace, monkeypatch):
     video = next(video for video in find_videos(workspace) if video.key == SUNNY)
     report.show_views(video)
     assert list(shown) == list(SIX_VIEWS.names) and shown["rear_tele_30fov"].shape == (10, 72, 128, 3)
+
+
+def block(workspace, stage, name, clip, style, reason):
+    entry = {"asked": "full", "ran": ["blocklist"], "note": reason, "blocked": True, "reason": reason}
+    record = {"stage": stage, "clip": clip, "chunk": 0, "style": style, "guardrail": entry}
+    path = workspace.blocked_result(stage, name)
+    path.write_text(json.dumps(record))
+    return path
+
+
+def test_what_the_guardrail_blocked_is_a_state_on_the_board(workspace):
+    reason = "Blocked by the check content of the video: drugs on 5 of 5."
+    block(workspace, "single_view", "drawn_0_Foggy", "drawn_0", "Foggy", reason)
+    block(workspace, "multi_view", "drawn_0_Night", "drawn_0", "Night", reason)
+    review = Review(workspace, "me")
+    key = "single_view/drawn_0_Foggy"
+    items = {item["key"]: item for item in review.items()}
+    assert set(items) == {SUNNY, NIGHT, "single_view/drawn_0_Sunny", key}
+    assert (items[key]["state"], items[key]["flags"], items[key]["style"]) == ("blocked", [reason], "Foggy")
+    assert (items[NIGHT]["state"], items[NIGHT]["flags"]) == ("", [f"a later run: {reason}"])
+    review.show(key)
+    assert review.player.video["problems"] == [reason]
+    with pytest.raises(DreamkitError, match="was blocked and has no video to judge"):
+        review.judge(key, "accept")
+    outcome = report.run_review(review, ReviewParams(workspace=str(workspace.root)))
+    assert key not in set(outcome.table["key"])
+    rows = report.videos_table(outcome).set_index("key")
+    assert (rows.loc[key, "state"], rows.loc[key, "flags"]) == ("blocked", reason)
+    assert "blocked" in review.stills_html()
+    workspace.blocked_result("single_view", "drawn_0_Foggy").write_text("{")
+    damaged = next(video for video in find_videos(workspace) if video.key == key)
+    assert damaged.blocked == "The record of the guardrail is damaged."

@@ -221,7 +221,7 @@ def test_a_users_mistake_ends_in_its_message_and_the_copy_is_kept(folder, monkey
     err = capfd.readouterr().err
     assert "dreamkit: The clip nowhere has no caption" in err
     assert "Traceback" not in err
-    copy = json.loads((folder / "outputs" / "notebooks" / "04_single_view.ipynb").read_text())
+    copy = json.loads((folder / "outputs" / "notebooks" / "04_single_view.executed.ipynb").read_text())
     assert "nowhere" in json.dumps(copy["cells"])
     assert not (folder / "outputs" / "single_view_spec.json").exists()
 

@@ -15,7 +15,7 @@ def test_defaults_are_upstreams():
 
 
 def test_every_problem_is_told_at_once_with_the_nearest_name():
-    values = {"num_step": 3, "guidance": -1, "controls": ["hd_map"], "num_gpus": 0, "guardrail": "full", "zzz": 1}
+    values = {"num_step": 3, "guidance": -1, "controls": ["hd_map"], "num_gpus": 0, "guardrail": "fulll", "zzz": 1}
     with pytest.raises(DreamkitError) as caught:
         params.parse_params(SingleViewParams, values, "params/mine.yaml")
     text = str(caught.value)
@@ -25,7 +25,7 @@ def test_every_problem_is_told_at_once_with_the_nearest_name():
         "guidance = -1: should be greater than or equal to 0",
         "did you mean 'hdmap'?",
         "num_gpus = 0: should be greater than or equal to 1",
-        "guardrail = 'full': guardrail 'full' is not available",
+        "guardrail = 'fulll': has the unknown check 'fulll'; did you mean 'full'?",
         "zzz: not a parameter",
     ):
         assert part in text
@@ -40,7 +40,7 @@ def test_every_problem_is_told_at_once_with_the_nearest_name():
         ("seed", 2**31),
         ("fps", 0),
         ("windows", "some"),
-        ("preset", "fast"),
+        ("preset", "fastest"),
         ("attention", "flash"),
         ("seed_mode", "x"),
         ("control_weight", -0.5),

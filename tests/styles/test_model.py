@@ -9,7 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from dreamkit.captions.answers import ModelAnswer
+from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError
 from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter, load_styles, write_styles
 from dreamkit.styles.model import model_sizes, prompts
@@ -168,7 +171,9 @@ def test_a_time_out_falls_back_for_that_caption_alone(server: Server) -> None:
     server.answer = stuck
     made = restyle(server.rewriter(retries=1, timeout=0.25))
     assert made["Rainy"].rewriter == "server" and made["Night"].rewriter == "rules"
-    assert made["Night"].record()["fell_back"] and made["Night"].refused == ("No usable answer came.",)
+    assert made["Night"].record()["fell_back"] and made["Night"].refused == (
+        "The server did not answer within 0.25 s.",
+    )
     assert made["Night"].check.passed
 
 
@@ -308,8 +313,47 @@ def test_rules_rewriter_is_what_a_failed_model_falls_back_to() -> None:
         name, model = "vllm", "mute"
 
         def answers(self, conversations: list, seeds: list) -> list:
-            return [None] * len(conversations)
+            return [ModelAnswer(cause="It was cut off.")] * len(conversations)
 
     made = restyle(Silent())
     rules = RuleRewriter(STYLES)
     assert made["Night"].text == rules.rewrite(CAPTION, STYLES.style("Night"), 1)
+
+
+def test_a_run_that_fell_back_everywhere_says_so_last_and_fails_when_strict(server: Server, tmp_path: Path) -> None:
+    server.answer = json.dumps({"caption": "A bus explodes at night."})
+    workspace = Workspace(tmp_path)
+    workspace.captions.mkdir()
+    (workspace.captions / "clip.txt").write_text(CAPTION, encoding="utf-8")
+    options = [
+        "-p",
+        f"workspace={tmp_path}",
+        "-p",
+        "rewriter=server",
+        "-p",
+        f"url={server.url}",
+        "-p",
+        "styles=[Night]",
+    ]
+    for strict, code in ((["--strict"], 1), ([], 0)):
+        done = CliRunner().invoke(app, ["styles", "write", *options, "-p", "overwrite=true", *strict])
+        assert done.exit_code == code, done.output
+        assert done.output.rstrip().splitlines()[-1].startswith("ALL 1 captions are by the rules")
+    server.answer = json.dumps({"caption": GOOD["Night"]})
+    done = CliRunner().invoke(app, ["styles", "write", *options, "-p", "overwrite=true", "--strict"])
+    assert done.exit_code == 0 and "by the rules" not in done.output
+
+
+def test_thoughts_and_fences_around_an_answer_are_taken_off(server: Server) -> None:
+    answer = json.dumps({"caption": GOOD["Night"]})
+    for text in (f"<think>It was day: {{}}</think>{answer}", f"```json\n{answer}\n```"):
+        server.answer = text
+        assert restyle(server.rewriter(), styles=("Night",))["Night"].text == GOOD["Night"]
+    server.answer = (
+        200,
+        {"choices": [{"message": {"content": None, "reasoning_content": "Hm"}, "finish_reason": "length"}]},
+    )
+    made = restyle(server.rewriter(retries=0), styles=("Night",))["Night"]
+    assert made.rewriter == "rules" and made.refused == (
+        "The answer was cut off at the token limit while it was thinking.",
+    )

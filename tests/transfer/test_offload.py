@@ -12,6 +12,7 @@ from dreamkit.bench.random_weights import random_network
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.host_memory import flat, pack, pack_blocks
+from dreamkit.transfer.load import set_parameter
 from dreamkit.transfer.offload import BlockStream
 
 CPU = torch.device("cpu")
@@ -24,8 +25,7 @@ def networks(config, streamed):
         if streamed:
             packed, _ = pack_blocks(dict(network.named_parameters()), torch.float32, page_locked=False)
             for name, tensor in packed.items():
-                owner, _, leaf = name.rpartition(".")
-                setattr(network.get_submodule(owner), leaf, torch.nn.Parameter(tensor, requires_grad=False))
+                set_parameter(network, name, tensor)
         made.append(network)
     return made
 
@@ -77,8 +77,7 @@ def test_no_block_computes_with_weights_of_the_host(monkeypatch):
         for network in (base, branch):
             rest = pack_blocks(dict(network.named_parameters()), torch.float32, page_locked=False)[1]
             for name, tensor in rest.items():
-                owner, _, leaf = name.rpartition(".")
-                setattr(network.get_submodule(owner), leaf, torch.nn.Parameter(tensor.to(device), requires_grad=False))
+                set_parameter(network, name, tensor.to(device))
             network.trunk.keep_text = False
         stream = BlockStream([base.trunk, branch.trunk], device)
         stream.acquire(1)

@@ -243,6 +243,8 @@ def test_a_preset_that_bounds_memory_takes_one_gpu():
     with pytest.raises(DreamkitError, match="num_gpus is 2, but the preset 12gb runs on one GPU") as caught:
         parallel.check_num_gpus(2, COSMOS_7B_SINGLE, True, "cpu", "12gb")
     assert caught.value.hint == "Set num_gpus to 1, or preset to exact."
+    with pytest.raises(DreamkitError, match="num_gpus is 2, but the preset fast runs on one GPU"):
+        parallel.check_num_gpus(2, COSMOS_7B_SINGLE, True, "cpu", "fast")
     parallel.check_num_gpus(1, COSMOS_7B_SINGLE, True, "cpu", "12gb")
 
 

@@ -287,8 +287,8 @@ def test_7b_weights_need_a_gpu(tmp_path):
         SingleViewPipeline.from_checkpoints(tmp_path)
     with pytest.raises(DreamkitError, match="sees no GPU"):
         engine.choose_compute("cuda", "exact", "auto", micro.SINGLE)
-    with pytest.raises(DreamkitError, match="no preset 'fast'"):
-        engine.choose_compute("cpu", "fast", "auto", micro.SINGLE)
+    with pytest.raises(DreamkitError, match="no preset 'fastest'"):
+        engine.choose_compute("cpu", "fastest", "auto", micro.SINGLE)
     with pytest.raises(DreamkitError, match=r"The checkpoint folder .* is not there"):
         SingleViewPipeline.from_checkpoints(tmp_path / "none")
 

@@ -153,6 +153,23 @@ def test_a_result_costs_as_many_file_accesses_at_2000_results_as_at_10(tmp_path)
     assert costs[0] == costs[1] == 5
 
 
+def test_a_large_manifest_is_rewritten_when_it_has_grown_by_half(tmp_path, monkeypatch):
+    monkeypatch.setattr("dreamkit.workspace.manifest.SMALL_BYTES", 0)
+    ws, rewritten = Workspace(tmp_path), []
+    for number in range(100):
+        with ws.tidy_manifest():
+            ws.write_sidecar("single_view", Chunk("a", number), "Night", {"seed": 1})
+            ws.write_sidecar("single_view", Chunk("a", number), "Night", {"seed": 2})
+        if len(rows(ws)) == number + 1:
+            rewritten.append(number)
+    assert len(rewritten) < 20 and rewritten[-1] > 60
+    assert {row["chunk"]: row["seed"] for row in rows(ws)} == dict.fromkeys(range(100), 2)
+    ws.cache("manifest.compacted").unlink()
+    with ws.tidy_manifest():
+        pass
+    assert [row["seed"] for row in rows(ws)] == [2] * 100
+
+
 def test_two_writers_lose_no_line(tmp_path):
     code = (
         "import sys; from dreamkit.workspace.workspace import Chunk, Workspace\n"
@@ -186,7 +203,7 @@ def test_a_damaged_manifest_or_sidecar_does_not_stop_a_result(tmp_path, caplog):
     (tmp_path / "single_view" / "folder.json").mkdir()
     ws.write_sidecar("single_view", Chunk("a"), "Day", {})
     ws.write_manifest()
-    assert [(row["clip"], row["style"]) for row in rows(ws)] == [("a", "Day"), ("a", "Night"), ("b", "\ud800")]
+    assert [(row["clip"], row["style"]) for row in rows(ws)] == [("a", "Day"), ("a", "Night")]
     assert not caplog.text
     ws.manifest.unlink()
     ws.manifest.mkdir()
@@ -224,3 +241,11 @@ def test_results_are_listed_and_found_by_name(tmp_path):
     assert ws.result_view("single_view", "a_1_Night", 0) == ws.single_view(chunk, "Night")
     assert ws.result_sidecar("multi_view", "a_1_Night") == ws.sidecar("multi_view", chunk, "Night")
     assert ws.review_file("table.csv") == tmp_path / "review" / "table.csv"
+
+
+@pytest.mark.parametrize("name", ["", "../x", ".hidden", "a/b", "a\nb"])
+def test_records_of_a_result_stay_in_their_folders(tmp_path, name):
+    ws = Workspace(tmp_path)
+    for record in (ws.result_sidecar, ws.blocked_result, ws.failure, ws.lock_file):
+        with pytest.raises(DreamkitError, match="cannot be the name of a result"):
+            record("single_view", name)

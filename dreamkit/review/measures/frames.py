@@ -7,10 +7,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.error import FFmpegError
 
 from dreamkit.errors import DreamkitError
-from dreamkit.workspace.video import UNREADABLE_HINT, decode_video
+from dreamkit.workspace.containers import UNREADABLE_HINT, decoding_video, opened_video
+from dreamkit.workspace.video import decode_video
 
 DEFAULT_FPS = 24.0  # for a file that does not state its frame rate
 SAMPLES = 8
@@ -65,7 +65,8 @@ def read_small(path: Path, width: int, max_frames: int | None = None) -> SmallFr
     try:
         for frame in decode_video(path):
             height, full_width = frame.height, frame.width
-            frames.append(_shrink(frame, width))
+            with decoding_video(path, f"is damaged at frame {len(frames)}"):
+                frames.append(_shrink(frame, width))
             if max_frames is not None and len(frames) >= max_frames:
                 break
     except DreamkitError as error:
@@ -74,8 +75,7 @@ def read_small(path: Path, width: int, max_frames: int | None = None) -> SmallFr
         problem = error.message
     if not frames:
         raise DreamkitError(f"The video {path} holds no frames.", UNREADABLE_HINT)
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+    with opened_video(path) as (_, stream):
         fps = float(stream.average_rate or DEFAULT_FPS)
         if not problem and max_frames is None and stream.frames > len(frames):
             problem = f"{path.name} is cut off: {len(frames)} of {stream.frames} frames"
@@ -90,14 +90,10 @@ def read_still(path: Path, width: int, at: float = 0.5) -> np.ndarray:
     Raises:
         DreamkitError: not one frame can be decoded.
     """
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.duration and at > 0:
-                container.seek(int((stream.start_time or 0) + at * stream.duration), stream=stream)
-            stream.codec_context.skip_frame = "NONKEY"
-            for frame in container.decode(stream):
-                return _shrink(frame, width)
-    except (FFmpegError, OSError, IndexError) as error:
-        raise DreamkitError(f"The video {path} cannot be read: {error}.", UNREADABLE_HINT) from error
+    with opened_video(path) as (container, stream):
+        if stream.duration and at > 0:
+            container.seek(int((stream.start_time or 0) + at * stream.duration), stream=stream)
+        stream.codec_context.skip_frame = "NONKEY"
+        for frame in container.decode(stream):
+            return _shrink(frame, width)
     raise DreamkitError(f"The video {path} holds no frames.", UNREADABLE_HINT)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from dreamkit.errors import DreamkitError
@@ -24,6 +25,7 @@ from dreamkit.workspace.files import replacing
 
 VERSION = 4  # raise it when a measure or the columns change: rows of other versions are computed again
 SAVE_SECONDS = 20.0
+MOST_ROWS = 200_000  # of a kept table; a larger one was not written here
 
 
 def measure_video(video: ReviewVideo) -> dict[str, Any]:
@@ -94,10 +96,13 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         return empty
     try:
+        if pq.read_metadata(path).num_rows > MOST_ROWS:
+            return empty
         table = pd.read_parquet(path)
-    except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+        good = {"key", "fingerprint", "version"} <= set(table) and all(isinstance(key, str) for key in table["key"])
+    except Exception:  # pyarrow raises many types on damaged files
         return empty
-    return table if "key" in table else empty
+    return table if good else empty
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

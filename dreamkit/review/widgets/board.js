@@ -16,7 +16,7 @@ function render({ model, el }) {
     oninput: () => { filter.text = search.value.toLowerCase(); draw(); } });
   const state = make("select", { title: "State", onchange: () => { filter.state = state.value; draw(); } },
     ...[["", "every state"], ["none", "not judged"], ["accept", "accepted"], ["reject", "rejected"],
-      ["unsure", "unsure"], ["stale", "of an older video"]].map(([value, words]) => make("option", { value }, words)));
+      ["unsure", "unsure"], ["blocked", "blocked by the guardrail"], ["stale", "of an older video"]].map(([value, words]) => make("option", { value }, words)));
   const flagged = make("button", { "aria-pressed": "false", title: "Only videos past a threshold or with a problem",
     onclick: () => {
       filter.flagged = !filter.flagged;
@@ -95,7 +95,8 @@ function render({ model, el }) {
     for (const button of rows.querySelectorAll(".dk-item")) if (!pictures.has(button.dataset.key)) sight.observe(button);
     const every = model.get("items");
     const of = (name) => every.filter((item) => item.state === name).length;
-    count.textContent = `${items.length} of ${every.length} · ${of("accept")} accepted · ${of("reject")} rejected · ${of("unsure")} unsure`;
+    const blocked = of("blocked") ? ` · ${of("blocked")} blocked` : "";
+    count.textContent = `${items.length} of ${every.length} · ${of("accept")} accepted · ${of("reject")} rejected · ${of("unsure")} unsure${blocked}`;
     note.textContent = model.get("notice");
     const shown = order.flatMap((clip) => [...columns.keys()].filter((id) => clips.get(clip).has(id))
       .map((id) => clips.get(clip).get(id).key));

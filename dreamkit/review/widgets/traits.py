@@ -15,6 +15,7 @@ RESULT = "result"  # the layer with the generated video; the other layers are co
 
 Text = Annotated[str, Field(min_length=1)]
 State = Literal["accept", "reject", "unsure"]
+BLOCKED = "blocked"  # the state of a result that the guardrail blocked, as long as nobody judged an earlier video of it
 
 
 class _Shape(BaseModel):
@@ -22,14 +23,14 @@ class _Shape(BaseModel):
 
 
 class BoardItem(_Shape):
-    """One cell of the board; `values` has every measure, None where it is unknown."""
+    """One cell of the board; `values` has every measure, None where it is unknown; `state` may be BLOCKED."""
 
     key: Text
     clip: Text
     style: Text
     stage: Text
     prompt: str
-    state: State | Literal[""]
+    state: State | Literal["", "blocked"]
     by: str
     note: str
     stale: bool

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dreamkit.captions.answers import ModelAnswer
 from dreamkit.captions.model_server import ModelServer
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.model.prompts import LETTERS, Message, read_answer, schema
@@ -25,7 +26,7 @@ class ServerRewriter:
         key: API key; the environment's DREAMKIT_SERVER_KEY when empty.
         concurrent: requests under way at a time.
         retries: how often a request is repeated after status 429 or 5xx, a timeout or a malformed answer.
-        timeout: seconds without a byte after which a request fails.
+        timeout: seconds after which a request fails, from its start to the last byte of the answer.
         pause: first wait between attempts, seconds; it doubles each time.
         letters: letters of an answer at most.
         max_tokens: tokens of an answer at most.
@@ -58,7 +59,7 @@ class ServerRewriter:
             hint = f"Did you mean {close!r}?" if close else f"It serves {', '.join(served) or 'no model'}."
             raise DreamkitError(f"The server at {self.url} does not serve {self.model or 'any model'!r}.", hint)
 
-    def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
+    def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[ModelAnswer]:
         """See `ChatModel`. Works inside a running event loop too, as in Jupyter."""
         return self._server(self.timeout).chat_many(
             lambda index, attempt: self._request(conversations[index], seeds[index] + attempt),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from dreamkit.captions.answers import text_of_object
 from dreamkit.styles.table import Style
 
 Message = dict[str, str]
@@ -14,11 +14,12 @@ Message = dict[str, str]
 # each caption for all of its styles.
 SYSTEM = """\
 You rewrite descriptions of driving videos. Each description goes to a video generator, so every word will be seen.
-Change only what belongs to the time of day, the weather, the light, the sky, the road surface and the shadows.
-Keep everything else: every road user with its kind and number, every building and object, every position, and every
-manoeuvre. Add no road users and leave none out. Take away whatever does not fit the new condition, such as sun glare in
-fog or dry asphalt in rain, and describe the new condition in two or three concrete sentences.
-Write plain English in one paragraph of at most 300 words, without headings, lists or remarks.
+Change only what belongs to the time of day, the weather, the light, the sky, the road surface and the shadows. Keep
+everything else: every road user with its kind, its number and its colour, every building and object, left and right
+and every other position, and every action. Add no road users and no events, and leave none out. Take away whatever
+does not fit the new condition, such as sun glare in fog or dry asphalt in rain. Weave the new condition into the
+objects of the description, as in "a cap of snow lies on the parked cars", and do not only add sentences about it at
+the end. Write plain English in one paragraph of at most 300 words, without headings, lists or remarks.
 Answer with a JSON object that has the one key "caption"."""
 
 RECOLOUR = "Give every vehicle whose colour is named another colour, the same one at each mention."
@@ -44,7 +45,7 @@ def schema(letters: int = LETTERS) -> dict[str, Any]:
 
 def conversation(caption: str, style: Style, recolour: bool = False) -> list[Message]:
     """The messages that request a caption in a style."""
-    task = f"Rewrite it for {style.instruction or style.name}."
+    task = f"Rewrite it for {style.request}."
     extra = f" {RECOLOUR}" if recolour else ""
     return [
         {"role": "system", "content": SYSTEM},
@@ -70,10 +71,6 @@ def read_answer(answer: str) -> str:
     """The caption of an answer, on one line.
 
     Raises:
-        ValueError: the answer does not follow the schema.
+        NoAnswerText: the answer has no caption; a ValueError, whose message is the cause.
     """
-    # Guided decoding allows control characters in JSON texts; they become spaces below.
-    value = json.loads(answer, strict=False)
-    if not isinstance(value, dict) or not isinstance(value.get("caption"), str) or not value["caption"].strip():
-        raise ValueError('no object with a text under "caption"')
-    return " ".join(value["caption"].split())
+    return text_of_object(answer, "caption")

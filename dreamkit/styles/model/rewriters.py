@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from dreamkit.captions.answers import ModelAnswer, NoAnswerText, plain_answer
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.model.model_sizes import DEFAULT_MODEL, gpu_memory, refuse_too_large
 from dreamkit.styles.model.prompts import LETTERS, Message, read_answer, schema
 
 CONTEXT = 4096
 # Recommended by Qwen3's model card for answers without thinking.
-SAMPLING = {"temperature": 0.7, "top_p": 0.8}
+SAMPLING = {"temperature": 0.7, "top_p": 0.8, "top_k": 20}
 
 
 class ChatModel(Protocol):
@@ -29,8 +30,8 @@ class ChatModel(Protocol):
     name: str
     model: str
 
-    def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
-        """One caption per conversation; None where no usable answer came.
+    def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[ModelAnswer]:
+        """One caption per conversation, or the cause where no usable answer came.
 
         Args:
             conversations: the messages of each conversation.
@@ -39,14 +40,19 @@ class ChatModel(Protocol):
         ...
 
 
-def captions_only(answers: Sequence[str]) -> list[str | None]:
-    """The captions of the answers; None for an answer that does not follow the schema."""
-    found: list[str | None] = []
-    for answer in answers:
+def captions_only(answers: Sequence[str], cut_off: Sequence[bool] = ()) -> list[ModelAnswer]:
+    """The captions of the answers, or why there is none.
+
+    Args:
+        answers: texts that the model wrote.
+        cut_off: which of them ended at the token limit; none when empty.
+    """
+    found: list[ModelAnswer] = []
+    for index, answer in enumerate(answers):
         try:
-            found.append(read_answer(answer))
-        except ValueError:
-            found.append(None)
+            found.append(ModelAnswer(read_answer(plain_answer(answer, bool(cut_off) and cut_off[index]))))
+        except NoAnswerText as error:
+            found.append(ModelAnswer(cause=str(error)))
     return found
 
 
@@ -103,17 +109,17 @@ class VllmRewriter:
             raise load_error(self.model, str(error)) from error
         return self._engine
 
-    def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
+    def answers(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[ModelAnswer]:
         """See `ChatModel`; a malformed answer is requested once more with another seed."""
         found = self.ask(conversations, seeds)
-        again = [index for index, caption in enumerate(found) if caption is None]
+        again = [index for index, caption in enumerate(found) if not caption]
         if again:
             retried = self.ask([conversations[i] for i in again], [seeds[i] + 1 for i in again])
             for index, caption in zip(again, retried, strict=True):
                 found[index] = caption
         return found
 
-    def ask(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[str | None]:
+    def ask(self, conversations: Sequence[list[Message]], seeds: Sequence[int]) -> list[ModelAnswer]:
         """As `answers`, in one call of the engine and without a second request."""
         if not conversations:
             return []
@@ -129,7 +135,8 @@ class VllmRewriter:
         outputs = engine.chat(
             list(conversations), sampling, use_tqdm=False, chat_template_kwargs={"enable_thinking": False}
         )
-        return captions_only([output.outputs[0].text for output in outputs])
+        first = [output.outputs[0] for output in outputs]
+        return captions_only([one.text for one in first], [one.finish_reason == "length" for one in first])
 
 
 def refuse_without_vllm() -> None:

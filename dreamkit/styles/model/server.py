@@ -18,6 +18,7 @@ import httpx
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.model.model_sizes import DEFAULT_MODEL, gpu_memory, refuse_too_large
 from dreamkit.styles.model.rewriters import CONTEXT, load_error, refuse_missing_folder, refuse_without_vllm
+from dreamkit.workspace.processes import end_with_this_process
 
 # `vllm serve MODEL ...`. That command needs the version of a distribution named vllm, a name that the CPU builds do not
 # have; for them the same server is started by its own module.
@@ -114,6 +115,7 @@ def serving(how: Serving, log: Path, say: Callable[[str], None] = lambda _: None
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=end_with_this_process(),
                 env={**os.environ, "VLLM_NO_USAGE_STATS": "1"},
             )
         except OSError as error:

@@ -6,7 +6,7 @@ import random
 import re
 
 from dreamkit.captions.split import without_quotes
-from dreamkit.styles.rules.sentences import article
+from dreamkit.styles.rules.softening import article
 
 COLOURS = ("white", "black", "silver", "gray", "red", "blue", "green", "brown", "beige", "yellow", "orange", "maroon")
 _NAMES = "|".join((*COLOURS, "grey", "gold", "golden", "tan", "purple"))

@@ -8,25 +8,27 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dreamkit.captions.conditions import ENCLOSED, Term, found, of_lamps, read_state
+from dreamkit.captions.camera_sentence import part_camera_sentence
+from dreamkit.captions.conditions import ENCLOSED, read_state
 from dreamkit.captions.split import sentences, without_quotes
-from dreamkit.styles.rules.grammar import ADJECTIVE, CUT, NOUN, SLOT
-from dreamkit.styles.rules.phrases import Cutter
+from dreamkit.styles.rules.compose import StyleSentence, lead_of, style_sentences
+from dreamkit.styles.rules.cutting import Cutter
+from dreamkit.styles.rules.plain import plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
-from dreamkit.styles.rules.scene import NEW_PLACE, manoeuvres, structures_pattern, users_pattern
-from dreamkit.styles.rules.sentences import is_plural, tidy
-from dreamkit.styles.table import ConditionTexts, Style, StyleTable, load_styles
+from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean
+from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
 
-_OF_FILM = re.compile(
-    r"(?:the|this|a|in this|in the)\s+(?:\w+\s+){0,2}?"
-    r"(?:video|clip|footage|scene|image|recording|camera|sequence|view|dashcam)\b",
+_FILM = re.compile(
+    r"(?:in )?(?:the|this|a)\s+(?:\w+\s+){0,2}?(?:video|clip|footage|scene|image|recording|camera|sequence|view|"
+    r"dashcam)\b",
     re.IGNORECASE,
 )
 # First words that become lower case when something is put in front of the sentence.
 _OPENS = re.compile(
     r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
-    r"|Pedestrians|On|At|In|This|Children|People|Trees|Rows)\b"
+    r"|Pedestrians|This|Children|People|Trees|Rows)\b"
 )
+_QUOTED = re.compile(r"[\"“](?P<text>[^\"“”]*[.!?])[\"”]")
 
 
 def stable_seed(*parts: object) -> int:
@@ -35,12 +37,20 @@ def stable_seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
+@dataclass
+class _Line:
+    """A sentence of the rewrite, and whether it stands in place of one that was cut."""
+
+    text: str
+    weather_place: bool = False
+
+
 @dataclass(frozen=True)
 class RuleRewriter:
     """Rewrites captions by rules.
 
-    Statements about time, weather, light, sky, road surface and shadow that contradict the style are removed; road
-    users, structures, counts and manoeuvres are kept; the style's own words are added.
+    Clauses about time, weather, light, sky, road surface and shadow that contradict the style are cut; road users,
+    structures, counts and manoeuvres are kept; sentences of the style are added. The camera's sentence stays.
 
     Attributes:
         table: the styles; the built-in ones when None.
@@ -65,177 +75,145 @@ class RuleRewriter:
         Returns:
             One line of text.
         """
-        table = self.table or load_styles()
         caption = one_line(caption)
+        if quoted := _QUOTED.fullmatch(caption):
+            caption = quoted["text"]
+        camera, scene_text = part_camera_sentence(caption)
+        text = self._rewrite_scene(scene_text, style, seed, length)
+        text = f"{camera} {text}".strip()
+        return recoloured(text, stable_seed(seed, style.name, caption, "colour")) if self.recolour else text
+
+    def _rewrite_scene(self, caption: str, style: Style, seed: int, length: int) -> str:
+        table = self.table or load_styles()
         draw = random.Random(stable_seed(seed, style.name, caption))
         source = read_state(caption)
         time, weather = style.target(*source)
-        scene = table.scene(time, weather)
-        changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
-        kept_time = source[0] if source[0] == time or not style.time else ""
-
-        def unwanted(term: Term, denied: bool) -> bool:
-            if denied:
-                return changed
-            return not term.allows(time, weather)
-
-        cutter = Cutter(unwanted, about_sky=changed)
-        lead = draw.choice(_fresh(style.leads, sentences(caption)[0]))
         enclosed = ENCLOSED.search(without_quotes(caption))
-        lines: list[str] = []
-        place: int | None = None
-        leads_given = 0
-        for index, sentence in enumerate(sentences(caption)):
-            before = len(cutter.rescued)
-            # Lamps light a tunnel at any time.
-            lamps = enclosed and _lamps_only(sentence, cutter)
-            cut = sentence if lamps else cutter.cut(sentence, keep=index == 0)
-            if not cut and place is None and index:
-                place = len(lines)
-            if cut:
-                filled, used = _fill(cut, "" if index or leads_given or enclosed else lead, style, time)
-                leads_given += used
-                lines.append(cut if filled == sentence else tidy(filled))
-            if len(cutter.rescued) > before:
-                lines += _shown(
-                    cutter, cutter.rescued[before:], lines, dim=time == "night" or weather in ("fog", "snow", "rain")
-                )
-        details = _details(scene, draw, caption, " ".join(lines), enclosed)
-        stated = not changed and _says(style, " ".join(lines))
-        if lines and not leads_given and not enclosed and not stated and not _says(style, lines[0]):
-            led = _lead(lines, lead, draw)
-            place = place + len(led) - len(lines) if place is not None else None
-            lines = led
-        if changed or not _says(style, " ".join(lines)) or not source[0] + source[1]:
-            at = max(place or len(lines), 1) if lines else 0
-            if _says(style, " ".join(lines)) and not length:
-                details = []
-            lines[at:at] = details[: max(length, 1)]
-        elif kept_time and not lines:
-            lines = details
-        lines = _needed(lines)
-        text = " ".join(line if line[-1:] in '.!?"”' else line + "." for line in lines if line)
-        return recoloured(text, stable_seed(seed, style.name, caption, "colour")) if self.recolour else text
+        cutter = Cutter(style, time, weather, lamps_stay=bool(enclosed))
+        lead = "" if enclosed else lead_of(style, (sentences(caption) or ("",))[0], draw)
+        lines, has_lead = self._cut_lines(caption, cutter, lead, draw)
+        kept = " ".join(line.text for line in lines)
+        changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
+        first = next((index for index, line in enumerate(lines) if line.text), None)
+        needs_lead = bool(lead) and not has_lead and (changed or not has_word(style, kept))
+        # "during twilight" needs no second phrase about the time.
+        stated = read_state(lines[first].text) if first is not None else ("", "")
+        if (style.time and stated[0]) or (not changed and any(stated)):
+            needs_lead = False
+        if first is not None and needs_lead and not has_word(style, lines[first].text):
+            lines[first : first + 1] = _led(lines[first].text, lead, draw)
+        scene = None if style.sentences else table.scene(time, weather)
+        if enclosed and scene:
+            made = [StyleSentence(f"Outside the {enclosed['place'] or 'tunnel'}, {scene.clause}.")]
+        else:
+            made = style_sentences(style, scene, caption, kept, draw, length)
+        if (
+            not changed
+            and style.changes_state
+            and has_word(style, kept)
+            and not any(line.weather_place for line in lines)
+        ):
+            made = made[1:]
+        if not length:
+            made = [] if has_word(style, " ".join(line.text for line in lines)) else made[:1]
+        text = " ".join(_placed(lines, made, draw))
+        return text if has_word(style, text) or not lead else f"{text} The scene is set {lead}.".strip()
+
+    def _cut_lines(self, caption: str, cutter: Cutter, lead: str, draw: random.Random) -> tuple[list[_Line], bool]:
+        """The kept sentences with plain ones for what was cut, and whether one of them holds the lead."""
+        found = sentences(caption)
+        cuts = [cutter.cut(sentence, index == 0) for index, sentence in enumerate(found)]
+        texts = [
+            _filled(cut.text, lead if index == 0 or "set" + LEAD in cut.text else "", cutter.style)
+            for index, cut in enumerate(cuts)
+        ]
+        has_lead = any(cut.text != clean(cut.text) and (LEAD in cut.text or ADJECTIVE in cut.text) for cut in cuts[:1])
+        has_lead = has_lead or any(
+            has_word(cutter.style, text) for text, old in zip(texts, found, strict=True) if text != old
+        )
+        lines: list[_Line] = []
+
+        def soften(thing: str) -> str:
+            bare = clean(cutter.soften(thing, False)).strip(" ,.")
+            return "" if cutter.unwanted(bare) else bare
+
+        told = ""
+        for index, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
+            if text:
+                lines.append(_Line(text))
+            others = " ".join([*texts, told])
+            if plain := plain_sentence(cut.gone, others, soften, draw.randrange(3)):
+                lines.append(_Line(plain))
+                told += plain
+            if not text and not plain and index:
+                lines.append(_Line("", weather_place=True))
+        return lines, has_lead
 
 
-def _details(
-    scene: ConditionTexts, draw: random.Random, caption: str, kept: str, enclosed: re.Match[str] | None
-) -> list[str]:
-    """The sentences of the style: the set that repeats the fewest terms of the kept text, and at most one extra."""
-    sets = draw.sample(scene.details, len(scene.details))
-    said = _conditions(kept)
-    details = min(sets, key=lambda lines: len(said & _conditions(" ".join(lines))))
-    if enclosed:
-        return [f"Outside the {enclosed['place'] or 'tunnel'}, {scene.clause}."]
-    named = without_quotes(caption)
-    extras = [sentence for word, sentence in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", named)]
-    return [*details, *extras[:1]]
+def _filled(text: str, lead: str, style: Style) -> str:
+    """The sentence with the style's words in place of the marks."""
+    if ADJECTIVE in text and style.adjective and lead:
+        head, tail = text.split(ADJECTIVE, 1)
+        if match := re.search(r"(?i)\b(an?)\s+$", head):
+            head = f"{head[: match.start()]}{article(style.adjective, match[1])} "
+        text = f"{head}{style.adjective}{tail.replace(LEAD, '')}"
+    elif LEAD in text and lead:
+        head, tail = text.split(LEAD, 1)
+        start = not head.strip()
+        said = lead[0].upper() + lead[1:] if start else f" {lead}"
+        text = (
+            head.rstrip()
+            + said
+            + ("," if start and not tail.startswith((",", ".")) else "")
+            + (tail if tail[:1] in " ,.;" else f" {tail}")
+        )
+        if start and (match := re.match(r"[^,]*,\s*", text)):
+            rest = text[match.end() :]
+            text = match.group() + (rest[0].lower() + rest[1:] if _OPENS.match(rest) else rest)
+    text = clean(text)
+    return text[:1].upper() + text[1:]
 
 
-def _conditions(text: str) -> set[str]:
-    return {match.group().lower() for _, match in found(text)}
+def _led(first: str, lead: str, draw: random.Random) -> list[_Line]:
+    """The first sentence with the lead in it, before it, or in a sentence of its own."""
+    if _FILM.match(first):
+        simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
+        joined = simple and re.search(
+            r"(?i)\b(?:while|as|that|which|where|and|when|who|is|are|seen from)\b", simple["head"]
+        )
+        if simple and not joined:
+            return [_Line(f"{simple['head']} {lead}{simple['tail'] or ''}.")]
+    elif _OPENS.match(first):
+        return [_Line(f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}")]
+    first = first if first[-1] in '.!?"”' else first + "."
+    return [_Line(f"{first} {draw.choice(['The scene is set', 'The scene takes place'])} {lead}.")]
+
+
+def _placed(lines: list[_Line], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
+    """The kept sentences with the style's own, each behind the sentence that names its thing."""
+    texts = [line.text for line in lines]
+    behind: dict[int, list[str]] = {}
+    for one in made:
+        spots = [
+            index
+            for index, text in enumerate(texts)
+            if one.after and re.search(rf"(?i)\b{re.escape(one.after)}\b", without_quotes(text))
+        ]
+        weather = [index for index, line in enumerate(lines) if line.weather_place]
+        free = [spot for spot in spots if spot not in behind]
+        if one.after and spots and not free:
+            continue
+        if one.after and free:
+            spot = draw.choice(free[:3])
+        elif weather and (weather[-1] < len(texts) - 1 or draw.random() < 0.5):
+            spot = draw.choice(weather)
+        else:
+            spot = draw.choice([0, 0, len(texts) // 2]) if texts else 0
+        behind.setdefault(spot, []).append(one.text)
+    result = [text for index, line in enumerate(texts or [""]) for text in (line, *behind.get(index, ()))]
+    return [text if text[-1:] in '.!?"”' else text + "." for text in result if text]
 
 
 def one_line(text: str) -> str:
     """The text on one line, with single spaces."""
     return " ".join(text.split())
-
-
-def _lamps_only(sentence: str, cutter: Cutter) -> bool:
-    return all(of_lamps(term) for term, match in found(sentence) if cutter.unwanted(term, False))
-
-
-def _fill(text: str, lead: str, style: Style, time: str) -> tuple[str, int]:
-    """Fill the marks with the style's words; returns the text and the number of filled marks."""
-    used = 0
-    if NOUN in text:
-        text = text.replace(NOUN, style.noun_for(time) or style.name.lower(), 1)
-        used = 1
-    if ADJECTIVE in text:
-        adjective = f"{CUT}{style.adjective} " if style.adjective and not used and lead else CUT
-        used = 1 if adjective != CUT else used
-        text = text.replace(ADJECTIVE, adjective, 1)
-    text = re.sub(rf"\b(lies|lie|sits)\s*(?={SLOT})", lambda m: "is shown" if m[1][-1] == "s" else "are shown", text)
-    if SLOT in text and lead and not used:
-        at_start = not text[: text.index(SLOT)].strip(" ," + CUT)
-        phrase = lead[0].upper() + lead[1:] if at_start else f" {lead}"
-        rest = text[text.index(SLOT) + 1 :]
-        if at_start and not rest.startswith((",", CUT + ",")):
-            phrase += ", "
-        text = text.replace(SLOT, phrase, 1)
-        if at_start:
-            text = text.replace(CUT + ",", ",", 1)
-        used = 1
-    for mark in (SLOT, ADJECTIVE, NOUN):
-        text = text.replace(mark, CUT)
-    return text, used
-
-
-def _says(style: Style, text: str) -> bool:
-    return any(re.search(rf"(?i)\b{re.escape(word)}\b", text) for word in (*style.words, *style.leads))
-
-
-def _fresh(leads: Sequence[str], first: str) -> list[str]:
-    """The leads that share no word with the first sentence; all of them when each does."""
-    said = set(re.findall(r"[a-z]{3,}", first.lower())) - {"the"}
-    return [lead for lead in leads if not said & set(re.findall(r"[a-z]{3,}", lead.lower()))] or list(leads)
-
-
-def _lead(lines: list[str], lead: str, draw: random.Random) -> list[str]:
-    """The lines with the style's lead before or after the first sentence, or in a sentence of its own."""
-    first = lines[0]
-    if _OPENS.match(first) and not _OF_FILM.match(first) and not re.match(r"(?i)(?:on|at|in|during|as|while)\b", first):
-        return [f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}", *lines[1:]]
-    if _OF_FILM.match(first) and not re.search(r"(?i)[,;\"]|\b(?:while|as|that|which|where|and|when|who)\b", first):
-        return [f"{first.rstrip('.')} {lead}.", *lines[1:]]
-    sentence = draw.choice(["The scene is set {}.", "The scene takes place {}."]).format(lead)
-    return [first, sentence, *lines[1:]]
-
-
-def _shown(cutter: Cutter, rescued: list[str], lines: list[str], dim: bool) -> list[str]:
-    """A sentence that names the road users and structures of removed sentences; [] when others name them."""
-    kept = " ".join(lines).lower()
-    names = []
-    for thing in rescued:
-        bare = tidy(cutter.bare(thing)).strip(" .,")
-        nouns = [
-            match.group().lower()
-            for pattern in (users_pattern(), structures_pattern(), NEW_PLACE)
-            for match in pattern.finditer(bare)
-        ]
-        if not nouns or cutter.wrong(bare):
-            continue
-        known = all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", kept) for noun in nouns)
-        if users_pattern().search(bare):
-            # A road user is known only if its article is definite and it does nothing new: "the parked cars".
-            known = known and bool(re.match(r"(?i)the\b", bare)) and manoeuvres(bare) <= manoeuvres(kept)
-        if known:
-            continue
-        name = bare if bare[1:2].isupper() else bare[0].lower() + bare[1:]
-        if name not in names:
-            names.append(name)
-    if not names:
-        return []
-    listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-    verb = "are" if len(names) > 1 or is_plural(names[0]) else "is"
-    seen = "can be made out" if dim else f"{verb} visible"
-    return [f"{listed[0].upper()}{listed[1:]} {seen}."]
-
-
-_ONLY_SEEN = re.compile(r"(?i)^The (?P<what>[\w-]+) (?:can be made out|is visible|are visible)\.$")
-
-
-def _needed(lines: list[str]) -> list[str]:
-    """The lines without sentences such as "The buildings are visible." when another line names the buildings."""
-    kept = []
-    for index, line in enumerate(lines):
-        seen = _ONLY_SEEN.match(line)
-        others = " ".join(lines[:index] + lines[index + 1 :])
-        if (
-            seen
-            and not users_pattern().search(line)
-            and re.search(rf"(?i)\b{re.escape(seen['what'].removesuffix('s'))}", others)
-        ):
-            continue
-        kept.append(line)
-    return kept

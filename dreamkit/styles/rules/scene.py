@@ -55,11 +55,6 @@ def _manoeuvre_patterns() -> dict[str, re.Pattern[str]]:
     return {name: re.compile(rf"\b(?:{'|'.join(said)})", re.IGNORECASE) for name, said in rows}
 
 
-def is_motor(kind: str) -> bool:
-    """Whether a kind of road user is a motor vehicle."""
-    return kind in lexicon()["motor"]
-
-
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = {word: number for number, word in enumerate(_COUNTED.split())} | {"dozen": 12, "pair": 2}
 _MANY = word_set(
@@ -70,9 +65,6 @@ _SINGLE = word_set("a an one another single lone solitary")
 _BREAKS = word_set(
     "and or with in on at to from by as while is are was were has have behind past for near along through across"
 )
-_CAMERA = re.compile(
-    r"\b(?:video|clip|footage|camera|recording|ego(?:[ -]vehicle)?|dashcam|viewpoint)\b", re.IGNORECASE
-)
 # "a quiet residential street": a place with an indefinite article or a number is new.
 NEW_PLACE = re.compile(
     r"\b(?:an?|two|three|four|five|six|multi\w*)(?:[ -](?!(?:as|and|with|on|at|in|of)\b)[\w'-]+){0,4}[ -]"
@@ -80,14 +72,6 @@ NEW_PLACE = re.compile(
     r"|district|village|curve|bend|hill|downgrade|route|roadway|path|square|plaza)\b",
     re.IGNORECASE,
 )
-
-
-@lru_cache(maxsize=8192)
-def holds_scene(text: str) -> bool:
-    """Whether the text names something to keep: a road user, structure, manoeuvre, camera, new place or quotation."""
-    plain = without_quotes(text)
-    patterns = (users_pattern(), structures_pattern(), _CAMERA, NEW_PLACE, *_manoeuvre_patterns().values())
-    return '"' in text or "“" in text or any(pattern.search(plain) for pattern in patterns)
 
 
 def _count(before: str, noun: str) -> str:

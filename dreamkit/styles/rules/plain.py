@@ -1,0 +1,173 @@
+"""Plain sentences for the road users and structures of clauses that were cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from dreamkit.captions.conditions import negated
+from dreamkit.captions.lexicon import word_set
+from dreamkit.captions.split import without_quotes
+from dreamkit.styles.rules.clauses import finite
+from dreamkit.styles.rules.scene import NEW_PLACE, manoeuvres, structures_pattern, users_pattern
+
+_INDEFINITE = word_set(
+    "a an one two three four five six seven eight nine ten several many few some multiple various numerous other"
+)
+_DEFINITE = word_set("the its their his her this these")
+_STOP = word_set(
+    "and or but as while with without in on at to from by of for along through near behind beside into onto over "
+    "under between that which who where when is are "
+    "was were has have can be been there it they not no any only also with's including capturing showing "
+    "revealing illuminating reflecting casting creating "
+    "highlighting making giving visible seen some's suggesting indicating then"
+)
+_TRAILING = re.compile(
+    r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading|"
+    r"approaching|passing|following)\b"
+    r"(?:\s+(?:slowly|by|left|right|straight|past|ahead|carefully|cautiously)\b)?)?"
+    r"(?:\s+(?:the (?:street|road|intersection))(?=[\s.,;]|$))?"
+    r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards)\s+"
+    r"(?:the|a|an|both|its|each|either)\s+(?:(?:left|right|opposite|other|near|far|same|inner|outer|side|sides|"
+    r"edge|of|the)\s+){0,4}[\w-]+(?=[\s.,;]|$)"
+    r"|\s+(?:ahead|in front|behind)\b)?",
+    re.IGNORECASE,
+)
+
+
+# Structures that are told though their article is definite: "the pine trees".
+_ADORNED = re.compile(r"(?i)the [\w-]+ (?:trees|buildings|houses|hills)$")
+_MOTOR = re.compile(r"\b(?:cars?|vans?|trucks?|suvs?|bus(?:es)?|sedans?|vehicles?|traffic)\b")
+
+
+def named_things(text: str) -> list[str]:
+    """The noun phrases of the road users and structures in a text that it does not deny, with what belongs to them."""
+    plain = without_quotes(text)
+    found: list[tuple[int, int]] = []
+    hits = [*users_pattern().finditer(plain), *structures_pattern().finditer(plain), *_places(plain)]
+    for match in sorted(hits, key=re.Match.start):
+        start, end = match.span()
+        if (
+            (found and start < found[-1][1])
+            or negated(plain, start)
+            or re.match(r"['’]|[ -](?:head|tail|street)?lights?\b", plain[end:])
+        ):
+            continue
+        if re.match(
+            r"(?i)street ?(?:light|lamp)s?$|lamp ?posts?$|windows?$|lanes?$|lane markings$|markings$", match.group()
+        ):
+            continue
+        if re.search(r"(?i)\b(?:ego|own)[ -]$|\bglimpses? of (?:\w+ )?$", plain[:start]):
+            continue
+        while after := re.match(r"[ -](?=\w)", plain[end:]):
+            more = structures_pattern().match(plain, end + after.end()) or users_pattern().match(
+                plain, end + after.end()
+            )
+            if not more:
+                break
+            end = more.end()
+        begin, determiner = _beginning(plain, start)
+        if re.match(r"(?i)an?\b", match.group()):
+            begin, determiner = start, "a"
+        if users_pattern().match(plain, start):
+            trailing = _TRAILING.match(plain[end:])
+            end += trailing.end() if trailing else 0
+        elif (determiner in _DEFINITE and not _ADORNED.match(plain[begin:end])) or not (
+            determiner or re.search(r"s$", plain[start:end])
+        ):
+            continue
+        if not (found and begin < found[-1][1]):
+            found.append((begin, end))
+    return [text[a:b].strip(" ,.") for a, b in found]
+
+
+def _places(plain: str) -> list[re.Match[str]]:
+    """The first new place of a text, such as "a narrow city street"."""
+    match = NEW_PLACE.search(plain)
+    return (
+        [match]
+        if match
+        and re.match(r"(?i)an?\b", match.group())
+        and not re.search(r"(?:curve|bend|hill|path|area)$", match.group())
+        else []
+    )
+
+
+def _beginning(plain: str, start: int) -> tuple[int, str]:
+    """Where the noun phrase of the noun at `start` begins, and its determiner or ""."""
+    begin = start
+    for word in reversed(list(re.finditer(r"[\w'’-]+(?P<gap>,?\s+)", plain[:start]))):
+        token = word.group().strip(" ,").lower()
+        if word.end() != begin or token in _STOP or "," in word["gap"] or finite(token) or re.search(r"['’]s?$", token):
+            break
+        begin = word.start()
+        if token in _INDEFINITE or token in _DEFINITE:
+            if token == "few" and plain[:begin].lower().endswith("a "):
+                begin -= 2
+            if token == "other" and re.search(r"(?i)\b(?:several|many|the|a few|some|two) $", plain[:begin]):
+                continue
+            return begin, token
+    return begin, ""
+
+
+def is_plural(phrase: str) -> bool:
+    """Whether a noun phrase is plural."""
+    head = re.split(
+        r"\s(?:of the|of a|in|on|at|along|near|beside|behind|across|with|from|parked|waiting|that|which|ahead|"
+        r"\w+ing|down|to|through)\b", " " + re.sub(r"(?i)^(?:oncoming|passing|approaching|moving) ", "", phrase)
+    )[0].strip().lower()  # fmt: skip
+    if re.match(
+        r"(?:an?|one|another|each|every)\s(?!(?:few|couple|number|pair|row|line|series|handful|group|lot|variety)\b)",
+        head,
+    ):
+        return False
+    many = (
+        r"\b(?:people|men|women|children|two|three|four|five|six|several|many|few|some|multiple|various|"
+        r"numerous|rows|police)\b"
+    )
+    return bool(re.search(many, head)) or (bool(re.search(r"(?<![su])s$", head)) and not head.endswith("bus"))
+
+
+def plain_sentence(gone: Sequence[str], kept: str, soften: Callable[[str], str], choice: int) -> str:
+    """A sentence that names what was cut and the kept text does not name; "" when there is nothing to name.
+
+    Args:
+        gone: the texts that were cut.
+        kept: all that is kept of the caption.
+        soften: a noun phrase without its words about time and weather; "" when they cannot be left out.
+        choice: a number that picks one of the wordings.
+    """
+    names: list[str] = []
+    for thing in (thing for text in gone for thing in named_things(text)):
+        name = soften(thing)
+        if not name or _known(name, kept + " " + " ".join(names)):
+            continue
+        names.append(name if name[1:2].isupper() else name[0].lower() + name[1:])
+    if not names:
+        return ""
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    verb = "are" if len(names) > 1 or is_plural(names[0]) else "is"
+    said = (f"{verb} visible", "can be seen", f"{verb} in view")[choice % 3]
+    return f"{listed[0].upper()}{listed[1:]} {said}."
+
+
+def _known(name: str, kept: str) -> bool:
+    """Whether the kept text names the thing already: the same noun, and nothing new about it."""
+    nouns = [m.group().lower() for p in (users_pattern(), structures_pattern()) for m in p.finditer(name)]
+    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in NEW_PLACE.finditer(name)]
+    if not nouns:
+        return True
+    low = kept.lower()
+    if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
+        return True
+    if not all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", low) for noun in nouns):
+        return False
+    if not users_pattern().search(name):
+        return True
+    new = manoeuvres(name) - manoeuvres(kept)
+    if re.match(r"(?i)(?:the|its|their|other)\b", name) or name.lower() in nouns:
+        return not new
+    # "a few cars" when the caption names several cars is nothing new; "a red car" is.
+    vague = re.match(r"(?i)(?:a few|several|some|many|multiple|various|numerous|other|passing|moving|oncoming)\b", name)
+    extra = set(re.findall(r"[a-z]+", name.lower())) - set(re.findall(r"[a-z]+", low))
+    return bool(vague) and not extra and not new
