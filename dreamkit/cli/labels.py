@@ -19,12 +19,14 @@ def rig_root() -> None:
 @rig_app.command("propose")
 def rig_propose_command(
     folder: Path = typer.Argument(..., metavar="LABELS", help="RDS-HQ folder: pose/, 3d_lanelines/, ..."),
-    output: Path = typer.Option(Path("rig.yaml"), "--output", "-o", help="The rig file; pictures are written beside it."),
+    output: Path = typer.Option(Path("rig.yaml"), "--output", "-o", help="The rig file; pictures lie beside it."),
     clip: str | None = typer.Option(None, "--clip", help="The clip whose cameras are read; by default the first."),
     as_model: str | None = typer.Option(
         None, "--as-model", help="ftheta: draw every camera through its view's own lens, which the models know best."
     ),
-    frame: int | None = typer.Option(None, "--frame", help="Frame of the pictures; by default the middle one."),
+    frame: int | None = typer.Option(
+        None, "--frame", help="Frame of the pictures; by default one with much of the map."
+    ),
     overwrite: bool = typer.Option(False, "--overwrite/--no-overwrite", help="Replace a rig file that exists."),
 ) -> None:
     """Write a draft of rig.yaml from poses and intrinsics, a picture of the rig from above, and one frame a camera."""

@@ -44,7 +44,7 @@ def rig_option(path: Path | None, as_model: str | None) -> RigFile | None:
 
     if path is None:
         if as_model:
-            raise DreamkitError("--as-model needs a rig file.", "Add --rig rig.yaml; `dreamkit rig propose` writes one.")
+            raise DreamkitError("--as-model needs a rig file.", "Add --rig; `dreamkit rig propose` writes one.")
         return None
     rig = read_rig(path)
     return rig.drawn_as(as_model) if as_model else rig

@@ -1,4 +1,4 @@
-"""Pictures of a proposed rig: the vehicle from above, and a drawn frame of each camera with its own and its view's lens."""
+"""Pictures of a proposed rig: the vehicle from above, and a drawn frame of each camera with two lenses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dreamkit.convert.rig_proposal import OwnCamera, RigProposal, horizontal_fov
 from dreamkit.rds import hdmap
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.drawing import read_boxes
-from dreamkit.rds.labels import read_map
+from dreamkit.rds.labels import Shapes, read_map
 from dreamkit.rds.mounts import Mount
 from dreamkit.rds.plan import Options
 from dreamkit.rds.rig import default_cameras, read_camera_poses
@@ -37,7 +37,7 @@ def write_rig_pictures(
         above: PNG of the rig from above.
         frames: PNG of the drawn frames: own lens left, the view's f-theta lens right, with the outline of the own
             picture in it.
-        frame: frame number; the middle one when left out.
+        frame: frame number; when left out, the one of nine with the most of the map around it.
 
     Returns:
         The frame number.
@@ -49,8 +49,9 @@ def write_rig_pictures(
 
     poses = read_camera_poses(root, clip) | view_poses(root, clip, proposal.rig)
     count = min(map(len, poses.values()))
-    number = count // 2 if frame is None else min(max(frame, 0), count - 1)
-    scene = hdmap.build_scene(read_map(root, clip, Options().rules.layers), read_boxes(root, clip, count))
+    layers = read_map(root, clip, Options().rules.layers)
+    number = _busy_frame(layers, next(iter(poses.values()))[:count]) if frame is None else min(max(frame, 0), count - 1)
+    scene = hdmap.build_scene(layers, read_boxes(root, clip, count))
     rows = [_row(scene, proposal, view, poses, number) for view in proposal.rig.views]
     rows += [_unused_row(scene, proposal.cameras[name], poses[name], number) for name in proposal.unused]
     with replacing(frames) as partial:
@@ -59,6 +60,14 @@ def write_rig_pictures(
         figure = rig_from_above(proposal)
         figure.savefig(partial, dpi=110, format="png")
     return number
+
+
+def _busy_frame(layers: dict[str, Shapes], poses: np.ndarray) -> int:
+    """The frame, of nine from the middle outwards, with the most map vertices within 60 m of a camera [T, 4, 4]."""
+    points = np.concatenate([np.zeros((0, 3)), *(shapes.points for shapes in layers.values())])
+    frames = sorted({len(poses) * step // 10 for step in range(1, 10)}, key=lambda frame: abs(frame - len(poses) // 2))
+    near = [int((np.linalg.norm(points - poses[frame, :3, 3], axis=1) < 60).sum()) for frame in frames]
+    return frames[int(np.argmax(near))]
 
 
 def _row(
@@ -135,8 +144,9 @@ def rig_from_above(proposal: RigProposal) -> Any:
     axes.add_patch(Rectangle(*_CAR, fill=False, linewidth=2, edgecolor="black"))
     axes.annotate("", (5.0, 0), (3.8, 0), arrowprops={"arrowstyle": "-|>", "linewidth": 2})
     for name in proposal.unused:
-        camera = proposal.cameras[name]
-        _wedge(axes, camera.mount, camera.fov, 5.0, "0.6", f"{name} (not used)")
+        _wedge(axes, proposal.cameras[name].mount, proposal.cameras[name].fov, 5.0, "0.6", "")
+    if proposal.unused:
+        axes.text(-11.5, -13, f"grey, not used: {', '.join(proposal.unused)}", color="0.4", fontsize=9, wrap=True)
     for index, view in enumerate(SIX_VIEWS.names):
         entry = proposal.rig.views.get(view)
         if entry is None:

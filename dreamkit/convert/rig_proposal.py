@@ -101,8 +101,8 @@ def what_can_be_made(proposal: RigProposal) -> list[str]:
         )
     elif "front_wide_120fov" in views:
         lines.append(
-            "The front video can be made. Six views need the vehicle's poses (vehicle_pose/), so that the missing views "
-            "can be placed on it."
+            "The front video can be made. Six views need the vehicle's poses (vehicle_pose/), so that the missing "
+            "ones can be placed on it."
         )
     if missing == ("rear_tele_30fov",):
         lines.append("Five views (views: 5) need no rear camera, but a control file of your own.")
@@ -171,12 +171,14 @@ def _own_camera(root: Path, clip: str, name: str, mount: Mount) -> OwnCamera:
         notes = []
         if isinstance(lens, Pinhole) and is_centre_first(lens):
             notes.append(
-                f"its intrinsics ({lens.fx:g}, {lens.fy:g}, {lens.cx:g}, {lens.cy:g}, ...) are in the order cx, cy, fx, "
-                "fy; the rig file says so"
+                f"its intrinsics ({lens.fx:g}, {lens.fy:g}, {lens.cx:g}, {lens.cy:g}, ...) are in the order cx, cy, "
+                "fx, fy; the rig file says so"
             )
             lens, order = focal_first(lens), ORDERS[1]
         return OwnCamera(name, mount, model, lens, order, horizontal_fov(lens), tuple(notes + _name_notes(name, mount)))
-    unknown = sorted(path.name for path in Path(root).glob("*_intrinsic") if path.name.split("_")[0] not in CAMERA_MODELS)
+    unknown = sorted(
+        path.name for path in Path(root).glob("*_intrinsic") if path.name.split("_")[0] not in CAMERA_MODELS
+    )
     if unknown and not reasons:
         reasons.append(f"{unknown[0]}/ is of a camera model that is not known; pinhole and ftheta are.")
     text = " ".join(reasons) or "It has no intrinsics."
@@ -204,7 +206,9 @@ def _name_notes(name: str, mount: Mount) -> list[str]:
     across = np.sin(np.radians(mount.heading))
     for word, sign in _SIDES.items():
         if word in _words(name) and not set(_SIDES) - {word} & _words(name) and across * sign < -0.3:
-            return [f"its name says {word}, and it looks to the other side: swapped cameras, or axes with y to the right"]
+            return [
+                f"its name says {word}, and it looks to the other side: swapped cameras, or axes with y to the right"
+            ]
     along = np.cos(np.radians(mount.heading))
     for word, sign in _ENDS.items():
         if word in _words(name) and along * sign < -0.7:
@@ -287,5 +291,8 @@ def _cost(view: str, camera: OwnCamera) -> float | None:
         return None
     wanted = horizontal_fov(default_cameras()[VIEW_PREFIX + view])
     width = min(abs(float(np.log2(camera.fov / wanted))), 2) if camera.fov == camera.fov else 1.0
-    words, shared = _words(camera.name), set(view.split("_")) & {"front", "rear", "cross", "left", "right", "wide", "tele"}
+    words, shared = (
+        _words(camera.name),
+        set(view.split("_")) & {"front", "rear", "cross", "left", "right", "wide", "tele"},
+    )
     return turn / 45 + width / 4 - 0.1 * len(words & shared)

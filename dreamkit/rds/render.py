@@ -26,6 +26,7 @@ from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig_file import write_rig
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.locks import file_lock
+from dreamkit.workspace.paths import rig_copy
 from dreamkit.workspace.workspace import Workspace
 
 # Videos queued at most, because the labels of their clips stay in memory.
@@ -72,7 +73,7 @@ def render_clips(
     clips = choose_clips(root, options)
     Workspace(out).remove_abandoned()
     if options.rig:
-        write_rig(options.rig, Workspace(out).rig_file)
+        write_rig(options.rig, rig_copy(Workspace(out).root))
     state = _RenderState(root, out, options, len(clips), progress)
     workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:

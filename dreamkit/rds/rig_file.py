@@ -20,7 +20,7 @@ Views that the file leaves out are not drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,8 @@ class RigFile:
                 f"A camera cannot be drawn as {model!r}.", "Choose ftheta (the lens of the view) or own."
             )
         lens = "ftheta" if model == "ftheta" else None
-        changed = {name: RigView(**{**vars(view), "as_model": lens}) for name, view in self.views.items()}
-        return RigFile(changed, self.path)
+        views = {name: replace(view, as_model=lens) if view.camera else view for name, view in self.views.items()}
+        return RigFile(views, self.path)
 
 
 def read_rig(path: Path) -> RigFile:
@@ -197,7 +197,9 @@ def write_rig(rig: RigFile, path: Path, notes: Mapping[str, str] | None = None) 
         path: the file; replaced if it exists.
         notes: view -> a comment above its entry.
     """
-    lines = ["# Which camera stands for which of the six views; the heading of dreamkit/rds/rig_file.py explains the keys."]
+    lines = [
+        "# Which camera stands for which of the six views; the heading of dreamkit/rds/rig_file.py explains the keys."
+    ]
     lines += [f"version: {RIG_VERSION}", "views:"]
     for name, view in rig.views.items():
         lines += [f"  # {line}" for line in (notes or {}).get(name, "").splitlines()]

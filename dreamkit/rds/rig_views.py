@@ -179,7 +179,7 @@ def view_poses(
             close = nearest(view.camera, recorded)
             hint = f"Did you mean {close}?" if close else f"It has {', '.join(sorted(recorded))}."
             raise DreamkitError(
-                f"The rig file {rig.path} names the camera {view.camera} for {name}; the clip {clip} has no poses of it.",
+                f"The clip {clip} has no poses of the camera {view.camera}, which {rig.path} names for {name}.",
                 hint,
             )
     return result

@@ -80,11 +80,6 @@ class Workspace:
         """The folder of the captions."""
         return self.root / "captions"
 
-    @property
-    def rig_file(self) -> Path:
-        """The rig file that condition videos were drawn with; it exists where labels had cameras of their own."""
-        return self.root / "rig.yaml"
-
     def condition(self, control: str, camera: Camera, chunk: Chunk) -> Path:
         """Path of the condition video of a control, camera and chunk, whether or not it exists."""
         return self.condition_in(control, self.folders[camera.name], chunk)
