@@ -286,6 +286,7 @@ app.add_typer(bench, name="bench")
 app.command("batch")(batch.batch_command)
 app.add_typer(styles.app, name="styles")
 app.add_typer(labels.rig_app, name="rig")
+app.command("convert")(labels.convert_command)
 
 
 def main() -> None:

@@ -50,3 +50,26 @@ def rig_propose_command(
     print(f"{output}, from the clip {chosen}:\n{proposal.report()}")
     print(f"pictures: {above} (from above), {frames} (frame {number}: own lens left, the view's lens right)")
     print(f"next: dreamkit render {folder} --rig {output}   (or with --as-model ftheta)")
+
+
+def convert_command(
+    source: Path = typer.Argument(..., metavar="LOGS", help="A recorded drive, or a folder of them."),
+    output: Path = typer.Option(..., "--output", "-o", help="RDS-HQ folder to write."),
+    form: str | None = typer.Option(None, "--format", help="argoverse2 or 123d; by default what the folder holds."),
+    clips: str | None = typer.Option(None, "--clips", help="Names of logs separated by commas; by default all."),
+) -> None:
+    """Convert drives of a public data set to RDS-HQ labels: Argoverse 2 sensor logs, and Arrow logs of py123d."""
+    from dreamkit.cli.rds import clip_names
+    from dreamkit.convert.formats import convert_logs
+
+    failed = 0
+    for log, record in convert_logs(source, output, form, clip_names(clips)):
+        if isinstance(record, DreamkitError):
+            failed += 1
+            print(f"{log.name}: {record.message} {record.hint}")
+            continue
+        shapes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in record["shapes"].items())
+        print(f"{log.name}: {record['frames']} frames, {record['tracks']} tracks, {shapes or 'no map'}")
+    if failed:
+        raise typer.Exit(1)
+    print(f"next: dreamkit check {output}; dreamkit rig propose {output}")

@@ -26,7 +26,7 @@ from dreamkit.workspace.files import write_json
 
 RECORD_FOLDER = "conversion"
 """Folder of a JSON file a clip: where the clip came from, and what was subtracted from its coordinates."""
-_MOVED = 1.0
+_MOVED = 0.3
 _FARTHEST_MAP = 200.0
 
 
@@ -40,7 +40,7 @@ class TrackedBox:
         time: seconds, on the clock of the ego poses.
         pose: box centre to world, float64 [4, 4]; x along the length, z up.
         size: length, width, height in metres.
-        moving: whether the object moves; None to see it from the track, which moves when it spans over 1 m.
+        moving: whether the object moves; None to see it from the track, which moves when it spans over 0.3 m.
     """
 
     track: str

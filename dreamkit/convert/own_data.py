@@ -72,19 +72,28 @@ def joined_lines(pieces: Iterable[np.ndarray], tolerance: float = 0.3, step: flo
     """
     taken: set[tuple[int, int, int]] = set()
     around = [(a, b, c) for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1)]
-    found = []
+    found: list[list[np.ndarray]] = []
     for piece in pieces:
         points = _sampled(np.asarray(piece, np.float64).reshape(-1, 3), min(step, tolerance))
-        cells = [tuple(cell) for cell in np.floor(points / tolerance).astype(int).tolist()]
+        cells = [(x, y, z) for x, y, z in np.floor(points / tolerance).astype(int).tolist()]
         new = np.array([cell not in taken for cell in cells], bool)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], new, [False]]).astype(int)))
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
             run = points[max(0, begin - 1) : end + 1]
-            if len(run) > 1 and end - begin > 1:
-                found.append(_thinned(run, step))
+            if len(run) > 1:
+                _append(found, run, 3 * tolerance)
         for x, y, z in (cell for cell, is_new in zip(cells, new, strict=True) if is_new):
             taken.update((x + a, y + b, z + c) for a, b, c in around)
-    return found
+    return [_thinned(np.concatenate(parts), step) for parts in found]
+
+
+def _append(lines: list[list[np.ndarray]], run: np.ndarray, reach: float) -> None:
+    """Add a run to the line that ends where it begins, or as a line of its own."""
+    for parts in reversed(lines):
+        if np.linalg.norm(parts[-1][-1] - run[0]) <= reach:
+            parts.append(run)
+            return
+    lines.append([run])
 
 
 def _sampled(points: np.ndarray, step: float) -> np.ndarray:

@@ -27,6 +27,8 @@ _FARTHEST_SIDE = 45.0
 _SIDES = {"left": 1, "right": -1}
 _ENDS = {"front": 1, "rear": -1, "back": -1, "backward": -1}
 _LEVEL = 30.0
+# Cameras that rarely see colour.
+_GREY = {"stereo", "mono", "gray", "grey", "ir", "thermal"}
 
 
 @dataclass(frozen=True)
@@ -295,4 +297,4 @@ def _cost(view: str, camera: OwnCamera) -> float | None:
         _words(camera.name),
         set(view.split("_")) & {"front", "rear", "cross", "left", "right", "wide", "tele"},
     )
-    return turn / 45 + width / 4 - 0.1 * len(words & shared)
+    return turn / 45 + width / 4 - 0.1 * len(words & shared) + (0.5 if words & _GREY else 0.0)
