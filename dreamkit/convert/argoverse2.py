@@ -104,7 +104,7 @@ def _pose_matrices(rows: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _boxes(path: Path, clock: int, times: np.ndarray, ego: np.ndarray) -> tuple[list[TrackedBox], list[np.ndarray]]:
-    """Tracked boxes in the world, and static signs as cuboids [8, 3]; annotations are in the ego axes of their sweep."""
+    """Tracked boxes in the world, and signs as cuboids [8, 3]; annotations are in the ego axes of their sweep."""
     sizes = ("length_m", "width_m", "height_m")
     rows = _table(path, ("timestamp_ns", "track_uuid", "category", *sizes, *_POSE_COLUMNS))
     moments = _seconds(rows["timestamp_ns"], clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ def _border(area: np.ndarray) -> np.ndarray:
     """The closed border of a polygon with points at most _STEP metres apart, [n, 3]."""
     closed = area if np.allclose(area[0], area[-1]) else np.concatenate([area, area[:1]])
     pieces = []
-    for a, b in zip(closed[:-1], closed[1:], strict=True):
+    for a, b in pairwise(closed):
         count = max(1, int(np.ceil(np.linalg.norm(b - a) / _STEP)))
         pieces.append(a + (b - a) * (np.arange(count) / count)[:, None])
     return np.concatenate([*pieces, closed[:1]])

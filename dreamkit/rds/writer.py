@@ -1,10 +1,11 @@
 """Write RDS-HQ folders, for converters of other data sets and for the tiny world.
 
-Each function writes one tar with the member names of the published data (`<clip>.<key>`), whole or not at all. Lengths
-are metres. The world is any right-handed frame with z up, the same for all files of a clip, with the drive within some
-kilometres of its origin (`dreamkit.convert.drive.write_drive` takes care of that, and of the rates). Poses are matrices
-[4, 4] to the world: the vehicle's x points forward, y left, z up; a camera's x right, y down, z forward; a box's x along
-its length, z up. Frames are numbered from 0 at 30 Hz; boxes and sweeps are labelled at 10 Hz, on frames 0, 3, 6, ...
+Each function writes one tar with the member names of the published data (`<clip>.<key>`), whole or not at all.
+
+Lengths are metres. The world is any right-handed frame with z up, the same for all files of a clip, with the drive within
+some kilometres of its origin (`dreamkit.convert.drive.write_drive` takes care of that, and of the rates). Poses are
+matrices [4, 4] to the world: the vehicle's x points forward, y left, z up; a camera's x right, y down, z forward; a box's
+x along its length, z up. Frames are numbered from 0 at 30 Hz; boxes and sweeps are labelled at 10 Hz, on frames 0, 3, ...
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def write_cameras(root: Path, clip: str, cameras: Mapping[str, CameraModel]) -> 
 
 
 def write_lidar(root: Path, clip: str, sweeps: Mapping[int, LidarFrame]) -> None:
-    """Write LiDAR sweeps by frame number (0, 3, 6, ...): points [P, 3] in the sensor's axes, and its pose to the world."""
+    """Write LiDAR sweeps by frame number (0, 3, 6, ...): points [P, 3] in the sensor's axes, and its pose."""
     members = {}
     for frame, sweep in sorted(sweeps.items()):
         arrays = {"xyz": sweep.xyz.astype(np.float32), "lidar_to_world": sweep.to_world}
