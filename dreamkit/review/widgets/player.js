@@ -313,7 +313,7 @@ function render({ model, el }) {
   function drawReasons() {
     reasonBar.replaceChildren(...(judging ? Object.entries(model.get("reasons")) : []).map(([key, words], index) =>
       make("button", { class: "dk-reason", "data-reason": key, title: `${words} (shift ${index + 1})`,
-        "aria-pressed": chosen.has(key), onclick: () => toggleReason(key) },
+        "aria-pressed": String(chosen.has(key)), onclick: () => toggleReason(key) },
       make("kbd", {}, `⇧${index + 1}`), key.replaceAll("_", " "))));
   }
   function toggleReason(key) {

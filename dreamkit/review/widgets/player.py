@@ -83,7 +83,7 @@ class Player(anywidget.AnyWidget):
         on_verdict: called with (key, state, reasons, note) when the user judges; state `undo` takes a verdict back.
             May raise DreamkitError. Without it the player has no verdict bar.
         on_next: called after a verdict when the user wants the next video that is not judged yet.
-        on_move: called with +1 or -1 when the user goes to the next or previous video; without it, `videos` is the order.
+        on_move: called with +1 or -1 when the user goes to the next or previous video; else `videos` is the order.
 
     Attributes:
         video: the open video, see `traits.PlayerVideo`; {} at first.
