@@ -14,6 +14,7 @@ import numpy as np
 
 from dreamkit.download import checkpoints
 from dreamkit.generate.jobs import Job
+from dreamkit.generate.outputs import same_identity
 from dreamkit.generate.params import Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan
 from dreamkit.guardrail.choice import NONE, VIDEO_CHECKS, chosen_checks
@@ -107,10 +108,8 @@ class GuardrailStep:
             before = record.get("guardrail")
             if not isinstance(before, dict) or not _is_of_frames(before):
                 continue
-            if (record.get("identity"), before.get("versions")) == (
-                self.plan.identity(job),
-                self.guard.known_versions(),
-            ):
+            same = before.get("versions") == self.guard.known_versions()
+            if same and same_identity(record.get("identity"), self.plan.identity(job)):
                 names.add(job.name)
                 self.blocked[job.name] = str(before.get("reason", ""))
                 log.info("%s: %s It is not made again", job.name, self.blocked[job.name])
