@@ -207,6 +207,8 @@ class JobBuilder:
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
 
     def _warn_if_changed(self, name: str, front: InputVideo, chunk: Chunk, style: str) -> None:
+        if not log.isEnabledFor(logging.WARNING):  # as in the plan of a batch, which would read every sidecar twice
+            return
         record = self.ws.read_sidecar("single_view", chunk, style) or {}
         made = [record.get(part, {}).get(front.path.name) for part in ("outputs", "replacing")]
         if any(made) and front.checksum not in made:

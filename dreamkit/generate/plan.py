@@ -91,9 +91,14 @@ class RunPlan:
             "parameters": values,
             "inputs": job.checksums,
             "checkpoints": self.checksums,
-            "model": config_values(self.model.config),
+            "model": self._sizes,
             **({"text": marks} if (marks := self._marks(job)) else {}),
         }
+
+    @functools.cached_property
+    def _sizes(self) -> dict[str, Any]:
+        """The model's sizes in an identity, computed once for all results."""
+        return config_values(self.model.config)
 
     def texts(self, job: Job) -> list[str]:
         """Every text of a job that is encoded: its prompts, and the negative prompt of single view."""
