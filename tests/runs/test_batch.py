@@ -24,6 +24,7 @@ from dreamkit.runs.batch_status import find_batch, read_status
 from dreamkit.runs.batch_units import BatchFolder, UnitEnd
 from dreamkit.runs.batch_worker import BUSY, FINISHED, STOPPED, _failure, unit_locks
 from dreamkit.runs.engine_local import Ended, LocalEngine
+from dreamkit.runs.notebook import KernelKilled
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Chunk, Workspace
 
@@ -370,6 +371,13 @@ def test_a_killed_unit_is_tried_again_and_given_up_after_the_retries(ws, pipes, 
     assert run(ws, stages="single", retries=3) == 1
     assert len(engine.started) == 4
     assert "Its process ended with exit code -9" in capsys.readouterr().out
+
+
+def test_a_unit_whose_kernel_was_killed_is_tried_again(ws, pipes, engine):
+    end = UnitEnd(STOPPED, failure=_failure(KernelKilled("The kernel was killed.", "Free memory.")))
+    engine.before["single-1-0000-0"] = lambda unit: end
+    assert run(ws, stages="single") == 0
+    assert [unit.key for unit in engine.started].count("single-1-0000-0") == 2
 
 
 def test_a_full_disk_pauses_the_batch_until_there_is_room(ws, pipes, engine, monkeypatch, capsys):
