@@ -95,3 +95,8 @@ def how_to_draw(video: Path, workspace: Path) -> str:
     elif close := nearest(video.name, [name for name in entries(folder) if name.endswith(".mp4")], 0.8):
         hint += f", or correct the clip's name: the nearest that exists is {folder / close}"
     return f"{hint}."
+
+
+def rig_copy(root: Path) -> Path:
+    """The workspace's copy of the rig file that its condition videos were drawn with, where there was one."""
+    return root / "rig.yaml"
