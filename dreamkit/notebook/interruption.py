@@ -9,6 +9,14 @@ from dreamkit.errors import ARROW, DreamkitError
 from dreamkit.notebook.progress import in_kernel
 
 
+KERNEL_LINE = (
+    "__import__('logging').getLogger('IPKernelApp')"
+    ".addFilter(lambda record: 'KeyboardInterrupt caught in kernel' not in record.getMessage())"
+)
+"""A line for a kernel's start: jupyter_client interrupts every kernel before it shuts it down, and ipykernel logs that
+as an error where its last message is not quite done."""
+
+
 class Interrupted(DreamkitError):
     """A cell that was interrupted, by the button ■ or by SIGINT."""
 

@@ -758,7 +758,7 @@ def test_each_step_is_logged_with_the_time_left(ws, pipes, capsys):
     single(ws)
     log = ws.log_file("single_view").read_text()
     assert log.count("step 3/3, window 1/1") == 2
-    assert "left for this video" in log
+    assert "left (video 1 of" in log
     assert "step 1/3" in capsys.readouterr().out
     assert not logging.getLogger("dreamkit").handlers
 
