@@ -75,6 +75,8 @@ class RunPlan:
             values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
         if checks := chosen_checks(p.guardrail):
             values["guardrail"] = {"checks": list(checks), "stride": p.guardrail_stride}
+        if p.resample_fps:  # left out at 0, so that results made before it existed stay valid
+            values["resample_fps"] = p.resample_fps
         weights = {
             name: weight.checksum if isinstance(weight, WeightMap) else weight for name, weight in job.weights.items()
         }
