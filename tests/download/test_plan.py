@@ -112,5 +112,5 @@ def test_the_disk_that_files_go_to_is_measured(monkeypatch, tmp_path):
     assert "Set checkpoints to" in caught.value.hint
     monkeypatch.setattr(download_run, "disk_of", lambda path: 1)
     room[data] = room[models] = 1399  # both on one disk
-    with pytest.raises(DreamkitError, match="1.4 kB are to be fetched"):
+    with pytest.raises(DreamkitError, match=r"1\.4 kB are to be fetched"):
         download_run._refuse_small_disk(todo)
