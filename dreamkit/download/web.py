@@ -27,6 +27,8 @@ FOR_NOW = frozenset((408, 425, 429, 500, 502, 503, 504))
 """HTTP statuses after which the same request may succeed later."""
 TRIES = 6
 """Requests of one thing, without progress in between."""
+QUIET_TRIES, QUIET_SECONDS = 2, 5.0
+"""Refusals for now that are not told: the first tries, with waits up to this."""
 LONGEST_WAIT = 60.0
 """Most seconds between two tries, also when the server's Retry-After says more."""
 REDIRECTS = 8
@@ -156,7 +158,9 @@ def answer(
         except (httpx.InvalidURL, ValueError) as error:
             raise WebError(f"{url[:80]} is no web address ({first_line(error)})") from None
         seconds = min(2.0 ** (attempt - 1) if wait is None else wait, LONGEST_WAIT)
-        log.warning("%s: %s; again in %.0f s", urlparse(url).netloc, reason, seconds)
+        # The first waits are short and common; with many files each of them would be a line.
+        level = logging.WARNING if attempt > QUIET_TRIES or seconds > QUIET_SECONDS else logging.INFO
+        log.log(level, "%s: %s; again in %.0f s", urlparse(url).netloc, reason, seconds)
         time.sleep(seconds)
     assert response is not None  # as the loop ends with a response or raises
     try:
