@@ -159,7 +159,7 @@ def answer(
             raise WebError(f"{url[:80]} is no web address ({first_line(error)})") from None
         seconds = min(2.0 ** (attempt - 1) if wait is None else wait, LONGEST_WAIT)
         # The first waits are short and common; with many files each of them would be a line.
-        level = logging.WARNING if attempt > QUIET_TRIES or seconds > QUIET_SECONDS else logging.INFO
+        level = logging.WARNING if attempt > QUIET_TRIES or seconds > QUIET_SECONDS else logging.DEBUG
         log.log(level, "%s: %s; again in %.0f s", urlparse(url).netloc, reason, seconds)
         time.sleep(seconds)
     assert response is not None  # as the loop ends with a response or raises
