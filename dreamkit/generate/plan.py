@@ -113,14 +113,14 @@ def make_plan(ws: Workspace, params: Params) -> RunPlan:
 
 
 def find_jobs(
-    ws: Workspace, params: Params, inspect: Callable[[Path], InputVideo] | None = None
+    ws: Workspace, params: Params, inspect: Callable[[Path, float], InputVideo] | None = None
 ) -> tuple[RunPlan, dict[str, list[DreamkitError]]]:
     """The plan of a stage, without the clips that have a problem; clip -> its problems. Nothing is written.
 
     Args:
         ws: the workspace.
         params: parameters of the stage.
-        inspect: path -> its InputVideo; `inspect_video`, each file once, when left out.
+        inspect: path and rate to read it at -> its InputVideo; `inspect_video`, each file once, when left out.
 
     Raises:
         DreamkitError: what no clip can be made without: the spec, a checkpoint file, a weight map.
