@@ -6,7 +6,7 @@ built-in rules; `Restyler(VllmRewriter())` and `Restyler(ServerRewriter())` use 
 """
 
 from dreamkit.captions.language import token_counter
-from dreamkit.styles.batch import StylesReport, side_prompts, weather_clause, write_styles
+from dreamkit.styles.batch import StylesReport, clip_prompts, side_prompts, weather_clause, write_styles
 from dreamkit.styles.checks import RewriteCheck, check_rewrite
 from dreamkit.styles.model.client import ServerRewriter
 from dreamkit.styles.model.rewriters import ChatModel, VllmRewriter
@@ -27,6 +27,7 @@ __all__ = [
     "StylesReport",
     "VllmRewriter",
     "check_rewrite",
+    "clip_prompts",
     "load_styles",
     "side_prompts",
     "token_counter",

@@ -22,6 +22,7 @@ from dreamkit.styles.rules.rewriter import one_line
 from dreamkit.styles.table import Style, StyleTable, load_styles
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, view_prompts
 from dreamkit.workspace.files import read_json, read_text, write_json
+from dreamkit.workspace.sidecars import read_sidecar
 from dreamkit.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -112,8 +113,31 @@ def side_prompts(
             the camera's sentence alone.
     """
     clause = weather_clause(caption, style, table) if weather else ""
+    return prompts_with(caption, clause, rig)
+
+
+def prompts_with(caption: str, clause: str, rig: Rig = SIX_VIEWS) -> list[str]:
+    """One prompt per view; those of the side and rear views end with a sentence on weather and light, if there is one."""
     others = [f"{camera.sentence} {clause}" for camera in rig.cameras[1:]] if clause else ()
     return view_prompts(caption, rig, others)
+
+
+def clip_prompts(workspace: Workspace, clip: str, style: str, caption: str, rig: Rig = SIX_VIEWS) -> list[str]:
+    """One prompt per view, with the style's weather in those of the side and rear views.
+
+    The weather of a style of the user's own stands in the clip's sidecar, which notebook 03 writes.
+    """
+    table, views = load_styles(), (read_sidecar(workspace.style_record(clip)) or {}).get("views", {})
+    own = views.get("own_weather", {}).get(style)
+    if own is None and style not in table.styles:
+        log.warning(
+            "%s: the style %s is not built in, and styles/%s.json has no weather of it; the prompts of the side and "
+            "rear views are the cameras' sentences alone. Run notebook 03 with its table and overwrite",
+            clip,
+            style,
+            clip,
+        )
+    return prompts_with(caption, own or weather_clause(caption, table.styles.get(style), table), rig)
 
 
 def weather_clause(caption: str, style: Style | None, table: StyleTable) -> str:
@@ -287,13 +311,20 @@ def _new_record(
         style: side_prompts(text, table.styles.get(style), table, weather=side_weather)[1:]
         for style, text in captions.items()
     }
+    built_in = load_styles()
+    weather = {style: weather_clause(text, table.styles.get(style), table) for style, text in captions.items()}
+    own = {
+        style: text
+        for style, text in weather.items()
+        if text and text != weather_clause(captions[style], built_in.styles.get(style), built_in)
+    }
     record = {
         "clip": clip.name,
         "original": _digest(captions[ORIGINAL]),
         "recolour": restyler.rules.recolour,
         "t5_tokens_counted_by": "tokenizer" if restyler.count_tokens.exact else "estimate",
         "styles": {style: entries[style] for style in captions if style in entries},
-        "views": {"side_weather": side_weather, "prompts": views},
+        "views": {"side_weather": side_weather, "prompts": views, "own_weather": own},
         "dreamkit": _version(),
     }
     if told := {style: check.as_dict() for (name, style), check in checks.items() if name == clip.name}:

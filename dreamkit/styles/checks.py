@@ -92,7 +92,7 @@ def _contradiction(before: str, after: str, style: Style) -> str | None:
     names = check_words()
     forbidden = {*names["not_at"].get(style.time, ()), *names["not_in"].get(style.weather, ())}
     own = {
-        family for text in (*style.words, *style.leads, style.noun_for("day")) for family, _, _, _ in said(f"{text}.")
+        family for text in (*style.words, *style.leads, style.noun) for family, _, _, _ in said(f"{text}.")
     }
     source = {family for sentence in sentences(before) for family, _, denied, _ in said(sentence) if not denied}
     if "sun" in forbidden and style.weather == "rain":

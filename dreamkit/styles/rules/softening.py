@@ -182,6 +182,8 @@ class Softener:
         mods = [mod for mod in mods if mod.lower() != "and"]
         noun = match["noun"].lower()
         other = _DAY_NAMES[self.time] if self.style.time else noun
+        if self.time == "night" and noun == "day" and "night" not in match.string.lower():
+            other = "night"
         states = [mod for mod in mods if found(mod) or mod.lower() in (*_WEATHER.values(), *_LIGHT)]
         if (not states and not self.unwanted(f"a {noun}.")) or any(
             not _NEUTRAL.match(mod) for mod in mods if mod not in states
