@@ -19,7 +19,9 @@ _ROAD = re.compile(
     r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard|alley|roadway|expressway)(?! (?:signs?|markings?))\b"
 )
 # A caption with these has little of its weather: nothing stronger is said of it.
-_SLIGHT = re.compile(r"(?i)\b(?:slight|light|mild|faint|thin|some|possibl)\w*(?: [\w,]+){0,2} (?:fog|mist|haz|rain|drizzl|snow)")
+_SLIGHT = re.compile(
+    r"(?i)\b(?:slight|light|mild|faint|thin|some|possibl)\w*(?: [\w,]+){0,2} (?:fog|mist|haz|rain|drizzl|snow)"
+)
 _STRONG = re.compile(r"(?i)\b(?:dense|thick|heavy|swallows|wall|low|poor|reduced|hard|closest|nearest)\b")
 # Clauses that need one about rain or snow before them.
 _REFERS = re.compile(r"the (?:drops|flakes)\b|everything farther")
@@ -168,7 +170,9 @@ def _about_things(scene: ConditionTexts, kept: str, said: _Said, draw: random.Ra
         if text:
             name = hit.group().lower()
             name = f"parked {name}" if word == "parked car" and "parked" not in name else name
-            made.append(StyleSentence(_sentence(text.replace("<it>", f"the {name}").replace("<road>", the_road)), hit.group()))
+            made.append(
+                StyleSentence(_sentence(text.replace("<it>", f"the {name}").replace("<road>", the_road)), hit.group())
+            )
             cars_told = cars_told or "car" in word
     return made
 

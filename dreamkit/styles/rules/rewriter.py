@@ -28,6 +28,7 @@ _OPENS = re.compile(
     r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
     r"|Pedestrians|This|Children|People|Trees|Rows)\b"
 )
+_BARE = re.compile(r"(?:The )?([\w -]+?s) (?:are|can be) (?:visible|seen|in view)\.")
 # A last sentence that sums up.
 _CLOSES = re.compile(r"(?i)(?:the )?overall\b|the (?:scene|atmosphere|mood|time of day)\b")
 _QUOTED = re.compile(r"[\"“](?P<text>[^\"“”]*[.!?])[\"”]")
@@ -41,10 +42,17 @@ def stable_seed(*parts: object) -> int:
 
 @dataclass
 class _Line:
-    """A sentence of the rewrite, and whether it stands in place of one that was cut."""
+    """A sentence of the rewrite.
+
+    Attributes:
+        text: the sentence, "" for none.
+        weather_place: it stands in place of one about weather that was cut.
+        plain: it only names what a cut sentence named.
+    """
 
     text: str
     weather_place: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,13 @@ class RuleRewriter:
             made = made[1:]
         if not length:
             made = [] if has_word(style, " ".join(line.text for line in lines)) else made[:1]
+        # "Trees can be seen. Water drips from the trees." needs no first sentence.
+        for line in [line for line in lines if line.plain]:
+            bare = _BARE.fullmatch(line.text)
+            at = next((i for i, one in enumerate(made) if bare and one.after.lower() == bare[1].lower()), None)
+            if at is not None:
+                line.text, line.weather_place = "", True
+                made[at] = StyleSentence(made[at].text)
         texts = _placed(lines, made, draw)
         if lead and not has_word(style, " ".join(texts)):
             texts.insert(1, f"The scene is set {lead}.")
@@ -147,7 +162,7 @@ class RuleRewriter:
                 lines.append(_Line(text))
             others = " ".join([*texts, told])
             if plain := plain_sentence(cut.gone, others, soften, draw.randrange(3)):
-                lines.append(_Line(plain))
+                lines.append(_Line(plain, plain=True))
                 told += plain
             if not text and not plain and index:
                 lines.append(_Line("", weather_place=True))

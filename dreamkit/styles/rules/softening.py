@@ -196,7 +196,8 @@ class Softener:
         if self.style.time == "golden":
             kept = [mod for mod in kept if mod not in states]
         if self.style.weather and (self.style.adjective not in kept):
-            kept.append(self.style.adjective.removesuffix("-hour"))
+            place = kept.index("summer") if "summer" in kept else len(kept)
+            kept.insert(place, self.style.adjective.removesuffix("-hour"))
         elif self.style.time and not [mod for mod in kept if mod in states] and self.weather in ("clear", "cloudy"):
             kept.append(_WEATHER[self.weather])
         words = " ".join([*kept, other])
