@@ -223,7 +223,7 @@ class JobBuilder:
                 "Set frames to no more than that, or to 0 for all.",
             )
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
-        prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
+        prompts = tuple(self._view_prompts(name, caption, style)) if front else (caption,)
         windows = self._windows(name, asked)
         cut = windows.frames if windows.frames < self._plan(frames).frames else 0
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
@@ -241,13 +241,12 @@ class JobBuilder:
                 front.path,
             )
 
-    def _view_prompts(self, caption: str, style: str) -> list[str]:
+    def _view_prompts(self, name: str, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):
             return view_prompts(caption, self.rig)
-        from dreamkit.styles import load_styles, side_prompts
+        from dreamkit.styles import clip_prompts
 
-        table = load_styles()
-        return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
+        return clip_prompts(self.ws, name, style, caption, self.rig)
 
     def _plan(self, frames: int) -> WindowPlan:
         """The windows of a result whose inputs have that many frames."""
