@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamkit.convert.argoverse2 import is_argoverse2, read_argoverse2
+from dreamkit.convert.arrow123d import is_arrow123d, read_arrow123d
 from dreamkit.convert.drive import Drive
 from dreamkit.errors import DreamkitError
 
@@ -33,7 +34,10 @@ class DatasetFormat:
     read: Callable[[Path], Drive]
 
 
-FORMATS = (DatasetFormat("argoverse2", "Argoverse 2 sensor log", is_argoverse2, read_argoverse2),)
+FORMATS = (
+    DatasetFormat("argoverse2", "Argoverse 2 sensor log", is_argoverse2, read_argoverse2),
+    DatasetFormat("123d", "log of py123d", is_arrow123d, read_arrow123d),
+)
 # Pattern of a file or folder of a data set that is not read here -> its name and what to do.
 _OTHERS = (
     ("v1.0-*/sample_data.json", "nuScenes", _BY_123D),
