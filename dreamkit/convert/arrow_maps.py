@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,14 @@ def unpacked(data: bytes, path: Path) -> dict[str, Any]:
         DreamkitError: msgpack is not installed, or the data is damaged.
     """
     try:
-        import msgpack
+        msgpack = importlib.import_module("msgpack")  # an extra: the package runs without it
     except ImportError:
         raise DreamkitError(
             "Logs of py123d are read with msgpack, which is not installed.", "Run `pip install msgpack`."
         ) from None
     try:
         value = msgpack.unpackb(data, object_hook=_array, raw=False, strict_map_key=False)
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise DreamkitError(f"{path} has packed data that cannot be read: {error}", "Convert this log again.") from None
     return value if isinstance(value, dict) else {}
 
