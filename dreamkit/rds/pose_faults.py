@@ -67,8 +67,13 @@ def _spread(poses: np.ndarray) -> float:
 
 
 def convention_faults(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | None) -> dict[str, str]:
-    """Camera -> the sentence of `convention_fault`, for cameras that have one; none without the vehicle's poses."""
+    """Camera -> the sentence of `convention_fault`, for cameras that have one; none without the vehicle's poses.
+
+    Axes count only where most cameras have them: a single such camera may as well look steeply up or down.
+    """
     if vehicle is None:
         return {}
     found = {name: convention_fault(track, vehicle) for name, track in cameras.items()}
-    return {name: fault for name, fault in found.items() if fault}
+    axes = {name for name, track in cameras.items() if found[name] and found[name] == axes_fault(track, vehicle)}
+    few = len(axes) * 2 <= len(cameras)
+    return {name: fault for name, fault in found.items() if fault and not (few and name in axes)}
