@@ -127,7 +127,6 @@ def write_drive(root: Path, drive: Drive) -> dict[str, Any]:
     _require_map_here(drive, layers, origin)
     objects = tracked_objects(drive.boxes, at, origin)
     writer.write_vehicle_poses(root, drive.clip, vehicle)
-    writer.write_camera_poses(root, drive.clip, {name: vehicle @ mount for name, mount in mounts.items()})
     writer.write_cameras(root, drive.clip, {name: cam.lens for name, cam in drive.cameras.items() if cam.lens})
     for name, shapes in layers.items():
         if len(shapes) or name != "lanes":
@@ -143,6 +142,8 @@ def write_drive(root: Path, drive: Drive) -> dict[str, Any]:
         "shapes": {name: len(shapes) for name, shapes in layers.items() if len(shapes)},
     }
     write_json(layer_path(root, drive.clip, RECORD_FOLDER).with_suffix(".json"), record)
+    # Last, because a folder's clips are those with camera poses: one that was interrupted before is none.
+    writer.write_camera_poses(root, drive.clip, {name: vehicle @ mount for name, mount in mounts.items()})
     return record
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dreamkit.convert.argoverse2 import is_argoverse2, read_argoverse2
 from dreamkit.convert.arrow123d import is_arrow123d, read_arrow123d
-from dreamkit.convert.drive import Drive
+from dreamkit.convert.drive import Drive, write_drive
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.tars import decoding
 
 _DEEPEST = 8
 _MOST_FOLDERS = 20_000
@@ -127,14 +128,14 @@ def convert_logs(
     for clip in clips or ():
         if clip not in names:
             raise DreamkitError(f"{folder} has no log {clip!r}.", f"It has {', '.join(names[:5])}.")
-    from dreamkit.convert.drive import write_drive
-
     done: set[str] = set()
     for form, path in logs:
         if (clips and path.name not in clips) or path.name in done:
             continue
         done.add(path.name)
         try:
-            yield path, write_drive(root, form.read(path))
+            with decoding(path, f"this {form.title}"):
+                drive = form.read(path)
+            yield path, write_drive(root, drive)
         except DreamkitError as error:
             yield path, error

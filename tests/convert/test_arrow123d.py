@@ -79,3 +79,6 @@ def test_another_version_and_unknown_labels_are_told(tmp_path):
     folder = logs.write_log_123d(tmp_path / "c")
     (folder / "ego_state_se3.arrow").write_bytes(b"nothing")
     assert "cannot be read as an Arrow file" in read(tmp_path / "c").message
+    folder = logs.write_log_123d(tmp_path / "d")
+    logs.write_arrow(folder / "camera.cam_front.arrow", {"x": [0]}, {"camera_model": "pinhole", "intrinsics": [1.0]})
+    assert "this log of py123d cannot be read" in read(tmp_path / "d").message
