@@ -14,9 +14,10 @@ import yaml
 
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.cell_writer import CellWriter
-from dreamkit.notebook.param_values import PARAMS_FILE, as_written, find_params_file, read_params_file
+from dreamkit.notebook.param_values import ALIASES, PARAMS_FILE, find_params_file, read_params_file
 from dreamkit.notebook.params import NotebookParams, params_table, value_problems
 from dreamkit.notebook.progress import in_kernel, wants_bar
+from dreamkit.notebook.text_values import as_written
 from dreamkit.workspace.parsing import parse_yaml
 
 _STYLE = """<style>
@@ -61,10 +62,10 @@ def from_text(model: type[NotebookParams], name: str, text: str) -> Any:
         return [] if get_origin(kind) is list else None
     written = f"[{text}]" if get_origin(kind) is list and not text.strip().startswith("[") else text
     try:
-        pair = [{name: parse_yaml(written, name, as_text=as_text)} for as_text in (False, True)]
+        values, texts = ({name: parse_yaml(written, name, as_text=as_text)} for as_text in (False, True))
     except DreamkitError:
         return text
-    return as_written(model, *pair)[name]
+    return as_written(model, values, texts, ALIASES)[name]
 
 
 def as_command(model: type[NotebookParams], given: Mapping[str, Any], params_file: str = "") -> str:

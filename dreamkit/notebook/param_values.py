@@ -1,4 +1,4 @@
-"""Values of parameters as users write them: other names, texts that YAML takes for numbers, parameter files.
+"""Values of parameters as users write them: other names, parameter files.
 
 A parameter file is YAML, one `name: value` a line. A folder of such files, one for each notebook and named after it,
 is a parameter set; `params/demo` and `params/cosmos` come with the package.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.shipped import shipped_folder
+from dreamkit.notebook.text_values import as_written
 from dreamkit.workspace.files import nearest, read_text, read_yaml
 from dreamkit.workspace.parsing import parse_yaml
 from dreamkit.workspace.paths import from_home
@@ -32,35 +33,6 @@ PARAMS_FILE = "params_file"
 PARAMS_VARIABLE = "DREAMKIT_PARAMS"
 """Environment variable of a kernel: the parameter set of notebooks whose cell names none."""
 _WHAT = "parameter file"
-
-
-def as_written(model: type[NotebookParams], values: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, but those of fields declared as text as the user wrote them.
-
-    YAML reads the clip names 0001 and 2335_01 as the numbers 1 and 233501, and the style No as false.
-
-    Args:
-        model: the notebook's model.
-        values: parameter -> value, as YAML reads it.
-        texts: the same, as YAML's BaseLoader reads it, which leaves every scalar a text.
-    """
-    fields = model.model_fields
-    kept = dict(values)
-    for name, value in values.items():
-        field = fields.get(name) or fields.get(ALIASES.get(name, ""))
-        if field is None or field.annotation not in (str, list[str]):
-            continue
-        text = texts.get(name, value)  # a merged name (`<<`) has no text of its own
-        if not isinstance(value, list):
-            kept[name] = _scalar(value, text)
-        elif isinstance(text, list) and len(text) == len(value):
-            kept[name] = [_scalar(*pair) for pair in zip(value, text, strict=True)]
-    return kept
-
-
-def _scalar(value: Any, text: Any) -> Any:
-    """The text of a value that YAML takes for a number, a truth value or a date; else the value."""
-    return value if value is None or isinstance(value, str | list | dict) else text
 
 
 def given_over(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +104,7 @@ def read_params_file(model: type[NotebookParams], file: Path) -> dict[str, Any]:
     """
     values = read_yaml(file, _WHAT)
     texts = parse_yaml(read_text(file, _WHAT), f"The {_WHAT} {file}", as_text=True)
-    values = as_written(model, values, texts or {})
+    values = as_written(model, values, texts or {}, ALIASES)
     if values.get(PARAMS_FILE):
         raise DreamkitError(
             f"The {_WHAT} {file} names another one, {values[PARAMS_FILE]}.", "Write the parameters into one file."

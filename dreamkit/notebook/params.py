@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -22,6 +23,7 @@ from dreamkit.notebook.param_values import (
     read_params_file,
     with_params_file,
 )
+from dreamkit.notebook.text_values import ESCAPED, LOST_TEXT, is_text, not_text, restore_texts, shorten
 from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
@@ -98,7 +100,7 @@ class NotebookParams(BaseModel):
         }
         if not given.get(PARAMS_FILE) and (chosen := cls._chosen_set()):
             given[PARAMS_FILE] = chosen
-        parsed = parse_params(cls, given, f"The parameters of notebook {cls.notebook}")
+        parsed = parse_params(cls, restore_texts(cls, given), f"The parameters of notebook {cls.notebook}")
         if parsed.params_file and report:
             file = find_params_file(cls, parsed.params_file)
             names = [ALIASES.get(name, name) for name in read_params_file(cls, file)]
@@ -168,13 +170,16 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
             problems.append(f"{_label(name, origins)}: the same as {target}, which is given too")
         else:
             named[target] = value
+    problems += [f"{_label(name, origins)}: {ESCAPED}" for name, value in named.items() if _is_escaped_path(value)]
     parsed = None
     try:
         parsed = model(**named)
     except ValidationError as error:
         for name, lines in _messages_by_name(error).items():
-            given = named.get(name, known[name].default)
-            problems.append(f"{_label(name, origins)} = {given!r}: {' or '.join(dict.fromkeys(lines))}")
+            given = shorten(repr(named.get(name, known[name].default)))
+            if is_text(known[name]) and name in named and not_text(named[name]):
+                lines = [LOST_TEXT]
+            problems.append(f"{_label(name, origins)} = {given}: {' or '.join(dict.fromkeys(lines))}")
     if problems or parsed is None:
         raise DreamkitError(
             f"{source}: {len(problems)} parameter{'s' if len(problems) > 1 else ''} cannot be used.\n  "
@@ -182,6 +187,11 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
             f"Run `dreamkit run {model.notebook} --show` for all parameters and their bounds.",
         )
     return parsed
+
+
+def _is_escaped_path(value: Any) -> bool:
+    """Whether a text begins like a Windows path and holds what a backslash escape makes, such as a tab."""
+    return isinstance(value, str) and bool(re.match(r"[A-Za-z]:[^\r\n]*[\a\b\t\n\v\f\r\x1b]", value))
 
 
 def value_problems(model: type[NotebookParams], values: Mapping[str, Any]) -> dict[str, str]:

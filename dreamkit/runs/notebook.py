@@ -17,13 +17,13 @@ from dreamkit.notebook.param_values import (
     ALIASES,
     PARAMS_FILE,
     PARAMS_VARIABLE,
-    as_written,
     find_params_file,
     given_over,
     read_params_file,
 )
 from dreamkit.notebook.params import NotebookParams, P, params_table, parse_params
 from dreamkit.notebook.progress import MODE
+from dreamkit.notebook.text_values import ESCAPED, as_written, is_text, shorten
 from dreamkit.runs.notebook_files import MODELS, find_notebook, notebook_name, params_model
 from dreamkit.workspace.files import replacing
 from dreamkit.workspace.parsing import parse_yaml
@@ -107,17 +107,21 @@ def read_pairs(model: type[NotebookParams], pairs: Sequence[str]) -> dict[str, A
     values, texts = {}, {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        name = name.strip()
+        field = model.model_fields.get(ALIASES.get(name, name))
         try:
-            values[name.strip()] = parse_yaml(text, name) if text.strip() else ""
-            texts[name.strip()] = parse_yaml(text, name, as_text=True)
+            texts[name] = parse_yaml(text, name, as_text=True)
+            # A text needs no reading as a number or a date, which fails for 2026-13-45.
+            texts_only = field is not None and is_text(field) and text.strip().lower() != "null"
+            values[name] = parse_yaml(text, name, as_text=texts_only) if text.strip() else ""
         except DreamkitError:
             equals = ""
-        if not equals or not name.strip():
-            raise DreamkitError(
-                f"{pair!r} after -p is not KEY=VALUE.",
-                "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'.",
-            )
-    return as_written(model, values, texts)
+        if not equals or not name:
+            hint = "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'."
+            if "\\" in text:
+                hint = f"In that value {ESCAPED}."
+            raise DreamkitError(f"{shorten(repr(pair))} after -p is not KEY=VALUE.", hint)
+    return as_written(model, values, texts, ALIASES)
 
 
 def describe_params(notebook: str) -> str:
