@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dreamkit.errors import ARROW, DreamkitError
 from dreamkit.notebook.progress import in_kernel
 
-
 KERNEL_LINE = (
     "__import__('logging').getLogger('IPKernelApp')"
     ".addFilter(lambda record: 'KeyboardInterrupt caught in kernel' not in record.getMessage())"
