@@ -15,7 +15,7 @@ _NEAR = 4
 
 
 def series(video_THWC: np.ndarray, device: torch.device = torch.device("cpu")) -> dict[str, np.ndarray]:
-    """By frame: `change` to the next frame, mean absolute, [T - 1]; `colour` [T, 3] and `sharp`, horizontal steps, [T]."""
+    """By frame: `change` to the next, mean absolute, [T - 1]; `colour` [T, 3]; `sharp`, mean horizontal step, [T]."""
     change, colour, sharp = [], [], []
     for start in range(0, len(video_THWC), 32):
         part = torch.from_numpy(video_THWC[start : start + 33]).to(device).float()

@@ -42,8 +42,8 @@ class LongScene:
     def read(self) -> dict[str, np.ndarray]:
         """Its arrays.
 
-        `hdmap` uint8 [T, H, W, 3]; at the frames `measured` int64 [n]: the true pictures `colour` uint8 [n, H, W, 3] and
-        `determined` bool [n, H, W], the pixels that the map determines. With six views also `six_hdmap` uint8
+        `hdmap` uint8 [T, H, W, 3]; at the frames `measured` int64 [n] the true pictures, `colour` uint8 [n, H, W, 3],
+        and `determined` bool [n, H, W], the pixels that the map determines. With six views also `six_hdmap` uint8
         [6, T, h, w, 3], and for the frames `six_measured` int64 [m] and the cross views 1 and 2 `pairs` int32 [k, 6]:
         (index of the frame, view, row and column in the front view, row and column in that view).
         """

@@ -1,18 +1,18 @@
 """Ways to make a front video of several windows with a model that takes no previous frames, to be compared.
 
-`separate` is `windows: all`. `blend` denoises overlapping windows together (`dreamkit.transfer.joined`). `known` makes one
-window after another and replaces the estimate of the clean latent at the frames that the window before has made, at every
-noise level, as RePaint does (Lugmayr et al. 2022, arXiv 2201.09865), with the same resampling: some steps are taken again
-after noise has been added anew. `both` does so with weights that fall over the overlap, so that the window's own estimate is
-blended in. `shift` uses two sets of windows in turn, one moved by half a window (as SpotDiffusion does with patches, Frolov
-et al. 2024, arXiv 2407.15507).
+`separate` is `windows: all`. `blend` denoises overlapping windows together, see `dreamkit.transfer.joined`. `known`
+makes one window after another and replaces the estimate of the clean latent at the frames that the window before has
+made, at every noise level, as RePaint does (Lugmayr et al. 2022, arXiv 2201.09865), with the same resampling: some
+steps are taken again after noise has been added anew. `both` does so with weights that fall over the overlap, so that
+the window's own estimate is blended in. `shift` uses two sets of windows in turn, one moved by half a window, as
+SpotDiffusion does with patches (Frolov et al. 2024, arXiv 2407.15507).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -27,6 +27,7 @@ from dreamkit.transfer.denoising import (
     guided_estimate,
     prepare_passes,
 )
+from dreamkit.transfer.engine import Networks
 from dreamkit.transfer.joined import JoinedLatents, denoise_joined, hinted, join_frames, joined_noise, without_hints
 from dreamkit.transfer.model_files import FIRST_WINDOW
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, SingleViewPipeline
@@ -42,44 +43,20 @@ class Way:
         name: in tables.
         kind: separate, blend, known, both or shift.
         overlap: latent frames that neighbouring windows share at least, the later one's own first latent not counted.
-        ramp: latent frames over which the weights of `blend` change, in the middle of the overlap; 0 for all of it.
+        ramp: latent frames of the overlap that `blend` blends, see JoinedLatents.
         again: share of the steps that `known` and `both` take again, those in the middle.
-        repeat_noise: latent frames after which the noise repeats (FreeNoise, Qiu et al. 2023, arXiv 2310.15169); 0 for never.
+        repeat_noise: latent frames after which the noise repeats in another order (FreeNoise, Qiu et al. 2023, arXiv
+            2310.15169); 0 for never.
         fade: frames over which decoded windows are faded, at the end of the overlap; 0 for all of it.
     """
 
     name: str
     kind: str
     overlap: int = 3
-    ramp: int = 0
+    ramp: int = 1
     again: float = 0.0
     repeat_noise: int = 0
     fade: int = 0
-
-
-@dataclass(frozen=True)
-class RampedLatents(JoinedLatents):
-    """Joined latents whose weights change over fewer latent frames than overlap.
-
-    Attributes:
-        ramp: latent frames over which the weights change; 0 for the whole overlap.
-    """
-
-    ramp: int = 0
-
-    def weights(self) -> torch.Tensor:
-        """As for JoinedLatents."""
-        whole = super().weights()
-        if not self.ramp:
-            return whole
-        for index, (before, start) in enumerate(pairwise(self.starts), start=1):
-            stride = start - before
-            shared = self.window - 1 - stride
-            at = torch.arange(1, shared + 1, dtype=torch.float32)
-            ramp = ((at - (shared + 1) / 2) / (self.ramp + 1) + 0.5).clamp(0, 1)
-            whole[index, 1 : shared + 1] = ramp
-            whole[index - 1, stride + 1 :] = 1 - ramp
-        return whole
 
 
 class LongVideo:
@@ -118,7 +95,7 @@ class LongVideo:
         return len(self.hdmap_THWC)
 
     @cached_property
-    def networks(self):
+    def networks(self) -> Networks:
         """The networks."""
         return self.pipeline.store.run(FIRST_WINDOW, lambda networks: networks)
 
@@ -138,14 +115,14 @@ class LongVideo:
 
     @torch.inference_mode()
     def make(self, way: Way) -> tuple[np.ndarray, list[int]]:
-        """The video, uint8 [T, H, W, 3], and its borders: frames after which the windows that make a frame change."""
+        """The video, uint8 [T, H, W, 3], and the frames after which the windows that make a frame change."""
         self.evaluations = 0
         if way.kind == "separate":
             return self._separate()
         latents, window = 1 + math.ceil((self.frames - 1) / 8), self.config.latent_frames
         starts = joined_starts(latents, window, way.overlap)
         if way.kind == "blend":
-            layout = RampedLatents(tuple(starts), window, way.ramp)
+            layout = JoinedLatents(tuple(starts), window, way.ramp)
             latent = self._blend(layout, self._noise(layout, way))
             return self._decode(layout, latent, way.fade)
         if way.kind == "shift":
@@ -186,8 +163,10 @@ class LongVideo:
         return made, self._borders(plan.starts)
 
     def _borders(self, starts: Sequence[int]) -> list[int]:
+        """The frames before every latent of the overlaps, and the last frames of the windows before them."""
         last = self.config.window_frames - 1
-        return sorted({*starts[1:], *(start + last for start in starts if start + last < self.frames - 1)})
+        ends = [(start, before + last) for before, start in pairwise(starts)]
+        return sorted({at for start, end in ends for at in range(start, min(end, self.frames - 2) + 1, 8)})
 
     def _shift(self, latents: int, window: int, way: Way) -> tuple[np.ndarray, list[int]]:
         """Windows without overlap in every other evaluation, and in the others windows moved by half of one."""
@@ -262,13 +241,11 @@ class LongVideo:
             latent = sample_again(x0_of, window.noise, self.steps, again, self.seed + 1000 + index)
             decoded = pipeline.decode_latent(latent)[: self.frames - start]
             if index:
-                part = replace(plan, starts=(plan.starts[index - 1], start))
                 count = covered - start - 1
                 rise = (np.arange(1, count + 1, dtype=np.float32) / (count + 1))[:, None, None, None]
                 before = made[start + 1 : covered].astype(np.float32)
                 made[start + 1 : covered] = np.rint(before + rise * (decoded[1 : count + 1] - before)).astype(np.uint8)
                 made[covered : start + len(decoded)] = decoded[count + 1 :]
-                del part
             else:
                 made[: len(decoded)] = decoded
             covered = start + len(decoded)

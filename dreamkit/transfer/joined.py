@@ -1,14 +1,13 @@
 """Overlapping windows that are denoised together into one long latent, so that a video does not jump between them.
 
-At every evaluation each window's estimate of the clean latent is computed, and where two windows overlap their estimates
-are blended with weights that go from one to the other; the solver steps the long latent as a whole. For denoising
-diffusion this is MultiDiffusion (Bar-Tal et al. 2023, arXiv 2302.08113, eq. 5) along the time axis, as in Gen-L-Video
-(Wang et al. 2023, arXiv 2305.18264).
+At every evaluation each window's estimate of the clean latent is computed, and where two windows overlap, weights go
+from one estimate to the other; the solver steps the long latent as a whole. This is MultiDiffusion (Bar-Tal et al.
+2023, arXiv 2302.08113, eq. 5) along the time axis, as in Gen-L-Video (Wang et al. 2023, arXiv 2305.18264).
 
-A window's first latent frame encodes one pixel frame, all others encode eight, and the tokenizer normalises it by numbers
-of its own. So a window that starts at latent frame s > 0 of the video has a first latent of its own for the last pixel
-frame of the long latent's frame s: it is sampled beside the long latent, in `first`, and never blended. The window's
-further latent frames are the long latent's s + 1 to s + T - 1. Rotary and absolute positions are those of a single window.
+A window's first latent frame encodes one pixel frame, all others encode eight, and the tokenizer normalises it by
+numbers of its own. So a window that starts at latent frame s > 0 of the video has a first latent of its own for the
+last pixel frame of the long latent's frame s: it is sampled beside the long latent and never blended. The window's
+further latent frames are the long latent's s + 1 to s + T - 1. Rotary and absolute positions are those of one window.
 """
 
 from __future__ import annotations
@@ -45,10 +44,14 @@ class JoinedLatents:
     Attributes:
         starts: first latent frame of each window, ascending from 0.
         window: latent frames of a window.
+        ramp: latent frames in the middle of an overlap that are blended of both windows, or the whole overlap where it
+            is shorter. Before them the earlier window counts alone, behind them the later one: means of two estimates
+            are smoother than either, so few are blended.
     """
 
     starts: tuple[int, ...]
     window: int
+    ramp: int = 1
 
     @classmethod
     def of(cls, plan: WindowPlan, config: ModelConfig) -> JoinedLatents:
@@ -72,13 +75,14 @@ class JoinedLatents:
     def weights(self) -> torch.Tensor:
         """Weight of each window's estimate at each of its latent frames, float32 [n, T]; 1 for its own first latent.
 
-        In an overlap of m latent frames the later window's weights are 1 / (m + 1), 2 / (m + 1), ...
+        Over r blended latent frames the later window's weights are 1 / (r + 1), 2 / (r + 1), ...
         """
         weights = torch.ones(len(self.starts), self.window)
         for index, (before, start) in enumerate(pairwise(self.starts), start=1):
             stride = start - before
             shared = self.window - 1 - stride
-            ramp = torch.arange(1, shared + 1) / (shared + 1)
+            from_middle = torch.arange(1, shared + 1) - (shared + 1) / 2
+            ramp = (from_middle / (min(self.ramp, shared) + 1) + 0.5).clamp(0, 1)
             weights[index, 1 : shared + 1] *= ramp
             weights[index - 1, stride + 1 :] *= 1 - ramp
         total = torch.zeros(self.length)

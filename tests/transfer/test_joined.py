@@ -1,6 +1,7 @@
 """Windows that overlap and are denoised together: where they stand, how they are blended, decoded and called."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_windows_cover_the_video_and_share_three_latents(frames):
     starts = [start // 8 for start in plan.starts]
     assert plan.joined and [8 * start for start in starts] == list(plan.starts) and plan.starts[0] == 0
     assert frames <= plan.starts[-1] + 121 < frames + 8
-    assert all(0 < b - a <= 12 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(0 < b - a <= 12 for a, b in pairwise(starts))
     assert JoinedLatents.of(plan, TINY_SINGLE).length == latent_length(frames + 7)
 
 
@@ -60,6 +61,9 @@ def test_windows_cut_from_a_latent_blend_to_it_again(starts):
 
 def test_weights_go_from_one_window_to_the_next():
     weights = JoinedLatents((0, 12), 16).weights()
+    assert weights[0].tolist() == [*[1.0] * 14, 0.5, 0.0]
+    assert weights[1].tolist() == [1.0, 0.0, 0.5, *[1.0] * 13]
+    weights = JoinedLatents((0, 12), 16, ramp=99).weights()
     assert weights[0].tolist() == [*[1.0] * 13, 0.75, 0.5, 0.25]
     assert weights[1].tolist() == [1.0, 0.25, 0.5, 0.75, *[1.0] * 12]
 
