@@ -98,12 +98,9 @@ def measure_ways(
                 around = [b + n for b in (*range(120, len(made) - 4, 120), *borders) for n in STRIPS]
                 at = sorted({n for n in (*around, *range(0, len(made), 20)) if n < len(made)})
                 keep_pictures(output / "pictures.zip", {f"{scene.name}/{way.name}/{n:03d}": made[n] for n in at})
-            print(
-                f"{scene.name} {way.name:18s} {seconds:6.1f} s  border {row['seam']['border']:5.2f} "
-                f"p95 {row['seam']['p95']:.2f} drift {row['drift']:.1f}/{row['drift_window']:.1f} motion {row['motion']:.2f}"
-                f" sharp {row['sharp']:.2f} psnr {row['psnr']:.2f}",
-                flush=True,
-            )
+            told = {name: round(row[name], 2) for name in ("drift", "drift_window", "motion", "sharp", "psnr")}
+            edges = f"border {row['seam']['border']:.2f}, p95 {row['seam']['p95']:.2f}"
+            print(f"{scene.name} {way.name:18s} {seconds:6.1f} s, {edges}, {told}", flush=True)
     return rows
 
 

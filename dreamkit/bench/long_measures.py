@@ -107,7 +107,8 @@ def measure_long(
     of_frames = series(video_THWC, device)
     luminance = of_frames["colour"] @ np.array([0.2126, 0.7152, 0.0722])
     whole, single = drift(of_frames["colour"], window)
-    inside = np.delete(of_frames["change"], list(borders))
+    # In every way without the frames at which a separate video jumps, and with all other beginnings of latents.
+    moving = np.delete(of_frames["change"], range(window - 1, len(video_THWC) - 1, window - 1))
     true = arrays["colour"].reshape(len(arrays["colour"]), -1, 3).mean(1)
     return {
         "seam": seam(of_frames["change"], borders),
@@ -116,8 +117,8 @@ def measure_long(
         "drift": whole,
         "drift_window": single,
         "true_drift": float(np.abs(true[-2:].mean(0) - true[:2].mean(0)).mean()),
-        "motion": float(inside.mean()),
-        "motion_median": float(np.median(inside)),
+        "motion": float(moving.mean()),
+        "motion_median": float(np.median(moving)),
         "sharp": float(of_frames["sharp"].mean()),
         "psnr": adherence_psnr(video_THWC, arrays["measured"], arrays["colour"], arrays["determined"]),
     }
