@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.cli import batch, styles
+from dreamkit.cli import batch, export, styles
 from dreamkit.cli.options import FILE, PARAMETER, from_old_options
 from dreamkit.errors import DreamkitError
 
@@ -273,6 +273,7 @@ def bench_tiny_command(context: typer.Context) -> None:
 bench.command("styles")(styles.bench_styles_command)
 app.add_typer(bench, name="bench")
 app.command("batch")(batch.batch_command)
+app.command("export")(export.export_command)
 app.add_typer(styles.app, name="styles")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from dreamkit.rds.labels import CAMERA_HZ, LAYERS, VEHICLE_FOLDER, Shapes, layer
 from dreamkit.rds.objects import Boxes
 from dreamkit.rds.plan import CHUNK_FRAMES, Options, choose_cameras
 from dreamkit.rds.rig import read_camera_poses, read_vehicle_poses
+from dreamkit.rds.strokes import Rules
 from dreamkit.review.library import ReviewVideo
 from dreamkit.workspace.files import fingerprint, read_json
 from dreamkit.workspace.video import VideoInfo, probe
@@ -68,6 +69,7 @@ class LabelledVideo:
         hz: frames of the clip a second.
         boxes: boxes of every frame of the clip, by frame of the clip.
         layers: the map of the clip.
+        path: places of the vehicle on the whole drive of the clip, world metres float64 [N, 3].
         has_vehicle: whether the clip has poses of the vehicle; without them the vehicle's axes are the front camera's.
     """
 
@@ -79,6 +81,7 @@ class LabelledVideo:
     hz: float
     boxes: Boxes
     layers: Mapping[str, Shapes]
+    path: np.ndarray
     has_vehicle: bool
 
     def boxes_at(self, frame: int) -> np.ndarray:
@@ -103,9 +106,11 @@ def read_labelled(video: ReviewVideo, root: Path) -> LabelledVideo:
         root: the RDS-HQ folder.
 
     Raises:
-        DreamkitError: the result has no condition videos, the labels are missing, damaged or others than those that the
-            condition videos were drawn from, or a video is longer than its condition video.
+        DreamkitError: the result has no video or no condition videos, the labels are missing, damaged or others than
+            those that the condition videos were drawn from, or a video is longer than its condition video.
     """
+    if not video.views:
+        raise DreamkitError(f"{video.key} has no video.", "Make it again, or leave it out.")
     conditions = next(iter(video.conditions.values()), {})
     if missing := [name for name in video.views if name not in conditions]:
         raise DreamkitError(
@@ -120,7 +125,7 @@ def read_labelled(video: ReviewVideo, root: Path) -> LabelledVideo:
         log.warning("clip %s has no poses of the vehicle: its axes are taken from the front camera", clip)
         front = next(iter(video.views))
         vehicle = _poses(root, clip, replace(_options(records[front], front), novel_pose=None)) @ _CAMERA_AXES
-    views, firsts = {}, {}
+    views, firsts, drives = {}, {}, []
     for name, path in video.views.items():
         record, info = records[name], probe(path)
         options = _options(record, name)
@@ -131,11 +136,12 @@ def read_labelled(video: ReviewVideo, root: Path) -> LabelledVideo:
         track = driven[firsts[name] : firsts[name] + int(record.get("frames", CHUNK_FRAMES))]
         if info.frames > len(track):
             raise DreamkitError(
-                f"{video.key} has {info.frames} frames of {name}, and its condition video has labels for {len(track)}.",
+                f"{video.key} has {info.frames} frames of {name}, and its condition video labels for {len(track)}.",
                 "Render the condition videos again, and make the video again.",
             )
         model = stretched_camera(camera, info.width, info.height)
         mount = _mean_mount(vehicle, recorded)
+        drives.append((driven @ np.linalg.inv(mount))[:, :3, 3])
         views[name] = LabelledView(path, info, model, track[: info.frames], mount, conditions[name], options)
     if len(set(firsts.values())) > 1:
         raise DreamkitError(
@@ -152,6 +158,7 @@ def read_labelled(video: ReviewVideo, root: Path) -> LabelledVideo:
         float(next(iter(records.values())).get("fps", CAMERA_HZ)),
         read_boxes(root, clip, first + frames),
         read_map(root, clip, tuple(LAYERS)),
+        drives[0],
         layer_path(root, clip, VEHICLE_FOLDER).is_file(),
     )
 
@@ -167,9 +174,9 @@ def _check_inputs(video: ReviewVideo, records: Mapping[str, Mapping[str, Any]], 
     for place, checksum in sorted(expected.items()):
         path = root / place
         if not path.is_file() or fingerprint(path) != checksum:
+            fault = "is another file than the one that" if path.is_file() else "is missing, which"
             raise DreamkitError(
-                f"{path} is {'not the file' if path.is_file() else 'missing, and'} the condition videos of {video.key} "
-                "were drawn from" + ("." if path.is_file() else " it."),
+                f"{path} {fault} the condition videos of {video.key} were drawn from.",
                 "Give the labels that the condition videos were rendered from, or render them again.",
             )
 
@@ -184,7 +191,17 @@ def _options(record: Mapping[str, Any], name: str) -> Options:
         novel_pose=record.get("novel_pose"),
         drawn=_pair(record.get("drawn"), defaults.drawn),
         size=_pair(record.get("size"), defaults.size),
+        rules=_rules(record.get("rules")),
     )
+
+
+def _rules(value: Any) -> Rules:
+    """The drawing rules of a sidecar; the defaults where it has none."""
+    known = {field.name for field in fields(Rules)}
+    given = {key: part for key, part in value.items() if key in known} if isinstance(value, dict) else {}
+    if isinstance(given.get("layers"), list):
+        given["layers"] = tuple(map(str, given["layers"]))
+    return Rules(**given)
 
 
 def _pair(value: Any, default: tuple[int, int]) -> tuple[int, int]:

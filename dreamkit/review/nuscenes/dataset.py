@@ -6,19 +6,20 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import numpy as np
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review.export import guardrail_of, model_licence
 from dreamkit.review.folders import MARK, accepted_videos, export_target, replaced_folder
+from dreamkit.review.geometry import Limits, check_geometry
 from dreamkit.review.labelled import LabelledVideo, read_labelled
+from dreamkit.review.library import ReviewVideo
 from dreamkit.review.nuscenes.card import nuscenes_card
 from dreamkit.review.nuscenes.pictures import Rectified, rectified_view, write_frames
 from dreamkit.review.nuscenes.records import Records, token_of
@@ -35,6 +36,9 @@ Progress = Callable[[int, int], None]
 """Called with the pictures written and all pictures."""
 
 
+_LIMITS = Limits()
+
+
 @dataclass(frozen=True)
 class NuscenesOptions:
     """How to write the data set.
@@ -43,6 +47,7 @@ class NuscenesOptions:
         version: folder of the tables, and what is given to the devkit.
         every: frames from one key frame to the next; 15 is two a second at 30 Hz, as in nuScenes.
         keep_original: also write the pictures of f-theta cameras as they are in the video, to `original/`.
+        limits: what a view may be off by before it is left out; None checks nothing.
 
     Raises:
         DreamkitError: a value is out of range.
@@ -51,6 +56,7 @@ class NuscenesOptions:
     version: str = "v1.0-dreamkit"
     every: int = 15
     keep_original: bool = False
+    limits: Limits | None = _LIMITS
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -104,7 +110,7 @@ def export_nuscenes(
         )
     target = export_target(folder)
     accepted = accepted_videos(review, unjudged)
-    found, refused = _with_labels(accepted, root)
+    found, refused = _with_labels(accepted, root, options.limits)
     with replaced_folder(target) as partial:
         records, rows = Records(), []
         add_fixed(records)
@@ -146,37 +152,39 @@ def export_nuscenes(
     return NuscenesExport(target, counts, refused)
 
 
-def _with_labels(accepted: Mapping[str, Any], root: Path) -> tuple[list[LabelledVideo], dict[str, str]]:
-    """The accepted videos with labels that fit, and what was left out and why.
+def _with_labels(
+    accepted: Mapping[str, tuple[ReviewVideo, str]], root: Path, limits: Limits | None
+) -> tuple[list[LabelledVideo], dict[str, str]]:
+    """The accepted videos with the views whose labels fit, and what was left out and why.
 
     Raises:
         DreamkitError: no video is left; the message is that of the first.
     """
     found, refused = [], {}
+    hint = "The overlay (dreamkit.review.overlay) shows labels and pictures; --no-check exports them all the same."
     for key, (video, _) in sorted(accepted.items()):
         try:
-            found.append(read_labelled(video, root))
+            labelled = read_labelled(video, root)
         except DreamkitError as error:
-            log.warning("%s is not exported: %s", key, error.message)
-            refused[key] = error.message
-            hint = error.hint
+            refused[key], hint = error.message, error.hint
+            continue
+        faults = {name: view.fault for name, view in check_geometry(labelled, limits).items()} if limits else {}
+        refused |= {f"{key} {name}": fault for name, fault in faults.items() if fault}
+        if views := {name: view for name, view in labelled.views.items() if not faults.get(name)}:
+            found.append(replace(labelled, views=views))
+    for key, why in refused.items():
+        log.warning("%s is not exported: %s", key, why)
     if not found:
-        raise DreamkitError(
-            f"None of the {len(refused)} accepted videos can be exported. {next(iter(refused.values()))}", hint
-        )
+        first, why = next(iter(refused.items()))
+        raise DreamkitError(f"None of the {len(accepted)} accepted videos can be exported. {first}: {why}", hint)
     return found, refused
 
 
 def _map_of(clip: str, found: list[LabelledVideo]) -> StreetMap:
-    """The map of a clip along the drives of all its videos."""
+    """The map of a clip along the drives of its videos; a novel drive has another path than the recorded one."""
     videos = [labelled for labelled in found if labelled.video.chunk.clip == clip]
-    paths = [
-        (view.poses @ np.linalg.inv(view.mount))[:, :3, 3]
-        for labelled in videos
-        for view in list(labelled.views.values())[:1]
-    ]
-    unique = {(labelled.first, labelled.frames): path for labelled, path in zip(videos, paths, strict=True)}
-    return street_map(clip, videos[0].layers, np.concatenate([path for _, path in sorted(unique.items())]))
+    drives = {labelled.path.tobytes(): labelled.path for labelled in videos}
+    return street_map(clip, videos[0].layers, list(drives.values()))
 
 
 def _provenance(labelled: LabelledVideo, by: str, street: StreetMap) -> dict[str, Any]:

@@ -8,7 +8,7 @@ poles, signs and road markings stand in layers of their own names, which the dev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -46,25 +46,27 @@ class StreetMap:
     layers: dict[str, Any]
 
 
-def street_map(clip: str, layers: Mapping[str, Shapes], path: np.ndarray) -> StreetMap:
+def street_map(clip: str, layers: Mapping[str, Shapes], drives: Sequence[np.ndarray]) -> StreetMap:
     """The map of a clip.
 
     Args:
         clip: name of the clip.
         layers: its map layers by name, world metres.
-        path: places of the vehicle on the drive, world metres [T, 3].
+        drives: places of the vehicle on each piece of the drive, world metres [T, 3].
     """
+    path = np.concatenate(drives)
     near = {name: [part for part in shapes if _distance(part, path) < NEAR] for name, shapes in layers.items()}
     corners = np.concatenate([path, *(part for parts in near.values() for part in parts)])[:, :2]
     low, high = np.floor(corners.min(0) - MARGIN), np.ceil(corners.max(0) + MARGIN)
     offset, size = np.array([*-low, 0.0]), (int((high - low)[0]), int((high - low)[1]))
     moved = {name: [part + offset for part in parts] for name, parts in near.items()}
-    area = drivable_area(path + offset, moved.get("road_boundaries", []))
+    areas = [drivable_area(drive + offset, moved.get("road_boundaries", [])) for drive in drives]
+    strips = [strip for area in areas for strip in _strips(area)]
     picture = np.zeros((round(size[1] / RESOLUTION), round(size[0] / RESOLUTION)), np.uint8)
-    pixels = np.round(np.stack([area[:, 0], size[1] - area[:, 1]], 1) / RESOLUTION).astype(np.int32)
-    for strip in _strips(pixels):  # in one call, pixels of two strips would count as outside
-        cv2.fillPoly(picture, [strip], 255)
-    return StreetMap(offset, size, picture, _expansion(clip, moved, area, size))
+    for strip in strips:  # in one call, pixels of two strips would count as outside
+        pixels = np.round(np.stack([strip[:, 0], size[1] - strip[:, 1]], 1) / RESOLUTION).astype(np.int32)
+        cv2.fillPoly(picture, [pixels], 255)
+    return StreetMap(offset, size, picture, _expansion(clip, moved, strips, size))
 
 
 def _distance(part: np.ndarray, path: np.ndarray) -> float:
@@ -163,13 +165,12 @@ class _Expansion:
 
 
 def _expansion(
-    clip: str, moved: Mapping[str, list[np.ndarray]], area: np.ndarray, size: tuple[int, int]
+    clip: str, moved: Mapping[str, list[np.ndarray]], strips: list[np.ndarray], size: tuple[int, int]
 ) -> dict[str, Any]:
     """The file of the map expansion."""
     made = _Expansion(clip)
-    strips = [made.polygon(strip.astype(float)) for strip in _strips(area)]
     made.layers["drivable_area"] = []
-    made.add("drivable_area", polygon_tokens=strips)
+    made.add("drivable_area", polygon_tokens=[made.polygon(strip) for strip in strips])
     for layer in ("ped_crossing", "stop_line", "lane_divider", "traffic_light"):
         made.layers.setdefault(layer, [])
     for part in moved.get("lanelines", []):

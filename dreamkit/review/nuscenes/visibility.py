@@ -64,9 +64,9 @@ def visible_shares(
         inside |= shown
         for box in np.flatnonzero(shown.any(1)):
             rows = shown[box]
-            seen[box, rows] |= ~_hidden(pose[:3, 3], points[box, rows], poses, sizes, box)
+            seen[box, rows] |= ~_hidden(pose[:3, 3], points[box, rows], poses, sizes, int(box))
     share = seen.sum(1) / np.maximum(faced.sum(1), 1)
-    return share, inside.any(1)
+    return share, inside.max(1)
 
 
 def _hidden(eye: np.ndarray, points: np.ndarray, poses: np.ndarray, sizes: np.ndarray, own: int) -> np.ndarray:
