@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from dreamkit.bench.measure import drop_from_cache, first_device, machine, synchronize
-from dreamkit.bench.random_weights import MODELS, write_checkpoints
+from dreamkit.bench.random_weights import MODELS, released_files, write_checkpoints
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.engine import choose_compute
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     multi = MODELS[options.model].views > 1
     find = multi_view_model if multi else single_view_model
-    if not options.checkpoints.is_dir():
+    if not released_files(options.checkpoints, options.model)["base"].is_file():
         write_checkpoints(options.checkpoints, [options.model], first_device())
         print("the checkpoints are written: run the command again to measure a start", flush=True)
         return 0

@@ -262,6 +262,14 @@ def bench_startup_command(context: typer.Context) -> None:
     startup_main(context.args)
 
 
+@bench.command("scaling", context_settings=_PASS_ON)
+def bench_scaling_command(context: typer.Context) -> None:
+    """Time one, two and four GPUs that make a window together, with random weights. `-- --help` lists the options."""
+    from dreamkit.bench.scaling import main as bench_main
+
+    raise typer.Exit(bench_main(context.args))
+
+
 @bench.command("tiny", context_settings=_PASS_ON)
 def bench_tiny_command(context: typer.Context) -> None:
     """Measure the tiny bundle: adherence to map and caption, agreement of views, time. `-- --help` lists options."""

@@ -92,13 +92,14 @@ def _device(asked: str) -> tuple[str, int]:
 
 
 def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
-    """Whether a result is comparable to this run: same preset, device and model size."""
+    """Whether a result is comparable to this run: same preset, device, number of GPUs and model size."""
     pipeline = record.get("pipeline")
     if not isinstance(pipeline, dict) or not isinstance(record.get("steps"), int) or not record.get("seconds"):
         return False
     small = record.get("size", {}).get("height", 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
     return (
         pipeline.get("device") == device
+        and pipeline.get("num_gpus", 1) == p.num_gpus
         and record.get("preset") == p.preset
         and small == (p.checkpoints == checkpoints.TINY)
     )

@@ -50,7 +50,7 @@ class Params(NotebookParams):
         default="", pattern=r"^(cpu|cuda(:\d+)?)?$", description="cuda, cuda:1, cpu; empty: the first GPU, else the CPU"
     )
     offload: bool = Field(default=False, description="keep the denoiser in CPU memory while it is not needed")
-    num_gpus: int = Field(default=1, ge=1, description="GPUs for one video; only 1 for now")
+    num_gpus: int = Field(default=1, ge=1, le=32, description="GPUs of this machine that make a video together")
     guardrail: str | list[str] = Field(
         default="none", description="none, prompts, full, or a list: blocklist, llama_guard, content, faces"
     )
@@ -102,13 +102,6 @@ class Params(NotebookParams):
         if not math.isfinite(value):
             raise ValueError("must be a finite number")
         return value
-
-    @field_validator("num_gpus")
-    @classmethod
-    def _one_gpu(cls, number: int) -> int:
-        if number > 1:
-            raise ValueError("one video runs on one GPU in this version; set it to 1")
-        return number
 
     @field_validator("guardrail")
     @classmethod

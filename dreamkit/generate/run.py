@@ -18,6 +18,7 @@ from dreamkit.generate import live_preview, specs
 from dreamkit.generate.guardrail_step import GuardrailStep
 from dreamkit.generate.input_videos import DecodedVideos
 from dreamkit.generate.jobs import BlockedFront, Job, WeightMap
+from dreamkit.generate.load_pipeline import check_gpus, load_pipeline
 from dreamkit.generate.outcome import RunOutcome
 from dreamkit.generate.outputs import new_files, publish, result_status
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
@@ -26,13 +27,13 @@ from dreamkit.generate.progress import RunProgress
 from dreamkit.generate.results import BLOCKED, FAILED, MADE, Results, VideoResult
 from dreamkit.notebook.progress import clock, logging_to
 from dreamkit.transfer import folders
-from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls, MultiViewPipeline, SingleViewPipeline
+from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls
 from dreamkit.transfer.presets import find_preset
 from dreamkit.transfer.step_cache import computed_evaluations
 from dreamkit.transfer.weight_maps import weight_of_frames
 from dreamkit.transfer.windows import WindowPlan
 from dreamkit.workspace import video
-from dreamkit.workspace.workspace import Workspace, from_home
+from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,13 @@ def _run(ws: Workspace, params: Params) -> Results:
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
+        if MADE in status.values():
+            check_gpus(plan)
         outcome = RunOutcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
         todo = guard.admit(_decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE]))
         if todo:
-            _make_all(ws, todo, outcome)
+            with contextlib.ExitStack() as stack:
+                _make_all(ws, todo, outcome, stack)
         faults, status = outcome.faults, status | outcome.elsewhere
         if faults and len(faults) == len(plan.jobs):
             raise next(iter(faults.values()))
@@ -110,8 +114,8 @@ def _shown(ws: Workspace, stage: str, job: Job | BlockedFront) -> Path:
     return ws.single_view(job.chunk, job.style) if stage == "single_view" else ws.grid(job.chunk, job.style)
 
 
-def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome) -> None:
-    """Load the model and make the jobs, chunk by chunk."""
+def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome, stack: contextlib.ExitStack) -> None:
+    """Load the model and make the jobs, chunk by chunk; what is to be closed after them goes onto `stack`."""
     plan = outcome.plan
     if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
         log.warning(
@@ -123,6 +127,8 @@ def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome) -> None:
     log.info("%d to make in %d windows; loading the model from %s", len(todo), windows, plan.model.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)
+    if plan.params.num_gpus > 1:
+        stack.callback(pipe.close)
     pipe.encode_prompts(_texts(plan, todo))
     log.info("model ready after %.1f s", time.monotonic() - began)
     watch = RunProgress(len(todo), live_preview.LivePreview(plan.rig) if live_preview.wanted() else None)
@@ -200,25 +206,6 @@ def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:
     if isinstance(plan.params, SingleViewParams):
         texts.append(plan.params.negative_prompt or NEGATIVE_PROMPT)
     return list(dict.fromkeys(texts))
-
-
-def load_pipeline(plan: RunPlan, ws: Workspace) -> Any:
-    """The pipeline of a plan's model.
-
-    Raises:
-        DreamkitError: a file that does not fit, no GPU for the 7B models, too little memory.
-    """
-    p = plan.params
-    pipeline = SingleViewPipeline if plan.stage == "single_view" else MultiViewPipeline
-    return pipeline.load(
-        plan.model,
-        p.preset,
-        p.device or None,
-        attention=p.attention,
-        text_cache=ws.cache("text"),
-        trust_jit=[from_home(path) for path in p.trust_jit],
-        offload=p.offload,
-    )
 
 
 def _common(plan: RunPlan, job: Job) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ from dreamkit.transfer.engine import ComputeSettings, Networks, choose_compute
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import FIRST_WINDOW, LATER_WINDOWS, ModelFiles
 from dreamkit.transfer.network_store import NetworkStore
+from dreamkit.transfer.parallel import Ranks, decode_views
 from dreamkit.transfer.reports import Listener, Reporter
 from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.text import TextEncoder
@@ -48,11 +50,17 @@ class Pipeline:
     """Axes of a control's frames: THWC or VTHWC."""
 
     def __init__(
-        self, model: ModelFiles, compute: ComputeSettings, tokenizer: Tokenizer, text: TextEncoder, offload: bool
+        self,
+        model: ModelFiles,
+        compute: ComputeSettings,
+        tokenizer: Tokenizer,
+        text: TextEncoder,
+        offload: bool,
+        store: NetworkStore | None = None,
     ) -> None:
         self.model = model
         self.config = model.config
-        self.store = NetworkStore(model, compute, offload)
+        self.store = store or NetworkStore(model, compute, offload)
         self.tokenizer = tokenizer
         self.text = text
         self.text.budget = self.store.budget
@@ -73,10 +81,14 @@ class Pipeline:
         trust_jit: Sequence[Path] = (),
         offload: bool = False,
         tokenizer: Tokenizer | None = None,
+        ranks: Ranks | None = None,
     ) -> Self:
-        """Load a model that `single_view_model` or `multi_view_model` found; see `from_checkpoints` for the rest."""
+        """Load a model that `single_view_model` or `multi_view_model` found; see `from_checkpoints` for the rest.
+
+        `ranks` is for the processes of `workers`, which divide every window among them.
+        """
         config, root = model.config, model.root
-        compute = choose_compute(device, preset, attention, config)
+        compute = replace(choose_compute(device, preset, attention, config), ranks=ranks)
         tokenizer = tokenizer or load_tokenizer(
             root / folders.TOKENIZER, compute.device, compute.dtype, config.window_frames, trust_jit
         )
@@ -227,9 +239,9 @@ class Pipeline:
             on_step = self._on_step(report, steps, latent_length(overlap) if given else 0)
             latent = self._denoise(kind, window, report, on_step)
             end = min(frames, start + window_frames)
-            for view, part in enumerate(latent.chunk(views, dim=2)):
-                report("decode", view, views)
-                made[view, start + overlap : end] = self.decode_latent(part)[overlap : end - start]
+            parts, shape = latent.chunk(views, dim=2), (window_frames, *self.size, 3)
+            for view, frames_THWC in decode_views(self.compute.ranks, parts, self.decode_latent, shape, report):
+                made[view, start + overlap : end] = frames_THWC[overlap : end - start]
         report("decode", views, views)
         return made
 

@@ -63,7 +63,10 @@ class GuidancePass:
 
 
 def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> list[GuidancePass]:
-    """The conditional pass, and behind it the unconditional one unless guidance is 0."""
+    """The conditional pass, and behind it the unconditional one unless guidance is 0.
+
+    Where several GPUs divide the window: this one's passes, with the inputs of its columns.
+    """
     base = networks.base
     like = base.trunk.patch.weight
     shape = tuple(window.noise.shape)
@@ -95,7 +98,9 @@ def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> l
         control = branch.prepare(branch.trunk.prepare(text, shape, **options), window.hints[name], weight)
         for of_pass, trunk in zip(controls, with_negatives(branch.trunk, control.trunk), strict=True):
             of_pass.append((branch, replace(control, trunk=trunk)))
-    return [GuidancePass(prepared, tuple(c)) for prepared, c in zip(bases, controls, strict=True)]
+    passes = [GuidancePass(prepared, tuple(c)) for prepared, c in zip(bases, controls, strict=True)]
+    division = networks.division(window.guidance, shape[4])
+    return passes if division is None else division.local(passes, grid[2])
 
 
 def estimate_passes(
@@ -106,9 +111,16 @@ def estimate_passes(
     x: torch.Tensor,
     sigma: float,
 ) -> list[torch.Tensor]:
-    """Estimates of the clean latent at noise level `sigma`, one for each pass, float32 like x [1, C, V x T, H, W]."""
-    base = networks.base
+    """Estimates of the clean latent at noise level `sigma`, one for each pass, float32 like x [1, C, V x T, H, W].
+
+    Where several GPUs divide the window, `passes` are this one's, and the estimates are whole and of all passes.
+    """
+    base, given = networks.base, window.given
     dtype = base.trunk.patch.weight.dtype
+    division = networks.division(window.guidance, x.shape[-1])
+    if division is not None:
+        x = division.columns(x)
+        given = given and (division.columns(given[0]), division.columns(given[1]))
 
     def network(scaled: torch.Tensor, c_noise: torch.Tensor) -> torch.Tensor:
         first = passes[0]
@@ -116,7 +128,8 @@ def estimate_passes(
         raw = [base(scaled, c_noise, p.prepared, p.controls, begun) for p in passes]
         return torch.cat(raw)  # along the batch, whose size is 1
 
-    return list(denoise(network, x, sigma, config.sigma_data, dtype, window.given).split(1))
+    estimates = list(denoise(network, x, sigma, config.sigma_data, dtype, given).split(1))
+    return estimates if division is None else division.join(estimates)
 
 
 def guided(estimates: Sequence[torch.Tensor], guidance: float) -> torch.Tensor:

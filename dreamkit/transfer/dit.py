@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,9 @@ from dreamkit.transfer.fused_ops import FusedOps, Tokens
 from dreamkit.transfer.patches import patchify, timestep_features
 from dreamkit.transfer.positions import LearnedPositions, rope_table, sincos_positions
 from dreamkit.transfer.views import ViewEmbedding
+
+if TYPE_CHECKING:
+    from dreamkit.transfer.exchange import SequenceExchange
 
 TextKV = tuple[torch.Tensor, torch.Tensor]  # keys, values: [V, M, H, head_dim]
 
@@ -136,7 +139,11 @@ class Block(nn.Module):
         if not tokens.attended:
             shift, scale, gate = self.self_modulation(emb_BD, shared_B3D)
             x_BLD, normed = ops.modulate(tokens, scale, shift, prepared.position_LD)
-            tokens = Tokens(x_BLD, gate, self.self_attention(normed, prepared.rope, attention, ops), attended=True)
+            if prepared.exchange is None:
+                y_BLD = self.self_attention(normed, prepared.rope, attention, ops)
+            else:
+                y_BLD = prepared.exchange.self_attention(self.self_attention, normed, prepared.rope, attention, ops)
+            tokens = Tokens(x_BLD, gate, y_BLD, attended=True)
             if before_text:
                 return tokens
         if kv is not None:
@@ -157,12 +164,14 @@ class Prepared:
         position_LD: absolute positions of one view.
         rope: cosines and sines of `rope_table`.
         text: keys and values for each block; None where the text is zeroed.
+        exchange: exchange of self-attention where the tokens are divided over several GPUs.
     """
 
     extra_BCTHW: torch.Tensor
     position_LD: torch.Tensor
     rope: tuple[torch.Tensor, torch.Tensor]
     text: Sequence[TextKV] | None
+    exchange: SequenceExchange | None = None
 
 
 class TextOnDemand(Sequence[TextKV]):

@@ -21,6 +21,7 @@ from dreamkit.transfer.fused_ops import choose_fused_ops
 from dreamkit.transfer.load import LoadReport, load_network
 from dreamkit.transfer.memory import free_memory
 from dreamkit.transfer.offload import BlockStream
+from dreamkit.transfer.parallel import Division, Ranks
 from dreamkit.transfer.presets import PRESETS, Preset, find_preset
 
 log = logging.getLogger("dreamkit")
@@ -43,6 +44,7 @@ class ComputeSettings:
         preset: see `presets.py`.
         attention: wanted attention backend, or `auto`.
         tokens: tokens of self-attention in a window, by which `auto` chooses; 0 where they are not known.
+        ranks: this process among those that divide a window, one for each GPU; None for one GPU.
     """
 
     device: torch.device
@@ -50,6 +52,7 @@ class ComputeSettings:
     preset: Preset = PRESETS["exact"]
     attention: str = "auto"
     tokens: int = 0
+    ranks: Ranks | None = None
 
 
 def choose_compute(
@@ -105,6 +108,7 @@ class Networks:
         stream: the blocks that are in host memory, with a preset that bounds GPU memory; else None.
         preset: decides in which arithmetic and how often they are evaluated.
         float8: how float8 is used, for the sidecar; empty without it.
+        ranks: as in ComputeSettings.
     """
 
     base: Denoiser
@@ -113,6 +117,19 @@ class Networks:
     stream: BlockStream | None = None
     preset: Preset = PRESETS["exact"]
     float8: dict[str, str] = field(default_factory=dict)
+    ranks: Ranks | None = None
+
+    def division(self, guidance: float, width: int) -> Division | None:
+        """This process's share of a window; None where one GPU makes it alone.
+
+        Args:
+            guidance: 0 for one pass, else two.
+            width: of the latent.
+        """
+        config = self.base.config
+        if self.ranks is None:
+            return None
+        return self.ranks.division(guidance != 0, width // config.patch, config.heads)
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""
@@ -153,7 +170,7 @@ def load_networks(config: DenoiserConfig, files: Mapping[str, Path], compute: Co
                 len(report.from_base),
                 ", ".join(report.from_base),
             )
-    networks = Networks(base, branches, reports)
+    networks = Networks(base, branches, reports, ranks=compute.ranks)
     if offload:
         # From here on the blocks, which `load_network` left in host memory, are streamed to the device.
         networks.stream = BlockStream(networks.trunks, compute.device)

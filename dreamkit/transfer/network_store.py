@@ -152,9 +152,12 @@ class NetworkStore:
         return resident_blocks(budget, held, needed, stream.block_bytes, stream.buffers)
 
     def _smaller(self, error: BaseException) -> Preset:
-        """The preset to fall back to; raises `error` where there is none, or the run fell back already."""
+        """The preset to fall back to; raises `error` where there is none, or the run fell back already.
+
+        With several GPUs there is none: one that began anew by itself would leave the others waiting for its part.
+        """
         smaller = None
-        if not self.fell_back_from:
+        if not self.fell_back_from and self.compute.ranks is None:
             smaller = smaller_preset(self.compute.preset, usable_memory(self.compute.device))
         if smaller is None:
             raise error

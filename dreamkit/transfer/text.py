@@ -10,7 +10,7 @@ import gc
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +64,14 @@ class TextEncoder:
         if missing:
             self._encode_missing(missing)
         return torch.stack([self._pad(self._memory[p]) for p in prompts])
+
+    def embeddings(self, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Prompt -> embedding without padding, float32 [M, C] on the CPU, of prompts that `encode` has had."""
+        return {prompt: self._memory[prompt] for prompt in prompts}
+
+    def take(self, embeddings: Mapping[str, torch.Tensor]) -> None:
+        """Keep the result of `embeddings` of another encoder of the same files, so that `encode` finds them."""
+        self._memory.update(embeddings)
 
     def _encode_missing(self, prompts: list[str]) -> None:
         tokenizer, model, device = self._load()

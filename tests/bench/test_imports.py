@@ -11,7 +11,7 @@ ABSENT = ("av", "cv2", "IPython", "ipywidgets", "pandas", "papermill", "PIL", "p
 @pytest.mark.parametrize(
     "code",
     [
-        "import dreamkit.bench.load, dreamkit.bench.quality, dreamkit.bench.video",
+        "import dreamkit.bench.load, dreamkit.bench.quality, dreamkit.bench.scaling, dreamkit.bench.video",
         "from dreamkit.bench import forward; forward.main(['--models', 'tiny_multi', '--repeats', '1'])",
     ],
 )

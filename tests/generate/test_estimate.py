@@ -16,8 +16,8 @@ def ws(tmp_path):
     return ws
 
 
-def put_result(ws, style, seconds=10.0, steps=4, device="cpu", height=160, peak=0):
-    pipeline = {"device": device, "peak_gpu_bytes": peak}
+def put_result(ws, style, seconds=10.0, steps=4, device="cpu", height=160, peak=0, **more):
+    pipeline = {"device": device, "peak_gpu_bytes": peak, **more}
     record = {"steps": steps, "seconds": seconds, "preset": "exact", "size": {"height": height}, "pipeline": pipeline}
     ws.write_sidecar("single_view", Chunk("alpha"), style, record)
 
@@ -34,11 +34,13 @@ def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     put_result(ws, "Night", seconds=20.0)
     put_result(ws, "Rainy", seconds=999.0, device="another")
     put_result(ws, "Snowy", seconds=999.0, height=704)
+    put_result(ws, "Foggy", seconds=5.0, num_gpus=2)
     told = estimate(ws, SingleViewParams(num_steps=9, **TINY))
     assert told.from_runs == 2
     assert told.seconds == pytest.approx(3 * 10 * 3.0)
     assert "about 1:30, as 2 earlier results here took" in str(told)
     assert estimate(ws, MultiViewParams(**TINY)).seconds is None
+    assert estimate(ws, SingleViewParams(num_gpus=2, **TINY)).from_runs == 1
 
 
 def test_windows_count(ws):

@@ -396,7 +396,7 @@ def test_scalars_of_a_spec_are_parameters(ws, pipes, tmp_path):
     for extra, message in [
         ({"num_step": 3}, "Did you mean 'num_steps'"),
         ({"sigma_max": 70}, "sigma_max to 70"),
-        ({"num_gpus": 8}, "one video runs on one GPU"),
+        ({"num_gpus": 32, "seed": 9}, "num_gpus is 32, but PyTorch sees"),
     ]:
         (tmp_path / "single_view_spec.json").write_text(json.dumps({**spec, **extra}))
         with pytest.raises(DreamkitError, match=message):

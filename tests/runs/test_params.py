@@ -15,7 +15,7 @@ def test_defaults_are_upstreams():
 
 
 def test_every_problem_is_told_at_once_with_the_nearest_name():
-    values = {"num_step": 3, "guidance": -1, "controls": ["hd_map"], "num_gpus": 8, "guardrail": "fulll", "zzz": 1}
+    values = {"num_step": 3, "guidance": -1, "controls": ["hd_map"], "num_gpus": 0, "guardrail": "fulll", "zzz": 1}
     with pytest.raises(DreamkitError) as caught:
         params.parse_params(SingleViewParams, values, "params/mine.yaml")
     text = str(caught.value)
@@ -24,7 +24,7 @@ def test_every_problem_is_told_at_once_with_the_nearest_name():
         "num_step: not a parameter; did you mean num_steps?",
         "guidance = -1: should be greater than or equal to 0",
         "did you mean 'hdmap'?",
-        "num_gpus = 8: one video runs on one GPU",
+        "num_gpus = 0: should be greater than or equal to 1",
         "guardrail = 'fulll': has the unknown check 'fulll'; did you mean 'full'?",
         "zzz: not a parameter",
     ):
