@@ -19,7 +19,7 @@ from dreamkit.review.measures.frames import sample_frames
 from dreamkit.review.overlay import label_scene, project_lines
 from dreamkit.workspace.video import decode_video
 
-SAMPLED = 4
+SAMPLED = 8
 _NEAREST_SHARE = 0.8
 _FAR_PIXELS = 100.0
 _FEWEST_PIXELS = 200
@@ -32,12 +32,20 @@ class Limits:
     Attributes:
         condition: mean distance in pixels of a 1280-wide picture between the redrawn and the given condition video.
         offset: parts of the picture's width by which the frames' edges may lie beside the projected lines.
-        clear: by how much the score there must exceed the score without offset, else the offset is taken as chance.
+        lift: by how much the best displacement's score must exceed the mean, else the pictures have too few edges.
+        clear: the part of that lift by which it must exceed the score without displacement.
     """
 
     condition: float = 3.0
-    offset: float = 0.02
-    clear: float = 0.04
+    offset: float = 0.025
+    lift: float = 0.08
+    clear: float = 0.5
+
+    def exceeded_by(self, edges: EdgeAgreement) -> bool:
+        """Whether pictures clearly lie beside their labels; False where the edges say nothing."""
+        lift = edges.best - (edges.score - edges.gain)
+        clear = edges.best - edges.score
+        return not edges.at_border and edges.distance > self.offset and lift > self.lift and clear > self.clear * lift
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def _check_view(labelled: LabelledVideo, name: str, view: LabelledView, limits: 
             f"The map drawn from the labels lies {distance:.1f} pixels of 1280 beside the condition video "
             f"(at most {limits.condition:g})."
         )
-    elif edges.distance > limits.offset and edges.best - edges.score > limits.clear:
+    elif limits.exceeded_by(edges):
         right, down = (100 * part for part in edges.offset)
         fault = (
             f"The pictures' edges fit the labels best {right:+.1f} % of the width to the right and {down:+.1f} % down "

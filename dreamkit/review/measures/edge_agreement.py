@@ -2,7 +2,8 @@
 
 The score of a projection is the area under the ROC curve when the picture's local edge strength predicts the projected
 lines, as in `adherence`. It is compared with the scores of the same lines displaced by up to 8 % of the picture: the
-displacement with the highest score is the offset of the picture from the labels.
+displacement with the highest score is the offset of the picture from the labels. Straight lines fit as well when they
+are moved along themselves, so of all displacements with nearly the highest score the smallest is taken.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from dreamkit.review.measures.adherence import LEVELS, SHIFT, WIDTH, edge_streng
 
 STEP = 2
 """Pixels of a WIDTH-wide picture from one displacement to the next."""
+NEARLY = 0.05
+"""Part of the rise of the highest score over the mean, by which a score may be lower and still count as the highest."""
 FEWEST = 60
 """Pixels of projected lines that a picture needs for a score."""
 
@@ -28,13 +31,16 @@ class EdgeAgreement:
         score: ROC area of the lines where they were projected, 0..1; 0.5 is chance; NaN without lines.
         gain: `score` less the mean over all displacements.
         best: the highest score of a displacement.
-        offset: that displacement, right and down in parts of the picture's width; (0, 0) when nothing is higher.
+        offset: the smallest displacement with nearly that score, right and down in parts of the picture's width.
+        at_border: whether it is one of the largest that were tried, so that the score may rise beyond; then the offset
+            is no measurement.
     """
 
     score: float
     gain: float
     best: float
     offset: tuple[float, float]
+    at_border: bool = False
 
     @property
     def distance(self) -> float:
@@ -57,9 +63,13 @@ def edge_agreement(pictures: Sequence[np.ndarray], lines: Sequence[np.ndarray]) 
         return EdgeAgreement(float("nan"), float("nan"), float("nan"), (0.0, 0.0))
     mean = np.nanmean(profiles, axis=0)
     rows, columns = mean.shape[0] // 2, mean.shape[1] // 2
-    score, top = float(mean[rows, columns]), np.unravel_index(np.nanargmax(mean), mean.shape)
-    offset = (int(top[1]) - columns) * STEP / WIDTH, (int(top[0]) - rows) * STEP / WIDTH
-    return EdgeAgreement(score, score - float(np.nanmean(mean)), float(mean[top]), offset)
+    score, best, average = float(mean[rows, columns]), float(np.nanmax(mean)), float(np.nanmean(mean))
+    right, down = np.meshgrid(np.arange(-columns, columns + 1), np.arange(-rows, rows + 1))
+    good = mean >= best - NEARLY * (best - average)
+    row, column = np.unravel_index(np.argmin(np.where(good, np.hypot(right, down), np.inf)), mean.shape)
+    offset = int(right[row, column]) * STEP / WIDTH, int(down[row, column]) * STEP / WIDTH
+    border = row in (0, mean.shape[0] - 1) or column in (0, mean.shape[1] - 1)
+    return EdgeAgreement(score, score - average, best, offset, bool(border))
 
 
 def _profile(strength: np.ndarray, lines: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.review.labelled import LabelledVideo
 from dreamkit.review.nuscenes.categories import attribute_of, category_of, visibility_token
-from dreamkit.review.nuscenes.records import Records, rotation, token_of, translation
+from dreamkit.review.nuscenes.records import Records, token_of, wxyz, xyz
 from dreamkit.review.nuscenes.visibility import visible_shares
 
 UNTRACKED = "-1"
@@ -60,9 +60,9 @@ def add_annotations(
                 instance_token=instance,
                 visibility_token=visibility_token(share),
                 attribute_tokens=[token_of("attribute", attribute)] if attribute else [],
-                translation=translation(pose),
+                translation=xyz(pose),
                 size=[width, length, height],
-                rotation=rotation(pose),
+                rotation=wxyz(pose),
                 prev="",
                 next="",
                 num_lidar_pts=UNKNOWN_POINTS,

@@ -62,13 +62,13 @@ class Records:
             write_json(folder / f"{name}.json", list(rows.values()))
 
 
-def rotation(pose: np.ndarray) -> list[float]:
+def wxyz(pose: np.ndarray) -> list[float]:
     """The rotation of a pose [4, 4] as a quaternion w, x, y, z, with w not negative."""
     x, y, z, w = quaternions(pose[None, :3, :3])[0].tolist()
     sign = -1.0 if w < 0 else 1.0
     return [sign * w, sign * x, sign * y, sign * z]
 
 
-def translation(pose: np.ndarray) -> list[float]:
+def xyz(pose: np.ndarray) -> list[float]:
     """The translation of a pose [4, 4] in metres."""
     return pose[:3, 3].tolist()

@@ -19,7 +19,7 @@ from dreamkit.review.library import ReviewVideo
 from dreamkit.review.nuscenes.annotations import add_annotations
 from dreamkit.review.nuscenes.categories import ATTRIBUTES, CATEGORIES, CHANNELS, VISIBILITIES
 from dreamkit.review.nuscenes.pictures import Rectified
-from dreamkit.review.nuscenes.records import Records, rotation, token_of, translation
+from dreamkit.review.nuscenes.records import Records, token_of, wxyz, xyz
 
 EPOCH = 1_600_000_000_000_000
 """Microseconds of the first scene: labels have frame numbers and no clock, so the dates are made up."""
@@ -137,8 +137,8 @@ def _add_view(
         "calibrated_sensor",
         token_of("calibration", key, name),
         sensor_token=token_of("sensor", channel),
-        translation=translation(view.mount),
-        rotation=rotation(view.mount),
+        translation=xyz(view.mount),
+        rotation=wxyz(view.mount),
         camera_intrinsic=[[pinhole.fx, 0.0, pinhole.cx], [0.0, pinhole.fy, pinhole.cy], [0.0, 0.0, 1.0]],
         view=name,
         video_camera={
@@ -154,7 +154,7 @@ def _add_view(
         ego = view.poses[frame] @ to_vehicle
         ego[:3, 3] += offset
         token = token_of("picture", key, name, frame)
-        records.add("ego_pose", token, timestamp=times[frame], rotation=rotation(ego), translation=translation(ego))
+        records.add("ego_pose", token, timestamp=times[frame], rotation=wxyz(ego), translation=xyz(ego))
         place = picture_name(labelled.video, name, frame, frame in samples)
         records.add(
             "sample_data",
