@@ -38,6 +38,16 @@ def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
     return int.from_bytes(digest[:8], "big") % (2**31 - 2**16)
 
 
+def why_no_front(ws: Workspace, chunk: Chunk, style: str) -> str | None:
+    """Why a front video that is not there was blocked; None where it is there or was not blocked."""
+    if ws.single_view(chunk, style).is_file():
+        return None
+    entry = (read_sidecar(ws.blocked("single_view", chunk, style)) or {}).get("guardrail")
+    if not isinstance(entry, dict) or not entry.get("blocked"):
+        return None
+    return f"Its front video was blocked. {entry.get('reason', '')}".strip()
+
+
 @dataclass(frozen=True)
 class JobBuilder:
     """Builds the jobs of one chunk after another; each input file is read once.
@@ -168,11 +178,8 @@ class JobBuilder:
 
     def _blocked_front(self, chunk: Chunk, style: str) -> BlockedFront | None:
         """The result, where it would follow a front video that is not there because it was blocked."""
-        if not isinstance(self.params, MultiViewParams) or self.ws.single_view(chunk, style).is_file():
-            return None
-        record = (read_sidecar(self.ws.blocked("single_view", chunk, style)) or {}).get("guardrail", {})
-        reason = f"Its front video was blocked. {record.get('reason', '')}".strip()
-        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if record.get("blocked") else None
+        reason = why_no_front(self.ws, chunk, style) if isinstance(self.params, MultiViewParams) else None
+        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if reason else None
 
     def _job(self, inputs: ChunkInputs, style: str, caption: str) -> Job:
         chunk, front = inputs.chunk, None
@@ -207,6 +214,8 @@ class JobBuilder:
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
 
     def _warn_if_changed(self, name: str, front: InputVideo, chunk: Chunk, style: str) -> None:
+        if not log.isEnabledFor(logging.WARNING):  # as in the plan of a batch, which would read every sidecar twice
+            return
         record = self.ws.read_sidecar("single_view", chunk, style) or {}
         made = [record.get(part, {}).get(front.path.name) for part in ("outputs", "replacing")]
         if any(made) and front.checksum not in made:

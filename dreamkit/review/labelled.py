@@ -20,8 +20,10 @@ from dreamkit.rds.camera_models import CameraModel, stretched_camera
 from dreamkit.rds.drawing import read_boxes
 from dreamkit.rds.labels import CAMERA_HZ, LAYERS, VEHICLE_FOLDER, Shapes, layer_path, read_map
 from dreamkit.rds.objects import Boxes
-from dreamkit.rds.plan import CHUNK_FRAMES, Options, choose_cameras
-from dreamkit.rds.rig import read_camera_poses, read_vehicle_poses
+from dreamkit.rds.plan import CHUNK_FRAMES, Options, choose_cameras, chosen_poses
+from dreamkit.rds.rig import read_vehicle_poses
+from dreamkit.rds.rig_file import RigFile, rig_view
+from dreamkit.rds.rig_views import VIEW_PREFIX
 from dreamkit.rds.strokes import Rules
 from dreamkit.review.library import ReviewVideo
 from dreamkit.workspace.files import fingerprint, read_json
@@ -184,10 +186,16 @@ def _check_inputs(video: ReviewVideo, records: Mapping[str, Mapping[str, Any]], 
 def _options(record: Mapping[str, Any], name: str) -> Options:
     """How a condition video was drawn, for one camera."""
     defaults = Options()
+    camera = str(record.get("camera", f"camera_{name}"))
+    rig = None
+    if "rig" in record:
+        view = rig_view(record["rig"], f"The sidecar of the condition video of {name}")
+        rig = RigFile({camera.removeprefix(VIEW_PREFIX): view}, Path("rig.yaml"))
     return Options(
         conditions=("hdmap",),
-        cameras=(str(record.get("camera", f"camera_{name}")),),
-        model=str(record.get("model", defaults.model)),
+        cameras=(camera,),
+        model=defaults.model if rig else str(record.get("model", defaults.model)),
+        rig=rig,
         novel_pose=record.get("novel_pose"),
         drawn=_pair(record.get("drawn"), defaults.drawn),
         size=_pair(record.get("size"), defaults.size),
@@ -210,7 +218,7 @@ def _pair(value: Any, default: tuple[int, int]) -> tuple[int, int]:
 
 def _poses(root: Path, clip: str, options: Options) -> np.ndarray:
     """Camera-to-world poses [T, 4, 4] of the one camera of the options."""
-    return read_camera_poses(root, clip, list(choose_cameras(root, clip, options)), options.pose_folder).popitem()[1]
+    return chosen_poses(root, clip, list(choose_cameras(root, clip, options)), options).popitem()[1]
 
 
 def _mean_mount(vehicle: np.ndarray, camera: np.ndarray) -> np.ndarray:
