@@ -159,7 +159,7 @@ def _known(name: str, kept: str) -> bool:
     nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in NEW_PLACE.finditer(name)]
     if not nouns:
         return True
-    low = kept.lower().replace("traffic lights", "traffic lights, traffic signals")
+    low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace("traffic lights", "traffic lights, traffic signals")
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
         return True
     if not all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", low) for noun in nouns):

@@ -260,6 +260,7 @@ class Softener:
             before = text[: match.start("and")] if match["and"].strip() else text[: match.start()]
             joined = match["and"].strip()
             after = text[match.end() :]
+            after = f"road {after}" if match["word"] == "wet" and match["next"] == "surface" else after
             hollow = match["next"].startswith("window") and re.search(r"(?i)\bha(?:s|ve|ving)$", before.rstrip())
             hollow = hollow or match["next"] in _NEEDS_ADJECTIVE
             if hollow or _not_noun().match(match["next"]) or (not joined and _PREDICATIVE.search(before.rstrip())):
