@@ -71,7 +71,8 @@ def named_things(text: str) -> list[str]:
             begin, determiner = start, "a"
         if users_pattern().match(plain, start):
             trailing = _TRAILING.match(plain[end:])
-            end += trailing.end() if trailing else 0
+            # "shadows of the trees and people on the ground": it is the shadows that lie there.
+            end += trailing.end() if trailing and not re.search(r"\b(?:shadows|reflections) of\b", plain[:start]) else 0
         elif determiner in _DEFINITE and not _ADORNED.match(plain[begin:end]):
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
@@ -159,8 +160,12 @@ def _known(name: str, kept: str) -> bool:
     nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in NEW_PLACE.finditer(name)]
     if not nouns:
         return True
-    low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace("traffic lights", "traffic lights, traffic signals")
+    low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
+        "traffic lights", "traffic lights, traffic signals"
+    )
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
+        return True
+    if name.lower() == "people" and "pedestrian" in low:
         return True
     if not all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", low) for noun in nouns):
         return False
