@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dreamkit.captions.conditions import contradictions, read_state
 from dreamkit.captions.split import sentences
 from dreamkit.styles import RuleRewriter, check_rewrite, load_styles
+from dreamkit.styles.rules.plain import named_things, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
-from dreamkit.styles.rules.scene import manoeuvres, road_users
 
 DATA = Path(__file__).parents[1] / "data"
 TABLE = load_styles()
@@ -181,11 +181,13 @@ def test_sentences_of_all_captions_mixed_pass_the_checks() -> None:
             assert verdict.passed, (style.name, verdict.reasons, caption, text)
 
 
-def test_counts_and_kinds_of_road_users() -> None:
-    text = "Two white SUVs wait behind the school bus; a couple of pedestrians and a dog cross at the bus stop."
-    assert road_users(text) == (("animal", "1"), ("bus", "the"), ("pedestrian", "many"), ("suv", "2"))
-    assert manoeuvres("A car turns left, then it stops at the stop sign.") == {"turn left", "stop"}
-    assert manoeuvres("There is a stop sign.") == frozenset()
+def test_road_users_of_a_cut_clause_are_named_with_their_counts_and_new_actions() -> None:
+    text = "Two white SUVs wait behind the school bus; three pedestrians and a dog cross at the bus stop."
+    assert named_things(text) == ["Two white SUVs", "the school bus", "three pedestrians", "a dog"]
+    gone = ["the cars turning left in the rain"]
+    assert plain_sentence(gone, "Several cars wait.", str, 0) == "The cars turning left are visible."
+    assert plain_sentence(gone, "Several cars are turning left.", str, 0) == ""
+    assert named_things("There is a stop sign.") == ["a stop sign"]
 
 
 def test_vehicles_are_recoloured_the_same_at_every_mention() -> None:

@@ -9,7 +9,7 @@ from dreamkit.captions.conditions import negated
 from dreamkit.captions.lexicon import word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.scene import NEW_PLACE, manoeuvres, structures_pattern, users_pattern
+from dreamkit.styles.rules.scene import NEW_PLACE, structures_pattern, users_pattern
 
 _INDEFINITE = word_set(
     "a an one two three four five six seven eight nine ten several many few some multiple various numerous other"
@@ -171,10 +171,10 @@ def _known(name: str, kept: str) -> bool:
         return False
     if not users_pattern().search(name):
         return True
-    new = manoeuvres(name) - manoeuvres(kept)
+    extra = set(re.findall(r"[a-z]+", name.lower())) - set(re.findall(r"[a-z]+", low))
     if re.match(r"(?i)(?:the|its|their|other)\b", name) or name.lower() in nouns:
-        return not new
+        # "the cars turning left" when the caption has cars that wait tells something new.
+        return not any(re.search(r"(?:ing|ed|left|right)$", word) for word in extra)
     # "a few cars" when the caption names several cars is nothing new; "a red car" is.
     vague = re.match(r"(?i)(?:a few|several|some|many|multiple|various|numerous|other|passing|moving|oncoming)\b", name)
-    extra = set(re.findall(r"[a-z]+", name.lower())) - set(re.findall(r"[a-z]+", low))
-    return bool(vague) and not extra and not new
+    return bool(vague) and not extra
