@@ -158,6 +158,7 @@ def change_prompt(page, url: str) -> None:
     box = page.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-textarea textarea")[-1]
     wait(page, "[...document.querySelectorAll('.widget-textarea textarea')].pop().value.includes('night')", 20)
     box.send_keys(" A bus waits at the kerb.")
+    wait(page, "document.querySelector('.dk-editor').textContent.includes('kerb.')", 30)  # the kernel has it
     page.find_elements(By.XPATH, "//button[contains(., 'Save')]")[-1].click()
     wait(page, "document.body.textContent.includes('saved Night in')", 20)
 
