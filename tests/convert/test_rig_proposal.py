@@ -118,4 +118,4 @@ def test_a_rig_is_drafted_by_render_and_check_and_labels_of_other_names_say_how(
     assert "cam_bl: its intrinsics" in done.output and "error" not in done.output
     line = ["render", str(root), "-o", str(out), "--rig", "auto", "--cameras", "front_wide_120fov", "--workers", "1"]
     done = CliRunner().invoke(app, line, catch_exceptions=False)
-    assert "1 videos made" in done.output and tuple(read_rig(out / "rig.yaml").views) == SIX_VIEWS.names
+    assert "1 video made" in done.output and tuple(read_rig(out / "rig.yaml").views) == SIX_VIEWS.names
