@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dreamkit
 from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import DreamkitError, ProcessKilled, first_line
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook.params import ALIASES, NotebookParams, P, as_written, params_table, parse_params
 from dreamkit.notebook.progress import MODE
@@ -41,10 +41,6 @@ MODELS: dict[str, type[NotebookParams]] = {
         ReviewParams,
     )
 }
-
-
-class KernelKilled(DreamkitError):
-    """The kernel of a notebook ended without an answer; a batch tries its unit again."""
 
 
 def params_model(notebook: str) -> type[NotebookParams]:
@@ -244,7 +240,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
     except DeadKernelError:
-        raise KernelKilled(
+        raise ProcessKilled(
             f"The kernel of notebook {source.stem} was killed, most likely because the machine ran out of memory.",
             "Free memory or choose fewer clips at once. Finished results are kept; the same command continues.",
         ) from None
