@@ -17,11 +17,12 @@ from dreamkit.errors import DreamkitError, OutOfGpuMemory, ProcessKilled
 from dreamkit.generate import run as generate_run
 from dreamkit.guardrail.model_files import COSMOS, LLAMA
 from dreamkit.runs import batch_queue, batch_run
+from dreamkit.runs.batch_estimate import stage_cost
 from dreamkit.runs.batch_events import EventLog, read_events
 from dreamkit.runs.batch_params import STAGE_MODELS, read_batch
 from dreamkit.runs.batch_plan import make_batch_plan
 from dreamkit.runs.batch_status import find_batch, read_status
-from dreamkit.runs.batch_units import BatchFolder, UnitEnd, with_preset
+from dreamkit.runs.batch_units import BatchFolder, Target, UnitEnd, with_preset
 from dreamkit.runs.batch_worker import BUSY, FINISHED, STOPPED, _failure, unit_locks
 from dreamkit.runs.engine_local import Ended, LocalEngine
 from dreamkit.workspace.files import write_json
@@ -186,6 +187,28 @@ def test_the_plan_counts_estimates_and_writes_nothing(ws, pipes, engine, capsys)
     assert "time of single: about 1:30 on one cpu" in text and "GiB free" in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith(("single", "multi"))}
     assert rows["single"] == ["6", "3", "3", "0", "0", "2", "3"]
+
+
+def test_the_estimate_counts_windows_presets_and_gpus(ws):
+    for clip in ("clip_a", "clip_b"):
+        put_clip(ws, clip, frames=121 if clip == "clip_a" else 57, styles=("Night",))
+    (ws.captions / "clip_c.json").unlink()
+    head = {"steps": 4, "frames": 57, "num_input_frames": 9, "size": {"height": 576}}
+    for number, (preset, seconds, gpus) in enumerate((("exact", 10.0, 1), ("exact", 5.0, 2), ("24gb", 20.0, 1))):
+        pipeline = {"device": "cpu", "num_gpus": gpus}
+        record = {**head, "seconds": seconds, "preset": preset, "pipeline": pipeline}
+        ws.write_sidecar("multi_view", Chunk(f"made_{number}"), "Night", record)
+
+    def cost(presets=None, **multi):
+        batch = read_batch(write_batch(ws, params={"multi": {"num_steps": 9, "device": "cpu", **multi}}))
+        return stage_cost(make_batch_plan(batch, ws, presets), "multi")
+
+    told = cost()  # the front videos are not there yet: three windows and one, by the condition videos
+    assert (told.left, told.windows, told.seconds) == (2, 4, pytest.approx(4 * 10 * 2.0))
+    assert cost(num_gpus=2).seconds == pytest.approx(4 * 10 * 1.0)
+    assert cost(frames=57).windows == 2 and cost(preset="16gb").seconds is None
+    lower = {Target("multi", 1, "clip_a", 0, "Night"): "24gb"}
+    assert cost(lower).seconds == pytest.approx(3 * 10 * 4.0 + 10 * 2.0)
 
 
 def test_clips_by_name_pattern_and_column(ws, tmp_path):
