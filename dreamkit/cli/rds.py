@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.plan import Options
+from dreamkit.rds.rig_file import RigFile
 from dreamkit.workspace.files import read_text
 from dreamkit.workspace.parsing import parse_json
 
@@ -33,6 +34,22 @@ def clip_names(text: str | None) -> tuple[str, ...] | None:
     return tuple(found)
 
 
+def rig_option(path: Path | None, as_model: str | None) -> RigFile | None:
+    """The rig file of the options --rig and --as-model, or None.
+
+    Raises:
+        DreamkitError: --as-model without a rig file, or the file is not usable.
+    """
+    from dreamkit.rds.rig_file import read_rig
+
+    if path is None:
+        if as_model:
+            raise DreamkitError("--as-model needs a rig file.", "Add --rig; `dreamkit rig propose` writes one.")
+        return None
+    rig = read_rig(path)
+    return rig.drawn_as(as_model) if as_model else rig
+
+
 def render_labels(source: Path, output: Path, options: Options) -> None:
     """Render condition videos with a progress bar, then print how many and where."""
     from tqdm import tqdm
@@ -51,6 +68,16 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
     print(f"{made} videos made, {len(results) - made} found done, {time.perf_counter() - begun:.1f} s")
     for folder in sorted({result.path.parent for result in results}):
         print(f"  {folder}")
+
+
+def mend_labels(folder: Path, options: Options, out: Path) -> None:
+    """Write a mended copy of each clip and print what was mended."""
+    from dreamkit.convert.mend import mend_clip
+    from dreamkit.rds.plan import choose_clips
+
+    for clip in choose_clips(folder, options):
+        told = mend_clip(folder, clip, out)
+        print("\n".join(f"{clip}: mended: {line}" for line in told) or f"{clip}: nothing to mend, copied as it is")
 
 
 def check_labels(folder: Path, options: Options, pictures: Path | None, beside: Path | None, frame: int | None) -> bool:
@@ -72,7 +99,7 @@ def check_labels(folder: Path, options: Options, pictures: Path | None, beside: 
 
     good = True
     for clip in choose_clips(folder, options):
-        findings = check_clip(folder, clip, options.model, options.pose_folder)
+        findings = check_clip(folder, clip, options.model, options.pose_folder, options.rig)
         print(report(clip, findings))
         good &= not any(finding.severity == ERROR for finding in findings)
         if pictures:
