@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from dreamkit.captions import files as caption_files
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.model_settings import with_model_settings
-from dreamkit.generate.params import MultiViewParams, Params
+from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import control_spec
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
@@ -72,19 +74,53 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
         p = with_model_settings(apply_scalars(p, control_spec(ws, p)))
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
-    plan = _window_counter(p)
-    paces = [
-        record["seconds"]
-        / (record["steps"] + 1)
-        / plan(record.get("frames", 1), record.get("num_input_frames", 9), record.get("windows", "all"))
-        for record in records
-    ]
-    counts, evaluations = _windows(ws, p, plan), p.num_steps + 1
+    paces = evaluation_seconds(records, p, device)
+    counts, evaluations = _windows(ws, p, _window_counter(p)), p.num_steps + 1
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
-    peak = max((record["pipeline"].get("peak_gpu_bytes", 0) for record in records), default=0)
+    peak = max((_whole(record["pipeline"].get("peak_gpu_bytes"), 0) for record in records), default=0)
     if not records and free and p.checkpoints != checkpoints.TINY:
         peak = round(memory_needs.need(p.stage, len(p.controls)).forward)
     return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, device, free)
+
+
+def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str) -> list[float]:
+    """Seconds of one evaluation of one window, of every earlier result that is comparable to a run on a device.
+
+    Args:
+        records: sidecars of the stage.
+        p: parameters of the run.
+        device: name of the device, see `device_name`.
+    """
+    count = _window_counter(p)
+    return [
+        record["seconds"]
+        / (record["steps"] + 1)
+        / count(_whole(record.get("frames"), 1), _whole(record.get("num_input_frames"), 9), _kind(record))
+        for record in records
+        if _comparable(record, p, device)
+    ]
+
+
+def device_name(p: Params) -> str:
+    """Name of the GPU of a run, or cpu."""
+    return _device(p.device)[0]
+
+
+def chunk_windows(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
+    """A function from a chunk to the windows of its result, by the length of its front condition video, read once."""
+    count = _window_counter(p)
+    return functools.cache(lambda chunk: _windows_of(ws, p, chunk, count))
+
+
+def _whole(value: object, default: int) -> int:
+    """A positive whole number of a sidecar; `default` where it is none."""
+    return value if type(value) is int and 0 < value < 2**53 else default
+
+
+def _kind(record: dict[str, Any]) -> str:
+    """The parameter `windows` of a result; `all` where its sidecar has none that is known."""
+    kind, known = record.get("windows"), get_args(SingleViewParams.model_fields["windows"].annotation)
+    return kind if isinstance(kind, str) and kind in known else "all"
 
 
 def _device(asked: str) -> tuple[str, int]:
@@ -101,9 +137,12 @@ def _device(asked: str) -> tuple[str, int]:
 def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
     """Whether a result is comparable to this run: same preset, device, number of GPUs and model size."""
     pipeline = record.get("pipeline")
-    if not isinstance(pipeline, dict) or not isinstance(record.get("steps"), int) or not record.get("seconds"):
+    size, seconds = record.get("size"), record.get("seconds")
+    if not isinstance(pipeline, dict) or not isinstance(size, dict) or not _whole(record.get("steps"), 0):
         return False
-    small = record.get("size", {}).get("height", 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:  # a sidecar may come from somebody else
+        return False
+    small = _whole(size.get("height"), 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
     return (
         pipeline.get("device") == device
         and pipeline.get("num_gpus", 1) == p.num_gpus
