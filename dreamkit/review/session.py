@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
+import pandas as pd
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
@@ -167,7 +168,7 @@ class Review:
 
         Files of the same size and time are not read again; the export reads every byte.
         """
-        with contextlib.suppress(OSError, DreamkitError):
+        with self.changing, contextlib.suppress(OSError, DreamkitError):
             return checksum_of(video.views, self.memory.checksum)
         return ""
 
@@ -188,6 +189,11 @@ class Review:
         else:
             self.board.notice = ""
 
+    def measured(self) -> pd.DataFrame:
+        """The rows of measures of the videos' present files, in the videos' order."""
+        rows = [self.rows[key] for key, video in self.videos.items() if key in self.rows and not video.blocked]
+        return pd.DataFrame([row for row in rows if table.is_current(row, self.videos[row["key"]])])
+
     def refresh(self) -> None:
         """Update the board with the present measures and verdicts."""
         self._update_board()
@@ -196,6 +202,8 @@ class Review:
     def add_row(self, row: dict[str, Any]) -> None:
         """Add a row of measures; the board is updated at most every REFRESH_SECONDS."""
         self.rows[row["key"]] = row
+        if row["key"] == self.player.video.get("key"):
+            self.player.scores = self._scores(row["key"])
         if time.monotonic() - self.refreshed > REFRESH_SECONDS:
             self.refresh()
 

@@ -13,7 +13,7 @@ from review_workspace import make
 from review_world import draw_clip, paint_number, read_number
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review import report, stills, verdicts
+from dreamkit.review import report, report_page, stills, verdicts
 from dreamkit.review.library import find_videos
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
@@ -269,7 +269,7 @@ def test_what_the_guardrail_blocked_is_a_state_on_the_board(workspace):
         review.judge(key, "accept")
     outcome = report.run_review(review, ReviewParams(workspace=str(workspace.root)))
     assert key not in set(outcome.table["key"])
-    rows = report.videos_table(outcome).set_index("key")
+    rows = report_page.videos_table(review).set_index("key")
     assert (rows.loc[key, "state"], rows.loc[key, "flags"]) == ("blocked", reason)
     assert "blocked" in stills.stills_html(review)
     workspace.blocked_result("single_view", "drawn_0_Foggy").write_text("{")
