@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.plan import Options
+from dreamkit.rds.rig_file import RigFile
 from dreamkit.workspace.files import read_text
 from dreamkit.workspace.parsing import parse_json
 
@@ -31,6 +32,22 @@ def clip_names(text: str | None) -> tuple[str, ...] | None:
             f"The clip list {text} is no JSON list of names.", 'Write, for example, ["clip_a", "clip_b"].'
         )
     return tuple(found)
+
+
+def rig_option(path: Path | None, as_model: str | None) -> RigFile | None:
+    """The rig file of the options --rig and --as-model, or None.
+
+    Raises:
+        DreamkitError: --as-model without a rig file, or the file is not usable.
+    """
+    from dreamkit.rds.rig_file import read_rig
+
+    if path is None:
+        if as_model:
+            raise DreamkitError("--as-model needs a rig file.", "Add --rig; `dreamkit rig propose` writes one.")
+        return None
+    rig = read_rig(path)
+    return rig.drawn_as(as_model) if as_model else rig
 
 
 def render_labels(source: Path, output: Path, options: Options) -> None:

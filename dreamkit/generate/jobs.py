@@ -38,6 +38,16 @@ def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
     return int.from_bytes(digest[:8], "big") % (2**31 - 2**16)
 
 
+def why_no_front(ws: Workspace, chunk: Chunk, style: str) -> str | None:
+    """Why a front video that is not there was blocked; None where it is there or was not blocked."""
+    if ws.single_view(chunk, style).is_file():
+        return None
+    entry = (read_sidecar(ws.blocked("single_view", chunk, style)) or {}).get("guardrail")
+    if not isinstance(entry, dict) or not entry.get("blocked"):
+        return None
+    return f"Its front video was blocked. {entry.get('reason', '')}".strip()
+
+
 @dataclass(frozen=True)
 class JobBuilder:
     """Builds the jobs of one chunk after another; each input file is read once.
@@ -50,7 +60,7 @@ class JobBuilder:
         model: the model to run.
         weights: control -> number or weight map.
         single: whether the run has one chunk only.
-        inspect: path -> its InputVideo, cached.
+        inspect: path and frame rate to read it at (0: as stored) -> its InputVideo, cached.
         blocked: results whose front video was blocked; `build` adds to it.
     """
 
@@ -61,7 +71,7 @@ class JobBuilder:
     model: ModelFiles
     weights: dict[str, float | WeightMap]
     single: bool
-    inspect: Callable[[Path], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
+    inspect: Callable[[Path, float], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
     blocked: list[BlockedFront] = field(default_factory=list)
 
     def build(self, chunk: Chunk) -> tuple[list[Job], list[DreamkitError]]:
@@ -119,7 +129,10 @@ class JobBuilder:
 
     def _inputs(self, chunk: Chunk) -> ChunkInputs:
         """The chunk's condition videos, checked against each other."""
-        videos = {name: [self.inspect(path) for path in paths] for name, paths in self._paths(chunk).items()}
+        videos = {
+            name: [self.inspect(path, self.params.resample_fps) for path in paths]
+            for name, paths in self._paths(chunk).items()
+        }
         for name, views in videos.items():
             self._check_same_size(chunk, name, views)
             self._warn_of_rate_and_shape(views[0])
@@ -154,6 +167,15 @@ class JobBuilder:
                 self.params.fps,
                 self.params.fps / info.fps,
             )
+        if info.missing or info.crowded:
+            log.warning(
+                "%s shows its frames at uneven times: %d are left out and %d follow too closely, so motion jerks; "
+                "resample_fps: %g reads it as a player shows it",
+                name,
+                info.missing,
+                info.crowded,
+                min(30, max(1, round(info.fps))),
+            )
         stretch = (info.width / info.height) / (config.width / config.height)
         if not 0.8 < stretch < 1.25:
             log.warning(
@@ -168,11 +190,8 @@ class JobBuilder:
 
     def _blocked_front(self, chunk: Chunk, style: str) -> BlockedFront | None:
         """The result, where it would follow a front video that is not there because it was blocked."""
-        if not isinstance(self.params, MultiViewParams) or self.ws.single_view(chunk, style).is_file():
-            return None
-        record = (read_sidecar(self.ws.blocked("single_view", chunk, style)) or {}).get("guardrail", {})
-        reason = f"Its front video was blocked. {record.get('reason', '')}".strip()
-        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if record.get("blocked") else None
+        reason = why_no_front(self.ws, chunk, style) if isinstance(self.params, MultiViewParams) else None
+        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if reason else None
 
     def _job(self, inputs: ChunkInputs, style: str, caption: str) -> Job:
         chunk, front = inputs.chunk, None
@@ -184,8 +203,11 @@ class JobBuilder:
                     f"The front video {path} is missing; the other views follow it.",
                     "Run notebook 04 for this clip and style first, or put your own video there.",
                 )
-            front = self.inspect(path)
+            # Frame i of a video that was made here belongs to frame i of its condition, whatever its rate.
+            made_here = self.ws.read_sidecar("single_view", chunk, style) is not None
+            front = self.inspect(path, 0 if made_here else self.params.resample_fps)
             self._warn_if_changed(name, front, chunk, style)
+            self._warn_of_rate_and_shape(front)
             if front.info.frames != frames and not self.params.frames:
                 log.warning(
                     "%s: the front video has %d frames and the conditions %d; the shorter one counts",
@@ -201,12 +223,14 @@ class JobBuilder:
                 "Set frames to no more than that, or to 0 for all.",
             )
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
-        prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
+        prompts = tuple(self._view_prompts(name, caption, style)) if front else (caption,)
         windows = self._windows(name, asked)
         cut = windows.frames if windows.frames < self._plan(frames).frames else 0
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
 
     def _warn_if_changed(self, name: str, front: InputVideo, chunk: Chunk, style: str) -> None:
+        if not log.isEnabledFor(logging.WARNING):  # as in the plan of a batch, which would read every sidecar twice
+            return
         record = self.ws.read_sidecar("single_view", chunk, style) or {}
         made = [record.get(part, {}).get(front.path.name) for part in ("outputs", "replacing")]
         if any(made) and front.checksum not in made:
@@ -217,13 +241,12 @@ class JobBuilder:
                 front.path,
             )
 
-    def _view_prompts(self, caption: str, style: str) -> list[str]:
+    def _view_prompts(self, name: str, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):
             return view_prompts(caption, self.rig)
-        from dreamkit.styles import load_styles, side_prompts
+        from dreamkit.styles import clip_prompts
 
-        table = load_styles()
-        return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
+        return clip_prompts(self.ws, name, style, caption, self.rig)
 
     def _plan(self, frames: int) -> WindowPlan:
         """The windows of a result whose inputs have that many frames."""

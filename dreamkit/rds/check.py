@@ -30,7 +30,7 @@ from dreamkit.rds.labels import (
     read_objects,
 )
 from dreamkit.rds.lidar_labels import read_lidar
-from dreamkit.rds.plan import Options
+from dreamkit.rds.plan import Options, video_folders
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def write_pictures(
         out: folder of the pictures.
         options: camera model, cameras and pose folder.
         beside: folder with `<model>_<camera>/<clip>.mp4` or `<clip>_0.mp4`, which are averaged with the drawings; the
-            RDS-HQ folder itself when left out.
+            RDS-HQ folder itself when left out. With a rig file also `<camera>/` with the camera's own name.
         frame: frame number; the middle one when left out.
 
     Returns:
@@ -197,8 +197,9 @@ def write_pictures(
             raise DreamkitError(
                 f"The clip {clip} has no frame {number} of {camera}.", f"Give one from 0 to {len(track) - 1}."
             )
-        folder = Path(beside or root) / f"{options.model}_{camera}"
-        video = next((path for path in (folder / f"{clip}.mp4", folder / f"{clip}_0.mp4") if path.is_file()), None)
+        folders = [Path(beside or root) / name for name in video_folders(options, camera)]
+        paths = (folder / name for folder in folders for name in (f"{clip}.mp4", f"{clip}_0.mp4"))
+        video = next((path for path in paths if path.is_file()), None)
         image = overlay_picture(loaded, camera, number, video)
         path = out / clip / f"{camera}.png"
         with replacing(path) as partial:

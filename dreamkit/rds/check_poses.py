@@ -86,7 +86,7 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
         cameras: camera-to-world poses float64 [T, 4, 4] by camera.
         vehicle: vehicle-to-world poses float64 [T, 4, 4], or None.
     """
-    reference = vehicle if vehicle is not None else _poses_along_motion(next(iter(cameras.values())))
+    reference = vehicle if vehicle is not None else poses_along_motion(next(iter(cameras.values())))
     if reference is None:
         return
     for name, track in cameras.items():
@@ -112,7 +112,7 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
             yield LabelFinding(ERROR, "pose", what, f"{MILLIMETRES}; or poses in different world frames", 0)
 
 
-def _poses_along_motion(track: np.ndarray) -> np.ndarray | None:
+def poses_along_motion(track: np.ndarray) -> np.ndarray | None:
     """A camera's positions with x along the motion and z up, [T, 4, 4]; None for a camera that does not move."""
     motion = track[-1, :3, 3] - track[0, :3, 3]
     motion[2] = 0

@@ -16,8 +16,9 @@ from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, P, as_written, params_table, parse_params
+from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params
 from dreamkit.notebook.progress import MODE
+from dreamkit.notebook.text_values import ESCAPED, as_written, is_text, shorten
 from dreamkit.review.params import ReviewParams
 from dreamkit.setup.params import SetupParams
 from dreamkit.styles.params import StyleParams
@@ -41,6 +42,10 @@ MODELS: dict[str, type[NotebookParams]] = {
         ReviewParams,
     )
 }
+
+
+class KernelKilled(DreamkitError):
+    """The kernel of a notebook ended without an answer; a batch tries its unit again."""
 
 
 def params_model(notebook: str) -> type[NotebookParams]:
@@ -113,7 +118,7 @@ def _given_in_file(model: type[NotebookParams], file: Path) -> dict[str, Any]:
     what = "parameter file"
     values = read_yaml(file, what)
     texts = parse_yaml(read_text(file, what), f"The {what} {file}", as_text=True)
-    values = as_written(model, values, texts or {})
+    values = as_written(model, values, texts or {}, ALIASES)
     fields = model.model_fields
     if not set(values) >= set(fields):
         return values
@@ -138,17 +143,21 @@ def read_pairs(model: type[NotebookParams], pairs: Sequence[str]) -> dict[str, A
     values, texts = {}, {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        name = name.strip()
+        field = model.model_fields.get(ALIASES.get(name, name))
         try:
-            values[name.strip()] = parse_yaml(text, name) if text.strip() else ""
-            texts[name.strip()] = parse_yaml(text, name, as_text=True)
+            texts[name] = parse_yaml(text, name, as_text=True)
+            # A text needs no reading as a number or a date, which fails for 2026-13-45.
+            texts_only = field is not None and is_text(field) and text.strip().lower() != "null"
+            values[name] = parse_yaml(text, name, as_text=texts_only) if text.strip() else ""
         except DreamkitError:
             equals = ""
-        if not equals or not name.strip():
-            raise DreamkitError(
-                f"{pair!r} after -p is not KEY=VALUE.",
-                "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'.",
-            )
-    return as_written(model, values, texts)
+        if not equals or not name:
+            hint = "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'."
+            if "\\" in text:
+                hint = f"In that value {ESCAPED}."
+            raise DreamkitError(f"{shorten(repr(pair))} after -p is not KEY=VALUE.", hint)
+    return as_written(model, values, texts, ALIASES)
 
 
 def describe_params(notebook: str) -> str:
@@ -183,13 +192,20 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
             _execute(source, params, partial, kept)
         except (DreamkitError, KeyboardInterrupt) as error:
             stopped = error  # the copy is kept as far as the notebook ran
-        try:
-            json.loads(partial.read_text(encoding="utf-8"))
-        except ValueError:  # half a notebook, or none
-            raise stopped or _unwritten(kept, "it is incomplete") from None
+        if not _is_whole(partial):
+            raise stopped or _unwritten(kept, "it is incomplete")
     if stopped is not None:
         raise stopped
     return kept
+
+
+def _is_whole(copy: Path) -> bool:
+    """Whether a notebook was written to its end; a full disk leaves half of one, or none."""
+    try:
+        json.loads(copy.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def _unwritten(kept: Path, reason: str) -> DreamkitError:
@@ -233,7 +249,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
     except DeadKernelError:
-        raise DreamkitError(
+        raise KernelKilled(
             f"The kernel of notebook {source.stem} was killed, most likely because the machine ran out of memory.",
             "Free memory or choose fewer clips at once. Finished results are kept; the same command continues.",
         ) from None
