@@ -70,7 +70,7 @@ def distributions(table: pd.DataFrame, thresholds: Mapping[str, float], keys: Se
     rows = rows.set_index("key").loc[list(keys) or list(rows["key"])] if len(rows) else rows.set_index("key")
     shown = [measure for measure in MEASURES if measure.key in rows and rows[measure.key].notna().any()]
     lines = max(1, -(-len(shown) // COLUMNS))
-    figure = Figure(figsize=(13, lines * (0.9 + 0.22 * max(2, len(rows)))), layout="constrained")
+    figure = Figure(figsize=(11, lines * (0.9 + 0.22 * max(2, len(rows)))), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.subplots(lines, COLUMNS, squeeze=False, sharey=True).ravel()
     places = np.arange(len(rows))
@@ -84,7 +84,7 @@ def distributions(table: pd.DataFrame, thresholds: Mapping[str, float], keys: Se
         if limit is not None:
             axis.axvline(limit, color=GOOD, linewidth=1.2)
         axis.hlines(places, 0, np.nan_to_num(values), color=colours, linewidth=1, alpha=0.5)
-        axis.scatter(values, places, c=colours, s=26, zorder=3)
+        axis.scatter(values, places, c=colours, s=26, zorder=3, clip_on=False)
         axis.set_xlim(left=min(0.0, np.nanmin(values)), right=None if np.nanmax(values) > 0 or limit else 1.0)
         axis.set_title(f"{measure.label} · {_goal(measure, limit)}", fontsize=9, color=INK, loc="left")
         axis.set_xlabel(measure.unit, fontsize=8, color=INK)
@@ -105,7 +105,7 @@ def traces(table: pd.DataFrame, keys: Sequence[str]) -> Figure:
     """One panel a trace, one line a video; traces of sampled frames have a marker at each."""
     rows = table.set_index("key")
     shown = {name: label for name, label in TRACES.items() if f"trace_{name}" in rows}
-    figure = Figure(figsize=(13, 2.0 * max(1, len(shown)) + 0.4), layout="constrained")
+    figure = Figure(figsize=(11, 2.0 * max(1, len(shown)) + 0.4), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.subplots(max(1, len(shown)), 1, squeeze=False, sharex=True).ravel()
     for axis, (name, label) in zip(axes, shown.items(), strict=False):
