@@ -68,16 +68,18 @@ def distributions(table: pd.DataFrame, thresholds: Mapping[str, float], keys: Se
     """
     rows = table[table["key"].isin(list(keys))] if len(keys) else table
     rows = rows.set_index("key").loc[list(keys) or list(rows["key"])] if len(rows) else rows.set_index("key")
-    shown = [measure for measure in MEASURES if measure.key in rows and rows[measure.key].notna().any()]
+    shown = [
+        measure for measure in MEASURES if measure.key in rows and bool(rows[measure.key].notna().to_numpy().any())
+    ]
     lines = max(1, -(-len(shown) // COLUMNS))
-    figure = Figure(figsize=(11, lines * (0.9 + 0.22 * max(2, len(rows)))), layout="constrained")
+    figure = Figure(figsize=(11, lines * (1.0 + 0.22 * max(2, len(rows)))), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.subplots(lines, COLUMNS, squeeze=False, sharey=True).ravel()
     places = np.arange(len(rows))
     for axis, measure in zip(axes, shown, strict=False):
         _bare(axis)
         values, limit = rows[measure.key].astype(float).to_numpy(), thresholds.get(measure.key)
-        colours = [INK if limit is None else BAD if _past(value, limit, measure) else GOOD for value in values]
+        colours = [INK if limit is None else BAD if _past(float(value), limit, measure) else GOOD for value in values]
         real = PUBLISHED_REAL.get(measure.key, {}).values()
         if real:
             axis.axvspan(min(real), max(real), color=REAL, alpha=0.35, linewidth=0)
@@ -86,7 +88,7 @@ def distributions(table: pd.DataFrame, thresholds: Mapping[str, float], keys: Se
         axis.hlines(places, 0, np.nan_to_num(values), color=colours, linewidth=1, alpha=0.5)
         axis.scatter(values, places, c=colours, s=26, zorder=3, clip_on=False)
         axis.set_xlim(left=min(0.0, np.nanmin(values)), right=None if np.nanmax(values) > 0 or limit else 1.0)
-        axis.set_title(f"{measure.label} · {_goal(measure, limit)}", fontsize=9, color=INK, loc="left")
+        axis.set_title(f"{measure.label}\n{_goal(measure, limit)}", fontsize=9, color=INK, loc="left")
         axis.set_xlabel(measure.unit, fontsize=8, color=INK)
     for index, axis in enumerate(axes[: len(shown)]):
         axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -151,4 +153,4 @@ def to_svg(figure: Figure, name: str) -> str:
         figure.savefig(data, format="svg", transparent=True, metadata={"Date": None})
     text = data.getvalue()
     element = text[text.index("<svg") :].replace(INK, "currentColor")
-    return element.replace("<svg ", '<svg style="max-width:100%;height:auto;color:inherit" ', 1)
+    return element.replace("<svg ", '<svg style="width:100%;max-width:1280px;height:auto;color:inherit" ', 1)
