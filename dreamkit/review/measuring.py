@@ -30,6 +30,10 @@ class BackgroundWork:
         self.at_end = at_end
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="review", daemon=True)
+        if review.work is not None:  # the cell is run again: the earlier thread ends after its present video
+            review.work.stopped.set()
+            review.work.wait()
+        review.work = self
         review.board.on_stop = self.stopped.set
 
     @property

@@ -69,6 +69,7 @@ class Review:
         self.refreshed = 0.0
         self.memory = FileMemory(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)
+        self.work: Any = None  # the `BackgroundWork` of the last cell that measured
         self.given: list[str] = []  # keys of the videos judged in this session, for the undo
         self.changing = threading.RLock()  # held while the board changes: measures are added by another thread
         self.board = Board(self.picture, self.show, self.judge_all)

@@ -207,7 +207,7 @@ def test_names_are_escaped_in_the_report(workspace):
     outcome.finish()
     page = outcome.review.paths.report.read_text()
     assert page.startswith("<!doctype html>")
-    assert "<b>&lt;i&gt;&amp;</b>" in page and "<i>" not in page
+    assert ">&lt;i&gt;&amp; · single view</a>" in page and "<i>" not in page
 
 
 def test_an_empty_workspace_says_what_to_do(tmp_path):
@@ -224,7 +224,7 @@ def test_headless_writes_table_and_page_and_keeps_stills(workspace):
     assert list(table["style"]) == ["Sunny", "Sunny"]
     assert all("Flicker" in flags for flags in table["flags"])
     page = (workspace.root / "review" / "report.html").read_text()
-    assert "data:image/jpeg" in page and "data:image/png" in page and "0.69" in page
+    assert "data:video/mp4" in page and "<svg" in page and "0.69" in page
     outputs = [output for cell in json.loads(executed.read_text())["cells"] for output in cell.get("outputs", [])]
     assert any("data:image/jpeg" in str(output.get("data", {}).get("text/html", "")) for output in outputs)
     assert executed.stat().st_size < 3_000_000
