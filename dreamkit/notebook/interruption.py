@@ -15,8 +15,8 @@ KERNEL_LINE = (
 )
 """A line for a kernel's start, which leaves two records out of its log.
 
-jupyter_client interrupts every kernel before it shuts it down, which ipykernel logs as an error where the last message is
-not quite done; and a kernel that is shut down in the middle of a cell finds its sockets closed when it replies.
+jupyter_client interrupts every kernel before it shuts it down, which ipykernel logs as an error where the last message
+is not quite done; and a kernel that is shut down in the middle of a cell finds its sockets closed when it replies.
 """
 
 

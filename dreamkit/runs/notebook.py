@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import DreamkitError, ProcessKilled, first_line
 from dreamkit.notebook.interruption import KERNEL_LINE
 from dreamkit.notebook.param_values import (
     ALIASES,
@@ -42,10 +42,6 @@ __all__ = [
     "read_pairs",
     "run_notebook",
 ]
-
-
-class KernelKilled(DreamkitError):
-    """The kernel of a notebook ended without an answer; a batch tries its unit again."""
 
 
 def gather_params(
@@ -216,7 +212,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
     except DeadKernelError:
-        raise KernelKilled(
+        raise ProcessKilled(
             f"The kernel of notebook {source.stem} was killed, most likely because the machine ran out of memory.",
             "Free memory or choose fewer clips at once. Finished results are kept; the same command continues.",
         ) from None

@@ -108,6 +108,9 @@ def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
 
 def test_broken_captions_and_sidecars_are_passed_over(ws):
     (ws.captions / "beta.json").write_text("{")
-    ws.write_sidecar("single_view", Chunk("alpha"), "Night", {"steps": None})
+    put_result(ws, "Original", seconds=-1.0)
+    put_result(ws, "Foggy", seconds="10")
+    put_result(ws, "Snowy", steps="4")
+    ws.write_sidecar("single_view", Chunk("alpha"), "Night", {"steps": None, "size": []})
     told = estimate(ws, SingleViewParams(**TINY))
     assert (told.videos, told.seconds) == (2, None)
