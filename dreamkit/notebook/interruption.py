@@ -17,7 +17,8 @@ KERNEL_LINE = (
 """A line for a kernel's start, which leaves records of its end out of its log.
 
 jupyter_client interrupts every kernel before it shuts it down, which ipykernel logs as an error where the last message
-is not quite done; and a kernel that is shut down in the middle of a cell, or while a thread still prints, finds its sockets closed.
+is not quite done; and a kernel that is shut down in the middle of a cell, or while a thread still prints, finds its
+sockets closed.
 """
 
 
