@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import httpx
 
 from dreamkit.captions.answers import ModelAnswer, NoAnswerText, answer_text
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
+from dreamkit.workspace.this_machine import uses_proxy
 
 log = logging.getLogger(__name__)
 KEY_VARIABLE = "DREAMKIT_SERVER_KEY"
@@ -138,7 +139,7 @@ class ModelServer:
         limits = httpx.Limits(max_connections=concurrent)
         refused: list[DreamkitError] = []
         answered = 0
-        async with httpx.AsyncClient(headers=self._headers(), timeout=self.timeout_s, limits=limits) as client:
+        async with self._client(limits) as client:
 
             async def send(index: int) -> ModelAnswer:
                 nonlocal answered
@@ -181,11 +182,22 @@ class ModelServer:
             )
         return {"Authorization": f"Bearer {key}"} if key else {}
 
-    def _request(self, method: str, path: str, body: Body | None = None) -> dict[str, Any]:
+    def _client(self, limits: httpx.Limits | None = None) -> httpx.AsyncClient:
+        """A client with the environment's proxies, but none for addresses of this machine."""
         headers = self._headers()
+        try:
+            return httpx.AsyncClient(
+                headers=headers, timeout=self.timeout_s, limits=limits or httpx.Limits(), trust_env=uses_proxy(self.url)
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise ServerUnavailable(
+                f"The proxy of the environment cannot be used for the {self.name} at {self.url} ({first_line(error)}).",
+                "Correct or unset ALL_PROXY, HTTP_PROXY and HTTPS_PROXY.",
+            ) from None
 
+    def _request(self, method: str, path: str, body: Body | None = None) -> dict[str, Any]:
         async def send() -> httpx.Response:
-            async with httpx.AsyncClient(headers=headers, timeout=self.timeout_s) as client:
+            async with self._client() as client:
                 return await asyncio.wait_for(client.request(method, self._url(path), json=body), self.timeout_s)
 
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any, Literal
 
 from jinja2 import Template
 
+from dreamkit.captions.caption_csv import read_caption_csv
 from dreamkit.captions.drafter import draft_caption, drafting_server, sample_pictures
 from dreamkit.captions.files import ORIGINAL, check_caption, read_captions, write_original
 from dreamkit.captions.language import ESTIMATED_TOKENS, T5_TOKENS, TokenCounter, language_problem, token_counter
@@ -25,14 +24,12 @@ from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.clips import listed_clips
 from dreamkit.workspace.controls import CONTROLS
-from dreamkit.workspace.file_names import name_fault
-from dreamkit.workspace.files import nearest, read_text
+from dreamkit.workspace.files import nearest
 from dreamkit.workspace.images import data_url, jpeg
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
 PICTURE_WIDTH = 240
-MOST_CSV_BYTES = 128 * 2**20
 _TABLE_HTML = Template(
     """
 {% set cell = "text-align:left;vertical-align:top;overflow-wrap:anywhere" %}
@@ -196,61 +193,19 @@ def prepare_captions(ws: Workspace, p: CaptionParams) -> CaptionTable:
 
 
 def import_csv(ws: Workspace, path: Path, overwrite: bool = False) -> list[str]:
-    """Write `<clip>.txt` for every row of a CSV file with the columns `clip` and `caption`; returns the clips written.
+    """Write `<clip>.txt` for every caption of a CSV file; returns the clips written.
 
-    Existing captions are kept unless `overwrite`. When one row is bad, nothing is written.
+    Existing captions are kept unless `overwrite`. When one caption is bad, nothing is written.
 
     Raises:
-        DreamkitError: the file cannot be read, lacks a column, or has bad rows, which the message lists by line.
+        DreamkitError: as `read_caption_csv`.
     """
-    columns, lines = _csv_rows(path)
-    if not {"clip", "caption"} <= set(columns):
-        raise DreamkitError(
-            f"The CSV file {path} has the columns {', '.join(columns) or 'none'}.",
-            "Its first line must be clip,caption.",
-        )
-    rows: dict[str, str] = {}
-    faults = []
-    for line, row in lines:
-        given = dict(zip(columns, row, strict=False))
-        clip, text = given.get("clip", "").strip(), given.get("caption", "")
-        fault = check_caption(text)
-        if not clip:
-            fault = "names no clip"
-        elif name_fault(clip):
-            fault = f"is of a clip {clip[:80]!r}, whose name {name_fault(clip)}"
-        elif clip in rows:
-            fault = f"is the second for {clip}"
-        if fault:
-            faults.append(f"line {line}: the caption {fault}")
-        rows[clip] = text
-    if faults or not rows:
-        listed = "\n  ".join(faults) or "it has no row"
-        raise DreamkitError(
-            f"The CSV file {path} cannot be used; nothing was written:\n  {listed}.", "Correct these lines."
-        )
-    there = set(ws.clips())
-    written = [clip for clip in rows if overwrite or clip not in there]
+    captions = read_caption_csv(path)
+    present = set() if overwrite else set(ws.clips())
+    written = [clip for clip in captions if clip not in present]
     for clip in written:
-        log.info("%s", save_caption(ws, clip, rows[clip]))
+        log.info("%s", save_caption(ws, clip, captions[clip]))
     return written
-
-
-def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The column names of a CSV file in lower case, and (line number, values) of each row that is not empty.
-
-    Raises:
-        DreamkitError: the file cannot be read, or is no CSV.
-    """
-    reader = csv.reader(io.StringIO(read_text(path, "CSV file", MOST_CSV_BYTES)))
-    try:
-        columns = [name.strip().lower() for name in next(reader, [])]
-        return columns, [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:  # such as a field of over 128 KiB, which a quote that is not closed makes
-        raise DreamkitError(
-            f"The CSV file {path} cannot be read from line {reader.line_num} on: {error}.",
-            "Look for a quote that is not closed near this line.",
-        ) from None
 
 
 def draft_captions(ws: Workspace, p: CaptionParams) -> list[str]:

@@ -186,9 +186,12 @@ def check_command(
     ),
     rig: Path | None = RIG,
     as_model: str | None = AS_MODEL,
+    fix: Path | None = typer.Option(
+        None, "--fix", help="First write a mended copy into this folder, and check that: what can be mended is."
+    ),
 ) -> None:
     """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""
-    from dreamkit.cli.rds import check_labels, clip_names, rig_option
+    from dreamkit.cli.rds import check_labels, clip_names, mend_labels, rig_option
     from dreamkit.rds.plan import Options
 
     options = Options(
@@ -198,6 +201,9 @@ def check_command(
         novel_pose=novel_pose,
         rig=rig_option(rig, as_model),
     )
+    if fix:
+        mend_labels(folder, options, fix)
+        folder = fix
     if not check_labels(folder, options, pictures, beside, frame):
         raise typer.Exit(1)
 

@@ -70,6 +70,16 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
         print(f"  {folder}")
 
 
+def mend_labels(folder: Path, options: Options, out: Path) -> None:
+    """Write a mended copy of each clip and print what was mended."""
+    from dreamkit.convert.mend import mend_clip
+    from dreamkit.rds.plan import choose_clips
+
+    for clip in choose_clips(folder, options):
+        told = mend_clip(folder, clip, out)
+        print("\n".join(f"{clip}: mended: {line}" for line in told) or f"{clip}: nothing to mend, copied as it is")
+
+
 def check_labels(folder: Path, options: Options, pictures: Path | None, beside: Path | None, frame: int | None) -> bool:
     """Print the findings of each clip and draw the pictures.
 
@@ -89,7 +99,7 @@ def check_labels(folder: Path, options: Options, pictures: Path | None, beside: 
 
     good = True
     for clip in choose_clips(folder, options):
-        findings = check_clip(folder, clip, options.model, options.pose_folder)
+        findings = check_clip(folder, clip, options.model, options.pose_folder, options.rig)
         print(report(clip, findings))
         good &= not any(finding.severity == ERROR for finding in findings)
         if pictures:

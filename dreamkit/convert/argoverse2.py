@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dreamkit.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras
-from dreamkit.convert.map_areas import outer_edges
+from dreamkit.convert.map_areas import lines_once, outer_edges
 from dreamkit.convert.object_types import kind_of
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.pinhole import Pinhole
@@ -161,14 +161,12 @@ def _map(folder: Path) -> dict[str, list[np.ndarray]]:
         return {}
     archive = read_json(path, "map")
     try:
-        lanes = list(archive["lane_segments"].values())
-        painted = {
-            points.tobytes(): points
-            for lane in lanes
+        painted = [
+            _points(lane[f"{side}_lane_boundary"])
+            for lane in archive["lane_segments"].values()
             for side in ("left", "right")
             if lane[f"{side}_lane_mark_type"] not in _UNPAINTED
-            for points in [_upward(_points(lane[f"{side}_lane_boundary"]))]
-        }
+        ]
         areas = [_points(area["area_boundary"]) for area in archive["drivable_areas"].values()]
         crossings = [
             np.concatenate([_points(one["edge1"]), _points(one["edge2"])[::-1]])
@@ -178,14 +176,9 @@ def _map(folder: Path) -> dict[str, list[np.ndarray]]:
         raise DreamkitError(
             f"The map {path} is not in the form of the sensor data set: {error!r}.", "Fetch it again."
         ) from None
-    return {"lanelines": list(painted.values()), "road_boundaries": outer_edges(areas), "crosswalks": crossings}
+    return {"lanelines": lines_once(painted), "road_boundaries": outer_edges(areas), "crosswalks": crossings}
 
 
 def _points(vertices: list[dict[str, Any]]) -> np.ndarray:
     """World vertices [n, 3]."""
     return np.array([[v["x"], v["y"], v["z"]] for v in vertices], np.float64).reshape(-1, 3)
-
-
-def _upward(points: np.ndarray) -> np.ndarray:
-    """A line in one of its two directions, so that the boundary that two lanes share is the same array."""
-    return points if tuple(points[0]) <= tuple(points[-1]) else points[::-1].copy()

@@ -121,12 +121,12 @@ def write_drive(root: Path, drive: Drive) -> dict[str, Any]:
     mounts = {
         name: require_poses(camera.to_ego, f"{drive.clip}: {name} to ego") for name, camera in drive.cameras.items()
     }
-    layers = {name: Shapes.of(_near(drive.layers.get(name, ()), origin, vehicle)) for name in LAYERS}
     if unknown := sorted(set(drive.layers) - set(LAYERS)):
         raise DreamkitError(f"The map layer {unknown[0]!r} is unknown.", f"The format has {', '.join(LAYERS)}.")
+    layers = {name: Shapes.of(_near(drive.layers.get(name, ()), origin, vehicle)) for name in LAYERS}
+    _require_map_here(drive, layers, origin)
     objects = tracked_objects(drive.boxes, at, origin)
     writer.write_vehicle_poses(root, drive.clip, vehicle)
-    writer.write_camera_poses(root, drive.clip, {name: vehicle @ mount for name, mount in mounts.items()})
     writer.write_cameras(root, drive.clip, {name: cam.lens for name, cam in drive.cameras.items() if cam.lens})
     for name, shapes in layers.items():
         if len(shapes) or name != "lanes":
@@ -142,6 +142,8 @@ def write_drive(root: Path, drive: Drive) -> dict[str, Any]:
         "shapes": {name: len(shapes) for name, shapes in layers.items() if len(shapes)},
     }
     write_json(layer_path(root, drive.clip, RECORD_FOLDER).with_suffix(".json"), record)
+    # Last, because a folder's clips are those with camera poses: one that was interrupted before is none.
+    writer.write_camera_poses(root, drive.clip, {name: vehicle @ mount for name, mount in mounts.items()})
     return record
 
 
@@ -160,6 +162,18 @@ def _near(shapes: Sequence[np.ndarray], origin: np.ndarray, vehicle: np.ndarray)
         if len(points) and np.linalg.norm(points[:, None, :2] - path, axis=2).min() <= _FARTHEST_MAP:
             found.append(points)
     return found
+
+
+def _require_map_here(drive: Drive, layers: Mapping[str, Shapes], origin: np.ndarray) -> None:
+    """Raise where a map was given and nothing of it lies near the drive."""
+    given = [np.asarray(shape, np.float64).reshape(-1, 3) for shapes in drive.layers.values() for shape in shapes]
+    if given and not any(len(shapes) for shapes in layers.values()):
+        nearest = min(float(np.linalg.norm(shape[:, :2] - origin[:2], axis=1).min()) for shape in given if len(shape))
+        raise DreamkitError(
+            f"The map of {drive.clip} lies in another place than the drive: its nearest vertex is "
+            f"{nearest / 1000:.1f} km from the first pose.",
+            "Give map and poses in the same world axes, in metres.",
+        )
 
 
 def tracked_objects(boxes: Sequence[TrackedBox], at: np.ndarray, origin: np.ndarray) -> Objects:

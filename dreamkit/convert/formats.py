@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamkit.convert.argoverse2 import is_argoverse2, read_argoverse2
-from dreamkit.convert.drive import Drive
+from dreamkit.convert.arrow123d import is_arrow123d, read_arrow123d
+from dreamkit.convert.drive import Drive, write_drive
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.tars import decoding
 
 _DEEPEST = 8
 _MOST_FOLDERS = 20_000
@@ -33,7 +35,10 @@ class DatasetFormat:
     read: Callable[[Path], Drive]
 
 
-FORMATS = (DatasetFormat("argoverse2", "Argoverse 2 sensor log", is_argoverse2, read_argoverse2),)
+FORMATS = (
+    DatasetFormat("argoverse2", "Argoverse 2 sensor log", is_argoverse2, read_argoverse2),
+    DatasetFormat("123d", "log of py123d", is_arrow123d, read_arrow123d),
+)
 # Pattern of a file or folder of a data set that is not read here -> its name and what to do.
 _OTHERS = (
     ("v1.0-*/sample_data.json", "nuScenes", _BY_123D),
@@ -123,14 +128,14 @@ def convert_logs(
     for clip in clips or ():
         if clip not in names:
             raise DreamkitError(f"{folder} has no log {clip!r}.", f"It has {', '.join(names[:5])}.")
-    from dreamkit.convert.drive import write_drive
-
     done: set[str] = set()
     for form, path in logs:
         if (clips and path.name not in clips) or path.name in done:
             continue
         done.add(path.name)
         try:
-            yield path, write_drive(root, form.read(path))
+            with decoding(path, f"this {form.title}"):
+                drive = form.read(path)
+            yield path, write_drive(root, drive)
         except DreamkitError as error:
             yield path, error

@@ -1,8 +1,8 @@
-"""Edges of the road from polygons of drivable area that touch or overlap."""
+"""Shapes of maps: edges of the road from polygons that touch or overlap, and lines that neighbours share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import cv2
@@ -32,6 +32,15 @@ def outer_edges(areas: Sequence[np.ndarray], margin: float = 0.3) -> list[np.nda
         outer = np.array([not _inside(point[:2] - centre, others, margin) for point in points])
         found += _runs(points, outer)
     return found
+
+
+def lines_once(lines: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Lines [n, 3] without exact repetitions in either direction, such as the line that two lanes share."""
+    found: dict[bytes, np.ndarray] = {}
+    for line in lines:
+        forward = len(line) < 2 or tuple(line[0]) <= tuple(line[-1])
+        found.setdefault(np.ascontiguousarray(line if forward else line[::-1]).tobytes(), line)
+    return list(found.values())
 
 
 def _border(area: np.ndarray) -> np.ndarray:

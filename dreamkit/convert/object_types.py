@@ -36,20 +36,6 @@ TYPES: dict[str, dict[str, str]] = {
         "TRAFFIC_LIGHT_TRAILER": "RoadworkObject",
         "MOBILE_PEDESTRIAN_CROSSING_SIGN": "TrafficSign",
     },
-    # py123d's DefaultBoxDetectionLabel, the vocabulary that its data sets' own labels map to.
-    "123d": {
-        "EGO": "Ego",
-        "VEHICLE": "Car",
-        "TRAIN": "Train_or_tram_car",
-        "BICYCLE": "Cyclist",
-        "PERSON": "Pedestrian",
-        "ANIMAL": "Animal",
-        "TRAFFIC_SIGN": "TrafficSign",
-        "TRAFFIC_CONE": "TrafficCone",
-        "TRAFFIC_LIGHT": "TrafficSignal",
-        "BARRIER": "Barrier",
-        "GENERIC_OBJECT": "Other",
-    },
 }
 
 

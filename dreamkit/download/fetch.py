@@ -133,6 +133,7 @@ def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list
     stagings = {staging_folder(item) for item in items}
     fetched: list[Item] = []
     failed: list[tuple[Item, str]] = []
+    told: set[str] = set()
     revisions = {access.repository.name: access.revision for access in todo.access}
     meter = Meter("fetching", todo.total_bytes(items))
     with meter, _progress_thread(stagings, fetched, meter), _workers(min(workers, len(items))) as pool:
@@ -165,7 +166,9 @@ def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list
                     continue
                 if path:
                     Path(path).unlink()
-                log.warning("%s: %s%s", item.name, problem, "; once more" if attempt < TRIES else "")
+                level = logging.DEBUG if problem in told else logging.WARNING
+                told.add(problem)
+                log.log(level, "%s: %s%s", item.name, problem, "; once more" if attempt < TRIES else "")
                 if attempt < TRIES:
                     submit(item, attempt + 1)
                 else:

@@ -22,13 +22,19 @@ _LIST_HINT = 'Write a list of names, ["clip_a", "clip_b"].'
 HERE, ELSEWHERE, WRONG, MISSING = "here", "found elsewhere", "wrong", "to fetch"
 ADVICE = {
     hub.TO_ACCEPT: "accept the licence on its page, logged in as the owner of your token",
-    hub.NO_TOKEN: "make a token with read permission at {endpoint}/settings/tokens, then run `hf auth login` or set"
+    hub.NO_TOKEN: "make a token with read permission at {official}/settings/tokens, then run `hf auth login` or set"
     " HF_TOKEN",
     hub.BAD_TOKEN: "the hub rejects this token; run `hf auth login` again",
-    hub.NOT_FOUND: "it is private, or the mirror in HF_ENDPOINT does not have it",
+    hub.NOT_FOUND: "it is private or renamed",
     hub.NO_ANSWER: "check the network and proxy; where {endpoint} cannot be reached, set HF_ENDPOINT to a mirror",
     hub.OFFLINE: "unset HF_HUB_OFFLINE to fetch",
 }
+AT_A_MIRROR = {
+    hub.TO_ACCEPT: ADVICE[hub.TO_ACCEPT] + "; licences are kept at {official}/{name}",
+    hub.NOT_FOUND: "the mirror in HF_ENDPOINT does not have it, or it is private; unset HF_ENDPOINT for {official}",
+    hub.NO_ANSWER: "check the network and proxy; unset HF_ENDPOINT, or set HF_ENDPOINT to a mirror that answers",
+}
+"""Advice where HF_ENDPOINT is not the official hub."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ class DownloadPlan:
         widths = [max(len(row[column]) for row in rows) for column in range(5)]
         lines = ["  ".join(f"{cell:<{widths[k]}}" for k, cell in enumerate(row)).rstrip() for row in rows]
         notes = [f"{item.state}: {item.name}" + (f" {item.note}" if item.note else "") for item in self._notable()]
-        return "\n".join([f"Into {self.root}:", *lines, *notes, *self._guardrail_note()])
+        return "\n".join([f"Into {self.root}:", *lines, *notes, *self._lacking(), *self._guardrail_note()])
 
     def _repr_html_(self) -> str:
         if not self.access:
@@ -127,12 +133,17 @@ class DownloadPlan:
             cells = "".join(f'<td style="text-align:left">{html.escape(cell)}</td>' for cell in row[1:])
             body += f'<tr><td style="text-align:left;overflow-wrap:anywhere">{link}</td>{cells}</tr>'
         notes = [f"{item.state}: {item.name} {item.note}" for item in self._notable()]
-        rest = "".join(f"<li>{html.escape(line)}</li>" for line in (*notes, *self.refusals(), *self._guardrail_note()))
+        notes += [*self._lacking(), *self.refusals(), *self._guardrail_note()]
+        rest = "".join(f"<li>{html.escape(line)}</li>" for line in notes)
         return f"<p>Into {html.escape(str(self.root))}:</p><table><tr>{head}</tr>{body}</table><ul>{rest}</ul>"
 
     def _notable(self) -> list[Item]:
         """Files that are wrong, elsewhere, or have a note."""
         return [item for item in self.items if item.state in (WRONG, ELSEWHERE) or (item.state == HERE and item.note)]
+
+    def _lacking(self) -> list[str]:
+        """What was asked for and no repository has, a line each."""
+        return [line for access in self.access for line in access.lacking]
 
     def _guardrail_note(self) -> list[str]:
         """A line on what the guardrail's files are for and which libraries it needs; none without them."""
@@ -140,15 +151,28 @@ class DownloadPlan:
         uses = catalogue.MODEL_USES["guardrail"]
         return [f"guardrail: {uses}; `dreamkit doctor` says which libraries it lacks"] if included else []
 
-    def refusals(self) -> list[str]:
-        """A line for each repository that is not accessible and has files to fetch."""
+    def refused(self) -> list[Access]:
+        """The repositories that are not accessible and have files to fetch."""
         needed = {item.repository.name for item in self.to_fetch}
-        lines = []
-        for access in self.access:
-            if not access.granted and (access.repository.name in needed or not access.repository.needed):
-                advice = ADVICE[access.state].format(endpoint=hub.endpoint())
-                lines.append(f"{access.state}: {access.page} - {advice}")
-        return lines
+        return [
+            access
+            for access in self.access
+            if not access.granted and (access.repository.name in needed or not access.repository.needed)
+        ]
+
+    def refusals(self) -> list[str]:
+        """A line for each cause why repositories with files to fetch are not accessible."""
+        causes: dict[tuple[str, str, str], list[str]] = {}
+        for access in self.refused():
+            advice = AT_A_MIRROR.get(access.state) if hub.endpoint() != hub.official() else None
+            text = (advice or ADVICE[access.state]).format(
+                endpoint=hub.endpoint(), official=hub.official(), name=access.repository.name
+            )
+            text = f"{access.detail}; {text}" if access.detail else text
+            # A licence is accepted, and a token made for it, page by page; other causes are the same for all.
+            own_line = access.repository.name if access.state in (hub.TO_ACCEPT, hub.NO_TOKEN) else ""
+            causes.setdefault((access.state, text, own_line), []).append(access.page)
+        return [f"{state}: {', '.join(pages)} - {advice}" for (state, advice, _), pages in causes.items()]
 
 
 def plan(p: DownloadParams) -> DownloadPlan:

@@ -6,6 +6,7 @@ when size and checksum are right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from dreamkit.download.plan import ELSEWHERE, DownloadPlan, Item, plan
 from dreamkit.download.progress import amount
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import logging_to
-from dreamkit.workspace.sizes import free_bytes
+from dreamkit.workspace.sizes import disk_of, free_bytes
 from dreamkit.workspace.workspace import Workspace
 
+NAMES_A_LINE = 3
 __all__ = ["DownloadOutcome", "DownloadPlan", "fetch", "plan"]
 
 
@@ -66,7 +68,7 @@ def fetch(ws: Workspace, p: DownloadParams, todo: DownloadPlan) -> DownloadOutco
 def _fetch(todo: DownloadPlan, workers: int) -> DownloadOutcome:
     if refusals := todo.refusals():
         raise DreamkitError(
-            f"{len(refusals)} of the {len(todo.access)} repositories are not accessible; nothing was fetched."
+            f"{len(todo.refused())} of the {len(todo.access)} repositories are not accessible; nothing was fetched."
             + "".join(f"\n  {line}." for line in refusals),
             "Follow the advice and run the same again, or leave out of models and data what you do not need.",
         )
@@ -77,7 +79,7 @@ def _fetch(todo: DownloadPlan, workers: int) -> DownloadOutcome:
     fetched, failed = fetch_all(todo, todo.to_fetch, workers)
     todo.verified.save()
     if failed:
-        lines = "".join(f"\n  {item.name}: {reason}." for item, reason in failed)
+        lines = "".join(f"\n  {line}." for line in _by_reason(failed))
         raise DreamkitError(
             f"{len(failed)} of {len(todo.items)} files could not be fetched:{lines}",
             "Run the same again; what was fetched is kept.",
@@ -85,11 +87,37 @@ def _fetch(todo: DownloadPlan, workers: int) -> DownloadOutcome:
     return DownloadOutcome(todo.root, tuple(fetched), tuple(linked), len(todo.items) - len(fetched) - len(linked))
 
 
+def _by_reason(failed: Sequence[tuple[Item, str]]) -> list[str]:
+    """A line for each reason, with the first files that failed because of it."""
+    files: dict[str, list[str]] = {}
+    for item, reason in failed:
+        files.setdefault(reason, []).append(item.name)
+    return [
+        ", ".join(names[:NAMES_A_LINE])
+        + (f" and {len(names) - NAMES_A_LINE} more" if len(names) > NAMES_A_LINE else "")
+        + f": {reason}"
+        for reason, names in files.items()
+    ]
+
+
+def _root(todo: DownloadPlan, item: Item) -> Path:
+    """The folder that the user chose for an item: checkpoints or datasets."""
+    return todo.root if item.repository.kind == "model" else staging_folder(item).parent.parent
+
+
 def _refuse_small_disk(todo: DownloadPlan) -> None:
-    needed = todo.total_bytes(todo.to_fetch)
-    free = free_bytes(todo.root) + staged_bytes({staging_folder(item) for item in todo.to_fetch})
-    if needed > free:
-        raise DreamkitError(
-            f"The disk of {todo.root} has {amount(free)} free; {amount(needed)} are to be fetched.",
-            "Set checkpoints to a folder on a larger disk, or leave out what you do not need.",
-        )
+    """Refuse to fetch more than a disk has room for; the files of each disk are added up."""
+    by_disk: dict[int, list[Item]] = {}
+    for item in todo.to_fetch:
+        by_disk.setdefault(disk_of(item.path), []).append(item)
+    for items in by_disk.values():
+        root = _root(todo, items[0])
+        needed = todo.total_bytes(items)
+        free = free_bytes(root) + staged_bytes({staging_folder(item) for item in items})
+        if needed > free:
+            of_data = items[0].repository.kind == "dataset"
+            raise DreamkitError(
+                f"The disk of {root} has {amount(free)} free; {amount(needed)} are to be fetched.",
+                f"Set {'datasets' if of_data else 'checkpoints'} to a folder on a larger disk, or leave out what you do"
+                " not need.",
+            )

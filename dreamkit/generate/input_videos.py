@@ -32,13 +32,13 @@ class InputVideo:
     checksum: str
 
 
-def inspect_video(path: Path) -> InputVideo:
-    """Probe a video file and compute its checksum.
+def inspect_video(path: Path, fps: float = 0) -> InputVideo:
+    """Probe a video file, to be read at `fps` (0: every stored frame once), and compute its checksum.
 
     Raises:
         DreamkitError: missing, unreadable, or cut off.
     """
-    return InputVideo(path, video.probe(path), sha256(path))
+    return InputVideo(path, video.probe(path, fps), sha256(path))
 
 
 class DecodedVideos:
@@ -68,7 +68,7 @@ class DecodedVideos:
         if kept + frames * self.size[0] * self.size[1] * 3 <= self.budget:
             self._kept[source.path] = video.read_frames(source.path, source.info, frames, self.size)
         else:
-            video.check_decodes(source.path, frames)
+            video.check_decodes(source.path, source.info, frames)
         self._checked[source.path] = frames
 
     def frames(self, source: InputVideo, frames: int) -> np.ndarray:

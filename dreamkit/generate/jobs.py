@@ -60,7 +60,7 @@ class JobBuilder:
         model: the model to run.
         weights: control -> number or weight map.
         single: whether the run has one chunk only.
-        inspect: path -> its InputVideo, cached.
+        inspect: path and frame rate to read it at (0: as stored) -> its InputVideo, cached.
         blocked: results whose front video was blocked; `build` adds to it.
     """
 
@@ -71,7 +71,7 @@ class JobBuilder:
     model: ModelFiles
     weights: dict[str, float | WeightMap]
     single: bool
-    inspect: Callable[[Path], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
+    inspect: Callable[[Path, float], InputVideo] = field(default_factory=lambda: functools.cache(inspect_video))
     blocked: list[BlockedFront] = field(default_factory=list)
 
     def build(self, chunk: Chunk) -> tuple[list[Job], list[DreamkitError]]:
@@ -129,7 +129,10 @@ class JobBuilder:
 
     def _inputs(self, chunk: Chunk) -> ChunkInputs:
         """The chunk's condition videos, checked against each other."""
-        videos = {name: [self.inspect(path) for path in paths] for name, paths in self._paths(chunk).items()}
+        videos = {
+            name: [self.inspect(path, self.params.resample_fps) for path in paths]
+            for name, paths in self._paths(chunk).items()
+        }
         for name, views in videos.items():
             self._check_same_size(chunk, name, views)
             self._warn_of_rate_and_shape(views[0])
@@ -164,6 +167,15 @@ class JobBuilder:
                 self.params.fps,
                 self.params.fps / info.fps,
             )
+        if info.missing or info.crowded:
+            log.warning(
+                "%s shows its frames at uneven times: %d are left out and %d follow too closely, so motion jerks; "
+                "resample_fps: %g reads it as a player shows it",
+                name,
+                info.missing,
+                info.crowded,
+                min(30, max(1, round(info.fps))),
+            )
         stretch = (info.width / info.height) / (config.width / config.height)
         if not 0.8 < stretch < 1.25:
             log.warning(
@@ -191,8 +203,11 @@ class JobBuilder:
                     f"The front video {path} is missing; the other views follow it.",
                     "Run notebook 04 for this clip and style first, or put your own video there.",
                 )
-            front = self.inspect(path)
+            # Frame i of a video that was made here belongs to frame i of its condition, whatever its rate.
+            made_here = self.ws.read_sidecar("single_view", chunk, style) is not None
+            front = self.inspect(path, 0 if made_here else self.params.resample_fps)
             self._warn_if_changed(name, front, chunk, style)
+            self._warn_of_rate_and_shape(front)
             if front.info.frames != frames and not self.params.frames:
                 log.warning(
                     "%s: the front video has %d frames and the conditions %d; the shorter one counts",
@@ -208,7 +223,7 @@ class JobBuilder:
                 "Set frames to no more than that, or to 0 for all.",
             )
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
-        prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
+        prompts = tuple(self._view_prompts(name, caption, style)) if front else (caption,)
         windows = self._windows(name, asked)
         cut = windows.frames if windows.frames < self._plan(frames).frames else 0
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
@@ -226,13 +241,12 @@ class JobBuilder:
                 front.path,
             )
 
-    def _view_prompts(self, caption: str, style: str) -> list[str]:
+    def _view_prompts(self, name: str, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):
             return view_prompts(caption, self.rig)
-        from dreamkit.styles import load_styles, side_prompts
+        from dreamkit.styles import clip_prompts
 
-        table = load_styles()
-        return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
+        return clip_prompts(self.ws, name, style, caption, self.rig)
 
     def _plan(self, frames: int) -> WindowPlan:
         """The windows of a result whose inputs have that many frames."""

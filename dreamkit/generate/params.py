@@ -40,6 +40,9 @@ class Params(NotebookParams):
     )
     fps: int = Field(default=24, ge=1, le=60, description="frame rate of the result, independent of the input's")
     frames: int = Field(default=0, ge=0, description="frames to make, from the clip's first on; 0: all")
+    resample_fps: float = Field(
+        default=0, ge=0, le=240, description="read videos at this rate by display time; 0: each stored frame"
+    )
     preset: Literal["exact", "fp8", "fast", "24gb", "16gb", "12gb"] = Field(
         default="exact", description="exact; fp8, fast: quicker, not equal; 24gb, 16gb, 12gb: in less memory"
     )

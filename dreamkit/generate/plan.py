@@ -81,6 +81,8 @@ class RunPlan:
             values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
         if checks := chosen_checks(p.guardrail):
             values["guardrail"] = {"checks": list(checks), "stride": p.guardrail_stride}
+        if p.resample_fps:  # left out at 0, so that results made before it existed stay valid
+            values["resample_fps"] = p.resample_fps
         weights = {
             name: weight.checksum if isinstance(weight, WeightMap) else weight for name, weight in job.weights.items()
         }
@@ -134,14 +136,14 @@ def make_plan(ws: Workspace, params: Params) -> RunPlan:
 
 
 def find_jobs(
-    ws: Workspace, params: Params, inspect: Callable[[Path], InputVideo] | None = None
+    ws: Workspace, params: Params, inspect: Callable[[Path, float], InputVideo] | None = None
 ) -> tuple[RunPlan, dict[str, list[DreamkitError]]]:
     """The plan of a stage, without the clips that have a problem; clip -> its problems. Nothing is written.
 
     Args:
         ws: the workspace.
         params: parameters of the stage.
-        inspect: path -> its InputVideo; `inspect_video`, each file once, when left out.
+        inspect: path and rate to read it at -> its InputVideo; `inspect_video`, each file once, when left out.
 
     Raises:
         DreamkitError: what no clip can be made without: the spec, a checkpoint file, a weight map.

@@ -6,12 +6,14 @@ Values from a notebook's parameters cell, from a YAML file and from the command 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.text_values import ESCAPED, LOST_TEXT, is_text, not_text, restore_texts, shorten
 from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import nearest
 from dreamkit.workspace.workspace import Workspace, from_home
@@ -88,7 +90,7 @@ class NotebookParams(BaseModel):
             and cls._is_meant(name)
             and (name in injected or cls._differs(name, value))
         }
-        return parse_params(cls, given, f"The parameters of notebook {cls.notebook}")
+        return parse_params(cls, restore_texts(cls, given), f"The parameters of notebook {cls.notebook}")
 
     @classmethod
     def _is_meant(cls, name: str) -> bool:
@@ -146,13 +148,16 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
             problems.append(f"{_label(name, origins)}: the same as {target}, which is given too")
         else:
             named[target] = value
+    problems += [f"{_label(name, origins)}: {ESCAPED}" for name, value in named.items() if _is_escaped_path(value)]
     parsed = None
     try:
         parsed = model(**named)
     except ValidationError as error:
         for name, lines in _messages_by_name(error).items():
-            given = named.get(name, known[name].default)
-            problems.append(f"{_label(name, origins)} = {given!r}: {' or '.join(dict.fromkeys(lines))}")
+            given = shorten(repr(named.get(name, known[name].default)))
+            if is_text(known[name]) and name in named and not_text(named[name]):
+                lines = [LOST_TEXT]
+            problems.append(f"{_label(name, origins)} = {given}: {' or '.join(dict.fromkeys(lines))}")
     if problems or parsed is None:
         raise DreamkitError(
             f"{source}: {len(problems)} parameter{'s' if len(problems) > 1 else ''} cannot be used.\n  "
@@ -162,33 +167,9 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
     return parsed
 
 
-def as_written(model: type[NotebookParams], values: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, but those of fields declared as text as the user wrote them.
-
-    YAML reads the clip names 0001 and 2335_01 as the numbers 1 and 233501, and the style No as false.
-
-    Args:
-        model: the notebook's model.
-        values: parameter -> value, as YAML reads it.
-        texts: the same, as YAML's BaseLoader reads it, which leaves every scalar a text.
-    """
-    fields = model.model_fields
-    kept = dict(values)
-    for name, value in values.items():
-        field = fields.get(name) or fields.get(ALIASES.get(name, ""))
-        if field is None or field.annotation not in (str, list[str]):
-            continue
-        text = texts.get(name, value)  # a merged name (`<<`) has no text of its own
-        if not isinstance(value, list):
-            kept[name] = _scalar(value, text)
-        elif isinstance(text, list) and len(text) == len(value):
-            kept[name] = [_scalar(*pair) for pair in zip(value, text, strict=True)]
-    return kept
-
-
-def _scalar(value: Any, text: Any) -> Any:
-    """The text of a value that YAML takes for a number, a truth value or a date; else the value."""
-    return value if value is None or isinstance(value, str | list | dict) else text
+def _is_escaped_path(value: Any) -> bool:
+    """Whether a text begins like a Windows path and holds what a backslash escape makes, such as a tab."""
+    return isinstance(value, str) and bool(re.match(r"[A-Za-z]:[^\r\n]*[\a\b\t\n\v\f\r\x1b]", value))
 
 
 def _label(name: str, origins: Mapping[str, str]) -> str:

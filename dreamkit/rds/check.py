@@ -18,6 +18,7 @@ from dreamkit.rds import hdmap
 from dreamkit.rds.check_labels import lidar_findings, map_findings, object_findings
 from dreamkit.rds.check_poses import camera_findings, count_findings, intrinsic_findings, pose_findings
 from dreamkit.rds.check_report import ERROR, NOTE, SEVERITIES, WARNING, LabelFinding
+from dreamkit.rds.check_rig import convention_findings, model_findings, order_findings
 from dreamkit.rds.drawing import LoadedClip, read_clip
 from dreamkit.rds.labels import (
     LAYERS,
@@ -32,6 +33,8 @@ from dreamkit.rds.labels import (
 from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.plan import Options, video_folders
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
+from dreamkit.rds.rig_file import RigFile
+from dreamkit.rds.rig_views import view_models, view_poses
 
 T = TypeVar("T")
 
@@ -65,7 +68,9 @@ class _Parts:
             return None
 
 
-def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose") -> list[LabelFinding]:
+def check_clip(
+    root: Path, clip: str, model: str = "ftheta", poses: str = "pose", rig: RigFile | None = None
+) -> list[LabelFinding]:
     """Findings about a clip's labels, errors first.
 
     Args:
@@ -73,10 +78,19 @@ def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose"
         clip: name of the clip.
         model: camera model, "ftheta" or "pinhole".
         poses: folder of the camera poses.
+        rig: the rig file, whose views are checked instead of the cameras; it replaces `model`.
     """
     root = Path(root)
     parts = _Parts(root, clip)
-    cameras = parts.read(poses, lambda: read_camera_poses(root, clip, folder=poses), ERROR, "nothing can be rendered")
+    if rig:
+        parts.findings += _rig_findings(parts, rig)
+        model = next((view.model for view in rig.views.values() if view.camera), model)
+    cameras = parts.read(
+        poses,
+        lambda: view_poses(root, clip, rig, folder=poses) if rig else read_camera_poses(root, clip, folder=poses),
+        ERROR,
+        "nothing can be rendered",
+    )
     vehicle = parts.read(
         VEHICLE_FOLDER,
         lambda: read_vehicle_poses(root, clip),
@@ -86,7 +100,7 @@ def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose"
     has_defaults = model == "ftheta"
     intrinsics = parts.read(
         f"{model}_intrinsic",
-        lambda: read_cameras(root, clip, model=model),
+        lambda: {} if rig else read_cameras(root, clip, model=model),
         WARNING if has_defaults else ERROR,
         "the default f-theta cameras would be used" if has_defaults else "nothing can be rendered",
     )
@@ -99,6 +113,7 @@ def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose"
         findings += count_findings(tracks)
         for name, track in tracks.items():
             findings += pose_findings(name, track)
+        findings += convention_findings(cameras, vehicle)
         findings += camera_findings(cameras, vehicle)
         path = (vehicle if vehicle is not None else next(iter(cameras.values())))[:, :3, 3]
         findings += map_findings(layers, path)
@@ -111,7 +126,20 @@ def check_clip(root: Path, clip: str, model: str = "ftheta", poses: str = "pose"
             findings.append(LabelFinding(WARNING, f"{model}_intrinsic", what, "the default camera would be used"))
     if intrinsics:
         findings += intrinsic_findings(intrinsics)
+        findings += order_findings(intrinsics)
+    findings += model_findings(root, clip)
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _rig_findings(parts: _Parts, rig: RigFile) -> list[LabelFinding]:
+    """Views of a rig file that have no usable camera model."""
+    found = []
+    for name in rig.views:
+        try:
+            view_models(parts.root, parts.clip, rig, [name])
+        except DreamkitError as error:
+            found.append(LabelFinding(ERROR, name, error.message, error.hint))
+    return found
 
 
 def _read_layers(parts: _Parts) -> dict[str, Shapes]:

@@ -28,26 +28,37 @@ def convention_fault(poses: np.ndarray, vehicle: np.ndarray) -> str | None:
         poses: float64 [T, 4, 4].
         vehicle: vehicle-to-world, float64 [T', 4, 4], x forward, y left, z up.
     """
-    count = min(len(poses), len(vehicle))
-    poses, vehicle = poses[:count], vehicle[:count]
     if (np.linalg.det(poses[:, :3, :3]) < 0).any():
         return "mirror: they are left-handed; negate one axis when converting"
-    local = np.linalg.inv(vehicle) @ poses
+    return motion_fault(poses, vehicle) or axes_fault(poses, vehicle)
+
+
+def motion_fault(poses: np.ndarray, vehicle: np.ndarray) -> str | None:
+    """A sentence when a camera does not move as one fixed to the vehicle and its inverse, or its place on it, does."""
+    count = min(len(poses), len(vehicle))
+    poses, vehicle = poses[:count], vehicle[:count]
     moved = np.linalg.norm(vehicle[:, :3, 3] - vehicle[0, :3, 3], axis=1).max() > 1
-    if moved and _spread(local) > 1:
-        if _spread(poses) < _STEADY:
-            return "stand still while the vehicle drives: they are camera-to-vehicle, not camera-to-world"
-        if _spread(np.linalg.inv(vehicle) @ np.linalg.inv(poses)) < _STEADY:
-            return "are world-to-camera: write their inverse, camera-to-world"
-        if _spread(np.linalg.inv(poses) @ np.linalg.inv(vehicle)) < _STEADY:
-            return "are world-to-camera, or the vehicle's are world-to-vehicle: write camera-to-world"
-    up = np.median(local[:, 2, :3], 0)
+    if not moved or _spread(np.linalg.inv(vehicle) @ poses) < 1:
+        return None
+    if _spread(poses) < _STEADY:
+        return "stand still while the vehicle drives: they are camera-to-vehicle, not camera-to-world"
+    if _spread(np.linalg.inv(vehicle) @ np.linalg.inv(poses)) < _STEADY:
+        return "are world-to-camera: write their inverse, camera-to-world"
+    if _spread(vehicle @ poses) < _STEADY:
+        return "do not fit the vehicle's, which are world-to-vehicle: write the inverse of those, vehicle-to-world"
+    return None
+
+
+def axes_fault(poses: np.ndarray, vehicle: np.ndarray) -> str | None:
+    """A sentence when another axis than -y of a camera points up."""
+    count = min(len(poses), len(vehicle))
+    up = np.median((np.linalg.inv(vehicle[:count]) @ poses[:count])[:, 2, :3], 0)
     axis = int(np.abs(up).argmax())
     name = f"{'+' if up[axis] > 0 else '-'}{'xyz'[axis]}"
-    if name in _UP_AXES and abs(up[axis]) > _UPRIGHT:
-        convention, seen = _UP_AXES[name]
-        return f"have camera axes that are {convention}, not OpenCV's (x right, y down, z forward): {seen}"
-    return None
+    if name not in _UP_AXES or abs(up[axis]) < _UPRIGHT:
+        return None
+    convention, seen = _UP_AXES[name]
+    return f"have camera axes that are {convention}, not OpenCV's (x right, y down, z forward): {seen}"
 
 
 def _spread(poses: np.ndarray) -> float:
@@ -56,8 +67,13 @@ def _spread(poses: np.ndarray) -> float:
 
 
 def convention_faults(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | None) -> dict[str, str]:
-    """Camera -> the sentence of `convention_fault`, for cameras that have one; none without the vehicle's poses."""
+    """Camera -> the sentence of `convention_fault`, for cameras that have one; none without the vehicle's poses.
+
+    Axes count only where most cameras have them: a single such camera may as well look steeply up or down.
+    """
     if vehicle is None:
         return {}
     found = {name: convention_fault(track, vehicle) for name, track in cameras.items()}
-    return {name: fault for name, fault in found.items() if fault}
+    axes = {name for name, track in cameras.items() if found[name] and found[name] == axes_fault(track, vehicle)}
+    few = len(axes) * 2 <= len(cameras)
+    return {name: fault for name, fault in found.items() if fault and not (few and name in axes)}

@@ -28,6 +28,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CAMERA_MODELS
 from dreamkit.rds.mounts import Mount
 from dreamkit.workspace.cameras import RIG_VERSION, SIX_VIEWS
+from dreamkit.workspace.file_names import name_fault
 from dreamkit.workspace.files import nearest, read_yaml, write_text
 
 ORDERS = ("focal_first", "centre_first")
@@ -124,7 +125,7 @@ def read_rig(path: Path) -> RigFile:
     for name in views:
         SIX_VIEWS.camera(str(name))
     order = [name for name in SIX_VIEWS.names if name in views]
-    rig = RigFile({name: rig_view(views[name], f"The rig file {path}: {name}") for name in order}, path)
+    rig = RigFile({name: _view(views[name], f"The rig file {path}: {name}") for name in order}, path)
     used: dict[str, str] = {}
     for name, view in rig.views.items():
         if view.camera and view.camera in used:
@@ -136,12 +137,25 @@ def read_rig(path: Path) -> RigFile:
     return rig
 
 
-def rig_view(entry: Any, where: str) -> RigView:
-    """One entry of `views`, as in the file and in the sidecars of condition videos; `where` begins the message.
+def recorded_rig(camera: str, record: Mapping[str, Any]) -> RigFile | None:
+    """The rig of one view, from the sidecar of its condition video; None for a video drawn without a rig file.
+
+    Args:
+        camera: `camera_<view>`, or the view's name.
+        record: the sidecar.
 
     Raises:
-        DreamkitError: an unknown key or value.
+        DreamkitError: the sidecar's entry `rig` is not usable.
     """
+    entry = record.get("rig")
+    if entry is None:
+        return None
+    name = camera.removeprefix("camera_")
+    return RigFile({name: _view(entry, f"The sidecar of {name}")}, Path("rig.yaml"))
+
+
+def _view(entry: Any, where: str) -> RigView:
+    """One entry of `views`; `where` begins the message."""
     if not isinstance(entry, Mapping):
         raise DreamkitError(f"{where} is no table of {', '.join(_KEYS)}.", _EXAMPLE)
     for key in entry:
@@ -156,6 +170,10 @@ def rig_view(entry: Any, where: str) -> RigView:
         raise DreamkitError(
             f"{where} needs either the name of a camera or a mount.",
             "Write `camera: NAME`, or `mount: [x, y, z, heading, pitch, roll]` for a view without a camera.",
+        )
+    if camera is not None and name_fault(camera):  # folders of videos are made of it
+        raise DreamkitError(
+            f"{where} has the camera {camera!r}, which cannot be part of a file name.", "Rename it in the labels."
         )
     model = _choice(entry.get("model", "ftheta"), tuple(CAMERA_MODELS), where, "model")
     order = _choice(entry.get("order", ORDERS[0]), ORDERS, where, "order")
@@ -186,7 +204,7 @@ def _numbers(entry: Mapping[str, Any], key: str, count: int, where: str) -> tupl
     if value is None:
         return None
     good = isinstance(value, list) and len(value) == count
-    if not good or not all(isinstance(x, int | float) and not isinstance(x, bool) for x in value):
+    if not good or not all(isinstance(x, int | float) and not isinstance(x, bool) and abs(x) < 1e6 for x in value):
         raise DreamkitError(f"{where} has the {key} {value!r}.", f"Write a list of {count} numbers.")
     if key != "mount" and (min(value) < 0 or min(value[-2:]) < 2 or any(x != int(x) for x in value)):
         raise DreamkitError(f"{where} has the {key} {value!r}.", "Write whole numbers of pixels.")

@@ -42,10 +42,11 @@ class Judgement:
     windows: int = 0
 
 
-def remembered_video(memory: FileMemory, path: Path) -> InputVideo:
+def remembered_video(memory: FileMemory, path: Path, fps: float = 0) -> InputVideo:
     """As `inspect_video`, without reading a file again that has not changed."""
-    info = memory.value(path, "info", lambda: asdict(inspect_video(path).info))
-    return InputVideo(path, VideoInfo(**info), memory.checksum(path))
+    info = memory.value(path, f"shown at {fps:g}", lambda: asdict(inspect_video(path, fps).info))
+    stored = info["stored"] and tuple(info["stored"])
+    return InputVideo(path, VideoInfo(**{**info, "stored": stored}), memory.checksum(path))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from dreamkit.captions.params import CaptionParams
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import NotebookParams, as_written, parse_params
+from dreamkit.notebook.params import ALIASES, NotebookParams, parse_params
+from dreamkit.notebook.text_values import as_written
 from dreamkit.rds.labels import list_clips
 from dreamkit.rds.plan import Options
 from dreamkit.review.params import ReviewParams
@@ -159,7 +160,7 @@ def _stage_problems(batch: BatchParams, texts: Mapping[str, Any]) -> list[str]:
             try:
                 if stage in STAGE_MODELS:
                     model = STAGE_MODELS[stage]
-                    values.update(as_written(model, values, written.get(stage, {})))
+                    values.update(as_written(model, values, written.get(stage, {}), ALIASES))
                     parse_params(model, values, f"{place}.{stage}")
                 else:
                     render_options(values, ())

@@ -16,8 +16,9 @@ from dreamkit.captions.params import CaptionParams
 from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, P, as_written, params_table, parse_params
+from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params
 from dreamkit.notebook.progress import MODE
+from dreamkit.notebook.text_values import ESCAPED, as_written, is_text, shorten
 from dreamkit.review.params import ReviewParams
 from dreamkit.setup.params import SetupParams
 from dreamkit.styles.params import StyleParams
@@ -117,7 +118,7 @@ def _given_in_file(model: type[NotebookParams], file: Path) -> dict[str, Any]:
     what = "parameter file"
     values = read_yaml(file, what)
     texts = parse_yaml(read_text(file, what), f"The {what} {file}", as_text=True)
-    values = as_written(model, values, texts or {})
+    values = as_written(model, values, texts or {}, ALIASES)
     fields = model.model_fields
     if not set(values) >= set(fields):
         return values
@@ -142,17 +143,21 @@ def read_pairs(model: type[NotebookParams], pairs: Sequence[str]) -> dict[str, A
     values, texts = {}, {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
+        name = name.strip()
+        field = model.model_fields.get(ALIASES.get(name, name))
         try:
-            values[name.strip()] = parse_yaml(text, name) if text.strip() else ""
-            texts[name.strip()] = parse_yaml(text, name, as_text=True)
+            texts[name] = parse_yaml(text, name, as_text=True)
+            # A text needs no reading as a number or a date, which fails for 2026-13-45.
+            texts_only = field is not None and is_text(field) and text.strip().lower() != "null"
+            values[name] = parse_yaml(text, name, as_text=texts_only) if text.strip() else ""
         except DreamkitError:
             equals = ""
-        if not equals or not name.strip():
-            raise DreamkitError(
-                f"{pair!r} after -p is not KEY=VALUE.",
-                "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'.",
-            )
-    return as_written(model, values, texts)
+        if not equals or not name:
+            hint = "Write, for example, -p num_steps=20 or -p 'styles=[Night, Rainy]'."
+            if "\\" in text:
+                hint = f"In that value {ESCAPED}."
+            raise DreamkitError(f"{shorten(repr(pair))} after -p is not KEY=VALUE.", hint)
+    return as_written(model, values, texts, ALIASES)
 
 
 def describe_params(notebook: str) -> str:

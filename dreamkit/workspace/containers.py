@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.workspace.files import nearest_file_hint
+from dreamkit.workspace.video_display import shown_stream
 
 if TYPE_CHECKING:
     import av
@@ -44,7 +45,7 @@ MOST_PIXELS = 8192 * 4352
 
 @contextlib.contextmanager
 def opened_video(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """The container and its first video track; whatever decoding raises inside the block names the file.
+    """The container and the video track that players show; whatever decoding raises inside the block names the file.
 
     Raises:
         DreamkitError: missing, empty, no video container, without a track that can be decoded, of too large frames, or
@@ -57,9 +58,9 @@ def opened_video(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     with decoding_video(path):
         container = av.open(str(path), format=form, options=options, metadata_errors="replace")
     with container:
-        if not container.streams.video:
+        stream = shown_stream(container)
+        if stream is None:
             raise DreamkitError(f"The file {path} has no video track.", "Give an mp4 video.")
-        stream = container.streams.video[0]
         with decoding_video(path):
             if stream.codec_context is None:
                 raise DreamkitError(

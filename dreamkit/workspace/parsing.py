@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from dreamkit.errors import DreamkitError, cut, first_line
@@ -103,10 +104,10 @@ def parse_yaml(text: str, subject: str, as_text: bool = False) -> Any:
             )
         return loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise DreamkitError(
-            f"{subject} is not valid YAML{_yaml_fault(error)}.",
-            "Common causes: a bracket or quote that is not closed, a tab as indentation, a colon without a space.",
-        ) from None
+        hint = "Common causes: a bracket or quote that is not closed, a tab as indentation, a colon without a space."
+        if re.search(r'"[^"\n]*\\[^"\n]*"', text):
+            hint = "In double quotes a backslash begins an escape: write C:/data or 'C:\\data'."
+        raise DreamkitError(f"{subject} is not valid YAML{_yaml_fault(error)}.", hint) from None
     except UnicodeEncodeError:
         raise _half_a_letter(subject) from None
     except (RecursionError, MemoryError):

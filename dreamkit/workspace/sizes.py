@@ -8,6 +8,13 @@ from pathlib import Path
 GIB = 2**30
 
 
+def disk_of(path: Path) -> int:
+    """Number of the disk that a path is on, or will be."""
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev
+
+
 def free_bytes(folder: Path) -> int:
     """Free bytes on the disk of a folder, which need not exist yet."""
     return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).free

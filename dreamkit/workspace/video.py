@@ -5,12 +5,13 @@ PyAV is imported on the first call only, because `transfer` uses `resize` on mac
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from dreamkit.workspace.cameras import SIX_VIEWS, Rig
 from dreamkit.workspace.containers import UNREADABLE_HINT, decoding_video, is_cut_off, opened_video
 from dreamkit.workspace.files import replacing
 from dreamkit.workspace.partials import final_name
+from dreamkit.workspace.video_display import Orientation, crowded_frames, frames_at_rate, missing_frames, orientation
 
 if TYPE_CHECKING:
     import av
@@ -36,6 +38,7 @@ ENCODER_THREADS = 4
 also make the files larger."""
 MOST_FRAME_BYTES = 16 * 2**30
 """Of the frames that one call decodes into memory; a clip of 10 minutes at 1280x704 has more."""
+FIRST_PACKETS = 32  # that are decoded at most, to find the orientation of the first frame
 
 
 @dataclass(frozen=True)
@@ -45,44 +48,83 @@ class VideoInfo:
     Attributes:
         frames: number of frames that play.
         fps: frames a second.
-        height: in pixels.
-        width: in pixels.
+        height: in pixels, as shown.
+        width: in pixels, as shown.
+        missing: frames that are left out between the display times, at their usual interval.
+        crowded: frames that the next one follows in less than half the usual interval.
+        stored: for a video read at another rate, the index of the stored frame of each frame; else None.
     """
 
     frames: int
     fps: float
     height: int
     width: int
+    missing: int = 0
+    crowded: int = 0
+    stored: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         return f"{self.frames} frames {self.width}x{self.height} at {self.fps:g} fps"
 
 
-def probe(path: Path) -> VideoInfo:
-    """Count the frames that play and read the size and frame rate.
+def probe(path: Path, fps: float = 0) -> VideoInfo:
+    """Count the frames that play and read the size, the frame rate and the display times.
 
     Every packet of the file is read, so that a missing end is found. A video that was trimmed without a new encoding
     has frames that its edit list hides; such a file is decoded to count the rest.
 
+    Args:
+        path: the file.
+        fps: rate to read it at by its display times, repeating or leaving out frames; 0 for every stored frame once.
+
     Raises:
         DreamkitError: missing, empty, unreadable, without a video track, or with fewer frames than its header says.
     """
+    times: list[float] = []
+    shown_as: Orientation | None = None
     with opened_video(path) as (container, stream):
         played = corrupt = 0
         for packet in container.demux(stream):
-            played += bool(packet.size) and not packet.is_discard
+            shown = bool(packet.size) and not packet.is_discard
+            played += shown
             corrupt += packet.is_corrupt
-        info = VideoInfo(played, float(stream.average_rate or 0), stream.height, stream.width)
+            if shown and packet.pts is not None and packet.time_base is not None:
+                times.append(float(packet.pts * packet.time_base))
+            if shown_as is None and played <= FIRST_PACKETS:
+                shown_as = _orientation_in(packet)
+        size = (shown_as or Orientation()).size(stream.height, stream.width)
+        info = VideoInfo(played, float(stream.average_rate or 0), *size)
         declared = stream.frames
     if corrupt or is_cut_off(path):
         raise DreamkitError(
             f"The video {path} is cut off: it says {declared} frames and holds about {played}.", UNREADABLE_HINT
         )
     if declared and played != declared:
-        info = replace(info, frames=sum(1 for _ in decode_video(path)))
+        times = [frame.time or 0.0 for frame in decode_video(path)]
+        info = replace(info, frames=len(times))
     if not info.frames or not info.height or not info.width:
         raise DreamkitError(f"The video {path} holds no frames.", UNREADABLE_HINT)
-    return info
+    if len(times) != info.frames:  # a format without display times
+        return info
+    times.sort()
+    info = replace(info, missing=missing_frames(times), crowded=crowded_frames(times))
+    if not fps:
+        return info
+    stored = frames_at_rate(times, fps)
+    return replace(info, frames=len(stored), fps=float(fps), stored=stored, missing=0, crowded=0)
+
+
+def _orientation_in(packet: av.Packet) -> Orientation | None:
+    """The orientation of the first frame that a packet completes; None without any."""
+    with contextlib.suppress(Exception):  # whatever a decoder raises; damage is reported when the frames are read
+        for frame in packet.decode():
+            return orientation(cast("av.VideoFrame", frame))
+    return None
+
+
+def to_picture(frame: av.VideoFrame) -> np.ndarray:
+    """A decoded frame as it is shown, uint8 [H, W, 3], RGB."""
+    return orientation(frame).apply(frame.to_ndarray(format="rgb24"))
 
 
 def decode_video(path: Path) -> Iterator[av.VideoFrame]:
@@ -104,8 +146,9 @@ def decode_video(path: Path) -> Iterator[av.VideoFrame]:
             count += 1
 
 
-def check_decodes(path: Path, frames: int) -> None:
-    """Decode the first `frames` frames and discard them; raises DreamkitError where `read_video` would."""
+def check_decodes(path: Path, info: VideoInfo, frames: int) -> None:
+    """Decode the first `frames` frames and discard them; raises DreamkitError where `read_frames` would."""
+    frames = frames if info.stored is None else info.stored[frames - 1] + 1
     count = sum(1 for _ in itertools.islice(decode_video(path), frames))
     if count < frames:
         raise _too_few_frames(path, count, frames)
@@ -144,16 +187,20 @@ def read_frames(
     frames_thwc = np.empty(shape, np.uint8) if out is None else out
     if frames_thwc.shape != shape:
         raise ValueError(f"{path} needs {list(shape)}, out is {list(frames_thwc.shape)}")
-    count = 0
-    for frame in itertools.islice(decode_video(path), frames):
-        if (frame.height, frame.width) != (info.height, info.width):
-            raise DreamkitError(f"The video {path} changes its size at frame {count}.", "Encode it again in one size.")
+    wanted = range(frames) if info.stored is None else info.stored[:frames]
+    last = wanted[-1] + 1 if frames else 0
+    count = done = 0
+    for frame in itertools.islice(decode_video(path), last):
         with decoding_video(path, f"is damaged at frame {count}"):
-            picture = frame.to_ndarray(format="rgb24")
-        frames_thwc[count] = resize(picture[None], *size)[0]
+            picture = to_picture(frame) if done < frames and wanted[done] == count else None
+        if picture is not None and picture.shape[:2] != (info.height, info.width):
+            raise DreamkitError(f"The video {path} changes its size at frame {count}.", "Encode it again in one size.")
+        while picture is not None and done < frames and wanted[done] == count:
+            frames_thwc[done] = resize(picture[None], *size)[0]
+            done += 1
         count += 1
-    if count < frames:
-        raise _too_few_frames(path, count, frames)
+    if count < last:
+        raise _too_few_frames(path, count, last)
     return frames_thwc
 
 

@@ -116,7 +116,7 @@ def test_import_from_csv_is_whole_or_nothing(ws, tmp_path):
     assert "line 5: the caption is the second for gamma" in told
     assert not (ws.captions / "gamma.txt").exists()
     path.write_text("name,text\na,b\n")
-    with pytest.raises(DreamkitError, match="must be clip,caption"):
+    with pytest.raises(DreamkitError, match="has the columns name, text"):
         import_csv(ws, path)
     path.write_text("clip,caption\n")
     with pytest.raises(DreamkitError, match="it has no row"):

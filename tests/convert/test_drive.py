@@ -91,6 +91,9 @@ def test_times_out_of_order_and_lost_poses_are_told(tmp_path):
         write_drive(tmp_path, turning_drive(times=drive.times * 1e9))
     with pytest.raises(DreamkitError, match="'lane_lines' is unknown"):
         write_drive(tmp_path, turning_drive(layers={"lane_lines": []}))
+    elsewhere = [np.zeros((2, 3)), np.ones((2, 3))]
+    with pytest.raises(DreamkitError, match="in another place than the drive: its nearest vertex is 5323"):
+        write_drive(tmp_path, turning_drive(layers={"lanelines": elsewhere}))
     assert not list(tmp_path.iterdir())
 
 

@@ -12,6 +12,7 @@ from dreamkit.convert.rig_proposal import propose_rig
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.labels import layer_path
+from dreamkit.rds.mounts import Mount
 from dreamkit.rds.rig_file import read_rig
 from dreamkit.workspace.cameras import SIX_VIEWS
 
@@ -75,6 +76,14 @@ def test_poses_of_another_convention_are_named(tmp_path, change, told):
     writer.write_camera_poses(root, CLIP, poses)
     with pytest.raises(DreamkitError, match=told):
         propose_rig(root, CLIP)
+
+
+def test_a_camera_that_looks_down_is_left_out(tmp_path):
+    root, vehicle = write_fleet(tmp_path), drive(12)
+    poses = {name: vehicle @ camera_to_vehicle(FLEET[name][0]) for name in FLEET}
+    poses["cam_f_tele"] = vehicle @ Mount((1.0, 0.0, 2.0), 0.0, -60.0).pose
+    writer.write_camera_poses(root, CLIP, poses)
+    assert propose_rig(root, CLIP).unused == ("cam_f_tele",)
 
 
 def test_a_name_that_contradicts_the_direction_is_told(tmp_path):

@@ -326,7 +326,6 @@ def test_a_token_is_not_sent_in_plain_text(monkeypatch, caplog, endpoint, kept):
 
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    assert hub_module.withholds_token() is kept
     assert hub_module.has_token() is not kept
     hub_module.look_up_all([], [], [])
     assert ("not sent to" in caplog.text) is kept
@@ -341,3 +340,13 @@ def test_an_incomplete_file_that_is_a_link_is_not_written_through(dreamkit, hub,
     code, _, err = dreamkit("download", "single_view")
     assert code == 1 and "is a link to" in err
     assert not list(outside.iterdir())
+
+
+def test_a_cause_is_told_once_not_for_each_file(dreamkit, hub):
+    for name in (SINGLE, TOKENIZER, T5):
+        for file in hub.repositories[name]:
+            hub.faults[name, file] = ["refuse"] * 9
+    code, out, err = dreamkit("download", "single_view")
+    assert code == 1
+    assert (out + err).count("the hub refuses it to this user") == 2  # when it is seen first, and at the end
+    assert "and 6 more: the hub refuses it to this user" in err

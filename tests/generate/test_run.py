@@ -779,7 +779,9 @@ def test_an_input_video_is_read_once_for_all_styles(ws, pipes, monkeypatch, budg
     reads = Counter()
     for owner, name in ((video, "probe"), (video, "decode_video"), (input_videos, "sha256")):
         read = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda path, read=read, name=name: reads.update([(name, path)]) or read(path))
+        monkeypatch.setattr(
+            owner, name, lambda path, *a, read=read, name=name: reads.update([(name, path)]) or read(path, *a)
+        )
     monkeypatch.setattr(input_videos.DecodedVideos.__init__, "__defaults__", (budget,))
     multi(ws)
     conditions = [ws.condition("hdmap", camera, CLIP) for camera in SIX_VIEWS.cameras]

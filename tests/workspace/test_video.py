@@ -89,9 +89,9 @@ def test_a_video_trimmed_without_encoding_has_the_frames_that_play(tmp_path):
     info = video.probe(trimmed)
     assert 5 <= info.frames <= 8
     assert len(video.read_video(trimmed)) == info.frames
-    video.check_decodes(trimmed, info.frames)
+    video.check_decodes(trimmed, info, info.frames)
     with pytest.raises(DreamkitError, match="damaged"):
-        video.check_decodes(trimmed, 12)
+        video.check_decodes(trimmed, info, 12)
 
 
 @pytest.mark.parametrize("missing", [1, 50, 400])

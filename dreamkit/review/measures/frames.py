@@ -11,6 +11,7 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.containers import UNREADABLE_HINT, decoding_video, opened_video
 from dreamkit.workspace.video import decode_video
+from dreamkit.workspace.video_display import orientation
 
 DEFAULT_FPS = 24.0  # for a file that does not state its frame rate
 SAMPLES = 8
@@ -50,8 +51,10 @@ def sample_frames(frames: int, samples: int = SAMPLES, margin: int = 0) -> list[
 
 
 def _shrink(frame: av.VideoFrame, max_width: int) -> np.ndarray:
-    height, width = even_size(frame.height, frame.width, max_width)
-    return frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    """The frame as it is shown, at most `max_width` wide."""
+    shown = orientation(frame)
+    height, width = shown.size(*even_size(*shown.size(frame.height, frame.width), max_width))
+    return shown.apply(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"))
 
 
 def read_small(path: Path, width: int, max_frames: int | None = None) -> SmallFrames:
@@ -64,7 +67,7 @@ def read_small(path: Path, width: int, max_frames: int | None = None) -> SmallFr
     height, full_width, problem = 0, 0, ""
     try:
         for frame in decode_video(path):
-            height, full_width = frame.height, frame.width
+            height, full_width = orientation(frame).size(frame.height, frame.width)
             with decoding_video(path, f"is damaged at frame {len(frames)}"):
                 frames.append(_shrink(frame, width))
             if max_frames is not None and len(frames) >= max_frames:

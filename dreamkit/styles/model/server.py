@@ -144,7 +144,7 @@ def _await_health(
     start = last = time.monotonic()
     while process.poll() is None:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{base}/health", timeout=2).status_code == 200:
+            if httpx.get(f"{base}/health", timeout=2, trust_env=False).status_code == 200:
                 return
         now = time.monotonic()
         if now - start > how.wait:
