@@ -31,7 +31,7 @@ def trajectory_command(
     from dreamkit.cli.rds import render_labels, rig_option
     from dreamkit.rds.plan import Options, choose_clips
     from dreamkit.rds.top_view import draw_from_above
-    from dreamkit.rds.trajectory_file import plan_drive, read_trajectory, write_drive
+    from dreamkit.rds.trajectory_file import plan_drive, read_trajectory, write_novel_drive
     from dreamkit.workspace.files import replacing
 
     wanted = read_trajectory(file)
@@ -48,7 +48,7 @@ def trajectory_command(
         )
     workspace = output.with_name(f"{output.name}_{wanted.name}")
     for drive in drives:
-        print(f"  poses: {write_drive(labels, drive, wanted)}")
+        print(f"  poses: {write_novel_drive(labels, drive, wanted)}")
         path = workspace / "trajectory" / f"{drive.clip}.png"
         with replacing(path) as partial:
             done, data = cv2.imencode(".png", draw_from_above(drive, wanted.vehicle)[..., ::-1])

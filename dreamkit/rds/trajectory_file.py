@@ -161,7 +161,7 @@ def plan_drive(root: Path, clip: str, trajectory: TrajectoryFile) -> NovelDrive:
     return NovelDrive(clip, vehicle, poses, moved, boxes, layers, new)
 
 
-def write_drive(root: Path, drive: NovelDrive, trajectory: TrajectoryFile) -> Path:
+def write_novel_drive(root: Path, drive: NovelDrive, trajectory: TrajectoryFile) -> Path:
     """Write the camera poses of a novel drive as a pose folder of the clip; returns the tar.
 
     A JSON file beside it has the manoeuvre and the collisions, and marks the tar as written here.

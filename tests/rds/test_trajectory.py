@@ -14,7 +14,7 @@ from dreamkit.rds.collisions import VehicleSize, find_collisions, rectangles_ove
 from dreamkit.rds.objects import every_frame, hold_static
 from dreamkit.rds.rig import read_camera_poses
 from dreamkit.rds.top_view import draw_from_above
-from dreamkit.rds.trajectory_file import plan_drive, read_trajectory, write_drive
+from dreamkit.rds.trajectory_file import plan_drive, read_trajectory, write_novel_drive
 
 FRONT = "camera_front_wide_120fov"
 WHOLE = """
@@ -138,7 +138,7 @@ def test_the_command_writes_poses_a_picture_and_condition_videos(tmp_path):
     wanted = read_trajectory(write(tmp_path, "name: left\nshift: 1.0\n"))
     planned = plan_drive(source, CLIP, wanted)
     assert not planned.collisions and draw_from_above(planned).any()
-    write_drive(source, planned, wanted)
+    write_novel_drive(source, planned, wanted)
     (source / "left" / f"{CLIP}.json").unlink()
     with pytest.raises(DreamkitError, match="not written from"):
-        write_drive(source, planned, wanted)
+        write_novel_drive(source, planned, wanted)
