@@ -176,7 +176,7 @@ def render_command(
         workers=workers,
         rules=Rules(keep_shapes_without_vertex=keep_shapes),
         overwrite=overwrite,
-        rig=rig_option(rig, as_model),
+        rig=rig_option(rig, as_model, source, clip_names(clips)),
     )
     render_labels(source, output, options)
 
@@ -211,7 +211,7 @@ def check_command(
         clips=clip_names(clips),
         model=camera_model,
         novel_pose=novel_pose,
-        rig=rig_option(rig, as_model),
+        rig=rig_option(rig, as_model, folder, clip_names(clips)),
     )
     if fix:
         mend_labels(folder, options, fix)

@@ -137,23 +137,6 @@ def read_rig(path: Path) -> RigFile:
     return rig
 
 
-def recorded_rig(camera: str, record: Mapping[str, Any]) -> RigFile | None:
-    """The rig of one view, from the sidecar of its condition video; None for a video drawn without a rig file.
-
-    Args:
-        camera: `camera_<view>`, or the view's name.
-        record: the sidecar.
-
-    Raises:
-        DreamkitError: the sidecar's entry `rig` is not usable.
-    """
-    entry = record.get("rig")
-    if entry is None:
-        return None
-    name = camera.removeprefix("camera_")
-    return RigFile({name: rig_view(entry, f"The sidecar of {name}")}, Path("rig.yaml"))
-
-
 def rig_view(entry: Any, where: str) -> RigView:
     """One entry of `views`, as in the file and in the sidecars of condition videos; `where` begins the message.
 
