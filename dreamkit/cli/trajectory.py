@@ -35,7 +35,7 @@ def trajectory_command(
     from dreamkit.workspace.files import replacing
 
     wanted = read_trajectory(file)
-    options = Options(clips=wanted.clips, model=camera_model, rig=rig_option(rig, as_model))
+    options = Options(clips=wanted.clips, model=camera_model, rig=rig_option(rig, as_model, labels, wanted.clips))
     drives = [plan_drive(labels, clip, wanted) for clip in choose_clips(labels, options)]
     for drive in drives:
         print(f"{drive.clip}: {len(drive.poses)} of {len(drive.recorded)} frames")

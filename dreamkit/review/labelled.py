@@ -22,7 +22,8 @@ from dreamkit.rds.labels import CAMERA_HZ, LAYERS, VEHICLE_FOLDER, Shapes, layer
 from dreamkit.rds.objects import Boxes
 from dreamkit.rds.plan import CHUNK_FRAMES, Options, choose_cameras, chosen_poses
 from dreamkit.rds.rig import read_vehicle_poses
-from dreamkit.rds.rig_file import recorded_rig
+from dreamkit.rds.rig_file import RigFile, rig_view
+from dreamkit.rds.rig_views import VIEW_PREFIX
 from dreamkit.rds.strokes import Rules
 from dreamkit.review.library import ReviewVideo
 from dreamkit.workspace.files import fingerprint, read_json
@@ -186,7 +187,10 @@ def _options(record: Mapping[str, Any], name: str) -> Options:
     """How a condition video was drawn, for one camera."""
     defaults = Options()
     camera = str(record.get("camera", f"camera_{name}"))
-    rig = recorded_rig(camera, record)
+    rig = None
+    if "rig" in record:
+        view = rig_view(record["rig"], f"The sidecar of the condition video of {name}")
+        rig = RigFile({camera.removeprefix(VIEW_PREFIX): view}, Path("rig.yaml"))
     return Options(
         conditions=("hdmap",),
         cameras=(camera,),
