@@ -13,6 +13,7 @@ from typing import Any, get_args
 from dreamkit.captions import files as caption_files
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.jobs import video_seed
 from dreamkit.generate.model_settings import with_model_settings
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import control_spec
@@ -33,7 +34,9 @@ class Estimate:
     """Time and memory that a run needs.
 
     Attributes:
-        videos: number of results requested, those already made included.
+        videos: number of results to make.
+        done: number of results requested whose sidecar says that they are made with these values; the run compares
+            checksums too, so it may make some of them again.
         windows: windows that they are made in, one after another.
         evaluations: model evaluations per window.
         seconds: for all videos, or None without earlier results.
@@ -41,6 +44,8 @@ class Estimate:
         peak_bytes: their peak GPU memory; without any, the measured peak of a 7B forward; 0: unknown.
         device: GPU's name, or cpu.
         free_bytes: free GPU memory now; 0 without a GPU.
+        gpus: number of GPUs that a video is made on.
+        disk_bytes: size of the results to make, as the earlier ones here have it; 0 without any.
     """
 
     videos: int
@@ -51,14 +56,21 @@ class Estimate:
     peak_bytes: int
     device: str
     free_bytes: int
+    done: int = 0
+    disk_bytes: int = 0
+    gpus: int = 1
 
     def __str__(self) -> str:
         windows = f"{self.windows} window{'s' * (self.windows != 1)} of {self.evaluations} evaluations"
-        lines = [f"at most {self.videos} to make on {self.device}, {windows}"]
+        found = f", {self.done} found done" if self.done else ""
+        lines = [f"{self.videos} to make on {self.device}{found}, {windows}"]
         if self.seconds is None:
             lines.append("  time: no earlier result of this preset and device here; known after the first step")
         else:
-            lines.append(f"  time: about {clock(self.seconds)}, as {self.from_runs} earlier results here took")
+            hours = f", {self.seconds * self.gpus / 3600:.2f} GPU hours" if self.free_bytes else ""
+            lines.append(f"  time: about {clock(self.seconds)}{hours}, as {self.from_runs} earlier results here took")
+        if self.disk_bytes:
+            lines.append(f"  disk: about {self.disk_bytes / 1e6:.1f} MB")
         if self.free_bytes:
             whose = "at the peak of those" if self.from_runs else "measured on an H100 for a forward"
             need = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
@@ -75,12 +87,36 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
     paces = evaluation_seconds(records, p, device)
-    counts, evaluations = _windows(ws, p, _window_counter(p)), p.num_steps + 1
+    (counts, done), evaluations = _windows(ws, p, _window_counter(p)), p.num_steps + 1
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
     peak = max((_whole(record["pipeline"].get("peak_gpu_bytes"), 0) for record in records), default=0)
     if not records and free and p.checkpoints != checkpoints.TINY:
         peak = round(memory_needs.need(p.stage, len(p.controls)).forward)
-    return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, device, free)
+    disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records))) if records else 0
+    made_on = (device, free, done, disk, p.num_gpus)
+    return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
+
+
+def _bytes_of(ws: Workspace, record: dict[str, Any]) -> int:
+    """Size of the files of a result; 0 where its sidecar names none."""
+    with contextlib.suppress(DreamkitError, KeyError, TypeError, OSError):
+        folder, name = ws.root / record["stage"], ws.name(Chunk(record["clip"], record["chunk"]), record["style"])
+        paths = [folder / f"{name}.mp4"] if record["stage"] == "single_view" else (folder / name).glob("*.mp4")
+        return sum(path.stat().st_size for path in paths if path.is_file())
+    return 0
+
+
+def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -> bool:
+    """Whether a result's sidecar has the caption, seed, steps, guidance and preset of this run; no file is hashed."""
+    record = ws.read_sidecar(p.stage, chunk, style)
+    path = ws.single_view(chunk, style) if p.stage == "single_view" else ws.grid(chunk, style)
+    if record is None or not path.is_file():
+        return False
+    prompts = record.get("prompts")
+    prompt = next(iter(prompts.values()), "") if isinstance(prompts, dict) else record.get("prompt", "")
+    wanted = (video_seed(p.seed, chunk, style, p.seed_mode), p.num_steps, p.guidance, p.preset, p.fps)
+    same = tuple(map(record.get, ("seed", "steps", "guidance", "preset", "fps"))) == wanted
+    return same and caption in str(prompt)
 
 
 def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str) -> list[float]:
@@ -166,17 +202,20 @@ def _window_counter(p: Params) -> Callable[[int, int, str], int]:
     return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
 
 
-def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) -> list[int]:
-    """Windows of every result: of clips whose captions can be read, times chunks, times styles."""
-    counts: list[int] = []
+def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) -> tuple[list[int], int]:
+    """Windows of every result to make, of clips whose captions can be read; and how many are found done."""
+    counts, done = [], 0
     for clip in p.clips or ws.clips():
         try:
-            styles = len(p.styles) or len(caption_files.read_captions(ws.captions, clip))
+            captions = caption_files.read_captions(ws.captions, clip)
         except DreamkitError:
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
-            counts += [_windows_of(ws, p, chunk, count)] * styles
-    return counts
+            windows = _windows_of(ws, p, chunk, count)
+            made = [_is_made(ws, p, chunk, style, captions.get(style, "")) for style in p.styles or captions]
+            counts += [windows] * made.count(False)
+            done += made.count(True)
+    return counts, done
 
 
 def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int, str], int]) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dreamkit.errors import DreamkitError, ProcessKilled, first_line
+from dreamkit.notebook.interruption import KERNEL_LINE
 from dreamkit.notebook.param_values import (
     ALIASES,
     PARAMS_FILE,
@@ -197,7 +198,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
-                extra_arguments=["--InteractiveShellApp.ignore_cwd=True"],
+                extra_arguments=["--InteractiveShellApp.ignore_cwd=True", f"--IPKernelApp.exec_lines={KERNEL_LINE}"],
                 config=Config({"KernelManager": {"transport_encryption": "auto"}} if can_encrypt() else {}),
             )
     except papermill.PapermillExecutionError as error:
