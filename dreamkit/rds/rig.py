@@ -146,6 +146,7 @@ def _defaults(cameras: Sequence[str] | None, path: Path) -> dict[str, CameraMode
     if unknown:
         raise DreamkitError(
             f"{path} gives no intrinsics of {', '.join(unknown)}, and the default table has none either.",
-            f"The table has {', '.join(table)}; write the intrinsics, or rename the cameras.",
+            "For cameras of other names or with pinhole intrinsics, `dreamkit rig propose` drafts a rig file, which "
+            f"render takes by --rig; the table has {', '.join(table)}.",
         )
     return {name: table[name] for name in (cameras or table)}

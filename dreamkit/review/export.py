@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import glob
-import logging
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.library import ReviewVideo, changed_since_made, checksum_of
+from dreamkit.review.facts import model_of_video
+from dreamkit.review.folders import MARK, accepted_videos, export_target, replaced_folder
+from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.definitions import MEASURES
 from dreamkit.workspace.files import write_json, write_text
-from dreamkit.workspace.partials import partial_path, remove_abandoned
 from dreamkit.workspace.workspace import from_home
 
 if TYPE_CHECKING:
     from dreamkit.review.session import Review
-
-log = logging.getLogger(__name__)
-MARK = "dreamkit_export.json"  # file that marks a folder as an export; no other folder is ever replaced
-LICENCES = {
-    "Cosmos-Transfer1-7B": "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License",
-    "tiny": "dreamkit tiny bundle, Apache-2.0",
-}
-UNKNOWN = "unknown: made elsewhere, see its maker's licence before you share it"
 
 CARD = """---
 license: other
@@ -55,6 +47,15 @@ them, and what they show did not happen. {count} videos were accepted by a human
 | `controls/` | the condition videos they were made from |
 | `labels/` | RDS-HQ labels and camera poses of the clips, where they were at hand |
 
+Read the table with its videos' paths, which are relative to this folder:
+
+```python
+from datasets import load_dataset
+
+table = load_dataset(".", split="train")
+print(table[0]["style"], table[0]["video_front_wide_120fov"])
+```
+
 Models and licences:
 
 {models}
@@ -64,11 +65,8 @@ Guardrail: {guardrail}
 
 
 def model_licence(video: ReviewVideo) -> str:
-    """The model that made a video and its licence, from the sidecar; UNKNOWN without one."""
-    if video.sidecar is None:
-        return UNKNOWN
-    files = str(video.sidecar.get("checkpoints", "")) + str(video.sidecar.get("identity", ""))
-    return next((licence for name, licence in LICENCES.items() if name in files), UNKNOWN)
+    """The model that made a video and its licence, see `facts.model_of_video`."""
+    return str(model_of_video(video))
 
 
 def guardrail_of(video: ReviewVideo) -> str:
@@ -77,6 +75,17 @@ def guardrail_of(video: ReviewVideo) -> str:
     if isinstance(record, Mapping):
         return str(record.get("note") or record.get("ran") or "unknown")
     return str(record) if record else "unknown"
+
+
+def without_folders(value: Any) -> Any:
+    """A sidecar without the folders of the disk that it was made on: of every absolute path the name alone."""
+    if isinstance(value, Mapping):
+        return {name: without_folders(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return PurePosixPath(PureWindowsPath(value).as_posix()).name
+    return value
 
 
 def _copy(source: Path, root: Path, place: str) -> str:
@@ -117,40 +126,12 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
     row["poses"] = next((f"labels/pose/{path.name}" for path in found if path.parent.name == "pose"), None)
     if video.sidecar is not None:
         place = f"videos/{name}/sidecar.json"
-        write_json(root / place, dict(video.sidecar))
+        write_json(root / place, without_folders(video.sidecar))
         row["sidecar"] = place
     return row | {measure.key: measured.get(measure.key) for measure in MEASURES}
 
 
-def _accepted(review: Review) -> dict[str, tuple[ReviewVideo, str]]:
-    """Key -> video and reviewer, of the videos whose accepting verdict was given on their present bytes.
-
-    Verdicts of earlier versions have no checksum; such a video must have the checksums of its sidecar.
-
-    Raises:
-        DreamkitError: there is none; the message names those that changed since.
-    """
-    accepted, changed = {}, []
-    for key, verdict in review.log.current().items():
-        video = review.videos.get(key)
-        if not video or verdict.state != "accept" or not video.views or verdict.is_outdated(video.fingerprint):
-            continue
-        if verdict.checksum != checksum_of(video.views) if verdict.checksum else changed_since_made(video):
-            changed.append(key)
-        else:
-            accepted[key] = (video, verdict.by)
-    for key in changed:
-        log.warning("%s is not exported: its videos changed after the verdict. Judge it again", key)
-    if not accepted:
-        told = f" ({len(changed)} accepted ones changed after their verdict, {changed[0]} first)" if changed else ""
-        raise DreamkitError(
-            f"No video is accepted, so there is nothing to export{told}.",
-            "Judge them again on the board." if changed else "Accept some on the board first.",
-        )
-    return accepted
-
-
-def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
+def export_accepted(review: Review, folder: str, labels: str = "", unjudged: bool = False) -> Path:
     """Copy every accepted video with its conditions and labels into a dataset folder.
 
     The folder appears whole or not at all; an earlier export in it is replaced. A verdict on an older version of
@@ -160,6 +141,7 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
         review: the board with its verdicts.
         folder: the dataset folder.
         labels: an RDS-HQ folder; files named after an exported clip are copied.
+        unjudged: also export the videos without a verdict and without a flag.
 
     Returns:
         The dataset folder.
@@ -167,18 +149,12 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
     Raises:
         DreamkitError: nothing is accepted, the folder has other files than an earlier export, or it cannot be written.
     """
-    target, source = from_home(folder), from_home(labels) if labels else None
+    source = from_home(labels) if labels else None
     if source and not source.is_dir():
         raise DreamkitError(f"There is no label folder {source}.", "Give an RDS-HQ folder, or leave labels empty.")
-    if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise DreamkitError(f"{target} is not empty and no earlier export.", "Choose another folder for the export.")
-    accepted = _accepted(review)
-    partial, old = partial_path(target), target.with_name(f".replaced-{target.name}")
-    try:
-        remove_abandoned([target.parent])
-        if not target.exists() and (old / MARK).is_file():  # an export was killed between its two renames
-            old.rename(target)
-        partial.mkdir(parents=True)
+    target = export_target(folder)
+    accepted = accepted_videos(review, unjudged)
+    with replaced_folder(target) as partial:
         rows = [
             _row(video, review.rows.get(key, {}), by, partial, source) for key, (video, by) in sorted(accepted.items())
         ]
@@ -189,18 +165,4 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
         guards = "; ".join(sorted({guardrail_of(video) for video, _ in accepted.values()}))
         write_text(partial / "README.md", CARD.format(count=len(rows), models=models, guardrail=guards))
         write_json(partial / MARK, {"videos": sorted(accepted)})
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.rename(old)
-            partial.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            partial.rename(target)
-    except OSError as error:
-        raise DreamkitError(
-            f"The export to {target} failed: {error.strerror or error}.",
-            "Check that you may write there and that the disk has room.",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target

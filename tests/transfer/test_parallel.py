@@ -20,6 +20,7 @@ from dreamkit.transfer import parallel
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, TINY_SINGLE
 from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.engine import ComputeSettings
+from dreamkit.transfer.joined import JoinedLatents, denoise_joined
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.network_store import NetworkStore
 from dreamkit.transfer.parallel_pipeline import ParallelPipeline
@@ -88,6 +89,25 @@ def made_latent(worker, kind, guidance):
     return latent_of(worker.pipeline[kind], kind, guidance)
 
 
+def joined_latent(worker, guidance):
+    return joined_latent_of(worker.pipeline["single"], guidance)
+
+
+def joined_latent_of(pipe, guidance):
+    """Two joined windows with different hints and weight maps."""
+    one = window("single", pipe.config, guidance)
+    hints, weights = one.hints, one.weights
+    other = replace(
+        one,
+        hints={name: hint.flip(2) for name, hint in hints.items()},
+        weights=weights | {"hdmap": weights["hdmap"].flip(0)},
+    )
+    layout = JoinedLatents((0, 1), pipe.config.latent_frames)
+    noise = torch.cat([one.noise, one.noise.flip(2)[:, :, :2]], dim=2)
+    windows = [replace(w, noise=layout.cut(noise, index)) for index, w in enumerate((one, other))]
+    return denoise_joined(pipe.store.get(FIRST_WINDOW), pipe.config, windows, layout, noise)
+
+
 def latent_of(pipe, kind, guidance):
     return denoise_window(pipe.store.get(FIRST_WINDOW), pipe.config, window(kind, pipe.config, guidance))
 
@@ -106,6 +126,11 @@ def test_workers_make_the_latent_of_one(checkpoints, size):
                 error = float((first - alone).norm() / alone.norm())
                 assert error < 1e-5, (kind, guidance)
                 assert alone.std() > 0.1
+        for guidance in (0, 2.0):
+            first, *others = pool.run(joined_latent, guidance)
+            assert all(torch.equal(first, other) for other in others)
+            alone = joined_latent_of(one["single"], guidance)
+            assert float((first - alone).norm() / alone.norm()) < 1e-5, guidance
     finally:
         pool.close()
 
