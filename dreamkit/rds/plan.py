@@ -15,6 +15,7 @@ from typing import Any
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.labels import CAMERA_HZ, LAYERS, LIDAR_FOLDER, OBJECT_FOLDER, layer_path, list_clips
+from dreamkit.rds.objects import OTHERS
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 from dreamkit.rds.strokes import Rules
 from dreamkit.workspace.controls import CONTROLS
@@ -47,6 +48,8 @@ class Options:
         rules: settings of the HDMap drawing.
         workers: number of processes that draw; None is one a core.
         overwrite: also replace videos that have no sidecar.
+        types: pairs of an object type and the class that its boxes are drawn as; the class is empty where the user has
+            been asked for it and has not said.
     """
 
     conditions: tuple[str, ...] | None = None
@@ -64,6 +67,7 @@ class Options:
     rules: Rules = field(default_factory=Rules)
     workers: int | None = None
     overwrite: bool = False
+    types: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.chunk_frames < 1 or not 0 <= self.overlap < self.chunk_frames:
@@ -225,6 +229,8 @@ def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[s
         }
         if condition == "hdmap":
             common["rules"] = {**asdict(options.rules), "layers": list(options.rules.layers)}
+            if drawn_as := {kind: name for kind, name in options.types if name and name != OTHERS}:
+                common["object_types"] = drawn_as
         for camera, count in frames.items():
             chunks = chunk_frames(count, options.chunk_frames, options.overlap, options.max_chunks)
             for index, numbers in enumerate(chunks):

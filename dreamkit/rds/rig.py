@@ -144,8 +144,10 @@ def _defaults(cameras: Sequence[str] | None, path: Path) -> dict[str, CameraMode
     table = default_cameras()
     unknown = sorted(set(cameras or ()) - table.keys())
     if unknown:
+        hint = f"The table has {', '.join(table)}; write the intrinsics, or rename the cameras."
+        if (path.parents[1] / "pinhole_intrinsic" / path.name).is_file():
+            hint = "The clip has pinhole intrinsics: add --camera-model pinhole."
         raise DreamkitError(
-            f"{path} gives no intrinsics of {', '.join(unknown)}, and the default table has none either.",
-            f"The table has {', '.join(table)}; write the intrinsics, or rename the cameras.",
+            f"{path} gives no intrinsics of {', '.join(unknown)}, and the default table has none either.", hint
         )
     return {name: table[name] for name in (cameras or table)}
