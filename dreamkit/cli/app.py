@@ -181,13 +181,16 @@ def check_command(
     novel_pose: str | None = typer.Option(
         None, "--novel-pose", help="Folder of other camera poses to check instead of pose/."
     ),
+    interpolate: str | None = typer.Option(
+        None, "--interpolate", help="Write a pose folder of this name, with poses in between where poses repeat."
+    ),
 ) -> None:
     """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""
     from dreamkit.cli.rds import check_labels, clip_names
     from dreamkit.rds.plan import Options
 
     options = Options(conditions=("hdmap",), clips=clip_names(clips), model=camera_model, novel_pose=novel_pose)
-    if not check_labels(folder, options, pictures, beside, frame):
+    if not check_labels(folder, options, pictures, beside, frame, interpolate):
         raise typer.Exit(1)
 
 

@@ -53,7 +53,14 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
         print(f"  {folder}")
 
 
-def check_labels(folder: Path, options: Options, pictures: Path | None, beside: Path | None, frame: int | None) -> bool:
+def check_labels(
+    folder: Path,
+    options: Options,
+    pictures: Path | None,
+    beside: Path | None,
+    frame: int | None,
+    interpolate: str | None = None,
+) -> bool:
     """Print the findings of each clip and draw the pictures.
 
     Args:
@@ -62,12 +69,14 @@ def check_labels(folder: Path, options: Options, pictures: Path | None, beside: 
         pictures: folder for a picture per camera; None draws none.
         beside: folder of videos to blend the pictures with, or None.
         frame: the frame to draw; None is the middle one.
+        interpolate: name of a pose folder to write, with poses in between where poses repeat; None writes none.
 
     Returns:
         Whether there is no error among the findings.
     """
     from dreamkit.rds.check import check_clip, write_pictures
     from dreamkit.rds.check_report import ERROR, report
+    from dreamkit.rds.even_poses import write_even_poses
     from dreamkit.rds.plan import choose_clips
 
     good = True
@@ -75,6 +84,8 @@ def check_labels(folder: Path, options: Options, pictures: Path | None, beside: 
         findings = check_clip(folder, clip, options.model, options.pose_folder, options)
         print(report(clip, findings))
         good &= not any(finding.severity == ERROR for finding in findings)
+        if interpolate:
+            print(f"  poses in between in {write_even_poses(folder, clip, interpolate, options.pose_folder)}")
         if pictures:
             try:
                 written = write_pictures(folder, clip, pictures, options, beside, frame)

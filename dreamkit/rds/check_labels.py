@@ -16,6 +16,7 @@ from dreamkit.workspace.paths import TYPE_TABLE
 _LARGEST_MAP = 20_000  # metres
 _COVERED, _BESIDE, _HEIGHT = 100, 30, 20
 """Metres: to the nearest vertex where a map covers the drive; within which heights are compared; their difference."""
+_MOST_TYPES = 8
 _FAR_OBJECTS = 500  # metres
 _LONGEST_GAP = 10 * LABEL_STEP
 _TWO_OBJECTS = "a track id given to two objects"
@@ -92,8 +93,10 @@ def object_findings(
     """
     yield from rate_findings(objects, len(path))
     yield from float32_findings(OBJECT_FOLDER, {"the objects": objects.pose[:, :3, 3]})
-    for kind, count in unknown_types(objects).items():
-        what = f"{count} labels of the unknown type {kind!r}"
+    if unknown := unknown_types(objects):
+        listed = ", ".join(f"{kind!r} ({count})" for kind, count in list(unknown.items())[:_MOST_TYPES])
+        more = f" and {len(unknown) - _MOST_TYPES} more" if len(unknown) > _MOST_TYPES else ""
+        what = f"labels of unknown types: {listed}{more}"
         cause = f"a vocabulary of your own; say what it is in {TYPE_TABLE} of the workspace, or it is drawn in white"
         yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause)
     if not len(objects):
@@ -171,8 +174,8 @@ def rate_findings(objects: Objects, frames: int) -> Iterator[LabelFinding]:
     if repeated > 1.25:
         what = f"labels of moving objects come {repeated:.2g} times each"
         cause = (
-            f"labels at {CAMERA_HZ / repeated:.0f} Hz written at {CAMERA_HZ} Hz, so boxes stutter; write each once, "
-            f"at every {repeated:.0f}th frame: those between are interpolated"
+            f"labels at {CAMERA_HZ / repeated:.0f} Hz written at {CAMERA_HZ} Hz, so boxes stutter; write each label "
+            "once, at its own frame: boxes in between are interpolated"
         )
         yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause)
 

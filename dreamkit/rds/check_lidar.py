@@ -14,8 +14,6 @@ from dreamkit.rds.check_time import float32_findings, numbered_by_sweep
 from dreamkit.rds.labels import LABEL_STEP, LIDAR_FOLDER
 from dreamkit.rds.lidar_labels import Lidar
 
-_MOST_TOLD = 3
-"""Sweeps with different faults that are named one by one."""
 _FARTHEST = 150.0
 """Metres that half of a sweep's points may be away; sensors see some 200 m at most."""
 _MOUNTED = 10.0
@@ -61,11 +59,12 @@ def lidar_findings(lidar: Lidar, path: np.ndarray) -> Iterator[LabelFinding]:
         reach = float(np.median(np.linalg.norm(points, axis=1))) if len(points) else 0.0
         middle = np.median(points[:, :2], 0) if len(points) else np.zeros(2)
         sweeps.append(_SweepSummary(number, middle, reach, sweep.to_world[:3, 3], len(points)))
-    for number, error in faults[:_MOST_TOLD]:
-        yield LabelFinding(ERROR, LIDAR_FOLDER, error.message, error.hint, number)
-    if len(faults) > _MOST_TOLD:
-        what = f"{len(faults) - _MOST_TOLD} more of {len(lidar.frames)} sweeps cannot be read"
-        yield LabelFinding(ERROR, LIDAR_FOLDER, what, "the same cause as that of the first ones", faults[_MOST_TOLD][0])
+    by_hint: dict[str, list[tuple[int, DreamkitError]]] = {}
+    for number, error in faults:
+        by_hint.setdefault(error.hint, []).append((number, error))
+    for (number, error), *others in by_hint.values():
+        more = f" ({len(others)} more sweeps of {len(lidar.frames)} likewise)" if others else ""
+        yield LabelFinding(ERROR, LIDAR_FOLDER, error.message.rstrip(".") + more, error.hint, number)
     empty = [sweep.number for sweep in sweeps if not sweep.points]
     if empty:
         what = f"{len(empty)} of {len(lidar.frames)} sweeps are without points"

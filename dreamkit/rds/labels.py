@@ -305,4 +305,6 @@ def frame_number(tar: Tar, digits: str) -> int:
 
 def no_member(tar: Tar, example: str) -> DreamkitError:
     """The error for a tar without any member of the expected kind; `example` is the name of such a member."""
-    return DreamkitError(f"{tar.path} holds no member named like {example}.", "Fetch or convert this file again.")
+    found = next(iter(tar.members), None)
+    hint = f"It holds {found}; convert this file again with the format's names." if found else "Fetch this file again."
+    return DreamkitError(f"{tar.path} holds no member named like {example}.", hint)

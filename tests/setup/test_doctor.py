@@ -172,7 +172,7 @@ def test_a_second_control_needs_its_branch_on_top():
         ("ImportError: te.so: undefined symbol: _ZNK5torch8autograd4Node4nameEv", "built for another torch; run pip"),
         ("ImportError: te.so: undefined symbol: nvte_rmsnorm_fwd", "parts are of different versions; run pip"),
         (
-            "ImportError: cannot import name 'DotProductAttention' from 'transformer_engine.pytorch' (unknown location)",
+            "ImportError: cannot import name 'DotProductAttention' from 'transformer_engine.pytorch' (unknown)",
             "PyTorch part is not installed, only the core; run pip",
         ),
         ("AssertionError: Could not find shared object file for Transformer Engine torch lib.", "only the core; run"),
