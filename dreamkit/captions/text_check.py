@@ -38,8 +38,8 @@ _AUXILIARY = re.compile(
     r"fell|lay|ran|hung|came|went|began)$"
 )
 _BASE_VERBS = word_set(
-    "drive move park line stand lie fall hang cover glow shine reflect cut run walk cross wait turn stop appear "
-    "seem look make show gather rest stretch reach form spread shimmer gleam drift "
+    "drive move park line stand lie fall float sink glisten hang cover glow shine reflect cut run walk cross wait "
+    "turn stop appear seem look make show gather rest stretch reach form spread shimmer gleam drift "
     "sit rise fill blur fade remain follow ride come go give take begin keep stay continue pass head travel "
     "approach emerge disappear proceed navigate cast crowd cling work separate sway mark "
     "hide touch catch dust roll drip splash filter fly wear burst dance stream mirror swirl press close pick "

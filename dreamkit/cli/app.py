@@ -11,8 +11,8 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.cli import batch, styles
-from dreamkit.cli.options import FILE, PARAMETER, from_old_options
+from dreamkit.cli import batch, labels, styles
+from dreamkit.cli.options import AS_MODEL, FILE, PARAMETER, RIG, from_old_options
 from dreamkit.errors import DreamkitError
 
 ABOUT = "Driving-video generation with Cosmos-Drive-Dreams models, from labels to reviewed videos."
@@ -144,9 +144,11 @@ def render_command(
     overwrite: bool = typer.Option(
         False, "--overwrite/--no-overwrite", help="Also replace videos that have no sidecar."
     ),
+    rig: Path | None = RIG,
+    as_model: str | None = AS_MODEL,
 ) -> None:
     """Draw HDMap and LiDAR condition videos from RDS-HQ labels; a second run makes only what is missing."""
-    from dreamkit.cli.rds import clip_names, comma_names, render_labels
+    from dreamkit.cli.rds import clip_names, comma_names, render_labels, rig_option
     from dreamkit.rds.plan import Options
     from dreamkit.rds.strokes import Rules
 
@@ -162,6 +164,7 @@ def render_command(
         workers=workers,
         rules=Rules(keep_shapes_without_vertex=keep_shapes),
         overwrite=overwrite,
+        rig=rig_option(rig, as_model),
     )
     render_labels(source, output, options)
 
@@ -181,16 +184,27 @@ def check_command(
     novel_pose: str | None = typer.Option(
         None, "--novel-pose", help="Folder of other camera poses to check instead of pose/."
     ),
-    interpolate: str | None = typer.Option(
-        None, "--interpolate", help="Write a pose folder of this name, with poses in between where poses repeat."
+    rig: Path | None = RIG,
+    as_model: str | None = AS_MODEL,
+    fix: Path | None = typer.Option(
+        None, "--fix", help="First write a mended copy into this folder, and check that: what can be mended is."
     ),
 ) -> None:
     """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""
-    from dreamkit.cli.rds import check_labels, clip_names
+    from dreamkit.cli.rds import check_labels, clip_names, mend_labels, rig_option
     from dreamkit.rds.plan import Options
 
-    options = Options(conditions=("hdmap",), clips=clip_names(clips), model=camera_model, novel_pose=novel_pose)
-    if not check_labels(folder, options, pictures, beside, frame, interpolate):
+    options = Options(
+        conditions=("hdmap",),
+        clips=clip_names(clips),
+        model=camera_model,
+        novel_pose=novel_pose,
+        rig=rig_option(rig, as_model),
+    )
+    if fix:
+        mend_labels(folder, options, fix)
+        folder = fix
+    if not check_labels(folder, options, pictures, beside, frame):
         raise typer.Exit(1)
 
 
@@ -285,6 +299,8 @@ bench.command("styles")(styles.bench_styles_command)
 app.add_typer(bench, name="bench")
 app.command("batch")(batch.batch_command)
 app.add_typer(styles.app, name="styles")
+app.add_typer(labels.rig_app, name="rig")
+app.command("convert")(labels.convert_command)
 
 
 def main() -> None:

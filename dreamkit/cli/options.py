@@ -16,6 +16,13 @@ PARAMETER: list[str] = typer.Option(
     [], "--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the notebook; replaces the file's. Repeatable."
 )
 
+RIG: Path | None = typer.Option(
+    None, "--rig", help="Rig file of cameras with other names; `dreamkit rig propose` writes one."
+)
+AS_MODEL: str | None = typer.Option(
+    None, "--as-model", help="With --rig, ftheta: draw every camera through its view's own lens; own: its own lens."
+)
+
 
 def from_old_options(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Parameter -> value of the options of an earlier version that were given; prints their new spelling to stderr.

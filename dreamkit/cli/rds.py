@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.plan import Options
+from dreamkit.rds.rig_file import RigFile
 from dreamkit.workspace.files import read_text
 from dreamkit.workspace.parsing import parse_json
 
@@ -33,6 +34,22 @@ def clip_names(text: str | None) -> tuple[str, ...] | None:
     return tuple(found)
 
 
+def rig_option(path: Path | None, as_model: str | None) -> RigFile | None:
+    """The rig file of the options --rig and --as-model, or None.
+
+    Raises:
+        DreamkitError: --as-model without a rig file, or the file is not usable.
+    """
+    from dreamkit.rds.rig_file import read_rig
+
+    if path is None:
+        if as_model:
+            raise DreamkitError("--as-model needs a rig file.", "Add --rig; `dreamkit rig propose` writes one.")
+        return None
+    rig = read_rig(path)
+    return rig.drawn_as(as_model) if as_model else rig
+
+
 def render_labels(source: Path, output: Path, options: Options) -> None:
     """Render condition videos with a progress bar, then print how many and where."""
     from tqdm import tqdm
@@ -53,14 +70,17 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
         print(f"  {folder}")
 
 
-def check_labels(
-    folder: Path,
-    options: Options,
-    pictures: Path | None,
-    beside: Path | None,
-    frame: int | None,
-    interpolate: str | None = None,
-) -> bool:
+def mend_labels(folder: Path, options: Options, out: Path) -> None:
+    """Write a mended copy of each clip and print what was mended."""
+    from dreamkit.convert.mend import mend_clip
+    from dreamkit.rds.plan import choose_clips
+
+    for clip in choose_clips(folder, options):
+        told = mend_clip(folder, clip, out)
+        print("\n".join(f"{clip}: mended: {line}" for line in told) or f"{clip}: nothing to mend, copied as it is")
+
+
+def check_labels(folder: Path, options: Options, pictures: Path | None, beside: Path | None, frame: int | None) -> bool:
     """Print the findings of each clip and draw the pictures.
 
     Args:
@@ -69,23 +89,19 @@ def check_labels(
         pictures: folder for a picture per camera; None draws none.
         beside: folder of videos to blend the pictures with, or None.
         frame: the frame to draw; None is the middle one.
-        interpolate: name of a pose folder to write, with poses in between where poses repeat; None writes none.
 
     Returns:
         Whether there is no error among the findings.
     """
     from dreamkit.rds.check import check_clip, write_pictures
     from dreamkit.rds.check_report import ERROR, report
-    from dreamkit.rds.even_poses import write_even_poses
     from dreamkit.rds.plan import choose_clips
 
     good = True
     for clip in choose_clips(folder, options):
-        findings = check_clip(folder, clip, options.model, options.pose_folder, options)
+        findings = check_clip(folder, clip, options.model, options.pose_folder, options.rig, options)
         print(report(clip, findings))
         good &= not any(finding.severity == ERROR for finding in findings)
-        if interpolate:
-            print(f"  poses in between in {write_even_poses(folder, clip, interpolate, options.pose_folder)}")
         if pictures:
             try:
                 written = write_pictures(folder, clip, pictures, options, beside, frame)

@@ -55,7 +55,7 @@ class Estimate:
         else:
             lines.append(f"  time: about {clock(self.seconds)}, as {self.from_runs} earlier results here took")
         if self.free_bytes:
-            whose = "at the peak of those" if self.from_runs else "measured on an H200 for a forward"
+            whose = "at the peak of those" if self.from_runs else "measured on an H100 for a forward"
             need = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
             lines.append(f"  GPU memory: {need}, {self.free_bytes / GIB:.1f} GiB free now")
             if self.peak_bytes > self.free_bytes:

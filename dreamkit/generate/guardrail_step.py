@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from dreamkit.download import checkpoints
 from dreamkit.generate.jobs import Job
+from dreamkit.generate.outputs import same_identity
 from dreamkit.generate.params import Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan
 from dreamkit.guardrail.choice import NONE, VIDEO_CHECKS, chosen_checks
@@ -45,6 +46,25 @@ def guard_of(asked: str | Sequence[str], folder: str, device: str, stride: int, 
     """
     root = checkpoints.guardrail_root(folder)
     return Guard(chosen_checks(asked), root, device or None, stride, ws.cache("guardrail"))
+
+
+def blocked_before(
+    ws: Workspace, plan: RunPlan, job: Job, versions: Callable[[], Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """The guardrail's entry in the record of a blocked result, where it is of the same identity and versions of checks.
+
+    Args:
+        ws: the workspace.
+        plan: the run.
+        job: the result.
+        versions: computes the versions of the run's checks, see `Guard.known_versions`; called where there is a record.
+    """
+    record = read_sidecar(ws.blocked(plan.stage, job.chunk, job.style)) or {}
+    entry = record.get("guardrail")
+    if not isinstance(entry, dict) or entry.get("blocked") is not True:
+        return None
+    same = same_identity(record.get("identity"), plan.identity(job)) and entry.get("versions") == versions()
+    return entry if same else None
 
 
 def user_texts(job: Job, rig: Rig, params: Params) -> list[str]:
@@ -103,14 +123,8 @@ class GuardrailStep:
         """
         names = set()
         for job in jobs if self.guard.checks else ():
-            record = read_sidecar(self.ws.blocked(self.plan.stage, job.chunk, job.style)) or {}
-            before = record.get("guardrail")
-            if not isinstance(before, dict) or not _is_of_frames(before):
-                continue
-            if (record.get("identity"), before.get("versions")) == (
-                self.plan.identity(job),
-                self.guard.known_versions(),
-            ):
+            before = blocked_before(self.ws, self.plan, job, self.guard.known_versions)
+            if before is not None and _is_of_frames(before):
                 names.add(job.name)
                 self.blocked[job.name] = str(before.get("reason", ""))
                 log.info("%s: %s It is not made again", job.name, self.blocked[job.name])

@@ -38,6 +38,16 @@ def video_seed(seed: int, chunk: Chunk, style: str, mode: str) -> int:
     return int.from_bytes(digest[:8], "big") % (2**31 - 2**16)
 
 
+def why_no_front(ws: Workspace, chunk: Chunk, style: str) -> str | None:
+    """Why a front video that is not there was blocked; None where it is there or was not blocked."""
+    if ws.single_view(chunk, style).is_file():
+        return None
+    entry = (read_sidecar(ws.blocked("single_view", chunk, style)) or {}).get("guardrail")
+    if not isinstance(entry, dict) or not entry.get("blocked"):
+        return None
+    return f"Its front video was blocked. {entry.get('reason', '')}".strip()
+
+
 @dataclass(frozen=True)
 class JobBuilder:
     """Builds the jobs of one chunk after another; each input file is read once.
@@ -180,11 +190,8 @@ class JobBuilder:
 
     def _blocked_front(self, chunk: Chunk, style: str) -> BlockedFront | None:
         """The result, where it would follow a front video that is not there because it was blocked."""
-        if not isinstance(self.params, MultiViewParams) or self.ws.single_view(chunk, style).is_file():
-            return None
-        record = (read_sidecar(self.ws.blocked("single_view", chunk, style)) or {}).get("guardrail", {})
-        reason = f"Its front video was blocked. {record.get('reason', '')}".strip()
-        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if record.get("blocked") else None
+        reason = why_no_front(self.ws, chunk, style) if isinstance(self.params, MultiViewParams) else None
+        return BlockedFront(self.ws.name(chunk, style), chunk, style, reason) if reason else None
 
     def _job(self, inputs: ChunkInputs, style: str, caption: str) -> Job:
         chunk, front = inputs.chunk, None
@@ -216,12 +223,14 @@ class JobBuilder:
                 "Set frames to no more than that, or to 0 for all.",
             )
         seed = video_seed(self.params.seed, chunk, style, self.params.seed_mode)
-        prompts = tuple(self._view_prompts(caption, style)) if front else (caption,)
+        prompts = tuple(self._view_prompts(name, caption, style)) if front else (caption,)
         windows = self._windows(name, asked)
         cut = windows.frames if windows.frames < self._plan(frames).frames else 0
         return Job(name, inputs, style, prompts, front, windows, self.weights, seed, cut)
 
     def _warn_if_changed(self, name: str, front: InputVideo, chunk: Chunk, style: str) -> None:
+        if not log.isEnabledFor(logging.WARNING):  # as in the plan of a batch, which would read every sidecar twice
+            return
         record = self.ws.read_sidecar("single_view", chunk, style) or {}
         made = [record.get(part, {}).get(front.path.name) for part in ("outputs", "replacing")]
         if any(made) and front.checksum not in made:
@@ -232,13 +241,12 @@ class JobBuilder:
                 front.path,
             )
 
-    def _view_prompts(self, caption: str, style: str) -> list[str]:
+    def _view_prompts(self, name: str, caption: str, style: str) -> list[str]:
         if not getattr(self.params, "side_weather", False):
             return view_prompts(caption, self.rig)
-        from dreamkit.styles import load_styles, side_prompts
+        from dreamkit.styles import clip_prompts
 
-        table = load_styles()
-        return side_prompts(caption, table.styles.get(style), table, self.rig, weather=True)
+        return clip_prompts(self.ws, name, style, caption, self.rig)
 
     def _plan(self, frames: int) -> WindowPlan:
         """The windows of a result whose inputs have that many frames."""

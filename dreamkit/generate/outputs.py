@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dreamkit.generate.jobs import Job
 from dreamkit.generate.plan import RunPlan
 from dreamkit.generate.results import CHANGED, DONE, KEPT, MADE
+from dreamkit.transfer.text_cache import same_mark
 from dreamkit.workspace.files import replacing, sha256, write_json
 from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
-LATER_KEYS = ("model",)
+LATER_KEYS = ("model", "text")
 """Keys of an identity that earlier versions did not write; a result without them stays valid."""
 
 
@@ -61,7 +63,7 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Pa
     if changed:
         return MADE
     missing = [path.name for path in paths if path not in there]
-    if not _same_identity(record.get("identity"), plan.identity(job)):
+    if not same_identity(record.get("identity"), plan.identity(job)):
         log.info("%s: inputs, parameters or model files changed; it is made again", name)
     elif missing:
         log.info("%s: %s missing; it is made again", name, ", ".join(missing))
@@ -72,11 +74,30 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Pa
     return MADE
 
 
-def _same_identity(recorded: object, wanted: Mapping[str, Any]) -> bool:
-    """Whether a sidecar's identity is that of the job, apart from LATER_KEYS that an earlier version did not write."""
+def same_identity(recorded: object, wanted: Mapping[str, Any]) -> bool:
+    """Whether a sidecar's identity is that of the job, apart from LATER_KEYS that an earlier version did not write.
+
+    The marks of text embeddings are compared where both have them: the cache may be empty when a run is planned.
+    """
     if not isinstance(recorded, Mapping):
         return False
-    return recorded == {key: value for key, value in wanted.items() if key in recorded or key not in LATER_KEYS}
+    old, new = recorded.get("text"), wanted.get("text")
+    if old and new and not _same_texts(old, new):
+        return False
+    later = [key for key in LATER_KEYS if key not in recorded]
+    return _without(recorded, "text") == _without(wanted, "text", *later)
+
+
+def _without(identity: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key not in keys}
+
+
+def _same_texts(old: object, new: Sequence[Sequence[float]]) -> bool:
+    """Whether the marks of a sidecar are those of the cached embeddings; a damaged sidecar's are not."""
+    try:
+        return isinstance(old, list) and all(itertools.starmap(same_mark, zip(old, new, strict=True)))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 @contextlib.contextmanager

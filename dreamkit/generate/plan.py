@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
@@ -25,6 +27,7 @@ from dreamkit.transfer.config import config_values
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.transfer.presets import find_preset
+from dreamkit.transfer.text import TextEncoder
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.workspace.files import nearest, nearest_file_hint, sha256
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
@@ -45,6 +48,7 @@ class RunPlan:
         rig: the views.
         jobs: all jobs, those already done included, chunk by chunk.
         blocked_fronts: results without a job, because the guardrail blocked the front video that they follow.
+        text: the text encoder, which is not loaded here, with the workspace's cache of embeddings.
     """
 
     stage: str
@@ -55,12 +59,14 @@ class RunPlan:
     rig: Rig
     jobs: list[Job]
     blocked_fronts: tuple[BlockedFront, ...] = ()
+    text: TextEncoder | None = None
 
     def identity(self, job: Job) -> dict[str, Any]:
         """Everything that determines a result: inputs, parameters, checkpoint checksums; no versions, device or time.
 
         Parameters without effect on this job have their defaults here: those of later windows where there is one
-        window, and upstream's negative prompt written out.
+        window, and upstream's negative prompt written out. `text` has the marks of the embeddings, where the cache has
+        them all: before a run has encoded its prompts they are not known.
         """
         p, later = self.params, job.windows.frames > self.model.config.window_frames
         # A preset that only bounds GPU memory computes what exact does, so its results count as those.
@@ -87,8 +93,25 @@ class RunPlan:
             "parameters": values,
             "inputs": job.checksums,
             "checkpoints": self.checksums,
-            "model": config_values(self.model.config),
+            "model": self._sizes,
+            **({"text": marks} if (marks := self._marks(job)) else {}),
         }
+
+    @functools.cached_property
+    def _sizes(self) -> dict[str, Any]:
+        """The model's sizes in an identity, computed once for all results."""
+        return config_values(self.model.config)
+
+    def texts(self, job: Job) -> list[str]:
+        """Every text of a job that is encoded: its prompts, and the negative prompt of single view."""
+        p = self.params
+        return [*job.prompts, *([p.negative_prompt or NEGATIVE_PROMPT] if isinstance(p, SingleViewParams) else [])]
+
+    def _marks(self, job: Job) -> list[list[float]]:
+        """The marks of the embeddings of `texts`; empty where the cache lacks one."""
+        marks = [self.text.cached_mark(text) for text in self.texts(job)] if self.text else []
+        found = [mark for mark in marks if mark is not None]
+        return found if len(found) == len(marks) else []
 
 
 def control_spec(ws: Workspace, params: Params) -> Spec:
@@ -160,7 +183,10 @@ def find_jobs(
         if faults:
             problems.setdefault(chunk.clip, []).extend(faults)
     sums = checkpoints.checksums(root, files)
-    return RunPlan(stage, params, spec, model, sums, cameras, jobs, tuple(builder.blocked)), problems
+    text = TextEncoder(
+        root / folders.TEXT_ENCODER, torch.device("cpu"), model.config.denoiser.text_tokens, ws.cache("text")
+    )
+    return RunPlan(stage, params, spec, model, sums, cameras, jobs, tuple(builder.blocked), text), problems
 
 
 def _released_controls(root: Path, controls: Sequence[str], own: Mapping[str, Path]) -> list[str]:

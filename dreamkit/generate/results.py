@@ -5,14 +5,10 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dreamkit.guardrail.record import NOTE
-from dreamkit.notebook.preview import preview
 from dreamkit.notebook.progress import clock
-
-if TYPE_CHECKING:
-    from IPython.display import HTML
+from dreamkit.workspace.workspace import Workspace
 
 MADE, DONE, KEPT, FAILED, BLOCKED = "made", "done before", "your own, kept", "failed", "blocked"
 CHANGED = "changed since, kept"
@@ -63,9 +59,13 @@ class Results:
         head = "<tr><th>state</th><th>time</th><th style='text-align:left'>file</th></tr>"
         return f"<p>In {html.escape(str(self.root))}:</p><table>{head}{rows}</table><p>{html.escape(self.note)}</p>"
 
-    def show(self, most: int = 2, width: int = 640) -> HTML:
-        """Players for the first `most` results, small copies inside the notebook."""
-        from IPython.display import HTML
+    def show(self) -> None:
+        """Display the results in a notebook: a player, and frames that stay in the saved copy."""
+        from IPython.display import display
 
-        there = [result.path for result in self.results if result.state != BLOCKED and result.path.is_file()]
-        return HTML("".join(str(preview(path, width).data) for path in there[:most]))
+        from dreamkit.review.result_player import result_outputs
+
+        there = [result for result in self.results if result.state != BLOCKED and result.path.is_file()]
+        if there:
+            stage = there[0].path.relative_to(self.root).parts[0]
+            display(*result_outputs(Workspace(self.root), stage, [result.name for result in there]))

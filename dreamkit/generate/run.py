@@ -202,10 +202,7 @@ def _skipping(p: Params) -> dict[str, list[int]]:
 
 def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:
     """Every text of the run, so that the text encoder is loaded once."""
-    texts = [prompt for job in todo for prompt in job.prompts]
-    if isinstance(plan.params, SingleViewParams):
-        texts.append(plan.params.negative_prompt or NEGATIVE_PROMPT)
-    return list(dict.fromkeys(texts))
+    return list(dict.fromkeys(text for job in todo for text in plan.texts(job)))
 
 
 def _common(plan: RunPlan, job: Job) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def in_kernel() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def interactive() -> bool:
+    """Whether a person sits before this kernel: a notebook that is not run headless. Only then widgets work."""
+    return in_kernel() and wants_bar()
+
+
 class _Console(logging.Handler):
     """Prints to the current `sys.stdout`, which a notebook or a test may have replaced since the start."""
 

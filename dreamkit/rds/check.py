@@ -26,6 +26,7 @@ from dreamkit.rds.check_poses import (
 )
 from dreamkit.rds.check_render import render_findings
 from dreamkit.rds.check_report import ERROR, NOTE, SEVERITIES, WARNING, LabelFinding
+from dreamkit.rds.check_rig import convention_findings, model_findings, order_findings
 from dreamkit.rds.check_time import (
     float32_findings,
     repeated_findings,
@@ -45,8 +46,10 @@ from dreamkit.rds.labels import (
     read_objects,
 )
 from dreamkit.rds.lidar_labels import read_lidar
-from dreamkit.rds.plan import Options
+from dreamkit.rds.plan import Options, video_folders
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
+from dreamkit.rds.rig_file import RigFile
+from dreamkit.rds.rig_views import view_models, view_poses
 from dreamkit.rds.timestamps import TIMESTAMP_FOLDER, read_timestamps
 
 T = TypeVar("T")
@@ -82,7 +85,12 @@ class _Parts:
 
 
 def check_clip(
-    root: Path, clip: str, model: str = "ftheta", poses: str = "pose", options: Options | None = None
+    root: Path,
+    clip: str,
+    model: str = "ftheta",
+    poses: str = "pose",
+    rig: RigFile | None = None,
+    options: Options | None = None,
 ) -> list[LabelFinding]:
     """Findings about a clip's labels, errors first; what `dreamkit render` refuses is among them.
 
@@ -91,12 +99,21 @@ def check_clip(
         clip: name of the clip.
         model: camera model, "ftheta" or "pinhole".
         poses: folder of the camera poses.
-        options: the options of render, with the same model and poses; its defaults when left out.
+        rig: the rig file, whose views are checked instead of the cameras; it replaces `model`.
+        options: the options of render, with the same model, poses and rig; its defaults when left out.
     """
     root = Path(root)
-    options = options or Options(model=model, novel_pose=None if poses == "pose" else poses)
+    options = options or Options(model=model, novel_pose=None if poses == "pose" else poses, rig=rig)
     parts = _Parts(root, clip)
-    cameras = parts.read(poses, lambda: read_camera_poses(root, clip, folder=poses), ERROR, "nothing can be rendered")
+    if rig:
+        parts.findings += _rig_findings(parts, rig)
+        model = next((view.model for view in rig.views.values() if view.camera), model)
+    cameras = parts.read(
+        poses,
+        lambda: view_poses(root, clip, rig, folder=poses) if rig else read_camera_poses(root, clip, folder=poses),
+        ERROR,
+        "nothing can be rendered",
+    )
     vehicle = parts.read(
         VEHICLE_FOLDER,
         lambda: read_vehicle_poses(root, clip),
@@ -106,7 +123,7 @@ def check_clip(
     has_defaults = model == "ftheta"
     intrinsics = parts.read(
         f"{model}_intrinsic",
-        lambda: read_cameras(root, clip, model=model),
+        lambda: {} if rig else read_cameras(root, clip, model=model),
         WARNING if has_defaults else ERROR,
         "the default f-theta cameras would be used" if has_defaults else "nothing can be rendered",
     )
@@ -121,6 +138,7 @@ def check_clip(
         findings += track_findings(tracks)
         if times is not None:
             findings += timestamp_findings(*times, min(map(len, tracks.values())))
+        findings += convention_findings(cameras, vehicle)
         findings += camera_findings(cameras, vehicle)
         path = (vehicle if vehicle is not None else next(iter(cameras.values())))[:, :3, 3]
         findings += map_findings(layers, path)
@@ -133,6 +151,8 @@ def check_clip(
             findings.append(LabelFinding(WARNING, f"{model}_intrinsic", what, "the default camera would be used"))
     if intrinsics:
         findings += intrinsic_findings(intrinsics)
+        findings += order_findings(intrinsics)
+    findings += model_findings(root, clip)
     told = {finding.what for finding in findings}
     findings += [finding for finding in render_findings(root, clip, options) if finding.what not in told]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -150,6 +170,17 @@ def track_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
         yield from pose_findings(name, track, max(1.0, np.ceil(counts[name])))
     yield from uneven_findings({name: track for name, track in tracks.items() if counts[name] < 1.25}, LONGEST_STEP)
     yield from float32_findings("pose", {name: track[:, :3, 3] for name, track in tracks.items()})
+
+
+def _rig_findings(parts: _Parts, rig: RigFile) -> list[LabelFinding]:
+    """Views of a rig file that have no usable camera model."""
+    found = []
+    for name in rig.views:
+        try:
+            view_models(parts.root, parts.clip, rig, [name])
+        except DreamkitError as error:
+            found.append(LabelFinding(ERROR, name, error.message, error.hint))
+    return found
 
 
 def _read_layers(parts: _Parts) -> dict[str, Shapes]:
@@ -216,7 +247,7 @@ def write_pictures(
         out: folder of the pictures.
         options: camera model, cameras and pose folder.
         beside: folder with `<model>_<camera>/<clip>.mp4` or `<clip>_0.mp4`, which are averaged with the drawings; the
-            RDS-HQ folder itself when left out.
+            RDS-HQ folder itself when left out. With a rig file also `<camera>/` with the camera's own name.
         frame: frame number; the middle one when left out.
 
     Returns:
@@ -235,8 +266,9 @@ def write_pictures(
             raise DreamkitError(
                 f"The clip {clip} has no frame {number} of {camera}.", f"Give one from 0 to {len(track) - 1}."
             )
-        folder = Path(beside or root) / f"{options.model}_{camera}"
-        video = next((path for path in (folder / f"{clip}.mp4", folder / f"{clip}_0.mp4") if path.is_file()), None)
+        folders = [Path(beside or root) / name for name in video_folders(options, camera)]
+        paths = (folder / name for folder in folders for name in (f"{clip}.mp4", f"{clip}_0.mp4"))
+        video = next((path for path in paths if path.is_file()), None)
         image = overlay_picture(loaded, camera, number, video)
         path = out / clip / f"{camera}.png"
         with replacing(path) as partial:

@@ -9,7 +9,6 @@ import numpy as np
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
 from dreamkit.rds.labels import CAMERA_HZ
-from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.plan import CHUNK_FRAMES
 
 # Heading of each camera by a part of its name, degrees to the left of straight ahead, and the tolerance.
@@ -104,7 +103,7 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
         cameras: camera-to-world poses float64 [T, 4, 4] by camera.
         vehicle: vehicle-to-world poses float64 [T, 4, 4], or None.
     """
-    reference = vehicle if vehicle is not None else _poses_along_motion(next(iter(cameras.values())))
+    reference = vehicle if vehicle is not None else poses_along_motion(next(iter(cameras.values())))
     if reference is None:
         return
     for name, track in cameras.items():
@@ -136,7 +135,7 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
             yield LabelFinding(ERROR, "pose", what, cause, int(moved.argmax()))
 
 
-def _poses_along_motion(track: np.ndarray) -> np.ndarray | None:
+def poses_along_motion(track: np.ndarray) -> np.ndarray | None:
     """A camera's positions with x along the motion and z up, [T, 4, 4]; None for a camera that does not move."""
     motion = track[-1, :3, 3] - track[0, :3, 3]
     motion[2] = 0
@@ -166,11 +165,6 @@ def intrinsic_findings(cameras: Mapping[str, CameraModel]) -> Iterator[LabelFind
             what = f"{name} sees {angle:.0f} degrees from left to right"
             yield LabelFinding(WARNING, "intrinsic", what, "numbers in another order, or of another resolution")
             continue
-        if isinstance(camera, Pinhole) and not 0.67 < camera.fx / camera.fy < 1.5:
-            what = f"the focal lengths of {name} are {camera.fx:.0f} and {camera.fy:.0f}"
-            yield LabelFinding(
-                WARNING, "intrinsic", what, "numbers in another order; it is fx, fy, cx, cy, width, height"
-            )
         stated = name.rpartition("_")[2].removesuffix("fov")
         if stated.isdigit() and name.endswith("fov") and not 0.6 < angle / int(stated) < 1.6:
             cause = "intrinsics of another camera or resolution, or a polynomial with the wrong is_backward"

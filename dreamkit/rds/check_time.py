@@ -12,7 +12,7 @@ from dreamkit.rds.timestamps import TIMESTAMP_FOLDER
 
 _RATE_TOLERANCE = 0.03
 _UNITS = {1000: "nanoseconds", 0.001: "milliseconds", 1e-6: "seconds"}
-STANDING = 10
+_STANDING = 10
 """Frames with the same pose after which the vehicle counts as standing."""
 _WINDOW = 4
 """Steps on each side that a step is compared with."""
@@ -71,7 +71,7 @@ def repetitions(poses: np.ndarray) -> float:
     """
     changes = np.flatnonzero((np.diff(poses, axis=0) != 0).any((1, 2)))
     runs = np.diff(changes)
-    runs = runs[runs <= STANDING]
+    runs = runs[runs <= _STANDING]
     return float(runs.mean()) if len(runs) >= 4 else 1.0
 
 
@@ -87,7 +87,7 @@ def repeated_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding
         what = f"the poses of {_and_others(list(repeated), name)} come {count:.2g} times each"
         cause = (
             f"poses at {CAMERA_HZ / count:.0f} Hz written at {CAMERA_HZ} Hz, so motion stutters; `dreamkit check "
-            "FOLDER --interpolate pose_even` writes poses in between, for `dreamkit render` with --novel-pose pose_even"
+            "FOLDER --fix OUT` writes a copy with poses in between"
         )
         yield LabelFinding(ERROR, "pose", what, cause)
 

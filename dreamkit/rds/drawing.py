@@ -20,9 +20,8 @@ from dreamkit.rds import hdmap
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.labels import OBJECT_FOLDER, layer_path, read_map, read_objects
 from dreamkit.rds.objects import OTHERS, Boxes, every_frame, hold_static, no_boxes, unknown_types
-from dreamkit.rds.plan import Options, choose_cameras
+from dreamkit.rds.plan import Options, choose_cameras, chosen_poses
 from dreamkit.rds.resize import resizer
-from dreamkit.rds.rig import read_camera_poses
 from dreamkit.rds.shared_memory import attached_pictures, shared_pictures
 from dreamkit.workspace.processes import end_with_parent
 
@@ -86,7 +85,7 @@ def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip
         DreamkitError: the labels are missing or damaged, or a camera is unknown.
     """
     cameras = choose_cameras(root, clip, options)
-    poses = read_camera_poses(root, clip, list(cameras), options.pose_folder)
+    poses = chosen_poses(root, clip, list(cameras), options)
     boxes = read_boxes(root, clip, max(map(len, poses.values())), dict(options.types))
     draws_map = options.conditions is None or "hdmap" in options.conditions
     scene = hdmap.build_scene(read_map(root, clip, options.rules.layers), boxes, options.rules) if draws_map else None

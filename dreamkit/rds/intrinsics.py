@@ -41,7 +41,15 @@ def finite_vector(vector: Any, lengths: tuple[int, ...], kind: str) -> np.ndarra
     values = values.reshape(-1)
     if len(values) not in lengths:
         allowed = " or ".join(map(str, lengths))
-        raise DreamkitError(f"The {kind} intrinsics have {len(values)} numbers instead of {allowed}.", ORDER_HINT)
+        distorted = kind == "pinhole" and len(values) > 6
+        raise DreamkitError(
+            f"The {kind} intrinsics have {len(values)} numbers instead of {allowed}."
+            + (" The format has no pinhole camera with distortion." if distorted else ""),
+            "Undistort the pictures and write the intrinsics of the straight ones, or draw the camera with its view's "
+            "own lens (as_model in a rig file)."
+            if distorted
+            else ORDER_HINT,
+        )
     if not np.isfinite(values).all():
         raise DreamkitError(
             f"The {kind} intrinsics {values.tolist()} hold a value that is not a finite number.", ORDER_HINT

@@ -52,6 +52,12 @@ def read_type_table(path: Path) -> dict[str, str]:
     return found
 
 
+def types_record(types: Iterable[tuple[str, str]]) -> dict[str, dict[str, str]]:
+    """What the sidecar says of own types: `object_types`, and nothing where all of them are drawn in white."""
+    drawn = {kind: name for kind, name in types if name not in ("", OTHERS)}
+    return {"object_types": drawn} if drawn else {}
+
+
 def unknown_kinds(kinds: Iterable[str], table: Mapping[str, str]) -> list[str]:
     """Types in neither published vocabulary that the table does not have, sorted."""
     return sorted({kind for kind in kinds if not is_known_type(kind) and kind not in table})

@@ -12,11 +12,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CameraModel
-from dreamkit.rds.labels import CAMERA_HZ, LAYERS, LIDAR_FOLDER, OBJECT_FOLDER, layer_path, list_clips
-from dreamkit.rds.objects import OTHERS
+from dreamkit.rds.labels import CAMERA_HZ, LAYERS, LIDAR_FOLDER, OBJECT_FOLDER, VEHICLE_FOLDER, layer_path, list_clips
+from dreamkit.rds.object_types import types_record
 from dreamkit.rds.rig import read_camera_poses, read_cameras
+from dreamkit.rds.rig_file import RigFile
+from dreamkit.rds.rig_views import VIEW_PREFIX, view_models, view_poses
 from dreamkit.rds.strokes import Rules
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.files import fingerprint, nearest, read_json
@@ -48,8 +52,8 @@ class Options:
         rules: settings of the HDMap drawing.
         workers: number of processes that draw; None is one a core.
         overwrite: also replace videos that have no sidecar.
-        types: pairs of an object type and the class that its boxes are drawn as; the class is empty where the user has
-            been asked for it and has not said.
+        types: own object types and the class of their boxes, empty where the user has not said.
+        rig: the rig file, which replaces `model`; None for labels with the six views' names.
     """
 
     conditions: tuple[str, ...] | None = None
@@ -68,6 +72,7 @@ class Options:
     workers: int | None = None
     overwrite: bool = False
     types: tuple[tuple[str, str], ...] = ()
+    rig: RigFile | None = None
 
     def __post_init__(self) -> None:
         if self.chunk_frames < 1 or not 0 <= self.overlap < self.chunk_frames:
@@ -89,6 +94,11 @@ class Options:
     def pose_folder(self) -> str:
         """Folder of the camera poses."""
         return self.novel_pose or "pose"
+
+    @property
+    def folder_prefix(self) -> str:
+        """Beginning of the names of the condition folders; with a rig they have the names of the six views."""
+        return "ftheta" if self.rig else self.model
 
 
 @dataclass(frozen=True)
@@ -163,6 +173,9 @@ def choose_cameras(root: Path, clip: str, options: Options) -> dict[str, CameraM
     """
     from dreamkit.workspace.cameras import SIX_VIEWS
 
+    if options.rig:
+        models = view_models(root, clip, options.rig, options.cameras)
+        return {name: model.scaled_to(*options.drawn) for name, model in models.items()}
     present = read_camera_poses(root, clip, folder=options.pose_folder).keys()
     if options.cameras:
         names = [name if name in present else f"camera_{name}" for name in options.cameras]
@@ -176,6 +189,24 @@ def choose_cameras(root: Path, clip: str, options: Options) -> dict[str, CameraM
         names = [name for name in six if name in present] or sorted(present)
     models = read_cameras(root, clip, names, options.model)
     return {name: models[name].scaled_to(*options.drawn) for name in names}
+
+
+def chosen_poses(root: Path, clip: str, names: Sequence[str], options: Options) -> dict[str, np.ndarray]:
+    """Camera-to-world poses float64 [T, 4, 4] of cameras from `choose_cameras`.
+
+    Raises:
+        DreamkitError: the clip has no poses of a camera, or a frame is missing.
+    """
+    if options.rig:
+        return view_poses(root, clip, options.rig, names, options.pose_folder)
+    return read_camera_poses(root, clip, names, options.pose_folder)
+
+
+def video_folders(options: Options, camera: str) -> list[str]:
+    """Names of the folders in which a camera's own video may lie."""
+    folders = [f"{options.folder_prefix}_{camera}"]
+    view = options.rig.views.get(camera.removeprefix(VIEW_PREFIX)) if options.rig else None
+    return folders + ([view.camera, f"{view.model}_{view.camera}"] if view and view.camera else [])
 
 
 def choose_conditions(root: Path, clip: str, options: Options) -> tuple[str, ...]:
@@ -228,13 +259,12 @@ def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[s
             "inputs": {_recorded_path(path, root): hashes[path] for path in inputs},
         }
         if condition == "hdmap":
-            common["rules"] = {**asdict(options.rules), "layers": list(options.rules.layers)}
-            if drawn_as := {kind: name for kind, name in options.types if name and name != OTHERS}:
-                common["object_types"] = drawn_as
+            rules = {**asdict(options.rules), "layers": list(options.rules.layers)}
+            common |= {"rules": rules, **types_record(options.types)}
         for camera, count in frames.items():
             chunks = chunk_frames(count, options.chunk_frames, options.overlap, options.max_chunks)
             for index, numbers in enumerate(chunks):
-                path = workspace.condition_in(condition, f"{options.model}_{camera}", Chunk(clip, index))
+                path = workspace.condition_in(condition, f"{options.folder_prefix}_{camera}", Chunk(clip, index))
                 record = {
                     "stage": "render",
                     "condition": condition,
@@ -246,6 +276,9 @@ def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[s
                     "frames": len(numbers),
                     **common,
                 }
+                if options.rig:
+                    view = options.rig.views[camera.removeprefix(VIEW_PREFIX)]
+                    record |= {"model": view.as_model or view.model, "rig": view.record()}
                 videos.append(PlannedVideo(condition, clip, camera, index, numbers, path, record))
     shortest = min(frames.values())
     if shortest < options.chunk_frames:
@@ -262,12 +295,15 @@ def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[s
 def _inputs(root: Path, clip: str, options: Options, condition: str) -> Sequence[Path]:
     """The tars that a condition is drawn from; they need not exist."""
     layers = [f"3d_{layer}" for layer in LAYERS if layer in options.rules.layers]
+    models = dict.fromkeys(view.model for view in options.rig.views.values()) if options.rig else [options.model]
     folders = [
         options.pose_folder,
-        f"{options.model}_intrinsic",
+        *(f"{model}_intrinsic" for model in models),
         OBJECT_FOLDER,
         *(layers if condition == "hdmap" else [LIDAR_FOLDER]),
     ]
+    if options.rig and any(view.mount for view in options.rig.views.values()):
+        folders.append(VEHICLE_FOLDER)
     return [layer_path(root, clip, folder) for folder in folders]
 
 

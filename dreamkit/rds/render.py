@@ -23,12 +23,12 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds.drawing import LoadedClip, draw_pool, read_clip, shared_hdmap
 from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.object_types import ask_for_types, read_type_table, unknown_kinds
-from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clips, is_done, plan_clip
+from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clips, chosen_poses, is_done, plan_clip
 from dreamkit.rds.resize import resizer
-from dreamkit.rds.rig import read_camera_poses
+from dreamkit.rds.rig_file import write_rig
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.locks import file_lock
-from dreamkit.workspace.paths import type_table
+from dreamkit.workspace.paths import rig_copy, type_table
 from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def render_clips(
     Args:
         root: the RDS-HQ folder.
         out: the workspace folder; with a novel pose folder, `<out>_<folder>` is written instead, as upstream does.
-        options: what to render, and how.
+        options: what to render, and how; a rig file is copied to `<out>/rig.yaml`.
         progress: called after each video with (videos done, all videos, path); the number of all videos is an estimate
             until the last clip is planned.
 
@@ -77,6 +77,8 @@ def render_clips(
         out = out.with_name(f"{out.name}_{Path(options.novel_pose).name}")
     clips = choose_clips(root, options)
     Workspace(out).remove_abandoned()
+    if options.rig:
+        write_rig(options.rig, rig_copy(Workspace(out).root))
     state = _RenderState(root, out, options, len(clips), progress, table)
     workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:
@@ -140,7 +142,7 @@ class _RenderState:
     def plan(self, name: str) -> list[PlannedVideo]:
         """All videos of a clip."""
         cameras = list(choose_cameras(self.root, name, self.options))
-        poses = read_camera_poses(self.root, name, cameras, self.options.pose_folder)
+        poses = chosen_poses(self.root, name, cameras, self.options)
         return plan_clip(
             self.root, self.out, name, self.options, {camera: len(track) for camera, track in poses.items()}
         )

@@ -20,6 +20,7 @@ from dreamkit.review.measures.table import measure_all
 from dreamkit.review.pages import fill_template
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
+from dreamkit.review.stills import board_stills, stills_html
 from dreamkit.review.widgets import plots
 from dreamkit.review.widgets.previews import THUMBNAIL_WIDTH
 from dreamkit.review.widgets.traits import BLOCKED
@@ -48,7 +49,7 @@ class ReviewOutcome:
         """Display stills with state and flags, and the plots, in a notebook."""
         from IPython.display import HTML, Image, display
 
-        display(HTML(self.review.stills_html()))
+        display(HTML(stills_html(self.review)))
         if len(self.table):
             display(Image(plots.to_png(plots.distributions(self.table, self.params.thresholds))))
             display(Image(plots.to_png(plots.traces(self.table, self.worst()))))
@@ -163,7 +164,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 def report_page(outcome: ReviewOutcome) -> str:
     """The report as one self-contained HTML page; the template is `report.html`."""
     review, table, critique = outcome.review, outcome.table, outcome.critique
-    root, stills = str(review.workspace.root), review.stills()
+    root, stills = str(review.workspace.root), board_stills(review)
     if not stills:
         return fill_template("report.html", root=root, states={})
     seconds = {part: table[f"seconds_{part}"].mean() for part in ("decode", *PARTS) if f"seconds_{part}" in table}

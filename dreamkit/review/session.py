@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -16,13 +15,12 @@ from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
 from dreamkit.review.library import ReviewVideo, checksum_of, find_videos
 from dreamkit.review.measures import definitions, table
-from dreamkit.review.pages import fill_template
+from dreamkit.review.places import review_paths
 from dreamkit.review.widgets import previews
 from dreamkit.review.widgets.board import Board
 from dreamkit.review.widgets.player import Player
 from dreamkit.review.widgets.traits import BLOCKED
 from dreamkit.workspace.file_memory import FileMemory
-from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
 
 FIRST_SCREEN = 30  # thumbnails sent with the board itself, because a busy kernel cannot answer requests for them
@@ -33,39 +31,6 @@ SAVED = "<p>The board needs a running kernel: run this cell to see it. Stills of
 def finite_or_none(value: Any) -> float | None:
     """A finite number as float, or None, because JSON has no NaN."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-@dataclass(frozen=True)
-class ReviewPaths:
-    """The files of a review.
-
-    Attributes:
-        verdicts: one JSON object a line, see `review.verdicts`.
-        metrics: the measures, Parquet.
-        report: the page, HTML.
-        table: one row a video, CSV.
-        critique: the critic's answers, JSON.
-        cache: folder of previews.
-    """
-
-    verdicts: Path
-    metrics: Path
-    report: Path
-    table: Path
-    critique: Path
-    cache: Path
-
-
-def review_paths(workspace: Workspace) -> ReviewPaths:
-    """The files of a workspace's review; none is created."""
-    return ReviewPaths(
-        verdicts=workspace.review_file("verdicts.jsonl"),
-        metrics=workspace.review_file("metrics.parquet"),
-        report=workspace.review_file("report.html"),
-        table=workspace.review_file("table.csv"),
-        critique=workspace.review_file("critic.json"),
-        cache=workspace.cache("previews"),
-    )
 
 
 class Review:
@@ -103,8 +68,10 @@ class Review:
         self.refreshed = 0.0
         self.memory = FileMemory(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)
-        self.board = Board(self.picture, self.show)
-        self.player = Player(self.videos, self.paths.cache, self.judge, self.move)
+        self.given: list[str] = []  # keys of the videos judged in this session, for the undo
+        self.changing = threading.RLock()  # held while the board changes: measures are added by another thread
+        self.board = Board(self.picture, self.show, self.judge_all)
+        self.player = Player(self.videos, self.paths.cache, self.judge, self.move, self.next_unjudged)
         self._update_board()
 
     # Facts of a video
@@ -207,8 +174,9 @@ class Review:
     # The widgets
 
     def _update_board(self) -> None:
-        self.board.items = self.items()
-        self.memory.save()
+        with self.changing:
+            self.board.items = self.items()
+            self.memory.save()
         broken = len(self.log.broken)
         if not self.videos:
             self.board.notice = f"No videos under {self.workspace.root}; notebooks 04 and 05 make them."
@@ -242,9 +210,22 @@ class Review:
         self.player.verdict = self.verdict(key)
         self.board.opened = key
 
+    def _order(self) -> list[str]:
+        return [key for key in self.board.order if key in self.videos] or list(self.videos)
+
+    def next_unjudged(self) -> None:
+        """Open the next video of the board's order without a verdict; stay and say so where every one has one."""
+        order, current = self._order(), self.log.current()
+        now = order.index(self.board.opened) if self.board.opened in order else -1
+        for key in order[now + 1 :] + order[: now + 1]:
+            if key not in current and not self.videos[key].blocked:
+                self.show(key)
+                return
+        self.player.message = "Every video of the board has a verdict."
+
     def move(self, by: int) -> None:
         """Open the next (+1) or previous (-1) video in the board's order."""
-        order = [key for key in self.board.order if key in self.videos] or list(self.videos)
+        order = self._order()
         if not order:
             return
         now = order.index(self.board.opened) if self.board.opened in order else -by
@@ -253,27 +234,61 @@ class Review:
     # Verdicts
 
     def judge(self, key: str, state: str, reasons: Sequence[str] = (), note: str = "") -> None:
-        """Record a verdict, or with state `undo` take back the reviewer's last one on this video.
+        """Record a verdict, or with state `undo` take back the reviewer's last one.
+
+        An undo takes back the verdict on this video; where there is none, the one given last on this board, and its
+        video is opened again. Its reasons and note stay in their fields for another verdict.
 
         Raises:
             DreamkitError: unknown video, state or reason, nothing to undo, or an unwritable folder.
         """
+        if state == "undo":
+            self._undo(key)
+        else:
+            self._record(key, state, reasons, note)
+            self.reload_verdicts()
+
+    def judge_all(self, keys: Sequence[str], state: str, reasons: Sequence[str] = ()) -> None:
+        """One verdict on several videos, or with state `undo` each one's last verdict taken back.
+
+        Raises:
+            DreamkitError: see `judge`; the videos before the one that it names have their verdict.
+        """
+        self.board.notice = ""
+        try:
+            for key in keys:
+                if state == "undo":
+                    verdicts.undo(self.paths.verdicts, key, self.reviewer)
+                else:
+                    self._record(key, state, reasons, "")
+        finally:
+            self.reload_verdicts()
+
+    def _record(self, key: str, state: str, reasons: Sequence[str], note: str) -> None:
         if key not in self.videos:
             raise DreamkitError(f"There is no video {key!r} on this board.", "Load the board again.")
-        if self.videos[key].blocked and state != "undo":
+        if self.videos[key].blocked:
             raise DreamkitError(f"{key!r} was blocked and has no video to judge.", self.videos[key].blocked)
-        if state == "undo":
-            undone = verdicts.undo(self.paths.verdicts, key, self.reviewer)
+        video, checksum = self.videos[key], self.checksum(self.videos[key])
+        verdicts.judge(self.paths.verdicts, key, state, reasons, note, self.reviewer, video.fingerprint, checksum)
+        self.given.append(key)
+
+    def _undo(self, key: str) -> None:
+        for each in (key, *reversed(self.given)):
+            undone = verdicts.undo(self.paths.verdicts, each, self.reviewer) if each in self.videos else None
             if undone is None:
-                raise DreamkitError(
-                    f"{self.reviewer} has no verdict on this video to take back.",
-                    "Another reviewer's verdict cannot be undone; give your own instead.",
-                )
-        else:
-            video, checksum = self.videos[key], self.checksum(self.videos[key])
-            given = (key, state, reasons, note, self.reviewer, video.fingerprint, checksum)
-            verdicts.judge(self.paths.verdicts, *given)
-        self.reload_verdicts()
+                continue
+            if each in self.given:
+                del self.given[len(self.given) - 1 - self.given[::-1].index(each)]
+            self.reload_verdicts()
+            if each != self.player.video.get("key"):
+                self.show(each)
+            self.player.draft = {"reasons": list(undone.reasons), "note": undone.note}
+            return
+        raise DreamkitError(
+            f"{self.reviewer} has no verdict on this video to take back.",
+            "Another reviewer's verdict cannot be undone; give your own instead.",
+        )
 
     def reload_verdicts(self) -> None:
         """Read the verdict file again, with the lines that other reviewers have added."""
@@ -283,21 +298,6 @@ class Review:
             self.player.verdict = self.verdict(key)
 
     # Display
-
-    def stills(self) -> list[dict[str, Any]]:
-        """The items of the board, each with the `url` of its thumbnail as a data URL, or with an `error`."""
-        stills = []
-        for item in self.items():
-            try:
-                still = {"url": data_url(self.picture(item["key"])), "error": ""}
-            except DreamkitError as error:
-                still = {"url": "", "error": error.message}
-            stills.append(item | still)
-        return stills
-
-    def stills_html(self) -> str:
-        """A grid of the stills with state and flags, self-contained HTML, for a saved notebook."""
-        return fill_template("stills.html", stills=self.stills(), width=previews.THUMBNAIL_WIDTH)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """The widgets; a saved notebook has no kernel and shows a sentence instead."""

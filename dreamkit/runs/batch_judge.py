@@ -6,19 +6,21 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from dreamkit.captions import files as caption_files
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.guardrail_step import blocked_before, guard_of
 from dreamkit.generate.input_videos import InputVideo, inspect_video
+from dreamkit.generate.jobs import why_no_front
 from dreamkit.generate.outputs import result_status
 from dreamkit.generate.params import Params
 from dreamkit.generate.plan import find_jobs
 from dreamkit.generate.results import MADE
 from dreamkit.runs.batch_params import STAGE_MODELS, render_options
-from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT, Target, read_blocked
+from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT, Target
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.video import VideoInfo
@@ -122,6 +124,8 @@ class Judge:
             p = model(**{**params, **own})
             assert isinstance(p, Params)
             plan, problems = find_jobs(self.ws, p, partial(remembered_video, self.memory))
+            guard = guard_of(p.guardrail, p.checkpoints, p.device, p.guardrail_stride, self.ws)
+            versions = cache(guard.known_versions)
             jobs = {(job.chunk, job.style): job for job in plan.jobs}
             for target in group:
                 job = jobs.get((Chunk(target.clip, target.chunk), target.style))
@@ -132,10 +136,8 @@ class Judge:
                 state = result_status(self.ws, plan, job, self.memory.checksum)
                 done = DONE if state != MADE else LEFT  # the user's own video is kept
                 judged[target] = Judgement(done, windows=len(job.windows.starts))
-        for target, judgement in judged.items():
-            asked = params.get("guardrail")
-            if judgement.state != DONE and (refused := read_blocked(self.ws, target, asked)):
-                judged[target] = Judgement(BLOCKED, refused)
+                if done == LEFT and (entry := blocked_before(self.ws, plan, job, versions)):
+                    judged[target] = Judgement(BLOCKED, _blocked(entry.get("reason") or entry.get("note")))
         return judged
 
     def _without_caption(self, targets: Sequence[Target]) -> dict[Target, Judgement]:
@@ -159,11 +161,14 @@ class Judge:
         return {target: Judgement(FAILED, faults[key]) for target, key in keys.items() if key in faults}
 
     def _without_front(self, targets: Sequence[Target]) -> dict[Target, Judgement]:
-        """The results whose front video is missing, although the stage that makes it is over."""
+        """The results whose front video was blocked, or is missing although the stage that makes it is over."""
         found = {}
         for target in targets:
-            front = self.ws.single_view(Chunk(target.clip, target.chunk), target.style)
-            if not front.is_file():
+            chunk = Chunk(target.clip, target.chunk)
+            front = self.ws.single_view(chunk, target.style)
+            if blocked := why_no_front(self.ws, chunk, target.style):
+                found[target] = Judgement(BLOCKED, _blocked(blocked))
+            elif not front.is_file():
                 reason = Failure("NoFront", f"The front video {front} is missing; the other views follow it.")
                 found[target] = Judgement(FAILED, reason)
         return found
@@ -180,6 +185,10 @@ class Judge:
             used = self.presets.get(target, preset)
             groups.setdefault((tuple(sorted(styles[target.clip, used])), used), []).append(target)
         return groups
+
+
+def _blocked(reason: object) -> Failure:
+    return Failure("Blocked", str(reason or "The guardrail refused it."))
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from dreamkit.runs.batch_store import Store, result_patterns
 from dreamkit.runs.batch_units import DONE, GENERATION, BatchFolder, Target, Unit, link_inputs
 from dreamkit.runs.engine_local import Engine, LocalEngine, machine_gpus
 from dreamkit.workspace.files import write_json
+from dreamkit.workspace.locks import file_lock
 from dreamkit.workspace.workspace import Workspace
 
 INTERRUPTED = 130
@@ -74,17 +75,14 @@ def _only_one(folder: BatchFolder) -> Iterator[None]:
     Raises:
         DreamkitError: another process holds it, or the folder cannot be written.
     """
-    from filelock import FileLock, Timeout
-
     write_json(folder.root / ".started.json", who_runs())  # raises where the folder cannot be written
-    try:
-        with FileLock(folder.lock, timeout=1):
-            yield
-    except Timeout:
-        raise DreamkitError(
-            f"The batch {folder.root.name} runs already in {folder.root}.",
-            "Watch it with `dreamkit batch status --watch`, or give this one another name with --name.",
-        ) from None
+    with file_lock(folder.lock, folder.root.name, wait=1.0) as held:  # `batch status` holds it for a moment
+        if not held:
+            raise DreamkitError(
+                f"The batch {folder.root.name} runs already in {folder.root}.",
+                "Watch it with `dreamkit batch status --watch`, or give this one another name with --name.",
+            )
+        yield
 
 
 def make_engine(batch: BatchParams) -> Engine:

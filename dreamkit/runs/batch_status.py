@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dreamkit.errors import DreamkitError
@@ -24,6 +23,7 @@ from dreamkit.runs.batch_units import (
     seed_workspace,
 )
 from dreamkit.workspace.files import nearest, read_json, read_yaml
+from dreamkit.workspace.locks import is_locked
 from dreamkit.workspace.workspace import Workspace, from_home
 
 STATES = (DONE, RUNNING, FAILED, BLOCKED, LEFT)
@@ -127,7 +127,7 @@ def read_status(folder: BatchFolder) -> BatchStatus:
     """
     values = read_json(folder.plan, "plan of a batch")
     history = _History.read(read_events(folder.events))
-    alive = _is_locked(folder.lock)
+    alive = is_locked(folder.lock)
     ws, seeds = Workspace(values["workspace"]), values["seeds"]
     own = {seed: seed_workspace(ws, seed, seeds) for seed in seeds}
     states: dict[str, dict[str, int]] = {}
@@ -211,19 +211,6 @@ def _is_there(ws: Workspace, target: Target, written: float) -> bool:
         return False
     place = sidecar.parent if target.stage == "single" else sidecar.with_suffix("")
     return "replacing" not in record and all((place / name).is_file() for name in record.get("outputs", {}))
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process holds a lock file."""
-    from filelock import FileLock, Timeout
-
-    if not path.is_file():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
 
 
 def show_status(asked: str, workspace: str, watch: bool, as_json: bool) -> None:

@@ -10,12 +10,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dreamkit.errors import DreamkitError
 from dreamkit.workspace.failures import Failure, read_failure
 from dreamkit.workspace.files import read_json, write_json
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -196,30 +194,6 @@ def link_inputs(ws: Workspace, inner: Workspace) -> None:
         link = inner.root / name
         if not link.exists() and not link.is_symlink() and (ws.root / name).exists():
             link.symlink_to(Path("..", "..", name), target_is_directory=(ws.root / name).is_dir())
-
-
-def read_blocked(ws: Workspace, target: Target, asked: object = None) -> Failure | None:
-    """Why the guardrail refused a result, from `<result>.blocked.json` beside where its video would stand.
-
-    Args:
-        ws: the workspace of the result.
-        target: the result; one of the stage multi is blocked too where its front video is.
-        asked: the parameter `guardrail`; a record of another value does not count, nor one older than the caption.
-    """
-    stages = ["single_view", "multi_view"] if target.stage == "multi" else ["single_view"]
-    for stage in reversed(stages):
-        path = ws.blocked_result(stage, target.result)
-        captions = [ws.captions / f"{target.clip}{suffix}" for suffix in (".txt", ".json")]
-        with contextlib.suppress(OSError, DreamkitError):
-            written = path.stat().st_mtime
-            entry = read_json(path, "record of a blocked result").get("guardrail")
-            if not isinstance(entry, dict) or entry.get("blocked") is not True:
-                continue
-            if asked is not None and entry.get("asked", asked) != asked:
-                continue
-            if all(not caption.is_file() or caption.stat().st_mtime <= written for caption in captions):
-                return Failure("Blocked", str(entry.get("reason") or entry.get("note") or "The guardrail refused it."))
-    return None
 
 
 def last_failure(ws: Workspace, target: Target, since: float) -> Failure | None:

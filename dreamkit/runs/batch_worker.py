@@ -20,6 +20,7 @@ from dreamkit.runs.batch_units import BatchFolder, Unit, UnitEnd
 from dreamkit.runs.child_process import PARENT, kernel_folder
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.files import write_json
+from dreamkit.workspace.locks import file_lock
 from dreamkit.workspace.processes import end_unit_with_parent
 from dreamkit.workspace.workspace import Workspace, from_home
 
@@ -31,21 +32,14 @@ _WHOLE = "_whole"
 @contextlib.contextmanager
 def unit_locks(ws: Workspace, unit: Unit) -> Iterator[bool]:
     """Hold the locks of a unit's results; yields False, without any, where another process holds one of them."""
-    from filelock import FileLock, Timeout
-
     whole = unit.stage in ("captions", "review")
     names = {_WHOLE} if whole else {target.result for target in unit.targets}
     with contextlib.ExitStack() as stack:
-        try:
-            for name in sorted(names):
-                path = ws.batch_lock(unit.stage, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(path, timeout=0))
-        except Timeout:
-            stack.close()
-            yield False
+        paths = [ws.lock_file(f"batch-{unit.stage}", name) for name in sorted(names)]
+        if all(stack.enter_context(file_lock(path, path.stem, wait=False)) for path in paths):
+            yield True
             return
-        yield True
+    yield False  # outside the stack, which has released those that were free
 
 
 def run_unit(folder: BatchFolder, unit: Unit, attempt: int) -> UnitEnd:

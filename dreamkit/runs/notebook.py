@@ -44,6 +44,10 @@ MODELS: dict[str, type[NotebookParams]] = {
 }
 
 
+class KernelKilled(DreamkitError):
+    """The kernel of a notebook ended without an answer; a batch tries its unit again."""
+
+
 def params_model(notebook: str) -> type[NotebookParams]:
     """The model of a notebook's parameters.
 
@@ -188,13 +192,20 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
             _execute(source, params, partial, kept)
         except (DreamkitError, KeyboardInterrupt) as error:
             stopped = error  # the copy is kept as far as the notebook ran
-        try:
-            json.loads(partial.read_text(encoding="utf-8"))
-        except ValueError:  # half a notebook, or none
-            raise stopped or _unwritten(kept, "it is incomplete") from None
+        if not _is_whole(partial):
+            raise stopped or _unwritten(kept, "it is incomplete")
     if stopped is not None:
         raise stopped
     return kept
+
+
+def _is_whole(copy: Path) -> bool:
+    """Whether a notebook was written to its end; a full disk leaves half of one, or none."""
+    try:
+        json.loads(copy.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def _unwritten(kept: Path, reason: str) -> DreamkitError:
@@ -238,7 +249,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
     except DeadKernelError:
-        raise DreamkitError(
+        raise KernelKilled(
             f"The kernel of notebook {source.stem} was killed, most likely because the machine ran out of memory.",
             "Free memory or choose fewer clips at once. Finished results are kept; the same command continues.",
         ) from None

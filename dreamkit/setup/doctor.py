@@ -194,7 +194,7 @@ def stage_capability(stage: str, p: SetupParams, gpu: Check) -> Capability:
         return Capability(stage, NO, f"needs bf16, compute capability 8.0; this GPU has {props.major}.{props.minor}")
     need, here = memory_needs.need(stage, len(p.controls)), props.total_memory
     preset = memory_needs.fitting_preset(stage, len(p.controls), here)
-    whole = f"exact needs {need.run / GIB:.1f} GiB, as measured on an H200; this GPU has {here / GIB:.1f}"
+    whole = f"exact needs {need.run / GIB:.1f} GiB, as measured on an H100; this GPU has {here / GIB:.1f}"
     if preset is None:
         smallest = f"{memory_needs.SMALLEST_PRESET[stage]}gb"
         return Capability(stage, NO, f"{whole}, less than the smallest preset {smallest} takes")

@@ -6,12 +6,13 @@ built-in rules; `Restyler(VllmRewriter())` and `Restyler(ServerRewriter())` use 
 """
 
 from dreamkit.captions.language import token_counter
-from dreamkit.styles.batch import StylesReport, side_prompts, weather_clause, write_styles
+from dreamkit.styles.batch import StylesReport, write_styles
 from dreamkit.styles.checks import RewriteCheck, check_rewrite
 from dreamkit.styles.model.client import ServerRewriter
 from dreamkit.styles.model.rewriters import ChatModel, VllmRewriter
 from dreamkit.styles.restyle import Restyler, Rewrite
 from dreamkit.styles.rules.rewriter import RuleRewriter
+from dreamkit.styles.side_views import clip_prompts, side_prompts, weather_clause
 from dreamkit.styles.table import ConditionTexts, Style, StyleTable, load_styles
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "StylesReport",
     "VllmRewriter",
     "check_rewrite",
+    "clip_prompts",
     "load_styles",
     "side_prompts",
     "token_counter",

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from dreamkit.captions.conditions import read_state
 from dreamkit.captions.files import ORIGINAL, read_captions, write_style_captions
 from dreamkit.captions.language import T5_TOKENS
 from dreamkit.errors import DreamkitError
 from dreamkit.guardrail.record import GuardrailRecord
 from dreamkit.styles.guarded import Key, guarded
 from dreamkit.styles.restyle import Restyler, Rewrite
-from dreamkit.styles.rules.compose import chosen
 from dreamkit.styles.rules.rewriter import one_line
+from dreamkit.styles.side_views import side_prompts, weather_clause
 from dreamkit.styles.table import Style, StyleTable, load_styles
-from dreamkit.workspace.cameras import SIX_VIEWS, Rig, view_prompts
 from dreamkit.workspace.files import read_json, read_text, write_json
 from dreamkit.workspace.workspace import Workspace
 
@@ -96,35 +93,6 @@ class _Clip:
     source: str
     existing: Mapping[str, str]
     missing: tuple[Style, ...]
-
-
-def side_prompts(
-    caption: str, style: Style | None, table: StyleTable, rig: Rig = SIX_VIEWS, weather: bool = False
-) -> list[str]:
-    """One prompt per view, in the rig's order.
-
-    Args:
-        caption: the front view's caption in the style.
-        style: its style; None for Original.
-        table: the styles.
-        rig: the views.
-        weather: add the style's weather and light to the prompts of the side and rear views. The original scripts use
-            the camera's sentence alone.
-    """
-    clause = weather_clause(caption, style, table) if weather else ""
-    others = [f"{camera.sentence} {clause}" for camera in rig.cameras[1:]] if clause else ()
-    return view_prompts(caption, rig, others)
-
-
-def weather_clause(caption: str, style: Style | None, table: StyleTable) -> str:
-    """The style's weather and light as one short sentence, "" for Original."""
-    if style is None or style.name == ORIGINAL:
-        return ""
-    if style.sentences:
-        clause = chosen(style.sentences[0], random.Random(0)).rstrip(".")
-    else:
-        clause = table.scene(*style.target(*read_state(caption))).clause
-    return f"{clause[0].upper()}{clause[1:]}." if clause else ""
 
 
 def write_styles(
@@ -287,13 +255,20 @@ def _new_record(
         style: side_prompts(text, table.styles.get(style), table, weather=side_weather)[1:]
         for style, text in captions.items()
     }
+    built_in = load_styles()
+    weather = {style: weather_clause(text, table.styles.get(style), table) for style, text in captions.items()}
+    own = {
+        style: text
+        for style, text in weather.items()
+        if text and text != weather_clause(captions[style], built_in.styles.get(style), built_in)
+    }
     record = {
         "clip": clip.name,
         "original": _digest(captions[ORIGINAL]),
         "recolour": restyler.rules.recolour,
         "t5_tokens_counted_by": "tokenizer" if restyler.count_tokens.exact else "estimate",
         "styles": {style: entries[style] for style in captions if style in entries},
-        "views": {"side_weather": side_weather, "prompts": views},
+        "views": {"side_weather": side_weather, "prompts": views, "own_weather": own},
         "dreamkit": _version(),
     }
     if told := {style: check.as_dict() for (name, style), check in checks.items() if name == clip.name}:

@@ -91,9 +91,7 @@ def _contradiction(before: str, after: str, style: Style) -> str | None:
     """What the rewrite says against its style, or about a time or weather that neither style nor caption has."""
     names = check_words()
     forbidden = {*names["not_at"].get(style.time, ()), *names["not_in"].get(style.weather, ())}
-    own = {
-        family for text in (*style.words, *style.leads, style.noun_for("day")) for family, _, _, _ in said(f"{text}.")
-    }
+    own = {family for text in (*style.words, *style.leads, style.noun) for family, _, _, _ in said(f"{text}.")}
     source = {family for sentence in sentences(before) for family, _, denied, _ in said(sentence) if not denied}
     if "sun" in forbidden and style.weather == "rain":
         own.discard("sun")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.file_names import check_name
 from dreamkit.workspace.files import nearest, read_yaml
 
+log = logging.getLogger(__name__)
 BUILT_IN = Path(__file__).with_name("styles.yaml")
 _DAY_WORDS = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night"}
 
@@ -54,9 +56,9 @@ class Style:
             weather = self.keeps.get(weather, next(iter(self.keeps.values()), "clear"))
         return self.time or time, self.weather or weather
 
-    def noun_for(self, time: str) -> str:
-        """The words that complete "It is ..." at this time."""
-        return self.noun.replace("{day}", _DAY_WORDS.get(time, "day"))
+    def at(self, text: str, time: str) -> str:
+        """A text of the style at this time: {day} becomes morning, day, evening or night."""
+        return text.replace("{day}", _DAY_WORDS.get(time, "day"))
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,19 @@ class StyleTable:
     styles: dict[str, Style]
     scenes: dict[str, ConditionTexts]
 
+    def scene_name(self, time: str, weather: str) -> str:
+        """The scene of this time and weather in `scenes`, or else that of the weather by day."""
+        exact = f"{time or 'day'} {weather or 'clear'}"
+        return exact if exact in self.scenes else f"day {weather or 'clear'}"
+
     def scene(self, time: str, weather: str) -> ConditionTexts:
         """The texts of this time and weather with those of the weather and of the time alone; an unknown time is day.
 
         Raises:
             DreamkitError: the table has none for this weather, by this time or by day.
         """
-        keys = [f"{time or 'day'} {weather or 'clear'}", f"day {weather or 'clear'}"]
-        key = next((key for key in keys if key in self.scenes), None)
-        if key is None:
+        key = self.scene_name(time, weather)
+        if key not in self.scenes:
             raise DreamkitError(
                 f"The style table has no scene {time + ' ' + weather!r}.",
                 "Add it under `scenes`, with its `sky` and `light`.",
@@ -254,7 +260,15 @@ def _refuse_incomplete(style: Style, table: StyleTable, where: str) -> None:
         )
     if not style.sentences:
         for kept in [*style.keeps, ""]:
-            table.scene(*style.target("" if style.time else kept, "" if style.weather else kept))
+            time, weather = style.target("" if style.time else kept, "" if style.weather else kept)
+            table.scene(time, weather)
+            if time and table.scene_name(time, weather) != (exact := f"{time} {weather or 'clear'}"):
+                log.warning(
+                    "the style %r in %s has no scene %r: that of the day is used; add it under `scenes`",
+                    style.name,
+                    where,
+                    exact,
+                )
 
 
 def has_word(style: Style, text: str) -> bool:

@@ -3,6 +3,12 @@
 Products have one scale for each row of the activations (a token) and one for each row of the weight (an output
 channel). Queries and keys are projected in bfloat16, because errors there move whole rows of attention. The first and
 the last evaluation of a video run in bfloat16 (`use_float8`). Shape letters as in `dit`; M rows, K inputs, N outputs.
+
+Values are quantised without their mean over the tokens, which is added behind the attention. Hopper adds float8
+products with about 14 bits: over 56,320 tokens a sum that grows steadily loses a third of itself. With the mean left
+in, random weights and an H100, attention's output was off by 0.43 (relative error) for a single view and by 0.71 for
+six; a simulation of such sums gave 0.36 and 0.49, and 0.0004 without the mean. Sources: DeepSeek-V3 (arXiv 2412.19437,
+section 3.3.2); SageAttention2 (arXiv 2411.10958, section 3.3).
 """
 
 from __future__ import annotations
@@ -48,10 +54,15 @@ def quantise_gelu(x_MK: torch.Tensor) -> Quantised:
     return quantise_rows(F.gelu(x_MK.float()))
 
 
-def quantise_whole(x: torch.Tensor) -> Quantised:
-    """A tensor in float8 with one scale, [1]."""
-    scale = x.abs().amax().float().clamp(min=1e-12).reshape(1) / FLOAT8_MAX
-    return to_float8(x.float() / scale), scale
+def quantise_centred(v_BLHD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Values without their mean over the tokens in float8 with one scale [1], that scale, and the mean [B, 1, H, D].
+
+    Attention's weights sum to 1, so attention over values is attention over values less any vector, plus that vector.
+    """
+    mean_B1HD = v_BLHD.mean(1, keepdim=True, dtype=torch.float32)
+    centred_BLHD = v_BLHD.float() - mean_B1HD
+    scale = centred_BLHD.abs().amax().clamp(min=1e-12).reshape(1) / FLOAT8_MAX
+    return to_float8(centred_BLHD / scale), scale, mean_B1HD
 
 
 def quantise_norm_rope(
@@ -75,7 +86,7 @@ class Float8Ops:
 
     rows: Callable[..., Quantised] = quantise_rows
     gelu: Callable[..., Quantised] = quantise_gelu
-    whole: Callable[..., Quantised] = quantise_whole
+    centred: Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = quantise_centred
     norm_rope: Callable[..., torch.Tensor] = quantise_norm_rope
 
 
@@ -83,8 +94,8 @@ def fast_float8_ops() -> Float8Ops:
     """The functions above as kernels. Raises ImportError without Triton."""
     from dreamkit.transfer import fp8_kernels as kernels
 
-    whole = torch.compile(quantise_whole, dynamic=False)
-    return Float8Ops(kernels.quantise_rows_fast, kernels.quantise_gelu_fast, whole, kernels.quantise_norm_rope_fast)
+    centred = torch.compile(quantise_centred, dynamic=False)
+    return Float8Ops(kernels.quantise_rows_fast, kernels.quantise_gelu_fast, centred, kernels.quantise_norm_rope_fast)
 
 
 class Float8Linear(nn.Module):
@@ -105,19 +116,26 @@ class Float8Linear(nn.Module):
         self.ops = ops
         self.on = True
 
-    def product(self, x: Quantised, out_MN: torch.Tensor | None = None) -> torch.Tensor:
-        """Product with rows from `quantise_rows`, [M, N], in the linear's dtype."""
+    def product(
+        self, x: Quantised, out_MN: torch.Tensor | None = None, bias_N: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Product with rows from `quantise_rows`, plus `bias_N` if there is one, [M, N], in the linear's dtype."""
+        scales = x[1], self.scale_1N
         return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage] - it has no public name
-            x[0], self.weight_NK.T, x[1], self.scale_1N, out_dtype=self.dtype, use_fast_accum=True, out=out_MN
+            x[0], self.weight_NK.T, *scales, bias_N, out_dtype=self.dtype, use_fast_accum=True, out=out_MN
         )
+
+    def bfloat16_product(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., K] to [..., N], without float8 in the activations."""
+        if self.plain is not None:
+            return self.plain(x)
+        return F.linear(x, (self.weight_NK.float() * self.scale_1N.T).to(self.dtype))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., K] to [..., N]."""
         if self.on:
             return self.product(self.ops.rows(x.flatten(0, -2))).unflatten(0, x.shape[:-1])
-        if self.plain is not None:
-            return self.plain(x)
-        return F.linear(x, (self.weight_NK.float() * self.scale_1N.T).to(self.dtype))
+        return self.bfloat16_product(x)
 
 
 class Float8Mlp(nn.Module):
@@ -167,12 +185,16 @@ class Float8SelfAttention(SelfAttention):
         heads, own = (self.heads, -1), self.float8_ops
         q_BLHD = own.norm_rope(self.to_q(x_BLD).unflatten(-1, heads), self.q_norm, *rope, self.scale_q)
         k_BLHD = own.norm_rope(self.to_k(x_BLD).unflatten(-1, heads), self.k_norm, *rope, self.scale_k)
-        v_BLHD, scale_v = own.whole(self.to_v(x_BLD).unflatten(-1, heads))
+        v_BLHD, scale_v, mean_B1HD = own.centred(self.to_v(x_BLD).unflatten(-1, heads))
         out_BLHD = self.attention(q_BLHD, k_BLHD, v_BLHD, self.scale_q, self.scale_k, scale_v)
-        rows_MD = out_BLHD.flatten(2).flatten(0, 1)
+        scales_L1 = scale_v.expand(out_BLHD.shape[1], 1).contiguous()
         assert isinstance(self.to_out, Float8Linear)
-        out_MD = self.to_out.product((rows_MD, scale_v.expand(len(rows_MD), 1).contiguous()))
-        return out_MD.view(x_BLD.shape)
+        of_mean_BD = self.to_out.bfloat16_product(mean_B1HD.flatten(1).to(x_BLD.dtype))
+        parts = [
+            self.to_out.product((rows_LHD.flatten(1), scales_L1), bias_N=of_mean_D)
+            for rows_LHD, of_mean_D in zip(out_BLHD, of_mean_BD, strict=True)
+        ]
+        return parts[0][None] if len(parts) == 1 else torch.stack(parts)
 
 
 def choose_float8(head_dim: int, device: torch.device) -> tuple[Float8Ops, CudnnFp8Attention | None]:
@@ -180,7 +202,7 @@ def choose_float8(head_dim: int, device: torch.device) -> tuple[Float8Ops, Cudnn
     ops = Float8Ops()
     try:
         fast, small = fast_float8_ops(), torch.ones(16, 64, device=device, dtype=torch.bfloat16)
-        fast.whole(fast.rows(small)[1])
+        fast.centred(fast.rows(small)[1].view(1, -1, 1, 1))
         ops = fast
     except Exception as error:  # no Triton or no C compiler: the same numbers, slower
         log.warning("Float8 values are computed by uncompiled operations, which are slower (%s).", first_line(error))

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer.folders import TEXT_ENCODER, TEXT_ENCODER_SUFFIXES
 from dreamkit.transfer.memory import free_memory
-from dreamkit.transfer.text_cache import read_embedding, write_embedding
+from dreamkit.transfer.text_cache import read_embedding, read_mark, write_embedding
 from dreamkit.workspace.files import fingerprint, read_json
 from dreamkit.workspace.sizes import GIB
 
@@ -51,6 +51,7 @@ class TextEncoder:
     budget: float | None = None
     _content: str | None = field(default=None, repr=False)
     _memory: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    _marks: dict[str, list[float]] = field(default_factory=dict, repr=False)
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
         """Embeddings, float32 [N, tokens, C] on the CPU; zero after a prompt's last token.
@@ -64,6 +65,18 @@ class TextEncoder:
         if missing:
             self._encode_missing(missing)
         return torch.stack([self._pad(self._memory[p]) for p in prompts])
+
+    def cached_mark(self, prompt: str) -> list[float] | None:
+        """The mark of the prompt's embedding in the cache on disk, see `read_mark`; None where it is not there."""
+        if self.cache is None or not self.cache.is_dir():
+            return None
+        if prompt not in self._marks:
+            path = self._path(prompt)
+            found = read_mark(path) if path is not None and path.is_file() else None
+            if found is None:
+                return None
+            self._marks[prompt] = found
+        return self._marks[prompt]
 
     def embeddings(self, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Prompt -> embedding without padding, float32 [M, C] on the CPU, of prompts that `encode` has had."""

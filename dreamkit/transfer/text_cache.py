@@ -3,16 +3,24 @@
 The cache lies in the workspace, and workspaces are passed on. An embedding that somebody else wrote, or changed, could
 say anything, so each file carries a keyed hash (HMAC-SHA-256, RFC 2104) of its numbers and its name. The key is made at
 the first use and stays in the user's cache folder.
+
+Its header also has a mark of the numbers, which sidecars copy into a result's identity: a checksum would differ between
+devices, whose embeddings differ in the last bits, and the mark can be read without the numbers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import json
+import math
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -24,6 +32,9 @@ from dreamkit.workspace.files import replacing
 KEY_FILE = "embedding_key"
 KEY_BYTES = 32
 MOST_WIDTH = 2**14
+MARK_SUMS = 4
+MARK_TOLERANCE = 0.02
+"""Relative difference up to which numbers of two marks count as equal; devices and libraries differ by far less."""
 
 
 def write_embedding(path: Path, embedding_MC: torch.Tensor) -> None:
@@ -32,9 +43,10 @@ def write_embedding(path: Path, embedding_MC: torch.Tensor) -> None:
     Raises:
         DreamkitError: the file or the key cannot be written.
     """
-    code = _code(path, embedding_MC, _key(make=True))
+    key, mark = _key(make=True), json.dumps(embedding_mark(embedding_MC))
+    codes = {"code": _code(path, embedding_MC, key), "mark": mark, "mark_code": _mark_code(path, mark, key)}
     with replacing(path) as partial:
-        save_file({"embedding": embedding_MC.contiguous()}, partial, metadata={"code": code})
+        save_file({"embedding": embedding_MC.contiguous()}, partial, metadata=codes)
 
 
 def read_embedding(path: Path, tokens: int) -> torch.Tensor:
@@ -52,6 +64,44 @@ def read_embedding(path: Path, tokens: int) -> torch.Tensor:
     if not torch.isfinite(embedding).all() or not hmac.compare_digest(code, _code(path, embedding, _key(make=False))):
         raise ValueError("it was not written by this user")
     return embedding
+
+
+def embedding_mark(embedding_MC: torch.Tensor) -> list[float]:
+    """What tells an embedding, float32 [M, C], from others: M, C, its RMS, and MARK_SUMS sums with random signs.
+
+    The sums are divided by RMS times sqrt(M C), so that those of an unrelated embedding are about N(0, 1)
+    and a relative error e of the embedding changes them by about e. The signs are always the same.
+    """
+    values = embedding_MC.contiguous().numpy().astype(np.float64).reshape(-1)
+    rms = float(np.sqrt(np.mean(values**2))) or 1.0
+    signs = np.random.RandomState(0).randint(0, 2, (MARK_SUMS, values.size)) * 2 - 1  # the same in every NumPy
+    sums = signs @ values / (rms * math.sqrt(values.size))
+    return [*embedding_MC.shape, *(float(f"{number:.4g}") for number in (rms, *sums))]
+
+
+def same_mark(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two marks are of the same embedding, up to the rounding of devices."""
+    if len(one) != len(other) or [*one[:2]] != [*other[:2]]:
+        return False
+    pairs = zip(one[2:], other[2:], strict=True)
+    return all(math.isclose(a, b, rel_tol=MARK_TOLERANCE, abs_tol=MARK_TOLERANCE) for a, b in pairs)
+
+
+def read_mark(path: Path) -> list[float] | None:
+    """The mark of a cached embedding that this user wrote, from the file's header; None where there is none.
+
+    Files of earlier versions have no mark, though their embeddings are used.
+    """
+    with contextlib.suppress(Exception):  # a missing or damaged file has no mark
+        with safe_open(path, framework="pt") as file:
+            found = file.metadata() or {}
+        if hmac.compare_digest(found["mark_code"], _mark_code(path, found["mark"], _key(make=False))):
+            return json.loads(found["mark"])
+    return None
+
+
+def _mark_code(path: Path, mark: str, key: bytes) -> str:
+    return hmac.new(key, f"mark {path.name} {mark}".encode(), hashlib.sha256).hexdigest()
 
 
 def _code(path: Path, embedding_MC: torch.Tensor, key: bytes) -> str:

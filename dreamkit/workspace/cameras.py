@@ -11,6 +11,8 @@ from dreamkit.workspace.file_names import name_fault
 from dreamkit.workspace.files import nearest, read_yaml
 
 FOLDER_PREFIX = "ftheta_camera_"
+RIG_VERSION = 1
+"""Version of the rig file, which `dreamkit.rds.rig_file` reads."""
 
 # The models were trained with these sentences: verbatim from cosmos-transfer1
 # diffusion/inference/world_generation_pipeline.py, build_mv_prompt.
@@ -139,7 +141,8 @@ def view_prompts(caption: str, of: Rig = SIX_VIEWS, others: Sequence[str] = ()) 
 def read_folders(table: Path | None) -> dict[str, str]:
     """Camera name -> folder name, from a YAML table of lines `folder: camera`; the default names without a table.
 
-    Cameras that the table leaves out keep their default folder:
+    A rig file (`dreamkit rig propose`) stands for the default names: its condition videos have them. Cameras that the
+    table leaves out keep their default folder:
 
         pinhole_front: front_wide_120fov
         fleet_cam_07: rear_tele_30fov
@@ -151,6 +154,8 @@ def read_folders(table: Path | None) -> dict[str, str]:
     if table is None:
         return folders
     rows = read_yaml(table, "camera table")
+    if isinstance(rows.get("views"), dict) and rows.get("version") == RIG_VERSION:
+        return folders
     if not rows or not all(isinstance(name, str) for name in rows.values()):
         raise DreamkitError(
             f"The camera table {table} must be lines of `folder: camera`.", "For example `my_front: front_wide_120fov`."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -28,18 +29,20 @@ _POLL_SECONDS = 0.1
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, name: str, wait: bool) -> Iterator[bool]:
+def file_lock(path: Path, name: str, wait: bool | float) -> Iterator[bool]:
     """Hold the lock of a result, so that no other run makes it; yield False where another run holds it.
 
     Args:
-        path: the lock file, below a folder LOCKS; made when missing, and deleted at the end.
+        path: the lock file; made when missing, and deleted at the end. Those below a folder LOCKS are deleted by the
+            next run where their holder was killed.
         name: the result, for the log.
-        wait: wait until another run is done with it, or was killed.
+        wait: wait until another run is done with it, or was killed; a number is the seconds to wait at most.
     """
     handle, told = None, False
+    until = time.monotonic() + (math.inf if wait is True else wait)
     try:
-        while (handle := _try_lock(path)) is None and wait:
-            if not told:
+        while (handle := _try_lock(path)) is None and time.monotonic() < until:
+            if not told and wait is True:
                 log.info("%s: another run is making it; this run waits for it", name)
                 told = True
             time.sleep(_POLL_SECONDS)
@@ -54,6 +57,25 @@ def file_lock(path: Path, name: str, wait: bool) -> Iterator[bool]:
             with contextlib.suppress(OSError):
                 path.unlink()
             os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a lock; what cannot be found out counts as held. The file is not made or deleted."""
+    if fcntl is None or not path.is_file():
+        return False
+    try:
+        handle = os.open(path, os.O_RDWR | NO_LINKS)
+    except FileNotFoundError:  # deleted by its holder
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def remove_unheld(folder: Path) -> None:

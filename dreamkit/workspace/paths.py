@@ -53,3 +53,8 @@ def nearest_workspace(root: Path, folders: Sequence[str]) -> Path | None:
     if found is None and not beside:
         found = next((parent for parent in root.parents if parent.is_dir()), None)
     return found
+
+
+def rig_copy(root: Path) -> Path:
+    """The workspace's copy of the rig file that its condition videos were drawn with, where there was one."""
+    return root / "rig.yaml"

@@ -317,10 +317,6 @@ class Workspace:
         """The folder of a batch: its plan, events, units, executed notebooks and report."""
         return self.root / "runs" / check_name(name, "batch")
 
-    def batch_lock(self, stage: str, result: str) -> Path:
-        """The file that a unit of a batch locks while it makes a result of a stage."""
-        return self.cache(f"locks/batch-{stage}-{check_name(result, 'result')}.lock")
-
     def seed_folder(self, seed: int) -> Path:
         """The workspace of a further seed of a batch, inside this one; results have no seed in their names."""
         return self.root / "seeds" / str(seed)

@@ -143,23 +143,42 @@ def test_review_in_jupyterlab(root):
         assert all(np.array_equal(a, b) for a, b in zip(pictures(page), result, strict=True))
         slide(page, ".dk-mix", 1)
         time.sleep(0.3)
-        condition = pictures(page)
-        assert all(np.median(picture) < 8 < np.median(was) for picture, was in zip(condition, result, strict=True))
+        # Laid over it, the condition adds its lines and takes no light away (JPEG: within 4 grey levels).
+        for picture, was in zip(pictures(page), result, strict=True):
+            brighter = picture.astype(int) - was
+            assert brighter.min() >= -4 and brighter.max() > 40 and abs(np.median(brighter)) < 8
         slide(page, ".dk-mix", 0.5)
         time.sleep(0.3)
         shot(page, root, "overlay_light")
         press(page, "w")
+        slide(page, ".dk-mix", 1)
+        time.sleep(0.3)
+        condition = pictures(page)  # wiped over the whole width
+        assert all(np.median(picture) < 8 < np.median(was) for picture, was in zip(condition, result, strict=True))
+        slide(page, ".dk-mix", 0.5)
         time.sleep(0.3)
         for picture, was, lines in zip(pictures(page), result, condition, strict=True):
             middle = picture.shape[1] // 2
             assert np.array_equal(picture[:, : middle - 2], was[:, : middle - 2])
             assert np.array_equal(picture[:, middle + 2 :], lines[:, middle + 2 :])
         shot(page, root, "wipe_light")
-        press(page, "w", "o")
+        press(page, "w", "o", "b")
+        wait(page, f"document.querySelectorAll('.dk-cell').length === 12 && !('loading' in {PLAYER}.dataset)")
+        shot(page, root, "beside_light")
+        press(page, "b")
 
         slide(page, ".dk-scrub", 5)
         at_frame(page, 5)
+        # The keys follow the grid, and each tile has its key: 2 is the front camera, in the middle of the upper row.
+        keys = page.execute_script(
+            "return [...document.querySelectorAll('.dk-cell')].map((cell) => [cell.dataset.camera,"
+            " cell.querySelector('kbd').textContent])"
+        )
+        assert dict(keys)["cross_left_120fov"] == "1" and dict(keys)["front_wide_120fov"] == "2"
         press(page, "2")
+        assert (
+            page.execute_script("return document.querySelector('.dk-cell:not([hidden])').dataset.camera") == keys[0][0]
+        )
         wait(
             page,
             f"document.querySelectorAll('.dk-cell:not([hidden])').length === 1 && !('loading' in {PLAYER}.dataset)",
@@ -171,13 +190,17 @@ def test_review_in_jupyterlab(root):
         press(page, "0", Keys.HOME)
         at_frame(page, 0)
 
-        Select(page.find_element(By.CSS_SELECTOR, ".dk-head select")).select_by_value("multi_view/drawn_0_Night")
+        Select(page.find_element(By.CSS_SELECTOR, ".dk-compare")).select_by_value("multi_view/drawn_0_Night")
         wait(page, f"document.querySelectorAll('.dk-cell').length === 12 && !('loading' in {PLAYER}.dataset)")
         press(page, *[Keys.ARROW_RIGHT] * 2)
         at_frame(page, 2)
         assert numbers(page) == [2] * 12
         shot(page, root, "compare_light")
-        Select(page.find_element(By.CSS_SELECTOR, ".dk-head select")).select_by_value("")
+        names = page.execute_script(
+            "return [...document.querySelectorAll('.dk-style')].map((node) => node.textContent)"
+        )
+        assert names == ["Sunny · multi view", "Night · multi view"]
+        Select(page.find_element(By.CSS_SELECTOR, ".dk-compare")).select_by_value("")
         wait(page, "document.querySelectorAll('.dk-cell').length === 6")
 
         links = page.execute_script("return [...document.querySelectorAll('.dk-cell a')].map((link) => link.href)")
@@ -188,8 +211,15 @@ def test_review_in_jupyterlab(root):
 
         press(page, "r")
         wait(page, "document.querySelector('.dk-message').textContent.includes('reason')")
-        page.find_element(By.CSS_SELECTOR, '.dk-reason[data-reason="flicker"]').click()
-        page.find_element(By.CSS_SELECTOR, ".dk-note").send_keys("left pole")
+        ActionChains(page).key_down(Keys.SHIFT).send_keys("4").key_up(Keys.SHIFT).perform()
+        chosen = "document.querySelector('.dk-reason[aria-pressed=true]')?.dataset.reason === 'flicker'"
+        wait(page, f"{chosen} && !document.querySelector('.dk-message').textContent")
+        press(page, "e", "left pole", Keys.ENTER, "r")
+        wait(page, f"document.querySelector('.dk-open').dataset.key !== '{SUNNY}'")  # the next without a verdict
+        press(page, "z")  # back, with reason and note
+        wait(page, f"document.querySelector('.dk-open').dataset.key === '{SUNNY}' && {chosen}")
+        assert page.execute_script("return document.querySelector('.dk-note').value") == "left pole"
+        page.find_element(By.CSS_SELECTOR, ".dk-next").click()
         press(page, "r")
         wait(page, f"{PLAYER}.dataset.state === 'reject'")
         held = verdicts.read_verdicts(root / "outputs" / "review" / "verdicts.jsonl").current()[SUNNY]

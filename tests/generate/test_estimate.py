@@ -65,7 +65,7 @@ def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda _: "GPU X")
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (10 * gib, 80 * gib))
-    assert "20.7 GiB measured on an H200 for a forward, 10.0 GiB free now" in str(estimate(ws, SingleViewParams()))
+    assert "20.1 GiB measured on an H100 for a forward, 10.0 GiB free now" in str(estimate(ws, SingleViewParams()))
     assert "need not known yet" in str(estimate(ws, SingleViewParams(checkpoints="tiny")))
     put_result(ws, "Original", device="GPU X", height=704, peak=31 * gib)
     told = str(estimate(ws, SingleViewParams()))

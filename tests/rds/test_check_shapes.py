@@ -96,7 +96,7 @@ def test_matrices_that_are_transposed_scaled_or_inverted(folder):
     writer.write_camera_poses(folder, CLIP, {name: track.swapaxes(1, 2) for name, track in poses.items()})
     assert "transposed" in found(folder, "not 0 0 0 1").cause
     writer.write_camera_poses(folder, CLIP, {name: np.linalg.inv(track) for name, track in poses.items()})
-    assert any("world-to-camera" in f.cause for f in check_clip(folder, CLIP))
+    assert any("world-to-camera" in f.what + f.cause for f in check_clip(folder, CLIP))
     writer.write_camera_poses(folder, CLIP, poses)
     given = objects(FRAMES)
     scaled = given.pose.copy()
@@ -113,12 +113,6 @@ def test_a_map_of_another_height_is_told(folder):
     writer.write_map(folder, CLIP, {n: Shapes(s.points - [0, 0, 400], s.starts) for n, s in map_layers().items()})
     assert "flat map" in found(folder, "the map lies 400 m below the drive").cause
     assert "out of sight" in found(folder, "the first picture of every camera is black", "warning").cause
-
-
-def test_intrinsics_in_another_order_are_told(folder):
-    wrong = dataclasses.replace(PINHOLE, fx=480, fy=270, cx=500, cy=500)  # centre first
-    writer.write_cameras(folder, CLIP, dict.fromkeys(HEADINGS, wrong))
-    assert "fx, fy, cx, cy" in found(folder, "focal lengths of", "warning", "pinhole").cause
 
 
 def test_check_says_what_render_will_refuse(tmp_path):

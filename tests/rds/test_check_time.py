@@ -12,7 +12,6 @@ from dreamkit.rds import writer
 from dreamkit.rds.check import check_clip
 from dreamkit.rds.check_report import report
 from dreamkit.rds.check_time import coarse_step, repetitions, timestamp_findings
-from dreamkit.rds.even_poses import even_track
 from dreamkit.rds.labels import Shapes
 from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.rds.tars import write_tar
@@ -70,23 +69,15 @@ def test_timestamps_of_another_rate_unit_or_order(folder):
 def test_repeated_poses_are_named_and_can_be_interpolated(folder, metres):
     drive_as(folder, np.repeat(drive(FRAMES // 3, metres), 3, 0))
     finding = found(folder, "come 3 times each")
-    assert "10 Hz" in finding.cause and "--interpolate" in finding.cause
+    assert "10 Hz" in finding.cause and "--fix OUT" in finding.cause
     assert not [f for f in check_clip(folder, CLIP) if "jumps" in f.what]
-    ran = CliRunner().invoke(app, ["check", str(folder), "--interpolate", "pose_even"])
-    assert ran.exit_code == 1 and "poses in between in" in ran.output
-    assert not [f for f in check_clip(folder, CLIP, poses="pose_even") if f.layer == "pose" and "camera" in f.what]
+    ran = CliRunner().invoke(app, ["check", str(folder), "--fix", str(folder.parent / "mended")])
+    assert "times each" not in ran.output
 
 
-def test_poses_in_between_are_those_of_an_even_drive():
-    even = drive(60, 0.5)
-    turn = np.linspace(0, 1, 60)
-    even[:, 0, 0] = even[:, 1, 1] = np.cos(turn)
-    even[:, 1, 0], even[:, 0, 1] = np.sin(turn), -np.sin(turn)
-    np.testing.assert_allclose(even_track(np.repeat(even[::3], 3, 0)), even, atol=1e-9)
-    np.testing.assert_array_equal(even_track(drive(20)), drive(20))
+def test_a_vehicle_that_stands_or_drives_evenly_repeats_nothing():
     standing = np.concatenate([np.tile(np.eye(4), (40, 1, 1)), drive(20)])
-    assert (even_track(standing)[:40] == np.eye(4)).all()
-    assert repetitions(standing) == 1
+    assert repetitions(standing) == repetitions(drive(40)) == 1
 
 
 def test_frames_that_were_lost_or_written_twice(folder):

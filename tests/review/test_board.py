@@ -13,7 +13,7 @@ from review_workspace import make
 from review_world import draw_clip, paint_number, read_number
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review import report, verdicts
+from dreamkit.review import report, stills, verdicts
 from dreamkit.review.library import find_videos
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
@@ -23,6 +23,7 @@ from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Workspace
 
 SUNNY, NIGHT = "multi_view/drawn_0_Sunny", "multi_view/drawn_0_Night"
+FRONT = "single_view/drawn_0_Sunny"
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,8 @@ def test_the_board_opens_measures_judges_and_undoes(workspace):
     ]
     sent = ask(review.player, type="streams", wanted=wanted)
     assert len(sent) == 12 and all(len(content["sizes"]) == 10 for content, _ in sent)
-    ask(review.player, type="compare", key=NIGHT)
-    assert review.player.second["style"] == "Night"
+    ask(review.player, type="compare", keys=[NIGHT, "gone"])
+    assert [video["style"] for video in review.player.compared] == ["Night"]
 
     ask(review.player, type="verdict", key=SUNNY, state="reject", reasons=[], note="")
     assert "reason" in review.player.message and not review.paths.verdicts.exists()
@@ -103,6 +104,39 @@ def test_the_board_opens_measures_judges_and_undoes(workspace):
     again.board.order = [NIGHT, SUNNY]
     ask(again.player, type="move", by=1)
     assert again.board.opened == NIGHT
+
+
+def test_after_a_verdict_the_next_opens_and_an_undo_comes_back_with_its_note(workspace):
+    review = Review(workspace, "ann")
+    review.board.order = [SUNNY, NIGHT, FRONT]
+    review.show(SUNNY)
+    given = {"reasons": ["flicker"], "note": "left pole"}
+    ask(review.player, type="verdict", key=SUNNY, state="reject", next=True, **given)
+    assert review.board.opened == NIGHT and review.player.verdict == {}
+    ask(review.player, type="verdict", key=NIGHT, state="undo", next=True, reasons=[], note="")
+    assert review.board.opened == SUNNY and review.player.verdict == {}
+    assert review.player.draft == given
+    ask(review.player, type="verdict", key=SUNNY, state="accept", next=False, reasons=[], note="")
+    assert review.board.opened == SUNNY and review.player.draft == given  # the page shows the verdict's own
+    verdicts.judge(review.paths.verdicts, NIGHT, "accept", by="bob")
+    review.reload_verdicts()
+    ask(review.player, type="verdict", key=SUNNY, state="unsure", next=True, reasons=[], note="")
+    assert review.board.opened == FRONT and review.player.draft == {}
+    ask(review.player, type="verdict", key=FRONT, state="accept", next=True, reasons=[], note="")
+    assert review.board.opened == FRONT and "Every video" in review.player.message
+    review.show(NIGHT)
+    assert review.player.message == ""
+
+
+def test_one_verdict_on_several_videos(workspace):
+    review = Review(workspace, "ann")
+    ask(review.board, type="verdicts", keys=[SUNNY, NIGHT], state="reject", reasons=[])
+    assert "reason" in review.board.notice and not review.log.current()
+    ask(review.board, type="verdicts", keys=[SUNNY, NIGHT], state="reject", reasons=["flicker"])
+    assert review.board.notice == ""
+    assert {key: one.state for key, one in review.log.current().items()} == {SUNNY: "reject", NIGHT: "reject"}
+    ask(review.board, type="verdicts", keys=[SUNNY, NIGHT, FRONT], state="undo", reasons=[])
+    assert not review.log.current()
 
 
 def test_whatever_the_page_asks_for_it_gets_a_sentence(workspace):
@@ -237,7 +271,7 @@ def test_what_the_guardrail_blocked_is_a_state_on_the_board(workspace):
     assert key not in set(outcome.table["key"])
     rows = report.videos_table(outcome).set_index("key")
     assert (rows.loc[key, "state"], rows.loc[key, "flags"]) == ("blocked", reason)
-    assert "blocked" in review.stills_html()
+    assert "blocked" in stills.stills_html(review)
     workspace.blocked_result("single_view", "drawn_0_Foggy").write_text("{")
     damaged = next(video for video in find_videos(workspace) if video.key == key)
     assert damaged.blocked == "The record of the guardrail is damaged."

@@ -39,7 +39,8 @@ VIDEO = {
     "clip": "a",
     "style": "Night",
     "stage": "multi view",
-    "prompt": "",
+    "prompts": {"front_wide_120fov": "A road."},
+    "facts": "seed 7",
     "views": [VIEW, VIEW | {"camera": "cross_left_120fov", "column": 0}],
     "layers": ["hdmap"],
     "problems": [],
@@ -96,13 +97,14 @@ def test_the_board_refuses_other_wrong_traits(board):
         "first": {"multi_view/a_Night": "text"},
         "measures": [{"key": "flicker", "label": "Flicker", "good": "zero", "meaning": ""}],
         "notice": 3,
+        "progress": {"done": -1, "total": 2, "text": ""},
     }.items():
         with pytest.raises(TraitError, match=name):
             setattr(board, name, wrong)
     board.opened = "multi_view/a_Night"
 
 
-@pytest.mark.parametrize("name", ["video", "second"])
+@pytest.mark.parametrize("name", ["video", "compared"])
 @pytest.mark.parametrize(
     ("place", "wrong"),
     [
@@ -121,10 +123,11 @@ def test_the_board_refuses_other_wrong_traits(board):
     ],
 )
 def test_the_player_refuses_wrong_videos(player, name, place, wrong):
-    setattr(player, name, VIDEO)
-    with pytest.raises(TraitError, match=rf"Player\.{name}\['{place[0]}'\]"):
-        setattr(player, name, changed(VIDEO, place, wrong))
-    setattr(player, name, {})
+    several = name == "compared"
+    setattr(player, name, [VIDEO] if several else VIDEO)
+    with pytest.raises(TraitError, match=rf"Player\.{name}(\[0\])?\['{place[0]}'\]"):
+        setattr(player, name, [changed(VIDEO, place, wrong)] if several else changed(VIDEO, place, wrong))
+    setattr(player, name, [] if several else {})
 
 
 def test_the_player_refuses_other_wrong_traits(player):
@@ -132,6 +135,8 @@ def test_the_player_refuses_other_wrong_traits(player):
     for name, wrong in {
         "verdict": VERDICT | {"state": ""},
         "others": [{"key": "multi_view/a_Night"}],
+        "results": [{"key": "multi_view/a_Night", "style": "Night"}],
+        "draft": {"reasons": "flicker", "note": ""},
         "scores": [{"label": "Flicker", "value": 5.0, "failed": True, "meaning": ""}],
         "reasons": {"flicker": 1},
     }.items():
@@ -150,6 +155,6 @@ def test_a_stream_without_a_frame_rate_is_not_sent(player, monkeypatch):
 
 
 def test_both_pages_share_one_helper():
-    for name in ("board.js", "player.js"):
-        script = page_script(name)
+    for names in (["board.js"], ["streams.js", "player.js"]):
+        script = page_script(*names)
         assert script.count("function make(") == 1 and script.count("export default") == 1

@@ -8,12 +8,14 @@ import fakes
 import pytest
 import yaml
 from fakes import put_checkpoints, put_clip
+from guardrail_files import UNSAFE_WORD
 from typer.testing import CliRunner
 
 from dreamkit.captions import files as caption_files
 from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError, OutOfGpuMemory
 from dreamkit.generate import run as generate_run
+from dreamkit.guardrail.model_files import COSMOS, LLAMA
 from dreamkit.runs import batch_queue, batch_run
 from dreamkit.runs.batch_events import EventLog, read_events
 from dreamkit.runs.batch_params import STAGE_MODELS, read_batch
@@ -22,6 +24,7 @@ from dreamkit.runs.batch_status import find_batch, read_status
 from dreamkit.runs.batch_units import BatchFolder, UnitEnd
 from dreamkit.runs.batch_worker import BUSY, FINISHED, STOPPED, _failure, unit_locks
 from dreamkit.runs.engine_local import Ended, LocalEngine
+from dreamkit.runs.notebook import KernelKilled
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Chunk, Workspace
 
@@ -370,6 +373,13 @@ def test_a_killed_unit_is_tried_again_and_given_up_after_the_retries(ws, pipes, 
     assert "Its process ended with exit code -9" in capsys.readouterr().out
 
 
+def test_a_unit_whose_kernel_was_killed_is_tried_again(ws, pipes, engine):
+    end = UnitEnd(STOPPED, failure=_failure(KernelKilled("The kernel was killed.", "Free memory.")))
+    engine.before["single-1-0000-0"] = lambda unit: end
+    assert run(ws, stages="single") == 0
+    assert [unit.key for unit in engine.started].count("single-1-0000-0") == 2
+
+
 def test_a_full_disk_pauses_the_batch_until_there_is_room(ws, pipes, engine, monkeypatch, capsys):
     free = [1000]
     monkeypatch.setattr(batch_queue, "free_bytes", lambda folder: free[0])
@@ -407,18 +417,29 @@ def test_a_folder_that_cannot_be_written_stops_before_anything_runs(ws, pipes, e
     assert not engine.started
 
 
-def test_a_blocked_result_is_told_apart_and_not_tried_again(ws, pipes, engine, capsys):
-    blocked = ws.root / "single_view" / "clip_b_Night.blocked.json"
-    write_json(blocked, {"guardrail": {"blocked": True, "reason": "Blocked by the check blocklist of the prompt: x."}})
-    assert run(ws, stages=["single", "multi"]) == 1
-    assert "clip_b_Night" not in videos(ws)
-    assert "blocked: single/clip_b_Night (seed 1): Blocked by the check blocklist" in capsys.readouterr().out
+def test_a_blocked_result_is_told_apart_and_not_tried_again(ws, pipes, engine, capsys, guardrail_root):
+    (ws.root.parent / "checkpoints" / COSMOS).symlink_to(guardrail_root / COSMOS)
+    (ws.root.parent / "checkpoints" / LLAMA).parent.mkdir(exist_ok=True)
+    (ws.root.parent / "checkpoints" / LLAMA).symlink_to(guardrail_root / LLAMA)
+    caption_files.write_style_captions(
+        ws.captions, "clip_b", {"Original": "A road.", "Night": f"A bus with {UNSAFE_WORD} on the road."}
+    )
+    entries = {"params": {"single": {"num_steps": 2, "device": "cpu", "guardrail": ["llama_guard"]}}}
+    assert run(ws, **entries) == 1
+    assert videos(ws) == {f"clip_{letter}_{style}" for letter in "abc" for style in ("Original", "Night")} - {
+        "clip_b_Night"
+    }
+    text = capsys.readouterr().out
+    assert "blocked: single/clip_b_Night (seed 1): Blocked by the check llama_guard" in text
+    assert "blocked: multi/clip_b_Night (seed 1): Its front video was blocked. Blocked by" in text
     assert read_status(folder_of(ws)).count("blocked") == 2  # its six views too
     engine.started.clear()
-    assert run(ws) == 1 and not engine.started
-    os.utime(ws.captions / "clip_b.json", (time.time() + 5,) * 2)  # the caption was changed since
-    run(ws)
-    assert engine.started
+    os.utime(ws.captions / "clip_b.json", (time.time() + 5,) * 2)  # the same words
+    assert run(ws, **entries) == 1 and not engine.started
+    captions = {"Original": "A road.", "Night": "A bus on the road."}
+    caption_files.write_style_captions(ws.captions, "clip_b", captions)
+    assert run(ws, **entries) == 0
+    assert {(unit.stage, unit.clips) for unit in engine.started} == {(s, ("clip_b",)) for s in ("single", "multi")}
 
 
 def test_a_unit_whose_clips_another_batch_makes_waits(ws, pipes, engine, monkeypatch):
@@ -452,7 +473,7 @@ def test_status_while_it_runs_and_after_a_crash(ws, pipes, engine, capsys):
 
     def look(unit):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("dreamkit.runs.batch_status._is_locked", lambda path: True)
+            patch.setattr("dreamkit.runs.batch_status.is_locked", lambda path: True)
             seen.append(read_status(folder_of(ws)))
         return UnitEnd(STOPPED, failure=_failure(KeyboardInterrupt()))
 

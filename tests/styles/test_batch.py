@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dreamkit.errors import DreamkitError
-from dreamkit.styles import Restyler, RuleRewriter, load_styles, side_prompts, write_styles
+from dreamkit.styles import Restyler, RuleRewriter, clip_prompts, load_styles, side_prompts, write_styles
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Workspace
 
@@ -219,3 +219,31 @@ def test_killed_half_way_and_started_again_nothing_is_lost_or_doubled(tmp_path: 
         written = json.loads((folder / f"clip{number:03d}.json").read_text())
         assert list(written) == ALL and all(f"Car number {number} " in text for text in written.values())
     assert len(list((tmp_path / "styles").glob("clip*.json"))) == 120
+
+
+def test_the_side_views_get_the_weather_of_a_style_of_the_users_own(
+    workspace: Workspace, tmp_path: Path, caplog
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "styles:\n  Autumn:\n    description: autumn\n    words: [autumn]\n    sentences: [autumn leaves lie about]\n"
+    )
+    write_styles(workspace, Restyler(rules=RuleRewriter(load_styles(mine))), styles=["Autumn", "Rainy"])
+    assert record(workspace, "one")["views"]["own_weather"] == {"Autumn": "Autumn leaves lie about."}
+    sentences = [camera.sentence for camera in SIX_VIEWS.cameras[1:]]
+    views = {style: clip_prompts(workspace, "one", style, "A car.")[1:] for style in ("Autumn", "Rainy", "Dust")}
+    assert views["Autumn"] == [f"{sentence} Autumn leaves lie about." for sentence in sentences]
+    assert all("It is raining" in prompt for prompt in views["Rainy"])
+    assert views["Dust"] == sentences and "the style Dust is not built in" in caplog.text
+
+
+def test_a_scene_that_the_table_lacks_is_named(tmp_path: Path, caplog) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "styles:\n  Haze:\n    weather: haze\n    keeps: {day: day, night: night}\n    description: haze\n"
+        "    words: [haze]\n    leads: [in the haze]\n"
+        "scenes:\n  day haze: {sky: [haze dims the sky], light: [the light is dull]}\n"
+    )
+    load_styles(mine)
+    assert "the style 'Haze'" in caplog.text and "no scene 'night haze'" in caplog.text
+    assert "'day haze'" not in caplog.text

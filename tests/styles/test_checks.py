@@ -105,6 +105,7 @@ def test_planted_faults_of_rewrites_are_found() -> None:
 
 
 CAPTION_FAULTS = [
+    "A street with parked cars lies under a clear blue sky on a sunny day. Snow falls.",
     "The road is dry. Cars drive through puddles on the wet road, and the road is dry.",
     "The video depicts a street at night. Bright sunlight falls on the parked cars under a blue sky.",
     "The video shows a rainy day in a city. The weather is clear and sunny, and cars pass by.",

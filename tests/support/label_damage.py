@@ -426,7 +426,7 @@ def damaged_copies(sources, copies, seed=0):
     for number in range(copies):
         name = list(KINDS)[number % len(KINDS)]
         with tempfile.TemporaryDirectory() as folder:
-            for attempt in range(20):
+            for _ in range(20):
                 root, clip, model = clips[int(rng.integers(len(clips)))]
                 part = KINDS[name][0][int(rng.integers(len(KINDS[name][0])))]
                 if (
@@ -458,9 +458,8 @@ def table(outcomes):
         errors, told = sum(o.errors for o in ones), sum(bool(o.said) for o in ones)
         said = next((o.said for o in ones if o.said), "")[:150]
         refused = sum(bool(o.refused) for o in ones)
-        rows.append(
-            f"| {name.replace('_', ' ')} | {len(ones)} | {errors} | {told - errors} | {len(ones) - told} | {refused} | {said} |"
-        )
+        numbers = (len(ones), errors, told - errors, len(ones) - told, refused)
+        rows.append(f"| {name.replace('_', ' ')} | {' | '.join(map(str, numbers))} | {said} |")
     return "\n".join(rows)
 
 

@@ -11,6 +11,7 @@ from dreamkit.bench.forward import one_forward
 from dreamkit.bench.random_weights import random_network
 from dreamkit.errors import DreamkitError
 from dreamkit.transfer import engine, fp8
+from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.denoising import Window, denoise_window
@@ -55,6 +56,46 @@ class FloatAttention:
     def __call__(self, q, k, v, descale_q, descale_k, descale_v):
         q, k, v = (t.float().transpose(1, 2) * s for t, s in ((q, descale_q), (k, descale_k), (v, descale_v)))
         return fp8.to_float8(F.scaled_dot_product_attention(q, k, v).transpose(1, 2) / descale_v).contiguous()
+
+
+class ShortSums(FloatAttention):
+    """Attention that adds products as Hopper does, with fewer bits: cut to `bits` below the largest of each sum."""
+
+    bits = 7
+
+    def __call__(self, q, k, v, descale_q, descale_k, descale_v):
+        q, k, v = (t.float().transpose(1, 2) for t in (q, k, v))
+        scores = q @ k.transpose(-1, -2) * (descale_q * descale_k) / q.shape[-1] ** 0.5
+        share = (scores - scores.amax(-1, keepdim=True)).exp()
+        sums = torch.zeros_like(v[:, :, : q.shape[2]])
+        for part in torch.arange(k.shape[2]).split(32):
+            terms = share[..., part, None] * v[:, :, None, part]  # [B, H, L, 32, D]
+            largest = torch.maximum(sums.abs(), terms.abs().amax(-2)).clamp(min=1e-20)
+            unit = 2 ** (largest.log2().floor() - self.bits)
+            sums = ((sums / unit).trunc() + (terms / unit[..., None, :]).trunc().sum(-2)) * unit
+        return fp8.to_float8((sums / share.sum(-1, keepdim=True)).transpose(1, 2)).contiguous()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@torch.inference_mode()
+def test_sums_of_few_bits_do_not_lose_the_mean_of_the_values(keep):
+    config = micro.SINGLE.denoiser
+    layer = random_network(Denoiser, config, CPU, torch.bfloat16).trunk.blocks[0].self_attention
+    tokens, width = 512, config.width
+    x = torch.randn(2, tokens, width) + 2 * torch.randn(2, 1, width)  # most of the values is their mean
+    rope = torch.rand(tokens, width // config.heads), torch.rand(tokens, width // config.heads)
+    given = (
+        x.bfloat16(),
+        rope,
+        choose_attention(config.heads, width // config.heads, CPU, torch.bfloat16, "auto"),
+        FusedOps(),
+    )
+    right = layer(*given)
+    ops = fp8.Float8Ops()
+    for name in ("to_v", "to_out"):
+        layer.register_module(name, fp8.Float8Linear(layer.get_submodule(name), ops, keep))
+    out = fp8.Float8SelfAttention(layer, ops, ShortSums())(*given)
+    assert out.shape == right.shape and error(out, right) < 0.06
 
 
 @pytest.mark.parametrize("attention", [None, FloatAttention()])

@@ -12,7 +12,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.generate.weight_files import read_weight_map
 from dreamkit.transfer.config import TINY_SINGLE, config_values, read_config
 from dreamkit.transfer.load import read_checkpoint
-from dreamkit.transfer.text_cache import read_embedding, write_embedding
+from dreamkit.transfer.text_cache import embedding_mark, read_embedding, read_mark, same_mark, write_embedding
 
 
 def test_a_small_file_that_expands_to_gigabytes_is_refused(tmp_path):
@@ -90,6 +90,21 @@ def test_an_embedding_of_another_user_or_a_changed_one_is_not_read(tmp_path, mon
     save_file({"embedding": load_file(path)["embedding"] + 1}, path)
     with pytest.raises(ValueError, match="this user"):
         read_embedding(path, 512)
+
+
+def test_the_mark_of_an_embedding_tells_others_apart_and_not_devices(tmp_path, monkeypatch):
+    monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "mine"))
+    embedding = torch.randn(40, 64, generator=torch.Generator().manual_seed(0))
+    mark = embedding_mark(embedding)
+    assert same_mark(mark, embedding_mark(embedding * (1 + 1e-3 * torch.rand(40, 64))))
+    for other in (embedding.flip(0), embedding[:39], embedding + 0.5 * torch.randn(40, 64), 1.1 * embedding):
+        assert not same_mark(mark, embedding_mark(other))
+    path = tmp_path / "a.safetensors"
+    write_embedding(path, embedding)
+    assert read_mark(path) == mark and read_mark(tmp_path / "b.safetensors") is None
+    monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "theirs"))
+    write_embedding(tmp_path / "c.safetensors", embedding)  # makes their key
+    assert read_mark(path) is None
 
 
 @pytest.mark.parametrize("data", [b"plain text", b"", b"\x80\x02.", b"PK\x03\x04" + bytes(50)])

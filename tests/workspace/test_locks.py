@@ -3,7 +3,7 @@ import sys
 import threading
 import time
 
-from dreamkit.workspace.locks import file_lock
+from dreamkit.workspace.locks import file_lock, is_locked
 
 WORKER = """
 import sys, time
@@ -40,6 +40,18 @@ def test_who_does_not_wait_is_told_and_who_waits_comes_next(tmp_path, caplog):
     waiting.join(5)
     assert not waiting.is_alive()
     assert caplog.text.count("another run is making it") == 1
+
+
+def test_a_wait_of_some_seconds_ends_and_a_lock_can_be_looked_up(tmp_path):
+    path = tmp_path / "runs" / ".lock"
+    assert not is_locked(path) and not path.exists()
+    with file_lock(path, "a", wait=False):
+        began = time.monotonic()
+        with file_lock(path, "a", wait=0.3) as held:
+            assert not held and time.monotonic() - began >= 0.3
+        assert is_locked(path) and path.is_file()
+    path.touch()  # of a killed process
+    assert not is_locked(path) and path.is_file()
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):

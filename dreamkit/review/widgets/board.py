@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
 import traitlets
 
 from dreamkit.errors import DreamkitError
+from dreamkit.review import verdicts
 from dreamkit.review.measures.definitions import MEASURES
 from dreamkit.review.widgets.scripts import FOLDER, page_script
-from dreamkit.review.widgets.traits import BoardItem, BoardMeasure, check_trait
+from dreamkit.review.widgets.traits import BoardItem, BoardMeasure, BoardProgress, check_trait
 
 
 class Board(anywidget.AnyWidget):
@@ -20,11 +21,15 @@ class Board(anywidget.AnyWidget):
     Args:
         pictures: returns the JPEG thumbnail of a key; raises DreamkitError where there is none.
         on_open: called with the key of the video that the user opens.
+        on_verdicts: called with (keys, state, reasons) for one verdict on several videos; may raise DreamkitError.
+        on_stop: called when the user stops the measuring.
 
     Attributes:
         items: the cells, see `traits.BoardItem`.
         measures: the measures to sort by, see `traits.BoardMeasure`.
         notice: a sentence above the table.
+        progress: of the measuring, see `traits.BoardProgress`; {} without one.
+        reasons: key -> meaning of the reasons for a verdict.
         opened: key of the video in the player; empty at first.
         first: key -> JPEG thumbnail, for the cells that are visible at first.
         order: keys in the order of the page.
@@ -35,14 +40,24 @@ class Board(anywidget.AnyWidget):
     items = traitlets.List().tag(sync=True)
     measures = traitlets.List().tag(sync=True)
     notice = traitlets.Unicode().tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+    reasons = traitlets.Dict().tag(sync=True)
     opened = traitlets.Unicode().tag(sync=True)
     first = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, pictures: Callable[[str], bytes], on_open: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        pictures: Callable[[str], bytes],
+        on_open: Callable[[str], None],
+        on_verdicts: Callable[[Sequence[str], str, Sequence[str]], None] | None = None,
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
         shown = [{"key": m.key, "label": m.label, "good": m.good, "meaning": m.meaning} for m in MEASURES]
-        super().__init__(measures=shown)
+        super().__init__(measures=shown, reasons=verdicts.REASONS)
         self.pictures = pictures
         self.on_open = on_open
+        self.on_verdicts = on_verdicts
+        self.on_stop = on_stop
         self.order: list[str] = []
         self.on_msg(self._on_message)
 
@@ -53,6 +68,15 @@ class Board(anywidget.AnyWidget):
     @traitlets.validate("measures")
     def _check_measures(self, proposal: Any) -> Any:
         return check_trait("Board", "measures", list[BoardMeasure], proposal["value"])
+
+    @traitlets.validate("progress")
+    def _check_progress(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        return check_trait("Board", "progress", BoardProgress, value) if value else value
+
+    @traitlets.validate("reasons")
+    def _check_reasons(self, proposal: Any) -> Any:
+        return check_trait("Board", "reasons", dict[str, str], proposal["value"])
 
     @traitlets.validate("first")
     def _check_first(self, proposal: Any) -> Any:
@@ -67,12 +91,18 @@ class Board(anywidget.AnyWidget):
 
     def _on_message(self, _: Any, content: Any, __: Any) -> None:
         kind = content.get("type") if isinstance(content, dict) else None
-        if kind == "open":
-            try:
+        try:
+            if kind == "open":
                 self.on_open(str(content.get("key")))
-            except DreamkitError as error:
-                self.notice = str(error)
-        elif kind == "order":
+            elif kind == "verdicts" and self.on_verdicts:
+                self.on_verdicts([str(key) for key in content["keys"]], str(content["state"]), list(content["reasons"]))
+            elif kind == "stop" and self.on_stop:
+                self.on_stop()
+        except DreamkitError as error:
+            self.notice = str(error)
+        except (KeyError, TypeError) as error:
+            self.notice = f"A request of the page failed: {error}."
+        if kind == "order":
             self.order = [str(key) for key in content.get("keys", [])]
         elif kind == "thumbnails":
             keys = [str(key) for key in content.get("keys", [])]

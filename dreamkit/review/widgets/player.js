@@ -1,66 +1,38 @@
-// The page of the player. Every view is a sequence of JPEG frames. A frame is painted when all visible views have decoded
-// it, and then on all views in one task, so that they always show the same frame.
+// The page of the player. A frame is painted when all visible views have decoded it, and then on all views in one task,
+// so that they always show the same frame.
 
-const KEPT_BITMAPS = 32; // per stream
 const AHEAD = 5; // frames decoded in advance while playing
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
+const TOGETHER = 4; // styles that "all styles" loads at once; more by the menu
 const HELP = [
   ["space", "play or pause"], ["← →", "one frame"], ["shift ← →", "ten frames"], ["home end", "first, last frame"],
-  ["[ ]", "slower, faster"], ["l", "loop"], ["1 to 6", "one view, again for all"], ["o", "next layer"],
-  ["w", "blend or wipe"], ["- +", "less, more of the layer"], ["a", "accept"], ["r", "reject"], ["u", "unsure"],
-  ["z", "undo"], ["p n", "previous, next video"], ["?", "this list"],
+  ["[ ]", "slower, faster"], ["l", "loop"], ["1 to 6", "the tile with this number alone, again for all"],
+  ["b", "condition beside the result"], ["o", "condition over the result"], ["w", "blend or wipe"],
+  ["- +", "less, more of the condition"], ["s", "all styles in sync"], ["p n", "previous, next video"], ["?", "this list"],
 ];
-
-// The JPEG frames of one view; decodes on demand and keeps the KEPT_BITMAPS used last.
-class Stream {
-  constructor(content, buffer) {
-    this.key = content.key; // of the video
-    this.layer = content.layer;
-    this.fps = content.fps;
-    this.problem = content.problem;
-    this.bytes = buffer ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength) : new Uint8Array();
-    this.starts = [];
-    this.sizes = content.sizes;
-    let start = 0;
-    for (const size of content.sizes) { this.starts.push(start); start += size; }
-    this.bitmaps = new Map();
-  }
-  get length() { return this.sizes.length; }
-  bitmap(frame) {
-    const index = Math.min(frame, this.length - 1);
-    if (index < 0) return Promise.resolve(null);
-    if (!this.bitmaps.has(index)) {
-      const start = this.starts[index];
-      const data = this.bytes.slice(start, start + this.sizes[index]);
-      this.bitmaps.set(index, createImageBitmap(new Blob([data], { type: "image/jpeg" })).catch(() => null));
-      while (this.bitmaps.size > KEPT_BITMAPS) {
-        const oldest = this.bitmaps.keys().next().value;
-        this.bitmaps.get(oldest).then((bitmap) => bitmap && bitmap.close());
-        this.bitmaps.delete(oldest);
-      }
-    } else { // used again: move it to the end of the map
-      const kept = this.bitmaps.get(index);
-      this.bitmaps.delete(index);
-      this.bitmaps.set(index, kept);
-    }
-    return this.bitmaps.get(index);
-  }
-}
+const JUDGE_HELP = [["a", "accept"], ["r", "reject"], ["u", "unsure"], ["shift 1 to 8", "reasons"], ["e", "write a note"],
+  ["z", "take back the last verdict"]];
 
 function render({ model, el }) {
   const streams = new Map(); // id -> Stream
   const requested = new Map(); // id of a stream -> key of its video
-  const view = { frame: 0, playing: false, speed: 1, loop: true, zoom: "", layer: "", wipe: false, mix: 0.5 };
+  const view = { frame: 0, playing: false, waiting: model.get("autoplay"), speed: 1, loop: true, zoom: "", layer: "",
+    beside: model.get("beside"), wipe: false, mix: 0.8, next: true };
+  const judging = model.get("judging");
   let cells = [];
   let paint = 0; // number of the latest call to go(); earlier calls stop
   let chosen = new Set();
   let gone = false;
 
   // ---- the page
+  const pressed = (node, on) => node.setAttribute("aria-pressed", on);
   const title = make("div", { class: "dk-title" });
-  const compare = make("select", { title: "Compare with another style", onchange: () => {
-    model.send({ type: "compare", key: compare.value });
-  } });
+  const results = make("select", { title: "Results (p n)", class: "dk-results", onchange: () =>
+    model.send({ type: "open", key: results.value }) });
+  const compare = make("select", { title: "Compare with another result of this clip", class: "dk-compare",
+    onchange: () => model.send({ type: "compare", keys: compare.value ? [compare.value] : [] }) });
+  const styles = make("button", { title: `Styles of this clip in sync, up to ${TOGETHER} (s)`, class: "dk-styles",
+    onclick: () => allStyles() }, "all styles");
   const stage = make("div", { class: "dk-stage" });
   const problems = make("div", { class: "dk-problems", role: "status" });
   const play = make("button", { title: "Play or pause (space)", class: "dk-play", onclick: () => toggle() }, "▶");
@@ -70,6 +42,8 @@ function render({ model, el }) {
   const speed = make("select", { title: "Speed ([ ])", onchange: () => { view.speed = Number(speed.value); restart(); } },
     ...SPEEDS.map((s) => make("option", { value: s, selected: s === 1 }, `${s}×`)));
   const loop = make("button", { title: "Loop (l)", "aria-pressed": "true", onclick: () => setLoop(!view.loop) }, "loop");
+  const beside = make("button", { title: "Condition beside the result (b)", class: "dk-beside",
+    onclick: () => setBeside(!view.beside) }, "condition beside");
   const layer = make("select", { title: "Condition over the result (o)", class: "dk-layer",
     onchange: () => setLayer(layer.value) });
   const wipe = make("button", { title: "Blend or wipe (w)", "aria-pressed": "false",
@@ -80,58 +54,97 @@ function render({ model, el }) {
   const controls = make("div", { class: "dk-controls" },
     make("button", { title: "Back one frame (←)", onclick: () => step(-1) }, "◂"), play,
     make("button", { title: "On one frame (→)", class: "dk-on", onclick: () => step(1) }, "▸"),
-    scrub, counter, speed, loop, layer, mix, wipe, all);
+    counter, speed, loop, beside, layer, mix, wipe, all);
   const standing = make("span", { class: "dk-standing" });
-  const note = make("input", { type: "text", placeholder: "note", class: "dk-note", "aria-label": "Note",
+  const note = make("input", { type: "text", placeholder: "note (e)", class: "dk-note", "aria-label": "Note",
     maxlength: 2000 });
+  const next = make("button", { title: "After a verdict, open the next video that is not judged", class: "dk-next",
+    "aria-pressed": "true", onclick: () => { view.next = !view.next; pressed(next, view.next); } }, "then the next");
   const reasonBar = make("div", { class: "dk-reasons" });
-  const judge = make("div", { class: "dk-judge" },
-    make("button", { class: "dk-accept", title: "Accept (a)", onclick: () => send("accept") }, "accept"),
-    make("button", { class: "dk-reject", title: "Reject (r)", onclick: () => send("reject") }, "reject"),
-    make("button", { class: "dk-unsure", title: "Unsure (u)", onclick: () => send("unsure") }, "unsure"),
-    make("button", { class: "dk-undo", title: "Take back my last verdict (z)", onclick: () => send("undo") }, "undo"),
-    note, standing);
+  const verdictButton = (state, key, words) => make("button", { class: `dk-${state}`, title: `${words} (${key})`,
+    onclick: () => send(state) }, make("kbd", {}, key), state);
+  const judge = make("div", { class: "dk-judge", hidden: !judging },
+    verdictButton("accept", "a", "Accept"), verdictButton("reject", "r", "Reject"), verdictButton("unsure", "u", "Unsure"),
+    verdictButton("undo", "z", "Take back my last verdict"), next, note, standing);
+  const prompt = make("div", { class: "dk-prompt" });
+  const facts = make("div", { class: "dk-facts" });
   const scores = make("div", { class: "dk-scores" });
   const message = make("div", { class: "dk-message", role: "alert" });
   const help = make("dl", { class: "dk-help", hidden: true });
-  for (const [key, words] of HELP) help.append(make("div", {}, make("dt", {}, key), make("dd", {}, words)));
+  for (const [key, words] of judging ? [...HELP, ...JUDGE_HELP] : HELP) {
+    help.append(make("div", {}, make("dt", {}, key), make("dd", {}, words)));
+  }
   const empty = make("div", { class: "dk-empty" }, "Open a video from the board.");
   const body = make("div", { class: "dk-body", hidden: true },
-    make("div", { class: "dk-head" }, title, compare,
+    make("div", { class: "dk-head" }, title, results, compare, styles,
       make("button", { title: "Keys (?)", onclick: () => { help.hidden = !help.hidden; } }, "?")),
-    help, problems, stage, controls, judge, reasonBar, message, scores);
+    help, problems, stage, scrub, controls, judge, reasonBar, message, prompt, facts, scores);
   const root = make("div", { class: "dk-review dk-player", tabindex: 0, "data-lm-suppress-shortcuts": "true" },
     empty, body);
   el.append(root);
 
   // ---- views and streams
-  const shown = () => [model.get("video"), model.get("second")].filter((video) => video && video.key);
-  const size = () => (view.zoom ? "zoom" : "grid");
-  const id = (key, name, camera) => `${key}|${name}|${camera}|${size()}`;
-  const layersOf = (cell) => ["result", view.layer].filter((name) => name && cell.view.layers.includes(name));
+  const shown = () => [model.get("video"), ...model.get("compared")].filter((video) => video && video.key);
+  const id = (key, name, camera, size) => `${key}|${name}|${camera}|${size}`;
+  const layersOf = (cell) => (cell.condition ? [cell.condition] : ["result", view.layer])
+    .filter((name) => name && cell.view.layers.includes(name));
   const visible = () => cells.filter((cell) => !view.zoom || cell.view.camera === view.zoom);
+  // One or two large pictures are sent in the larger size too; the smaller one is shown until it is there.
+  const large = () => visible().length <= 2;
+  const stream = (cell, name) => streams.get(id(cell.key, name, cell.view.camera, "zoom")) ||
+    streams.get(id(cell.key, name, cell.view.camera, "grid"));
 
   function need() {
-    const wanted = [];
-    for (const cell of visible()) for (const name of layersOf(cell)) {
-      const key = id(cell.key, name, cell.view.camera);
-      if (requested.has(key)) continue;
-      requested.set(key, cell.key);
-      wanted.push({ key: cell.key, layer: name, camera: cell.view.camera, size: size() });
+    for (const size of large() ? ["grid", "zoom"] : ["grid"]) {
+      const wanted = [];
+      for (const cell of visible()) for (const name of layersOf(cell)) {
+        const key = id(cell.key, name, cell.view.camera, size);
+        if (requested.has(key)) continue;
+        requested.set(key, cell.key);
+        wanted.push({ key: cell.key, layer: name, camera: cell.view.camera, size });
+      }
+      if (wanted.length) model.send({ type: "streams", wanted });
     }
-    if (wanted.length) model.send({ type: "streams", wanted });
   }
 
   // Of all sizes: the video has frames even while the zoomed view has not arrived.
-  const frames = () => Math.max(0, ...[...streams.values()].map((stream) =>
-    (stream.layer === "result" ? stream.length : 0)));
+  const frames = () => Math.max(0, ...[...streams.values()].map((one) => (one.layer === "result" ? one.length : 0)));
   const fps = () => {
     for (const cell of visible()) {
-      const stream = streams.get(id(cell.key, "result", cell.view.camera));
-      if (stream && stream.length) return stream.fps;
+      const found = cell.condition ? null : stream(cell, "result");
+      if (found && found.length) return found.fps;
     }
     return 24;
   };
+
+  // Camera -> number of its tile, in reading order; the number keys follow it.
+  const numbers = (video) => [...video.views].sort((a, b) => a.row - b.row || a.column - b.column).map((v) => v.camera);
+
+  // One grid of views: a result, or with `condition` the control of that name.
+  function side(video, condition, heading, aside = false) {
+    const grid = make("div", { class: "dk-grid" });
+    grid.style.setProperty("--dk-columns", 1 + Math.max(...video.views.map((v) => v.column)));
+    const order = numbers(video);
+    for (const v of aside ? [...video.views].sort((a, b) => order.indexOf(a.camera) - order.indexOf(b.camera)) : video.views) {
+      const canvas = make("canvas", { width: 16, height: 9 });
+      const number = order.length > 1 ? [make("kbd", {}, order.indexOf(v.camera) + 1)] : [];
+      const link = v.url && !condition ? make("a", { href: v.url, target: "_blank", title: v.file }, "file") : "";
+      const cell = { key: video.key, view: v, condition, canvas, state: make("em"), node: make("figure",
+        { class: `dk-cell${condition ? " dk-condition" : ""}`, "data-camera": v.camera, "data-key": video.key }) };
+      canvas.addEventListener("dblclick", () => zoom(view.zoom ? "" : v.camera));
+      cell.node.append(canvas, make("figcaption", {}, ...number, make("span", {}, v.label), cell.state, link));
+      if (!view.zoom && !aside) { cell.node.style.gridRow = v.row + 1; cell.node.style.gridColumn = v.column + 1; }
+      if (!v.layers.includes(condition || "result")) {
+        cell.state.textContent = "missing";
+        cell.node.classList.add("dk-missing");
+      }
+      cell.node.hidden = Boolean(view.zoom) && v.camera !== view.zoom;
+      grid.append(cell.node);
+      cells.push(cell);
+    }
+    return make("div", { class: `dk-side${condition ? " dk-condition" : ""}` },
+      ...(heading ? [make("div", { class: "dk-style" }, heading)] : []), grid);
+  }
 
   function build() {
     const videos = shown();
@@ -140,43 +153,49 @@ function render({ model, el }) {
     cells = [];
     stage.replaceChildren();
     if (!videos.length) return;
-    const video = videos[0];
-    title.replaceChildren(make("b", {}, video.clip), ` · ${video.style} · ${video.stage}`);
-    title.title = video.prompt;
-    stage.classList.toggle("dk-two", videos.length > 1);
-    for (const each of videos) {
-      const grid = make("div", { class: "dk-grid" });
-      grid.style.setProperty("--dk-columns", 1 + Math.max(...each.views.map((v) => v.column)));
-      for (const v of each.views) {
-        const canvas = make("canvas", { width: 16, height: 9 });
-        const name = make("span", {}, v.label);
-        const link = v.url ? make("a", { href: v.url, target: "_blank", title: v.file }, "file") : "";
-        const cell = { key: each.key, view: v, canvas, state: make("em"),
-          node: make("figure", { class: "dk-cell", "data-camera": v.camera, "data-key": each.key }) };
-        canvas.addEventListener("dblclick", () => zoom(view.zoom ? "" : v.camera));
-        cell.node.append(canvas, make("figcaption", {}, name, cell.state, link));
-        if (!view.zoom) { cell.node.style.gridRow = v.row + 1; cell.node.style.gridColumn = v.column + 1; }
-        if (!v.layers.includes("result")) { cell.state.textContent = "missing"; cell.node.classList.add("dk-missing"); }
-        cell.node.hidden = Boolean(view.zoom) && v.camera !== view.zoom;
-        grid.append(cell.node);
-        cells.push(cell);
-      }
-      const heading = videos.length > 1 ? [make("div", { class: "dk-style" }, each.style)] : [];
-      stage.append(make("div", { class: "dk-side" }, ...heading, grid));
-    }
-    problems.replaceChildren(...video.notes.map((text) => make("div", { class: "dk-count" }, text)),
-      ...video.problems.map((text) => make("div", {}, `⚠ ${text}`)));
-    compare.replaceChildren(make("option", { value: "" }, "compare with …"),
-      ...model.get("others").map((other) => make("option", { value: other.key,
-        selected: videos.length > 1 && other.key === videos[1].key }, other.style)));
-    compare.disabled = !model.get("others").length;
+    const [video] = videos;
     const layers = [...new Set(videos.flatMap((each) => each.layers))];
     if (!layers.includes(view.layer)) view.layer = "";
-    layer.replaceChildren(make("option", { value: "" }, "result only"),
+    title.replaceChildren(make("b", {}, video.clip), ` · ${video.style} · ${video.stage}`);
+    const control = view.beside ? view.layer || layers[0] : "";
+    const several = videos.length > 1 || Boolean(control);
+    const sides = videos.map((each) => side(each, "", several ? `${each.style} · ${each.stage}` : ""));
+    const one = Boolean(view.zoom) || videos.every((each) => each.views.length === 1);
+    const aside = Boolean(control) && !one && videos.length === 1;
+    if (control) sides.unshift(side(video, control, `condition: ${control}`, aside));
+    stage.append(...sides);
+    const columns = one ? (sides.length <= 3 ? sides.length : Math.ceil(Math.sqrt(sides.length))) : Math.min(sides.length, 2);
+    stage.classList.toggle("dk-aside", aside);
+    stage.style.setProperty("--dk-sides", columns);
+    // Width over height of all tiles together: with it the style sheet keeps the stage within the window.
+    const [across, down] = aside ? [13 / 3, 2] : [columns * (one ? 1 : 3), Math.ceil(sides.length / columns) * (one ? 1 : 2)];
+    stage.style.setProperty("--dk-ratio", (across * 16) / (down * 9));
+
+    problems.replaceChildren(...video.notes.map((text) => make("div", { class: "dk-count" }, text)),
+      ...video.problems.map((text) => make("div", {}, `⚠ ${text}`)));
+    const others = model.get("others");
+    const compared = videos.slice(1).map((each) => each.key);
+    compare.replaceChildren(make("option", { value: "" }, compared.length > 1 ? `${videos.length} in sync` : "compare with …"),
+      ...others.map((other) => make("option", { value: other.key,
+        selected: compared.length === 1 && other.key === compared[0] }, other.style)));
+    compare.hidden = !others.length;
+    styles.hidden = !others.some((other) => other.stage === video.stage);
+    pressed(styles, compared.length > 1);
+    const listed = model.get("results");
+    results.replaceChildren(...listed.map((other, index) => make("option", { value: other.key,
+      selected: other.key === video.key }, `${index + 1} of ${listed.length}: ${other.style}`)));
+    results.hidden = listed.length < 2;
+    beside.hidden = !layers.length;
+    pressed(beside, Boolean(control));
+    layer.replaceChildren(make("option", { value: "" }, "nothing over it"),
       ...layers.map((name) => make("option", { value: name, selected: name === view.layer }, `over it: ${name}`)));
     layer.disabled = !layers.length;
     mix.disabled = wipe.disabled = !view.layer;
+    all.hidden = video.views.length < 2;
     all.disabled = !view.zoom;
+    const camera = view.zoom || video.views[0].camera;
+    prompt.textContent = video.prompts[camera] || "";
+    facts.textContent = video.facts;
     need();
     go(view.frame);
   }
@@ -190,50 +209,52 @@ function render({ model, el }) {
     scrub.value = view.frame;
     counter.textContent = `${view.frame} / ${last}`;
     const jobs = visible().map(async (cell) => {
-      const found = layersOf(cell).map((name) => [name, streams.get(id(cell.key, name, cell.view.camera))]);
-      const late = found.some(([, stream]) => !stream);
-      const pictures = await Promise.all(found.map(([, stream]) => (stream ? stream.bitmap(view.frame) : null)));
-      return { cell, late, pictures, result: found.length ? found[0][1] : null };
+      const found = layersOf(cell).map((name) => stream(cell, name));
+      const late = found.some((one) => !one);
+      const pictures = await Promise.all(found.map((one) => (one ? one.bitmap(view.frame) : null)));
+      return { cell, late, pictures, first: found.length ? found[0] : null };
     });
     const ready = await Promise.all(jobs);
     if (call !== paint || gone) return false;
     if (ready.some(({ late }) => late)) { root.dataset.loading = ""; return false; }
     delete root.dataset.loading;
-    for (const { cell, pictures, result } of ready) {
-      if (!result) continue;
-      const picture = pictures[0];
-      cell.node.classList.toggle("dk-ended", view.frame >= result.length);
-      cell.state.textContent = result.problem ? "damaged" : view.frame >= result.length ? `ended at ${result.length}` : "";
-      cell.state.title = result.problem;
-      if (!picture) continue;
-      const { canvas } = cell;
-      if (canvas.width !== picture.width || canvas.height !== picture.height) {
-        canvas.width = picture.width; canvas.height = picture.height;
-      }
-      const context = canvas.getContext("2d");
-      context.globalAlpha = 1;
-      context.drawImage(picture, 0, 0);
-      const over = pictures[1];
-      if (!over) continue;
-      if (view.wipe) {
-        const edge = Math.round((1 - view.mix) * canvas.width);
-        const from = (edge / canvas.width) * over.width;
-        context.drawImage(over, from, 0, over.width - from, over.height, edge, 0, canvas.width - edge, canvas.height);
-        context.fillStyle = "#fff";
-        context.fillRect(edge - 1, 0, 2, canvas.height);
-      } else {
-        context.globalAlpha = view.mix;
-        context.drawImage(over, 0, 0, canvas.width, canvas.height);
-      }
-    }
+    for (const { cell, pictures, first } of ready) if (first) draw(cell, first, pictures);
     root.dataset.frame = view.frame;
     return true;
   }
 
+  function draw(cell, first, [picture, over]) {
+    const ended = view.frame >= first.length;
+    cell.node.classList.toggle("dk-ended", ended);
+    cell.state.textContent = first.problem ? "damaged" : ended ? `ended at ${first.length}` : "";
+    cell.state.title = first.problem;
+    if (!picture) return;
+    const { canvas } = cell;
+    if (canvas.width !== picture.width || canvas.height !== picture.height) {
+      canvas.width = picture.width; canvas.height = picture.height;
+    }
+    const context = canvas.getContext("2d");
+    context.globalAlpha = 1;
+    context.globalCompositeOperation = "source-over";
+    context.drawImage(picture, 0, 0);
+    if (!over) return;
+    if (view.wipe) {
+      const edge = Math.round((1 - view.mix) * canvas.width);
+      const from = (edge / canvas.width) * over.width;
+      context.drawImage(over, from, 0, over.width - from, over.height, edge, 0, canvas.width - edge, canvas.height);
+      context.fillStyle = "#fff";
+      context.fillRect(edge - 1, 0, 2, canvas.height);
+    } else { // "screen" adds light where the condition has lines and leaves the video as it is where the condition is black
+      context.globalAlpha = view.mix;
+      context.globalCompositeOperation = "screen";
+      context.drawImage(over, 0, 0, canvas.width, canvas.height);
+    }
+  }
+
   function ahead(frame) {
     for (const cell of visible()) for (const name of layersOf(cell)) {
-      const stream = streams.get(id(cell.key, name, cell.view.camera));
-      for (let k = 1; stream && k <= AHEAD; k++) if (frame + k < stream.length) stream.bitmap(frame + k);
+      const found = stream(cell, name);
+      for (let k = 1; found && k <= AHEAD; k++) if (frame + k < found.length) found.bitmap(frame + k);
     }
   }
 
@@ -242,33 +263,42 @@ function render({ model, el }) {
   function restart() { began = { at: performance.now(), frame: view.frame }; }
   async function tick() {
     if (!view.playing || gone) return;
-    let next = began.frame + Math.floor(((performance.now() - began.at) / 1000) * fps() * view.speed);
-    if (next >= frames()) {
+    let following = began.frame + Math.floor(((performance.now() - began.at) / 1000) * fps() * view.speed);
+    if (following >= frames()) {
       if (!view.loop) { await go(frames() - 1); pause(); return; }
-      view.frame = next = 0;
+      view.frame = following = 0;
       restart();
     }
-    if (next !== view.frame || next === 0) { await go(next); ahead(next); }
+    if (following !== view.frame || following === 0) { await go(following); ahead(following); }
     requestAnimationFrame(tick);
   }
-  function toggle() {
-    if (view.playing) { pause(); return; }
+  function start() {
+    if (view.playing) return;
     if (view.frame >= frames() - 1) view.frame = 0;
     view.playing = true;
-    play.textContent = "⏸";
+    view.waiting = false;
+    play.textContent = "▮▮";
     restart();
     tick();
   }
-  function pause() { view.playing = false; play.textContent = "▶"; }
+  function toggle() { view.playing ? pause() : start(); }
+  function pause() { view.playing = view.waiting = false; play.textContent = "▶"; }
   function step(by) { pause(); go(view.frame + by); ahead(view.frame); }
-  function setLoop(on) { view.loop = on; loop.setAttribute("aria-pressed", on); }
-  function setWipe(on) { view.wipe = on; wipe.setAttribute("aria-pressed", on); go(view.frame); }
+  function setLoop(on) { view.loop = on; pressed(loop, on); }
+  function setWipe(on) { view.wipe = on; pressed(wipe, on); go(view.frame); }
+  function setBeside(on) { view.beside = on; build(); }
   function setLayer(name) {
     view.layer = name;
+    if (view.beside) { build(); return; } // the condition beside is the same one
     layer.value = name;
     mix.disabled = wipe.disabled = !name;
     need();
     go(view.frame);
+  }
+  function allStyles() {
+    const [video] = shown();
+    const same = model.get("others").filter((other) => video && other.stage === video.stage).map((other) => other.key);
+    model.send({ type: "compare", keys: shown().length > 2 || !same.length ? [] : same.slice(0, TOGETHER - 1) });
   }
   function zoom(camera) { view.zoom = camera; root.classList.toggle("dk-zoomed", Boolean(camera)); build(); }
   function faster(by) {
@@ -279,36 +309,42 @@ function render({ model, el }) {
   }
 
   // ---- the verdict
+  function say(text) { message.textContent = text; }
   function drawReasons() {
-    reasonBar.replaceChildren(...Object.entries(model.get("reasons")).map(([key, words]) =>
-      make("button", { class: "dk-reason", "data-reason": key, title: words, "aria-pressed": chosen.has(key),
-        onclick: () => { chosen.has(key) ? chosen.delete(key) : chosen.add(key); drawReasons(); } },
-      key.replaceAll("_", " "))));
+    reasonBar.replaceChildren(...(judging ? Object.entries(model.get("reasons")) : []).map(([key, words], index) =>
+      make("button", { class: "dk-reason", "data-reason": key, title: `${words} (shift ${index + 1})`,
+        "aria-pressed": String(chosen.has(key)), onclick: () => toggleReason(key) },
+      make("kbd", {}, `⇧${index + 1}`), key.replaceAll("_", " "))));
+  }
+  function toggleReason(key) {
+    chosen.has(key) ? chosen.delete(key) : chosen.add(key);
+    if (chosen.size) { reasonBar.classList.remove("dk-wanted"); say(""); }
+    drawReasons();
   }
   function send(state) {
     const [video] = shown();
-    if (!video) return;
+    if (!video || !judging) return;
     if (state === "reject" && !chosen.size) {
-      message.textContent = "Choose at least one reason, then reject.";
+      say("Choose at least one reason (shift and its number), then reject.");
       reasonBar.classList.add("dk-wanted");
       return;
     }
     reasonBar.classList.remove("dk-wanted");
-    message.textContent = "";
+    say("");
     model.send({ type: "verdict", key: video.key, state, reasons: state === "accept" ? [] : [...chosen],
-      note: note.value });
+      note: note.value, next: view.next });
   }
   function drawVerdict() {
     const verdict = model.get("verdict");
+    const draft = model.get("draft");
     root.dataset.state = verdict.state || "none";
-    const history = (verdict.history || []).join("\n");
     standing.textContent = verdict.state
       ? `${verdict.state}${verdict.reasons.length ? `: ${verdict.reasons.join(", ").replaceAll("_", " ")}` : ""}` +
         ` · ${verdict.by} · ${verdict.when}${verdict.note ? ` · “${verdict.note}”` : ""}${verdict.stale ? " · of an older video" : ""}`
       : "no verdict yet";
-    standing.title = history;
-    chosen = new Set(verdict.reasons || []);
-    note.value = verdict.note || "";
+    standing.title = (verdict.history || []).join("\n");
+    chosen = new Set(verdict.reasons || draft.reasons || []);
+    note.value = verdict.note || draft.note || "";
     drawReasons();
   }
   function drawScores() {
@@ -317,63 +353,98 @@ function render({ model, el }) {
   }
 
   // ---- keys
-  root.addEventListener("keydown", (event) => {
-    event.stopPropagation();
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = event.target === note;
-    if (typing && event.key === "Escape") { root.focus(); return; }
-    if (typing || event.target.tagName === "SELECT") return;
-    if (event.target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-    const layers = ["", ...(shown()[0] ? shown()[0].layers : [])];
-    const number = Number(event.key);
-    const camera = number >= 1 && shown()[0] ? (shown()[0].views[number - 1] || {}).camera : "";
+  function onKey(event) {
+    const { target } = event;
+    const typing = target === note;
+    if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    if (typing && (event.key === "Escape" || event.key === "Enter")) { root.focus(); return true; }
+    if (typing) return false;
+    if (target.tagName === "SELECT" && [" ", "ArrowUp", "ArrowDown", "Enter", "Home", "End"].includes(event.key)) return false;
+    const [video] = shown();
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code) || /^([1-9])$/.exec(event.key);
+    const number = digit ? Number(digit[1]) : 0;
+    if (number && event.shiftKey) {
+      const reason = judging && Object.keys(model.get("reasons"))[number - 1];
+      if (reason) toggleReason(reason);
+      return Boolean(reason);
+    }
+    const camera = number && video && video.views.length > 1 ? numbers(video)[number - 1] : "";
+    if (camera) { zoom(view.zoom === camera ? "" : camera); return true; }
+    const layers = ["", ...(video ? video.layers : [])];
     const actions = {
       " ": toggle, ArrowRight: () => step(event.shiftKey ? 10 : 1), ArrowLeft: () => step(event.shiftKey ? -10 : -1),
       Home: () => step(-Infinity), End: () => step(Infinity), "[": () => faster(-1), "]": () => faster(1),
       l: () => setLoop(!view.loop), o: () => setLayer(layers[(layers.indexOf(view.layer) + 1) % layers.length]),
+      b: () => setBeside(!view.beside), s: allStyles,
       w: () => setWipe(!view.wipe), 0: () => zoom(""), Escape: () => zoom(""),
       "-": () => { mix.value = view.mix = Math.max(0, view.mix - 0.1); go(view.frame); },
       "+": () => { mix.value = view.mix = Math.min(1, view.mix + 0.1); go(view.frame); },
-      a: () => send("accept"), r: () => send("reject"), u: () => send("unsure"), z: () => send("undo"),
       n: () => model.send({ type: "move", by: 1 }), p: () => model.send({ type: "move", by: -1 }),
       "?": () => { help.hidden = !help.hidden; },
     };
+    if (judging) {
+      Object.assign(actions, { a: () => send("accept"), r: () => send("reject"), u: () => send("unsure"),
+        z: () => send("undo"), e: () => note.focus() });
+    }
     actions["="] = actions["+"];
-    const action = camera ? () => zoom(view.zoom === camera ? "" : camera) : actions[event.key];
-    if (!action) return;
-    event.preventDefault();
+    const action = actions[event.key];
+    if (!action) return false;
     action();
+    return true;
+  }
+  root.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (onKey(event)) event.preventDefault();
   });
+  // After a click or a choice the keys belong to the player again, not to the button or menu.
+  root.addEventListener("click", ({ target }) => {
+    if (target !== note && !["SELECT", "OPTION", "A"].includes(target.tagName)) root.focus({ preventScroll: true });
+  });
+  root.addEventListener("change", ({ target }) => { if (target !== note) root.focus({ preventScroll: true }); });
+  // With the focus nowhere, the player in sight takes the keys.
+  const anywhere = (event) => {
+    if (document.activeElement && document.activeElement !== document.body) return;
+    const box = root.getBoundingClientRect();
+    if (!root.isConnected || body.hidden || box.bottom < 0 || box.top > innerHeight) return;
+    if (onKey(event)) event.preventDefault();
+  };
+  document.addEventListener("keydown", anywhere);
+  root.addEventListener("dk-key", ({ detail }) => { if (onKey(detail)) detail.preventDefault(); }); // from the board
 
   // ---- from the kernel
-  const received = (content, buffers) => {
+  const received = async (content, buffers) => {
     if (content.type !== "stream") return;
-    streams.set(`${content.key}|${content.layer}|${content.camera}|${content.size}`, new Stream(content, buffers[0]));
-    go(view.frame);
+    streams.set(id(content.key, content.layer, content.camera, content.size), new Stream(content, buffers[0]));
+    const painted = await go(view.frame);
+    if (painted && view.waiting) start();
   };
   const opened = () => {
     const keys = new Set(shown().map((video) => video.key));
-    for (const [name, stream] of streams) if (!keys.has(stream.key)) streams.delete(name);
+    for (const [name, one] of streams) if (!keys.has(one.key)) streams.delete(name);
     for (const [name, key] of requested) if (!keys.has(key)) requested.delete(name);
     build();
   };
-  const fresh = () => { pause(); view.frame = 0; view.zoom = ""; root.classList.remove("dk-zoomed"); opened(); root.focus(); };
-  const drawMessage = () => { message.textContent = model.get("message"); };
-  model.on("msg:custom", received);
-  model.on("change:video", fresh);
-  model.on("change:second", opened);
-  model.on("change:verdict", drawVerdict);
-  model.on("change:scores", drawScores);
-  model.on("change:message", drawMessage);
+  const fresh = () => {
+    const again = view.playing || view.waiting;
+    pause();
+    view.waiting = again;
+    view.frame = 0;
+    view.zoom = "";
+    root.classList.remove("dk-zoomed");
+    reasonBar.classList.remove("dk-wanted");
+    drawMessage();
+    opened();
+    root.focus();
+  };
+  const drawMessage = () => { say(model.get("message")); };
+  const listeners = { "msg:custom": received, "change:video": fresh, "change:compared": opened,
+    "change:verdict": drawVerdict, "change:draft": drawVerdict, "change:scores": drawScores, "change:message": drawMessage };
+  for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
   build(); drawVerdict(); drawScores(); drawMessage();
   return () => {
     gone = true;
-    model.off("msg:custom", received);
-    model.off("change:video", fresh);
-    model.off("change:second", opened);
-    model.off("change:verdict", drawVerdict);
-    model.off("change:scores", drawScores);
-    model.off("change:message", drawMessage);
+    document.removeEventListener("keydown", anywhere);
+    for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);
   };
 }
 

@@ -1,6 +1,6 @@
-"""The player: one to six views in frame sync, condition overlay, comparison of two styles, and the verdict.
+"""The player: one to six views in frame sync, condition beside or over them, styles side by side, and the verdict.
 
-The page is `player.js`.
+The page is `streams.js` and `player.js`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import traitlets
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
+from dreamkit.review.facts import generation_facts, prompts_of
 from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.frames import DEFAULT_FPS
 from dreamkit.review.widgets import previews
@@ -22,6 +23,7 @@ from dreamkit.review.widgets.scripts import FOLDER, page_script
 from dreamkit.review.widgets.traits import (
     RESULT,
     OtherVideo,
+    PlayerDraft,
     PlayerScore,
     PlayerVerdict,
     PlayerVideo,
@@ -63,7 +65,8 @@ def player_video(video: ReviewVideo) -> dict[str, Any]:
         "clip": video.chunk.name,
         "style": video.style,
         "stage": video.stage_label,
-        "prompt": video.prompt,
+        "prompts": prompts_of(video),
+        "facts": " · ".join(f"{name} {value}" for name, value in generation_facts(video).items()),
         "views": views,
         "layers": list(video.conditions),
         "problems": list(video.problems),
@@ -72,34 +75,45 @@ def player_video(video: ReviewVideo) -> dict[str, Any]:
 
 
 class Player(anywidget.AnyWidget):
-    """The widget that plays one video, or two side by side, and takes the verdict.
+    """The widget that plays one video, or several in sync, and takes the verdict.
 
     Args:
         videos: key -> video, those that can be opened.
         cache: folder for previews.
         on_verdict: called with (key, state, reasons, note) when the user judges; state `undo` takes a verdict back.
-            May raise DreamkitError.
-        on_move: called with +1 or -1 when the user goes to the next or previous video.
+            May raise DreamkitError. Without it the player has no verdict bar.
+        on_next: called after a verdict when the user wants the next video that is not judged yet.
+        on_move: called with +1 or -1 when the user goes to the next or previous video; else `videos` is the order.
 
     Attributes:
         video: the open video, see `traits.PlayerVideo`; {} at first.
-        second: the video beside it for comparison, or {}.
+        compared: the videos beside it for comparison.
         others: the videos of the same clip, see `traits.OtherVideo`.
+        results: the videos that the player's own menu lists; empty where a board lists them.
         verdict: the current verdict, see `traits.PlayerVerdict`; {} without one.
+        draft: reasons and note of a verdict taken back, see `traits.PlayerDraft`; {} without one.
         scores: the measures, see `traits.PlayerScore`.
         reasons: key -> meaning of the reasons for a verdict.
         message: a sentence for the user, such as an error.
+        judging: whether there is a verdict bar.
+        autoplay: whether a video plays as soon as it is there.
+        beside: whether the condition is beside the result at first.
     """
 
-    _esm = page_script("player.js")
+    _esm = page_script("streams.js", "player.js")
     _css = FOLDER / "review.css"
     video = traitlets.Dict().tag(sync=True)
-    second = traitlets.Dict().tag(sync=True)
+    compared = traitlets.List().tag(sync=True)
     others = traitlets.List().tag(sync=True)
+    results = traitlets.List().tag(sync=True)
     verdict = traitlets.Dict().tag(sync=True)
+    draft = traitlets.Dict().tag(sync=True)
     scores = traitlets.List().tag(sync=True)
     reasons = traitlets.Dict().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
+    judging = traitlets.Bool(True).tag(sync=True)
+    autoplay = traitlets.Bool(False).tag(sync=True)
+    beside = traitlets.Bool(False).tag(sync=True)
 
     def __init__(
         self,
@@ -107,22 +121,33 @@ class Player(anywidget.AnyWidget):
         cache: Path,
         on_verdict: Callable[[str, str, Sequence[str], str], None] | None = None,
         on_move: Callable[[int], None] | None = None,
+        on_next: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(reasons=verdicts.REASONS)
+        super().__init__(reasons=verdicts.REASONS, judging=on_verdict is not None)
         self.videos = videos
         self.cache = cache
         self.on_verdict = on_verdict
-        self.on_move = on_move
+        self.on_move = on_move or self._move
+        self.on_next = on_next
         self.on_msg(self._on_message)
 
-    @traitlets.validate("video", "second")
+    @traitlets.validate("video")
     def _check_video(self, proposal: Any) -> Any:
         value = proposal["value"]
-        return check_trait("Player", proposal["trait"].name, PlayerVideo, value) if value else value
+        return check_trait("Player", "video", PlayerVideo, value) if value else value
 
-    @traitlets.validate("others")
+    @traitlets.validate("compared")
+    def _check_compared(self, proposal: Any) -> Any:
+        return check_trait("Player", "compared", list[PlayerVideo], proposal["value"])
+
+    @traitlets.validate("draft")
+    def _check_draft(self, proposal: Any) -> Any:
+        value = proposal["value"]
+        return check_trait("Player", "draft", PlayerDraft, value) if value else value
+
+    @traitlets.validate("others", "results")
     def _check_others(self, proposal: Any) -> Any:
-        return check_trait("Player", "others", list[OtherVideo], proposal["value"])
+        return check_trait("Player", proposal["trait"].name, list[OtherVideo], proposal["value"])
 
     @traitlets.validate("verdict")
     def _check_verdict(self, proposal: Any) -> Any:
@@ -147,13 +172,23 @@ class Player(anywidget.AnyWidget):
             raise DreamkitError(f"There is no video {key!r} on this board.", "Load the board again.")
         shown = self.videos[key]
         self.others = [
-            {"key": other.key, "style": f"{other.style}, {other.stage_label}"}
+            {"key": other.key, "style": f"{other.style}, {other.stage_label}", "stage": other.stage_label}
             for other in self.videos.values()
             if other.chunk == shown.chunk and other.key != key
         ]
-        self.second = {}
+        self.compared = []
         self.message = ""
+        self.draft = {}
         self.video = player_video(shown)
+
+    def compare(self, keys: Sequence[str]) -> None:
+        """Show the videos of these keys beside the open one; unknown ones are left out."""
+        self.compared = [player_video(self.videos[key]) for key in keys if key in self.videos]
+
+    def _move(self, by: int) -> None:
+        order = list(self.videos)
+        now = order.index(self.video["key"]) if self.video.get("key") in order else -by
+        self.show(order[(now + by) % len(order)])
 
     def _on_message(self, _: Any, content: Any, __: Any) -> None:
         """Answer a message of the page; errors are shown on the page as a sentence."""
@@ -162,14 +197,17 @@ class Player(anywidget.AnyWidget):
             if kind == "streams":
                 self._send_streams(content["wanted"])
             elif kind == "compare":
-                key = content.get("key", "")
-                self.second = player_video(self.videos[key]) if key in self.videos else {}
+                self.compare([str(key) for key in content["keys"]])
+            elif kind == "open":
+                self.show(str(content["key"]))
             elif kind == "verdict" and self.on_verdict:
                 self.message = ""
                 self.on_verdict(
                     str(content["key"]), str(content["state"]), list(content["reasons"]), str(content["note"])
                 )
-            elif kind == "move" and self.on_move:
+                if content.get("next") and content["state"] != "undo" and self.on_next:
+                    self.on_next()
+            elif kind == "move":
                 self.on_move(1 if content["by"] > 0 else -1)
         except DreamkitError as error:
             self.message = str(error)

@@ -7,10 +7,10 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 
 
-def page_script(name: str) -> str:
-    """The ES module of a widget: `shared.js`, then the file of that name.
+def page_script(*names: str) -> str:
+    """The ES module of a widget: `shared.js`, then the files of those names.
 
-    A widget's module cannot import a neighbouring file, so the two are joined. anywidget's hot reload, which watches a
+    A widget's module cannot import a neighbouring file, so they are joined. anywidget's hot reload, which watches a
     single file, does not work with a joined text: restart the kernel after a change.
     """
-    return (FOLDER / "shared.js").read_text(encoding="utf-8") + (FOLDER / name).read_text(encoding="utf-8")
+    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("shared.js", *names))

@@ -47,6 +47,14 @@ class BoardMeasure(_Shape):
     meaning: str
 
 
+class BoardProgress(_Shape):
+    """How far the measuring is, in videos, and the sentence that says so."""
+
+    done: Annotated[int, Field(ge=0)]
+    total: Annotated[int, Field(ge=0)]
+    text: str
+
+
 def _check_camera(name: str) -> str:
     if name not in SIX_VIEWS.names:
         raise ValueError(f"must be one of {', '.join(SIX_VIEWS.names)}")
@@ -80,13 +88,14 @@ def _check_places(views: Sequence[PlayerView]) -> Sequence[PlayerView]:
 
 
 class PlayerVideo(_Shape):
-    """One video in the player."""
+    """One video in the player; `prompts` is camera -> prompt, `facts` one line on how it was made."""
 
     key: Text
     clip: Text
     style: Text
     stage: Text
-    prompt: str
+    prompts: dict[str, str]
+    facts: str
     views: Annotated[list[PlayerView], Field(min_length=1, max_length=len(SIX_VIEWS)), AfterValidator(_check_places)]
     layers: list[Annotated[str, AfterValidator(_check_layer)]]
     problems: list[str]
@@ -94,10 +103,11 @@ class PlayerVideo(_Shape):
 
 
 class OtherVideo(_Shape):
-    """One video that the open one can be compared with; `style` is its label."""
+    """One video that can be opened or compared; `style` is its label."""
 
     key: Text
     style: Text
+    stage: Text
 
 
 class PlayerVerdict(_Shape):
@@ -110,6 +120,13 @@ class PlayerVerdict(_Shape):
     when: str
     stale: bool
     history: list[str]
+
+
+class PlayerDraft(_Shape):
+    """Reasons and note of a verdict that was taken back, to give another one."""
+
+    reasons: list[str]
+    note: str
 
 
 class PlayerScore(_Shape):

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-from dreamkit.captions.conditions import found, negated
-from dreamkit.captions.split import without_quotes
+from dreamkit.captions.conditions import negated
+from dreamkit.captions.lexicon import lexicon, whole_words, word_set
+from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.table import ConditionTexts, Style, has_word
 
 _CHOICE = re.compile(r"\(([^()|]+(?:\|[^()|]*)+)\)")
 _ROAD = re.compile(
-    r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard|alley|parking lot|roadway|intersection|expressway)\b"
+    r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard|alley|roadway|expressway)(?! (?:signs?|markings?))\b"
 )
+# A caption with these has little of its weather: nothing stronger is said of it.
+_SLIGHT = re.compile(
+    r"(?i)\b(?:slight|light|mild|faint|thin|some|possibl)\w*(?: [\w,]+){0,2} (?:fog|mist|haz|rain|drizzl|snow)"
+)
+_STRONG = re.compile(r"(?i)\b(?:dense|thick|heavy|swallows|wall|low|poor|reduced|hard|closest|nearest)\b")
+# Clauses that need one about rain or snow before them.
+_REFERS = re.compile(r"the (?:drops|flakes)\b|everything farther")
+# Words that a text may have twice.
+_COMMON = word_set("with that from where them into over through across along here there above what which everything")
 # A plural noun that the caption speaks of, with its adjectives: "several tall palm trees" -> "tall palm trees".
 _MODIFIERS = (
     r"(?:(?:tall|palm|pine|bare|green|white|small|large|old|modern|residential|brick|office|apartment|"
@@ -25,7 +37,9 @@ _OBJECTS = {
     "building": rf"{_MODIFIERS}buildings",
     "house": rf"{_MODIFIERS}houses",
     "parked car": r"parked (?:cars|vehicles)|(?:cars|vehicles)(?= (?:are |is )?parked)",
-    "car": r"(?<!parked )(?:moving |passing |oncoming )?cars(?! (?:are |is )?parked)(?!['’])",
+    "moving car": r"(?:moving|passing|oncoming) (?:cars|vehicles)|"
+    r"(?:cars|vehicles)(?= (?:are |is )?(?:moving|driving|travell?ing|passing)\b)",
+    "car": r"(?<!parked )(?<!moving )(?<!passing )cars(?! (?:are |is )?parked)(?!['’])",
     "sidewalk": r"sidewalks?",
     "lane": r"(?:bike |traffic )?lanes(?! of)",
 }
@@ -44,8 +58,64 @@ class StyleSentence:
     after: str = ""
 
 
+@lru_cache(maxsize=1)
+def _topics() -> dict[str, re.Pattern[str]]:
+    return {name: whole_words("|".join(says)) for name, says in lexicon()["topics"].items()}
+
+
+def topics(text: str) -> list[str]:
+    """The topics of a text by the lexicon's `topics`, once for each sentence; what it denies is none."""
+    return [
+        name
+        for sentence in sentences(without_quotes(text))
+        for name, pattern in _topics().items()
+        if any(not negated(sentence, match.start()) for match in pattern.finditer(sentence))
+    ]
+
+
+@dataclass
+class _Said:
+    """What a rewrite says already, so that nothing is said twice.
+
+    Attributes:
+        topics: topic -> number of sentences that have it.
+        stems: beginnings of the style's words.
+        slight: the caption has little of its weather.
+    """
+
+    topics: Counter[str]
+    stems: set[str] = field(default_factory=set)
+    slight: bool = False
+
+    def fits(self, text: str) -> bool:
+        """Whether the text repeats no topic and no word of the style, nor a word of its own."""
+        stems, most = _stems(text), lexicon()["topics_twice"]
+        return (
+            len(stems) == len(set(stems))
+            and not self.stems & set(stems)
+            and not any(self.topics[topic] > (topic in most) for topic in topics(text))
+            and not (self.slight and _STRONG.search(text))
+        )
+
+    def add(self, text: str) -> str:
+        """Record a text; returns it."""
+        self.topics.update(topics(text))
+        self.stems.update(_stems(text))
+        return text
+
+    def one_of(self, templates: Sequence[str], draw: random.Random) -> str:
+        """One of the templates with its alternatives chosen that fits, recorded; "" when none does."""
+        tried = (chosen(template, draw) for template in draw.sample(templates, len(templates)) * 8)
+        return next((self.add(text) for text in tried if self.fits(text)), "")
+
+
+def _stems(text: str) -> list[str]:
+    words = re.findall(r"(?<!<)\b[a-z]{4,}", text.lower())
+    return [word.rstrip("s")[:5] for word in words if word not in _COMMON and not re.match("rain|snow|fog", word)]
+
+
 def style_sentences(
-    style: Style, scene: ConditionTexts | None, caption: str, kept: str, draw: random.Random, most: int
+    style: Style, scene: ConditionTexts | None, caption: str, kept: str, lead: str, draw: random.Random, most: int
 ) -> list[StyleSentence]:
     """The style's sentences for a caption: sky and light first, then the road and objects that the caption names.
 
@@ -53,7 +123,8 @@ def style_sentences(
         style: the style.
         scene: the table's texts of its time and weather; None for a style with sentences of its own only.
         caption: the caption.
-        kept: what is kept of it; its own terms are not repeated.
+        kept: what is kept of it; its topics are not repeated.
+        lead: the phrase that sets the scene in the rewrite, "" for none.
         draw: picks the wordings.
         most: number of sentences at most.
     """
@@ -68,53 +139,42 @@ def style_sentences(
         named = without_quotes(caption)
         extras = [text for word, text in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", named)]
         return [StyleSentence(line) for line in [*lines, *extras[:1]][: max(1, most)]]
-    said = _conditions(kept)
-    sky = _freshest(scene.sky, said, set(), draw)
-    light = _freshest(scene.light, said, _content(sky), draw)
-    pair = (sky, light) if draw.random() < 0.7 or not has_word(style, light) else (light, sky)
-    joint = draw.choice((", and ", ", while ", ", and ")) if ", and" not in sky else ", while "
-    made = [StyleSentence(_sentence(joint.join(pair)))]
-    more = _about_things(scene, kept, draw)
-    return [*made, *more[: max(0, most - 1)]]
+    counts = Counter(topics(kept))
+    if not style.weather:
+        counts.update({topic: 9 for topic in ("falling", "fog", "snow on the ground", "wet") if counts[topic]})
+    said = _Said(counts, slight=bool(_SLIGHT.search(kept)))
+    said.add(lead)
+    said.topics.subtract(topic for topic in topics(lead) if topic in lexicon()["topics_twice"])
+    pair = [said.one_of(scene.sky, draw)]
+    pair.append(said.one_of([text for text in scene.light if pair[0] or not _REFERS.match(text)], draw))
+    pair = [text for text in pair if text]
+    joint = draw.choice((", and ", ", while ", ", and ")) if pair and ", and" not in pair[0] else ", while "
+    made = [StyleSentence(_sentence(joint.join(pair)))] if pair else []
+    return [*made, *_about_things(scene, kept, said, draw)[: max(0, most - 1)]]
 
 
-def _about_things(scene: ConditionTexts, kept: str, draw: random.Random) -> list[StyleSentence]:
-    """Sentences about the road and about objects, in a drawn order; none about what the text denies."""
-    found_here: list[StyleSentence] = []
+def _about_things(scene: ConditionTexts, kept: str, said: _Said, draw: random.Random) -> list[StyleSentence]:
+    """Sentences about the road and about objects, in a drawn order; none about what the text denies or lacks."""
     plain = without_quotes(kept)
     road = _ROAD.search(plain)
-    if scene.surface and not re.search(r"(?i)\b(?:puddles|snow-covered|wet|tire tracks|cleared)\b", plain):
-        noun = road.group().lower() if road else "road"
-        text = chosen(draw.choice(scene.surface), draw).replace("<road>", f"the {noun}")
-        found_here.append(StyleSentence(_sentence(text), noun if road else ""))
-    for word, templates in scene.objects.items():
-        hits = [
-            m
-            for m in re.finditer(rf"(?i)\b(?:{_OBJECTS.get(word, word + 's')})\b", plain)
-            if not negated(plain, m.start())
-        ]
-        if hits:
-            name = ("parked " if word == "parked car" and "parked" not in hits[0].group().lower() else "") + hits[
-                0
-            ].group().lower()
-            text = chosen(draw.choice(templates), draw).replace("<it>", f"the {name}")
-            found_here.append(
-                StyleSentence(
-                    _sentence(text.replace("<road>", f"the {road.group().lower()}" if road else "the road")),
-                    hits[0].group(),
-                )
-            )
-    draw.shuffle(found_here)
-    fresh: list[StyleSentence] = []
-    for one in found_here:
-        about_cars = re.search(r"\b(?:cars|vehicles)\b", one.after)
-        begins = {" ".join(other.text.split()[:2]) for other in fresh}
-        if " ".join(one.text.split()[:2]) in begins or (
-            about_cars and any(re.search(r"\b(?:cars|vehicles)\b", o.after) for o in fresh)
-        ):
+    the_road = f"the {road.group().lower()}" if road else ""
+    made: list[StyleSentence] = []
+    cars_told = False
+    for word in draw.sample(["", *scene.objects], len(scene.objects) + 1):
+        hits = [road] if not word else re.finditer(rf"(?i)\b(?:{_OBJECTS.get(word, word + 's')})\b", plain)
+        hit = next((m for m in hits if m and not negated(plain, m.start())), None)
+        if not hit or (cars_told and "car" in word):
             continue
-        fresh.append(one)
-    return fresh
+        templates = scene.objects[word] if word else scene.surface
+        text = said.one_of([one for one in templates if the_road or "<road>" not in one], draw)
+        if text:
+            name = hit.group().lower()
+            name = f"parked {name}" if word == "parked car" and "parked" not in name else name
+            made.append(
+                StyleSentence(_sentence(text.replace("<it>", f"the {name}").replace("<road>", the_road)), hit.group())
+            )
+            cars_told = cars_told or "car" in word
+    return made
 
 
 def chosen(template: str, draw: random.Random) -> str:
@@ -129,28 +189,12 @@ def _sentence(text: str) -> str:
     return text if text[-1] in ".!?" else text + "."
 
 
-def _freshest(templates: Sequence[str], said: set[str], near: set[str], draw: random.Random) -> str:
-    """One of the templates, filled, that repeats few of the words said before."""
-    texts = [chosen(text, draw) for text in draw.sample(templates, min(3, len(templates)))]
-    return min(texts, key=lambda text: len(_conditions(text) & said) + len(_content(text) & near))
+_DAY_WORD = re.compile(r"(?i)\b(?:day|daytime|night|nighttime|morning|evening|afternoon|dusk|dawn|twilight|sunset)\b")
 
 
-def _content(text: str) -> set[str]:
-    return {word.rstrip("s") for word in re.findall(r"[a-z]{4,}", text.lower())} - {
-        "with",
-        "that",
-        "from",
-        "where",
-        "them",
-    }
-
-
-def _conditions(text: str) -> set[str]:
-    return {match.group().lower() for _, match in found(text)}
-
-
-def lead_of(style: Style, first: str, draw: random.Random) -> str:
+def lead_of(style: Style, time: str, first: str, draw: random.Random) -> str:
     """A phrase that sets the scene, such as "on a rainy day"; preferably one with no word of the sentence."""
-    said: Sequence[str] = re.findall(r"[a-z]{3,}", first.lower())
-    fresh = [lead for lead in style.leads if not (set(said) - {"the"}) & set(re.findall(r"[a-z]{3,}", lead.lower()))]
-    return draw.choice(fresh or list(style.leads)) if style.leads else ""
+    said = set(re.findall(r"[a-z]{3,}", first.lower())) - {"the"}
+    leads = [lead for lead in style.leads if "{day}" not in lead or not _DAY_WORD.search(first)]
+    fresh = [lead for lead in leads if not said & set(re.findall(r"[a-z]{3,}", lead.lower()))]
+    return style.at(draw.choice(fresh or leads), time) if leads else ""

@@ -14,6 +14,8 @@ _ABOUT_TIME = re.compile(
     r"(?i)^(?:and |while )?(?:the )?(?:time of (?:the )?day|time|lighting(?: conditions)?|light|it)\b(?! (?:pole|rail))"
 )
 _NAMES_TIME = re.compile(r"(?i)\btime of (?:the )?day\b|^(?:the )?light(?:ing)? (?:suggests|indicates)")
+# What a time was guessed from, behind a phrase about that time.
+_GUESSED = re.compile(r"(?i)(?:given|judging|based on|as (?:is )?(?:indicated|evidenced|suggested|seen))\b")
 _EMPTY = re.compile(
     r"(?i)^\W*(?:(?:and|with|likely|possibly|probably|perhaps|presumably|due to|some|while|as|but|under|in|all|"
     r"visible|present|their|the)\W*)*$"
@@ -117,6 +119,7 @@ class Cutter(Softener):
                 or part in split
                 or self._bad(part_text)
                 or (hollow and part.kind != "predicate")
+                or (LEAD in text and _GUESSED.match(part.text))
             ):
                 if part.joint == " " and (match := _WITH_ONLY.search(text)):
                     lost.append(match["what"])
@@ -166,7 +169,7 @@ class Cutter(Softener):
 
     def _other_time(self, text: str) -> bool:
         """Whether a clause about the time of day does not name the time that the style sets."""
-        return self.style.time not in ("", "day") and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
+        return bool(self.style.time) and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
 
     def _names_other_day(self, text: str) -> bool:
         return any(self._other_day(match) is not None for match in DAY_PHRASE.finditer(text))

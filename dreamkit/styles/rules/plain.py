@@ -16,8 +16,8 @@ _INDEFINITE = word_set(
 )
 _DEFINITE = word_set("the its their his her this these")
 _STOP = word_set(
-    "and or but as while with without in on at to from by of for along through near behind beside into onto over "
-    "under between that which who where when is are "
+    "either and or but as while with without in on at to from by of for along through near behind beside into onto "
+    "over under between that which who where when is are "
     "was were has have can be been there it they not no any only also with's including capturing showing "
     "revealing illuminating reflecting casting creating "
     "highlighting making giving visible seen some's suggesting indicating then"
@@ -72,9 +72,11 @@ def named_things(text: str) -> list[str]:
         if users_pattern().match(plain, start):
             trailing = _TRAILING.match(plain[end:])
             end += trailing.end() if trailing else 0
-        elif (determiner in _DEFINITE and not _ADORNED.match(plain[begin:end])) or not (
-            determiner or re.search(r"s$", plain[start:end])
-        ):
+        elif determiner in _DEFINITE and not _ADORNED.match(plain[begin:end]):
+            if not re.fullmatch(r"(?i)trees|houses", match.group()):
+                continue
+            begin = start
+        elif not determiner and not plain[start:end].endswith("s"):
             continue
         if not (found and begin < found[-1][1]):
             found.append((begin, end))
@@ -157,7 +159,7 @@ def _known(name: str, kept: str) -> bool:
     nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in NEW_PLACE.finditer(name)]
     if not nouns:
         return True
-    low = kept.lower()
+    low = kept.lower().replace("traffic lights", "traffic lights, traffic signals")
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
         return True
     if not all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", low) for noun in nouns):

@@ -28,6 +28,9 @@ _OPENS = re.compile(
     r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
     r"|Pedestrians|This|Children|People|Trees|Rows)\b"
 )
+_BARE = re.compile(r"(?:The )?([\w -]+?s) (?:are|can be) (?:visible|seen|in view)\.")
+# A last sentence that sums up.
+_CLOSES = re.compile(r"(?i)(?:the )?overall\b|the (?:scene|atmosphere|mood|time of day)\b")
 _QUOTED = re.compile(r"[\"“](?P<text>[^\"“”]*[.!?])[\"”]")
 
 
@@ -39,10 +42,17 @@ def stable_seed(*parts: object) -> int:
 
 @dataclass
 class _Line:
-    """A sentence of the rewrite, and whether it stands in place of one that was cut."""
+    """A sentence of the rewrite.
+
+    Attributes:
+        text: the sentence, "" for none.
+        weather_place: it stands in place of one about weather that was cut.
+        plain: it only names what a cut sentence named.
+    """
 
     text: str
     weather_place: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class RuleRewriter:
         time, weather = style.target(*source)
         enclosed = ENCLOSED.search(without_quotes(caption))
         cutter = Cutter(style, time, weather, lamps_stay=bool(enclosed))
-        lead = "" if enclosed else lead_of(style, (sentences(caption) or ("",))[0], draw)
+        lead = "" if enclosed else lead_of(style, time, (sentences(caption) or ("",))[0], draw)
         lines, has_lead = self._cut_lines(caption, cutter, lead, draw)
         kept = " ".join(line.text for line in lines)
         changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
@@ -101,12 +111,12 @@ class RuleRewriter:
         if (style.time and stated[0]) or (not changed and any(stated)):
             needs_lead = False
         if first is not None and needs_lead and not has_word(style, lines[first].text):
-            lines[first : first + 1] = _led(lines[first].text, lead, draw)
+            lines[first : first + 1] = _led(lines[first].text, lead, style, draw)
         scene = None if style.sentences else table.scene(time, weather)
         if enclosed and scene:
             made = [StyleSentence(f"Outside the {enclosed['place'] or 'tunnel'}, {scene.clause}.")]
         else:
-            made = style_sentences(style, scene, caption, kept, draw, length)
+            made = style_sentences(style, scene, caption, kept, lead if has_lead or needs_lead else "", draw, length)
         if (
             not changed
             and style.changes_state
@@ -116,8 +126,17 @@ class RuleRewriter:
             made = made[1:]
         if not length:
             made = [] if has_word(style, " ".join(line.text for line in lines)) else made[:1]
-        text = " ".join(_placed(lines, made, draw))
-        return text if has_word(style, text) or not lead else f"{text} The scene is set {lead}.".strip()
+        # "Trees can be seen. Water drips from the trees." needs no first sentence.
+        for line in [line for line in lines if line.plain]:
+            bare = _BARE.fullmatch(line.text)
+            at = next((i for i, one in enumerate(made) if bare and one.after.lower() == bare[1].lower()), None)
+            if at is not None:
+                line.text, line.weather_place = "", True
+                made[at] = StyleSentence(made[at].text)
+        texts = _placed(lines, made, draw)
+        if lead and not has_word(style, " ".join(texts)):
+            texts.insert(1, f"The scene is set {lead}.")
+        return " ".join(texts)
 
     def _cut_lines(self, caption: str, cutter: Cutter, lead: str, draw: random.Random) -> tuple[list[_Line], bool]:
         """The kept sentences with plain ones for what was cut, and whether one of them holds the lead."""
@@ -143,7 +162,7 @@ class RuleRewriter:
                 lines.append(_Line(text))
             others = " ".join([*texts, told])
             if plain := plain_sentence(cut.gone, others, soften, draw.randrange(3)):
-                lines.append(_Line(plain))
+                lines.append(_Line(plain, plain=True))
                 told += plain
             if not text and not plain and index:
                 lines.append(_Line("", weather_place=True))
@@ -174,7 +193,7 @@ def _filled(text: str, lead: str, style: Style) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _led(first: str, lead: str, draw: random.Random) -> list[_Line]:
+def _led(first: str, lead: str, style: Style, draw: random.Random) -> list[_Line]:
     """The first sentence with the lead in it, before it, or in a sentence of its own."""
     if _FILM.match(first):
         simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
@@ -182,7 +201,15 @@ def _led(first: str, lead: str, draw: random.Random) -> list[_Line]:
             r"(?i)\b(?:while|as|that|which|where|and|when|who|is|are|seen from)\b", simple["head"]
         )
         if simple and not joined:
-            return [_Line(f"{simple['head']} {lead}{simple['tail'] or ''}.")]
+            head, tail = simple["head"], simple["tail"] or ""
+            place = re.search(r"\b(an?) ((?:busy|quiet|calm|narrow|wide|peaceful|bustling) )?(?!.*\ban? )", head)
+            if tail.startswith(" with ") and style.time in ("", "day") and place:
+                # "a foggy road with three lanes", not "a road in the fog with three lanes".
+                own = f"{place[2] or ''}{style.adjective} "
+                return [_Line(f"{head[: place.start()]}{article(own)} {own}{head[place.end() :]}{tail}.")]
+            if re.match(r",? with (?:[\w-]+ )*?(?:lanes?|lane markings)\b(?!.*\band\b)", tail):
+                return [_Line(f"{head}{tail} {lead}.")]
+            return [_Line(f"{head} {lead}{tail}.")]
     elif _OPENS.match(first):
         return [_Line(f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}")]
     first = first if first[-1] in '.!?"”' else first + "."
@@ -192,10 +219,11 @@ def _led(first: str, lead: str, draw: random.Random) -> list[_Line]:
 def _placed(lines: list[_Line], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
     """The kept sentences with the style's own, each behind the sentence that names its thing."""
     texts = [line.text for line in lines]
+    last = len(texts) - 2 if len(texts) > 1 and _CLOSES.match(texts[-1]) else len(texts)
     behind: dict[int, list[str]] = {}
     for one in made:
         spots = [
-            index
+            min(index, last)
             for index, text in enumerate(texts)
             if one.after and re.search(rf"(?i)\b{re.escape(one.after)}\b", without_quotes(text))
         ]

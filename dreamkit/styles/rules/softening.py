@@ -182,6 +182,8 @@ class Softener:
         mods = [mod for mod in mods if mod.lower() != "and"]
         noun = match["noun"].lower()
         other = _DAY_NAMES[self.time] if self.style.time else noun
+        if self.time == "night" and noun == "day" and "night" not in match.string.lower():
+            other = "night"
         states = [mod for mod in mods if found(mod) or mod.lower() in (*_WEATHER.values(), *_LIGHT)]
         if (not states and not self.unwanted(f"a {noun}.")) or any(
             not _NEUTRAL.match(mod) for mod in mods if mod not in states
@@ -194,7 +196,8 @@ class Softener:
         if self.style.time == "golden":
             kept = [mod for mod in kept if mod not in states]
         if self.style.weather and (self.style.adjective not in kept):
-            kept.append(self.style.adjective.removesuffix("-hour"))
+            place = kept.index("summer") if "summer" in kept else len(kept)
+            kept.insert(place, self.style.adjective.removesuffix("-hour"))
         elif self.style.time and not [mod for mod in kept if mod in states] and self.weather in ("clear", "cloudy"):
             kept.append(_WEATHER[self.weather])
         words = " ".join([*kept, other])

@@ -1,0 +1,75 @@
+"""The commands for labels of one's own: `dreamkit rig propose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from dreamkit.errors import DreamkitError
+
+rig_app = typer.Typer(no_args_is_help=True, help="Which of your cameras stands for which of the six views.")
+
+
+@rig_app.callback()
+def rig_root() -> None:
+    """Let typer keep `propose` as a subcommand."""
+
+
+@rig_app.command("propose")
+def rig_propose_command(
+    folder: Path = typer.Argument(..., metavar="LABELS", help="RDS-HQ folder: pose/, 3d_lanelines/, ..."),
+    output: Path = typer.Option(Path("rig.yaml"), "--output", "-o", help="The rig file; pictures lie beside it."),
+    clip: str | None = typer.Option(None, "--clip", help="The clip whose cameras are read; by default the first."),
+    as_model: str | None = typer.Option(
+        None, "--as-model", help="ftheta: draw every camera through its view's own lens, which the models know best."
+    ),
+    frame: int | None = typer.Option(
+        None, "--frame", help="Frame of the pictures; by default one with much of the map."
+    ),
+    overwrite: bool = typer.Option(False, "--overwrite/--no-overwrite", help="Replace a rig file that exists."),
+) -> None:
+    """Write a draft of rig.yaml from poses and intrinsics, a picture of the rig from above, and one frame a camera."""
+    from dreamkit.convert.rig_pictures import write_rig_pictures
+    from dreamkit.convert.rig_proposal import propose_rig
+    from dreamkit.rds.labels import list_clips
+    from dreamkit.rds.rig_file import write_rig
+
+    if as_model not in (None, "ftheta"):
+        raise DreamkitError(f"{as_model!r} after --as-model is unknown.", "Give ftheta, or leave it out.")
+    if output.exists() and not overwrite:
+        raise DreamkitError(f"{output} exists and may be yours.", "Add --overwrite to replace it, or give another -o.")
+    clips = list_clips(folder)
+    if clip is not None and clip not in clips:
+        raise DreamkitError(f"{folder} has no clip {clip!r}.", f"It has {', '.join(clips[:5])}.")
+    chosen = clip or clips[0]
+    proposal = propose_rig(folder, chosen, output, as_model)
+    above, frames = (output.with_name(f"{output.stem}_{what}.png") for what in ("above", "frames"))
+    number = write_rig_pictures(folder, chosen, proposal, above, frames, frame)
+    write_rig(proposal.rig, output, proposal.notes)
+    print(f"{output}, from the clip {chosen}:\n{proposal.report()}")
+    print(f"pictures: {above} (from above), {frames} (frame {number}: own lens left, the view's lens right)")
+    print(f"next: dreamkit render {folder} --rig {output}   (or with --as-model ftheta)")
+
+
+def convert_command(
+    source: Path = typer.Argument(..., metavar="LOGS", help="A recorded drive, or a folder of them."),
+    output: Path = typer.Option(..., "--output", "-o", help="RDS-HQ folder to write."),
+    form: str | None = typer.Option(None, "--format", help="argoverse2 or 123d; by default what the folder holds."),
+    clips: str | None = typer.Option(None, "--clips", help="Names of logs separated by commas; by default all."),
+) -> None:
+    """Convert drives of a public data set to RDS-HQ labels: Argoverse 2 sensor logs, and Arrow logs of py123d."""
+    from dreamkit.cli.rds import clip_names
+    from dreamkit.convert.formats import convert_logs
+
+    failed = 0
+    for log, record in convert_logs(source, output, form, clip_names(clips)):
+        if isinstance(record, DreamkitError):
+            failed += 1
+            print(f"{log.name}: {record.message} {record.hint}")
+            continue
+        shapes = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in record["shapes"].items())
+        print(f"{log.name}: {record['frames']} frames, {record['tracks']} tracks, {shapes or 'no map'}")
+    if failed:
+        raise typer.Exit(1)
+    print(f"next: dreamkit check {output}; dreamkit rig propose {output}")

@@ -1,0 +1,103 @@
+"""What is recorded of a video, for people: the model that made it, seed, steps, preset, date, prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dreamkit.download import checkpoints
+from dreamkit.review.library import ReviewVideo
+
+UNKNOWN = "unknown: made elsewhere, see its maker's licence before you share it"
+
+
+@dataclass(frozen=True)
+class ModelOrigin:
+    """A model by name, and the licence under which its videos are shared."""
+
+    name: str
+    licence: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.licence}" if self.licence else self.name
+
+
+TINY = ModelOrigin("dreamkit tiny bundle, trained on a made-up world", "Apache-2.0; not an NVIDIA model")
+SINGLE = ModelOrigin("NVIDIA Cosmos-Transfer1-7B-Sample-AV", "NVIDIA Open Model License")
+MULTI = ModelOrigin("NVIDIA Cosmos-Transfer1-7B-Sample-AV-Single2MultiView", "NVIDIA Open Model License")
+OTHER = ModelOrigin(UNKNOWN, "")
+COSMOS = "Cosmos-Transfer1-7B"  # in the names of the checkpoint files, which the tiny bundle has too
+
+
+@cache
+def _tiny_sizes() -> frozenset[tuple[int, int]]:
+    """(height, width) of the tiny bundle's videos: no 7B model makes videos so small."""
+    configs = Path(checkpoints.folder(checkpoints.TINY)).glob("nvidia/*/dreamkit.json")
+    read = [json.loads(path.read_text(encoding="utf-8")) for path in configs]
+    return frozenset((config["height"], config["width"]) for config in read)
+
+
+def model_of_video(video: ReviewVideo) -> ModelOrigin:
+    """The model that made a video, from the sidecar; OTHER without one.
+
+    The tiny bundle stands under the file names of the 7B models, so it is recognised by the size of its videos.
+    """
+    record = video.sidecar or {}
+    files = str(record.get("checkpoints", "")) + str(record.get("identity", ""))
+    size = record.get("size")
+    if isinstance(size, Mapping) and (size.get("height"), size.get("width")) in _tiny_sizes():
+        return TINY
+    if "tiny/" in files:
+        return TINY
+    if COSMOS not in files:
+        return OTHER
+    return SINGLE if video.stage == "single_view" else MULTI
+
+
+def prompts_of(video: ReviewVideo) -> dict[str, str]:
+    """Camera name -> prompt, in the rig's order; the front view's alone for a front video."""
+    record = video.sidecar or {}
+    prompts = record.get("prompts")
+    names = list(video.rig.names)
+    if isinstance(prompts, list):
+        prompts = dict(zip(names, prompts, strict=False))
+    if not isinstance(prompts, Mapping):
+        prompts = {names[0]: record.get("prompt")}
+    return {name: text for name in names if isinstance(text := prompts.get(name), str) and text}
+
+
+def made_when(video: ReviewVideo) -> str:
+    """Day and minute of the newest of the video's files, local time; empty where none can be read."""
+    try:
+        newest = max(path.stat().st_mtime for path in video.views.values())
+    except (OSError, ValueError):
+        return ""
+    return datetime.fromtimestamp(newest).strftime("%Y-%m-%d %H:%M")
+
+
+def generation_facts(video: ReviewVideo) -> dict[str, str]:
+    """Name -> value of what the run recorded: seed, steps, guidance, preset, model, frames, control weights, date."""
+    record: Mapping[str, Any] = video.sidecar or {}
+    facts = {}
+    for name in ("seed", "steps", "guidance", "preset"):
+        if isinstance(value := record.get(name), (str, int, float)):
+            facts[name] = f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(record.get("frames"), int) and record.get("fps"):
+        facts["frames"] = f"{record['frames']} at {record['fps']:g} fps"
+    controls = record.get("controls")
+    for name, control in controls.items() if isinstance(controls, Mapping) else ():
+        weight = control.get("weight") if isinstance(control, Mapping) else None
+        if isinstance(weight, (int, float)):
+            facts[f"{name} weight"] = f"{weight:g}"
+        elif isinstance(weight, str):
+            facts[f"{name} weight"] = f"map {Path(weight).name}"
+    if video.sidecar is not None:
+        facts["model"] = model_of_video(video).name
+    if when := made_when(video):
+        facts["made"] = when
+    return facts

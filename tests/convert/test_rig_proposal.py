@@ -1,0 +1,109 @@
+"""A proposed rig: which camera stands for which view, what is missing, and what is wrong with poses or intrinsics."""
+
+import cv2
+import numpy as np
+import pytest
+from own_rigs import CLIP, FLEET, write_fleet, write_vectors
+from rds_clips import camera_to_vehicle, drive
+from typer.testing import CliRunner
+
+from dreamkit.cli.app import app
+from dreamkit.convert.rig_proposal import propose_rig
+from dreamkit.errors import DreamkitError
+from dreamkit.rds import writer
+from dreamkit.rds.labels import layer_path
+from dreamkit.rds.mounts import Mount
+from dreamkit.rds.rig_file import read_rig
+from dreamkit.workspace.cameras import SIX_VIEWS
+
+SHORT = tuple(name for name in FLEET if name != "cam_b")
+
+
+def test_cameras_are_matched_by_heading_and_field_of_view(tmp_path):
+    proposal = propose_rig(write_fleet(tmp_path), CLIP)
+    assert {view: entry.camera for view, entry in proposal.rig.views.items()} == {
+        "front_wide_120fov": "cam_f",
+        "cross_left_120fov": "cam_fl",
+        "cross_right_120fov": "cam_fr",
+        "rear_tele_30fov": "cam_b",
+        "rear_left_70fov": "cam_bl",
+        "rear_right_70fov": "cam_br",
+    }
+    assert proposal.unused == ("cam_f_tele",) and not proposal.missing
+    assert proposal.rig.views["rear_left_70fov"].order == "centre_first"
+    assert proposal.rig.views["cross_left_120fov"].crop == (0, 60, 1920, 1080)
+
+
+def test_a_view_without_a_camera_is_placed_on_the_vehicle(tmp_path):
+    proposal = propose_rig(write_fleet(tmp_path / "a", SHORT), CLIP)
+    assert proposal.missing == ("rear_tele_30fov",)
+    assert tuple(proposal.rig.views) == SIX_VIEWS.names
+    assert proposal.rig.views["rear_tele_30fov"].mount is not None
+    text = proposal.report()
+    assert "All six views can be made" in text and "views: 5" in text
+    bare = propose_rig(write_fleet(tmp_path / "b", SHORT, with_vehicle=False), CLIP)
+    assert "rear_tele_30fov" not in bare.rig.views
+    assert "need the vehicle's poses" in bare.report()
+
+
+def test_a_camera_without_usable_intrinsics_gets_its_views_lens(tmp_path):
+    names = tuple(name for name in FLEET if name != "cam_f_tele")
+    root = write_fleet(tmp_path, names)
+    vectors = {name: [960, 960, 960, 540, 1920, 1080] for name in names if name != "cam_b"}
+    write_vectors(root, vectors | {"cam_f": [960, 960, 960, 540, 1920, 1080, -0.2, 0.1]})
+    proposal = propose_rig(root, CLIP)
+    assert proposal.rig.views["front_wide_120fov"].as_model == "ftheta"
+    assert "distort" in proposal.report()
+    assert proposal.rig.views["rear_tele_30fov"].as_model == "ftheta"
+    layer_path(root, CLIP, "pinhole_intrinsic").unlink()
+    write_vectors(root, vectors, "fisheye")
+    assert "fisheye_intrinsic/ is of a camera model that is not known" in propose_rig(root, CLIP).report()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda pose, vehicle: np.linalg.inv(pose), "world-to-camera"),
+        (lambda pose, vehicle: np.linalg.inv(vehicle) @ pose, "camera-to-vehicle, not camera-to-world"),
+        (lambda pose, vehicle: pose @ np.diag([-1.0, 1, 1, 1]), "left-handed"),
+        (lambda pose, vehicle: pose @ np.diag([1.0, -1, -1, 1]), "OpenGL"),
+        (lambda pose, vehicle: pose @ np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]]), "on end"),
+    ],
+)
+def test_poses_of_another_convention_are_named(tmp_path, change, told):
+    root, vehicle = write_fleet(tmp_path), drive(12)
+    poses = {name: change(vehicle @ camera_to_vehicle(FLEET[name][0]), vehicle) for name in FLEET}
+    writer.write_camera_poses(root, CLIP, poses)
+    with pytest.raises(DreamkitError, match=told):
+        propose_rig(root, CLIP)
+
+
+def test_a_camera_that_looks_down_is_left_out(tmp_path):
+    root, vehicle = write_fleet(tmp_path), drive(12)
+    poses = {name: vehicle @ camera_to_vehicle(FLEET[name][0]) for name in FLEET}
+    poses["cam_f_tele"] = vehicle @ Mount((1.0, 0.0, 2.0), 0.0, -60.0).pose
+    writer.write_camera_poses(root, CLIP, poses)
+    assert propose_rig(root, CLIP).unused == ("cam_f_tele",)
+
+
+def test_a_name_that_contradicts_the_direction_is_told(tmp_path):
+    root, vehicle = write_fleet(tmp_path, names=("cam_f",)), drive(12)
+    poses = {"front": vehicle @ camera_to_vehicle(0), "side_left": vehicle @ camera_to_vehicle(-60)}
+    writer.write_camera_poses(root, CLIP, poses)
+    assert "side_left: its name says left" in propose_rig(root, CLIP).report()
+
+
+def test_the_command_writes_the_file_and_two_pictures_and_render_takes_it(tmp_path):
+    root, path = write_fleet(tmp_path / "labels", SHORT), tmp_path / "rig.yaml"
+    done = CliRunner().invoke(app, ["rig", "propose", str(root), "-o", str(path)], catch_exceptions=False)
+    assert done.exit_code == 0 and "dreamkit render" in done.output
+    assert tuple(read_rig(path).views) == SIX_VIEWS.names
+    frames = cv2.imread(str(tmp_path / "rig_frames.png"))
+    assert frames.shape[0] == (6 + 1) * (24 + 315) and frames.max() > 200
+    assert cv2.imread(str(tmp_path / "rig_above.png")).shape[0] > 500
+    with pytest.raises(DreamkitError, match="exists"):
+        CliRunner().invoke(app, ["rig", "propose", str(root), "-o", str(path)], catch_exceptions=False)
+    out = tmp_path / "out"
+    line = ["render", str(root), "-o", str(out), "--rig", str(path), "--as-model", "ftheta", "--workers", "1"]
+    done = CliRunner().invoke(app, line, catch_exceptions=False)
+    assert "6 videos made" in done.output
