@@ -186,7 +186,8 @@ def _repeated_labels(objects: Objects) -> float:
         return 1.0
     tracks, counts = np.unique(objects.track[objects.moving], return_counts=True)
     longest = tracks[np.argsort(counts)[::-1][:10]]
-    found = [repetitions(objects.pose[objects.track == track]) for track in longest]
+    poses = [objects.pose[objects.track == track] for track in longest]
+    found = [repetitions(track) for track in poses if np.ptp(track[:, :3, 3], axis=0).max() > 1]
     return float(np.median(found)) if found else 1.0
 
 

@@ -22,7 +22,7 @@ _HEADING = f"""\
 # as: {", ".join(CLASSES)}. {OTHERS} are white, and so are types without an entry. Then render again.
 """
 _LIKELY = {
-    "Cyclist": ("motor", "bike", "bicycle", "scooter", "cycl", "rider", "moped"),
+    "Cyclist": ("moto", "bike", "bicycle", "scooter", "cycl", "rider", "moped"),
     "Truck": ("truck", "bus", "lorry", "trailer", "tram", "train", "heavy"),
     "Pedestrian": ("ped", "person", "human", "adult", "child", "people", "worker"),
     "Car": ("car", "van", "suv", "taxi", "vehicle", "auto"),

@@ -112,6 +112,7 @@ def test_matrices_that_are_transposed_scaled_or_inverted(folder):
 def test_a_map_of_another_height_is_told(folder):
     writer.write_map(folder, CLIP, {n: Shapes(s.points - [0, 0, 400], s.starts) for n, s in map_layers().items()})
     assert "flat map" in found(folder, "the map lies 400 m below the drive").cause
+    (folder / "all_object_info" / f"{CLIP}.tar").unlink()
     assert "out of sight" in found(folder, "the first picture of every camera is black", "warning").cause
 
 
@@ -162,7 +163,7 @@ def test_own_object_types_are_asked_for_once_and_drawn_as_told(folder, tmp_path,
 
 def test_the_table_of_types_keeps_what_stands_in_it(tmp_path):
     path = tmp_path / "object_types.yaml"
-    path.write_text("# mine\nvan: Automobile\nno: Others")
+    path.write_text("# mine\nvan: Automobile\n'no': Others")
     ask_for_types(path, ['a "b"', "Cone"])
     assert read_type_table(path) == {"van": "Car", "no": "Others", 'a "b"': "", "Cone": ""}
     assert path.read_text().startswith("# mine\n")
@@ -188,4 +189,4 @@ def test_a_vector_in_a_row_or_column_is_still_a_vector(tmp_path):
             CLIP,
             {f"pinhole_intrinsic.{name}.npy": encode_npy(shaped) for name in HEADINGS},
         )
-        assert not [f for f in check_clip(folder, CLIP, "pinhole") if f.severity == "error"]
+        assert not [f for f in check_clip(folder, CLIP, "pinhole") if f.layer in ("pinhole_intrinsic", "render")]
