@@ -19,7 +19,7 @@ from dreamkit.captions.params import CaptionParams
 from dreamkit.captions.text_check import repeated_sentence, text_fault
 from dreamkit.captions.word_check import opposites
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.progress import logging_to
+from dreamkit.notebook.progress import counted, logging_to
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.clips import listed_clips
@@ -107,7 +107,7 @@ class CaptionTable:
 
     def __str__(self) -> str:
         lines = [f"{entry.state:>10}  {entry.clip}  {' '.join(entry.faults)}".rstrip() for entry in self.entries]
-        return "\n".join([f"{len(self.entries)} clips in {self.ws.root}", *lines])
+        return "\n".join([f"{counted(len(self.entries), 'clip')} in {self.ws.root}", *lines])
 
     def show(self, most: int = 30) -> Any:
         """An IPython HTML table of the first `most` clips, with a picture of each clip's condition video."""

@@ -28,7 +28,7 @@ def root() -> None:
 
 @app.command("run")
 def run_command(
-    notebook: str = typer.Argument(..., help="Name of a notebook, such as 04_single_view, or its path."),
+    notebook: str = typer.Argument(..., help="Name of a notebook or its beginning, such as 04; or a path."),
     file: Path | None = FILE,
     parameter: list[str] = PARAMETER,
     output: Path | None = typer.Option(
@@ -38,12 +38,20 @@ def run_command(
 ) -> None:
     """Run a notebook without a browser and keep the executed copy; its parameters are checked first."""
     from dreamkit.runs.notebook import describe_params, gather_params, params_model, read_pairs, run_notebook
+    from dreamkit.runs.notebook_files import cell_values, working_copy
+    from dreamkit.workspace.paths import home
 
     if show:
         print(describe_params(notebook))
         return
     model = params_model(notebook)
-    params = gather_params(model, file, read_pairs(model, parameter))
+    path = Path(notebook)
+    in_cell = cell_values(path, model) if path.suffix == ".ipynb" and path.is_file() else {}
+    params = gather_params(model, file, read_pairs(model, parameter), in_cell)
+    if path.suffix != ".ipynb" and (own := working_copy(home(), model.notebook)):
+        print(
+            f"The shipped notebook runs; your copy differs from it. To run yours: dreamkit run {own}", file=sys.stderr
+        )
     print(f"executed notebook: {run_notebook(notebook, params, output)}")
 
 
@@ -58,11 +66,15 @@ def demo_command(
 
 
 @app.command("lab", context_settings=_PASS_ON)
-def lab_command(context: typer.Context) -> None:
-    """Open JupyterLab at the first notebook; what follows `--` goes to jupyter lab."""
-    from dreamkit.cli.demo import open_lab
+def lab_command(
+    context: typer.Context,
+    params: str = typer.Option("", "--params", help="Parameter set for all notebooks, such as params/demo."),
+    notebook: str = typer.Option("00_setup", "--open", help="Notebook to open, such as 04."),
+) -> None:
+    """Open JupyterLab in this folder, on working copies of the notebooks; what follows `--` goes to jupyter lab."""
+    from dreamkit.cli.lab import open_lab
 
-    raise typer.Exit(open_lab(context.args))
+    raise typer.Exit(open_lab(params, notebook, context.args))
 
 
 @app.command("doctor")

@@ -1,27 +1,27 @@
-"""`dreamkit demo`: every notebook from 00 to 06 on a sample clip with the tiny bundle; and `dreamkit lab`."""
+"""`dreamkit demo`: every notebook from 00 to 06 on a sample clip with the tiny bundle."""
 
 from __future__ import annotations
 
-import sys
+import json
+import shlex
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from dreamkit.download import checkpoints
-from dreamkit.errors import DreamkitError
 from dreamkit.generate import specs
 from dreamkit.notebook.progress import clock
+from dreamkit.notebook.shipped import shipped_folder
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.workspace.cameras import SIX_VIEWS
-from dreamkit.workspace.processes import run_child
-from dreamkit.workspace.workspace import STAGES, Chunk, Workspace
+from dreamkit.workspace.files import write_text
+from dreamkit.workspace.workspace import STAGES, Chunk, Workspace, from_home
 
 TINY_NOTE = (
     "The tiny model has a few thousandths of the 7B models' weights and was trained on a made-up world. Its rough\n"
     "pictures follow map and caption; they show that every step runs on this machine, not what the 7B models make."
 )
-FIRST = "00_setup"
+DEFAULT_ROOT = "outputs/demo"
 
 
 def prepare_demo(ws: Workspace) -> None:
@@ -34,19 +34,23 @@ def prepare_demo(ws: Workspace) -> None:
         specs.write_default(stage, ws)
 
 
-def settings_folder() -> Path:
-    """Folder of the demo's parameter files.
+def continuing_command(root: Path, settings: Path) -> str:
+    """The command that opens the notebooks with the demo's parameters.
 
-    Raises:
-        DreamkitError: this is an installation without the repository's files.
+    For a workspace elsewhere than `params/demo` says, a parameter set of its own is written into it.
+
+    Args:
+        root: the demo's workspace folder, as the user gave it.
+        settings: folder of the demo's parameter files.
     """
-    folder = notebook_run.REPOSITORY / "params" / "demo"
-    if not folder.is_dir():
-        raise DreamkitError(
-            f"The demo's parameter files are not at {folder}.",
-            "Run it from a clone of the repository, installed with pip install -e .",
+    if from_home(root) == from_home(DEFAULT_ROOT):
+        return "dreamkit lab --params params/demo"
+    for file in sorted(settings.glob("*.yaml")):
+        text = file.read_text(encoding="utf-8").replace(
+            f"workspace: {DEFAULT_ROOT}", f"workspace: {json.dumps(str(root))}"
         )
-    return folder
+        write_text(from_home(root) / "params" / file.name, text)
+    return f"dreamkit lab --params {shlex.quote(str(root / 'params'))}"
 
 
 def run_demo(root: Path) -> list[Path]:
@@ -58,7 +62,7 @@ def run_demo(root: Path) -> list[Path]:
     Raises:
         DreamkitError: the notebooks are not there, or one of them stopped.
     """
-    settings = settings_folder()
+    settings = shipped_folder("params") / "demo"
     ws = Workspace(root)
     print(TINY_NOTE, flush=True)
     print(f"tiny bundle: {checkpoints.folder(checkpoints.TINY)}", flush=True)
@@ -76,22 +80,6 @@ def run_demo(root: Path) -> list[Path]:
     print(f"All {len(executed)} notebooks ran in {clock(time.monotonic() - began)}. Made in {ws.root}:")
     for path in [*made, *filter(Path.is_file, [ws.review_report]), *executed]:
         print(f"  {path.relative_to(ws.root)}")
-    print("Open a video in any player, the report in a browser, the notebooks in JupyterLab: dreamkit lab")
+    print("Open a video in any player, the report in a browser. To go on in the notebooks, with these parameters:\n")
+    print(f"  {continuing_command(root, settings)}")
     return made
-
-
-def open_lab(arguments: Sequence[str] = ()) -> int:
-    """Open JupyterLab at the first notebook; returns its exit code when it is closed.
-
-    Args:
-        arguments: passed to `jupyter lab`.
-
-    Raises:
-        DreamkitError: the notebooks are not there.
-    """
-    first = notebook_run.find_notebook(FIRST).resolve()
-    command = [sys.executable, "-m", "jupyter", "lab", f"notebooks/{first.name}", *arguments]
-    try:
-        return run_child(command, first.parents[1])
-    except KeyboardInterrupt:  # how JupyterLab is usually closed
-        return 0

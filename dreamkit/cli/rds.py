@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.progress import counted
 from dreamkit.rds.plan import Options
 from dreamkit.rds.rig_file import RigFile
 from dreamkit.workspace.files import read_text
@@ -65,7 +66,7 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
 
         results = render_clips(source, output, options, progress)
     made = sum(result.made for result in results)
-    print(f"{made} videos made, {len(results) - made} found done, {time.perf_counter() - begun:.1f} s")
+    print(f"{counted(made, 'video')} made, {len(results) - made} found done, {time.perf_counter() - begun:.1f} s")
     for folder in sorted({result.path.parent for result in results}):
         print(f"  {folder}")
 

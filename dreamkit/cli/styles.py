@@ -85,6 +85,7 @@ def styles_write_command(
     from tqdm import tqdm
 
     from dreamkit.captions.language import token_counter
+    from dreamkit.notebook.progress import counted
     from dreamkit.runs.notebook import gather_params, read_pairs
     from dreamkit.styles import Restyler, RuleRewriter, ServerRewriter, VllmRewriter
     from dreamkit.styles.batch import write_styles
@@ -125,7 +126,7 @@ def styles_write_command(
 
         guard = guard_of_styles(ws, p)
         report = write_styles(ws, restyler, p.clips, p.styles, p.overwrite, p.side_weather, progress, guard)
-    print(f"{len(report.written)} caption files written, {len(report.kept)} kept, in {ws.captions}")
+    print(f"{counted(len(report.written), 'caption file')} written, {len(report.kept)} kept, in {ws.captions}")
     for name in report.unchecked:
         print(f"check failed: {name}; styles/<clip>.json says why")
     for name, reason in report.blocked.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def folder(name: str) -> Path:
         return upstream
     raise DreamkitError(
         f"There is no checkpoint folder {path}.",
-        "Set checkpoints to the folder with nvidia/ and google-t5/, or to tiny for the tiny bundle.",
+        f"Fill it with `dreamkit download -p checkpoints={shlex.quote(name)}`, or set checkpoints to the folder with"
+        " nvidia/ and google-t5/, or to tiny for the tiny bundle.",
     )
 
 

@@ -15,7 +15,7 @@ from dreamkit.download.params import DownloadParams
 from dreamkit.download.plan import ELSEWHERE, DownloadPlan, Item, plan
 from dreamkit.download.progress import amount
 from dreamkit.errors import DreamkitError
-from dreamkit.notebook.progress import logging_to
+from dreamkit.notebook.progress import counted, logging_to
 from dreamkit.workspace.sizes import disk_of, free_bytes
 from dreamkit.workspace.workspace import Workspace
 
@@ -43,7 +43,8 @@ class DownloadOutcome:
         if not (self.fetched or self.linked or self.kept):
             return f"{self.root} needed no file."
         size = amount(sum(item.remote.size for item in self.fetched if item.remote))
-        lines = [f"{len(self.fetched)} files fetched and checked ({size}), {self.kept} were there, in {self.root}."]
+        fetched = counted(len(self.fetched), "file")
+        lines = [f"{fetched} fetched and checked ({size}), {self.kept} were there, in {self.root}."]
         lines += [f"  taken from {item.found}: {item.name}" for item in self.linked]
         return "\n".join(lines)
 

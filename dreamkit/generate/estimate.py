@@ -11,7 +11,10 @@ from typing import Any
 from dreamkit.captions import files as caption_files
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.model_settings import with_model_settings
 from dreamkit.generate.params import MultiViewParams, Params
+from dreamkit.generate.plan import control_spec
+from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
@@ -65,6 +68,8 @@ class Estimate:
 
 def estimate(ws: Workspace, p: Params) -> Estimate:
     """Estimate a run from captions, sidecars and the GPU; no model is loaded."""
+    with contextlib.suppress(DreamkitError):  # the stage reports it
+        p = with_model_settings(apply_scalars(p, control_spec(ws, p)))
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
     plan = _window_counter(p)

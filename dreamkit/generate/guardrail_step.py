@@ -99,7 +99,10 @@ class GuardrailStep:
         """The step of a run; the log gets one line on its checks, or the note that there are none."""
         p = plan.params
         step = cls(ws, plan, guard_of(p.guardrail, p.checkpoints, p.device, p.guardrail_stride, ws))
-        log.info("%s", step.summary if p.guardrail == NONE else f"Guardrail: {', '.join(step.guard.checks)}.")
+        if p.guardrail == NONE:  # in a notebook the table of results says it
+            log.info("%s", step.summary, extra={"step": True})
+        else:
+            log.info("Guardrail: %s.", ", ".join(step.guard.checks))
         for front in plan.blocked_fronts:
             record = GuardrailRecord(step._asked, (), front.reason, True, front.reason)
             step._block(front.name, front.chunk, front.style, {}, record)

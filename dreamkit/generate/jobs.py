@@ -116,7 +116,9 @@ class JobBuilder:
         except DreamkitError as error:
             if len(self.rig) == 6 and self._only_rear_lacks(chunk):
                 raise DreamkitError(
-                    error.message, "This clip has five of the six cameras; views: 5 needs your own control file."
+                    error.message,
+                    f"Draw it with `dreamkit render LABELS -o {self.ws.root}`; the other five are there. Where there"
+                    " is no rear camera, views: 5 needs your own control file.",
                 ) from error
             raise
 

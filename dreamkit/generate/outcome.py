@@ -14,6 +14,7 @@ from dreamkit.generate.jobs import Job
 from dreamkit.generate.outputs import result_status
 from dreamkit.generate.plan import RunPlan
 from dreamkit.generate.results import MADE
+from dreamkit.notebook.progress import counted
 from dreamkit.workspace.failures import record_failure
 from dreamkit.workspace.locks import file_lock
 from dreamkit.workspace.workspace import Workspace
@@ -42,6 +43,12 @@ class RunOutcome:
     seconds: dict[str, float] = field(default_factory=dict)
     faults: dict[str, DreamkitError] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
+
+    def kept(self, asked: int) -> str:
+        """What an interrupted run keeps of the results that it was to make, as a sentence."""
+        made = len(self.seconds)
+        verb = "is" if made == 1 else "are"
+        return f"{made} of {counted(asked, 'video')} {verb} finished and kept; the one begun is not."
 
     @contextlib.contextmanager
     def excused(self, job: Job) -> Iterator[None]:

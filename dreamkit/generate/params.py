@@ -22,6 +22,10 @@ class Params(NotebookParams):
     """
 
     stage: ClassVar[str]
+    front: ClassVar[tuple[str, ...]] = (
+        *("params_file", "workspace", "checkpoints", "clips", "styles"),
+        *("num_steps", "guidance", "seed", "preset"),
+    )
 
     checkpoints: str = Field(default="checkpoints", min_length=1, description="folder of the model files, or tiny")
     clips: list[str] = Field(default=[], description="clips to run; empty: every clip with a caption")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamkit.guardrail.record import NOTE
-from dreamkit.notebook.progress import clock
+from dreamkit.notebook.progress import clock, counted
 from dreamkit.workspace.workspace import Workspace
 
 MADE, DONE, KEPT, FAILED, BLOCKED = "made", "done before", "your own, kept", "failed", "blocked"
@@ -47,7 +47,7 @@ class Results:
             + (f"  {result.reason}" if result.reason else "")
             for result in self.results
         )
-        return f"{len(self.results)} results in {self.root}. {self.note}\n{rows}"
+        return f"{counted(len(self.results), 'result')} in {self.root}. {self.note}\n{rows}"
 
     def _repr_html_(self) -> str:
         rows = "".join(

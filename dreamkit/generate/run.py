@@ -25,7 +25,8 @@ from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan, make_plan
 from dreamkit.generate.progress import RunProgress
 from dreamkit.generate.results import BLOCKED, FAILED, MADE, Results, VideoResult
-from dreamkit.notebook.progress import clock, logging_to
+from dreamkit.notebook.interruption import interruptible
+from dreamkit.notebook.progress import clock, counted, logging_to
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, EncodedControls
 from dreamkit.transfer.presets import find_preset
@@ -58,6 +59,7 @@ def multi_view(ws: Workspace, params: MultiViewParams) -> Results:
     return _run(ws, params)
 
 
+@interruptible(lambda: "No video was begun yet.")
 def _run(ws: Workspace, params: Params) -> Results:
     stage = params.stage
     ws.must_exist()
@@ -78,7 +80,7 @@ def _run(ws: Workspace, params: Params) -> Results:
         outcome = RunOutcome(ws, plan, DecodedVideos((plan.model.config.height, plan.model.config.width)), guard)
         todo = guard.admit(_decodable(outcome, [job for job in plan.jobs if status[job.name] == MADE]))
         if todo:
-            with contextlib.ExitStack() as stack:
+            with interruptible(lambda: outcome.kept(len(todo))), contextlib.ExitStack() as stack:
                 _make_all(ws, todo, outcome, stack)
         faults, status = outcome.faults, status | outcome.elsewhere
         if faults and len(faults) == len(plan.jobs):
@@ -120,11 +122,11 @@ def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome, stack: co
     if plan.model.root == folders.TINY_FOLDER and plan.params.guidance:
         log.warning(
             "the tiny bundle was trained to run without guidance; with %g its colours are glaring. "
-            "Set guidance to 0, as params/demo does",
+            "Leave guidance out, and its own 0 is taken",
             plan.params.guidance,
         )
     windows = sum(len(job.windows.starts) for job in todo)
-    log.info("%d to make in %d windows; loading the model from %s", len(todo), windows, plan.model.root)
+    log.info("%d to make in %s; loading the model from %s", len(todo), counted(windows, "window"), plan.model.root)
     began = time.monotonic()
     pipe = load_pipeline(plan, ws)
     if plan.params.num_gpus > 1:

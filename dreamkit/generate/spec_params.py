@@ -13,7 +13,8 @@ from typing import Any
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, Params
 from dreamkit.generate.specs import Spec
-from dreamkit.notebook.params import ALIASES, parse_params
+from dreamkit.notebook.param_values import ALIASES
+from dreamkit.notebook.params import parse_params
 from dreamkit.workspace.files import nearest
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ Values from a notebook's parameters cell, from a YAML file and from the command 
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -13,6 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.param_values import (
+    ALIASES,
+    PARAMS_FILE,
+    PARAMS_VARIABLE,
+    find_params_file,
+    find_params_folder,
+    read_params_file,
+    with_params_file,
+)
 from dreamkit.notebook.text_values import ESCAPED, LOST_TEXT, is_text, not_text, restore_texts, shorten
 from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import nearest
@@ -22,13 +32,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 P = TypeVar("P", bound="NotebookParams")
-# Accepted other names of parameters, most of them from the original scripts.
-ALIASES = {
-    "steps": "num_steps",
-    "controlnet_specs": "spec",
-    "checkpoint_dir": "checkpoints",
-    "offload_diffusion_transformer": "offload",
-}
 MOST_PROBLEMS = 50
 """Of one error; a search for the nearest name takes time."""
 # Types of variables in a notebook's namespace that can be parameters.
@@ -44,13 +47,17 @@ class NotebookParams(BaseModel):
     Attributes:
         notebook: name of the notebook, without folder and suffix.
         needs_workspace: whether the workspace folder has to exist before the notebook runs.
+        front: the parameters that most users set; a form shows them first.
+        params_file: a parameter file, or a folder of them, whose values hold where none is given here.
         workspace: the workspace folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     notebook: ClassVar[str]
     needs_workspace: ClassVar[bool] = True
+    front: ClassVar[tuple[str, ...]] = ("params_file", "workspace", "checkpoints", "clips", "styles")
 
+    params_file: str = Field(default="", description="file of parameters, or a folder of them, such as params/demo")
     workspace: str = Field(default="outputs", min_length=1, description="folder of conditions, captions and results")
 
     def open_workspace(self) -> Workspace:
@@ -67,7 +74,7 @@ class NotebookParams(BaseModel):
         return workspace
 
     @classmethod
-    def from_cell(cls, namespace: Mapping[str, Any]) -> Self:
+    def from_cell(cls, namespace: Mapping[str, Any], report: bool = True) -> Self:
         """The parameters of a running notebook: `from_cell(globals())`.
 
         A parameters cell lists every parameter, so a parameter counts as given when papermill injected it or when it
@@ -76,6 +83,7 @@ class NotebookParams(BaseModel):
 
         Args:
             namespace: the notebook's global variables.
+            report: print which values a parameter file gives.
 
         Raises:
             DreamkitError: as `parse_params`.
@@ -90,7 +98,20 @@ class NotebookParams(BaseModel):
             and cls._is_meant(name)
             and (name in injected or cls._differs(name, value))
         }
-        return parse_params(cls, restore_texts(cls, given), f"The parameters of notebook {cls.notebook}")
+        if not given.get(PARAMS_FILE) and (chosen := cls._chosen_set()):
+            given[PARAMS_FILE] = chosen
+        parsed = parse_params(cls, restore_texts(cls, given), f"The parameters of notebook {cls.notebook}")
+        if parsed.params_file and report:
+            file = find_params_file(cls, parsed.params_file)
+            names = [ALIASES.get(name, name) for name in read_params_file(cls, file)]
+            print(f"parameters of {file}:", ", ".join(f"{name} = {getattr(parsed, name)!r}" for name in names))
+        return parsed
+
+    @classmethod
+    def _chosen_set(cls) -> str:
+        """The parameter set that `dreamkit lab --params` was started with, where it has a file for this notebook."""
+        chosen = os.environ.get(PARAMS_VARIABLE, "")
+        return chosen if chosen and (find_params_folder(chosen) / f"{cls.notebook}.yaml").is_file() else ""
 
     @classmethod
     def _is_meant(cls, name: str) -> bool:
@@ -128,14 +149,15 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
 
     Args:
         model: the notebook's model.
-        values: parameter -> value; the names in ALIASES are accepted.
+        values: parameter -> value; the names in ALIASES are accepted. The values of `params_file` are read from there.
         source: where the values come from, for the message.
         origins: name -> where this value comes from, when several sources were joined.
 
     Raises:
         DreamkitError: unknown names (with the nearest known one) or values outside their bounds.
     """
-    known, named, origins = model.model_fields, {}, origins or {}
+    values, origins = with_params_file(model, values, origins or {})
+    known, named = model.model_fields, {}
     problems = []
     for name, value in values.items():
         target = name if name in known else ALIASES.get(name, name)
@@ -170,6 +192,15 @@ def parse_params(model: type[P], values: Mapping[str, Any], source: str, origins
 def _is_escaped_path(value: Any) -> bool:
     """Whether a text begins like a Windows path and holds what a backslash escape makes, such as a tab."""
     return isinstance(value, str) and bool(re.match(r"[A-Za-z]:[^\r\n]*[\a\b\t\n\v\f\r\x1b]", value))
+
+
+def value_problems(model: type[NotebookParams], values: Mapping[str, Any]) -> dict[str, str]:
+    """Parameter -> what is wrong with its value; values must have names of parameters."""
+    try:
+        model(**values)
+    except ValidationError as error:
+        return {name: " or ".join(dict.fromkeys(lines)) for name, lines in _messages_by_name(error).items()}
+    return {}
 
 
 def _label(name: str, origins: Mapping[str, str]) -> str:

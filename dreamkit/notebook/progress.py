@@ -117,6 +117,15 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural for all but one.
+
+    >>> counted(1, "clip"), counted(3, "clip")
+    ('1 clip', '3 clips')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def shortened(label: str, most: int = 22) -> str:
     """A name of at most `most` letters, the middle of a longer one left out, so that a bar has room beside it.
 

@@ -12,6 +12,7 @@ from typing import Any
 import ipywidgets
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.progress import counted
 from dreamkit.review import verdicts
 from dreamkit.review.library import ReviewVideo, checksum_of, find_videos
 from dreamkit.review.measures import definitions, table
@@ -308,4 +309,4 @@ class Review:
         return {**(data or {}), "text/html": SAVED, "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        return f"Review of {len(self.videos)} videos in {self.workspace.root}"
+        return f"Review of {counted(len(self.videos), 'video')} in {self.workspace.root}"

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from dreamkit.captions.params import CaptionParams
 from dreamkit.errors import DreamkitError
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, parse_params
+from dreamkit.notebook.param_values import ALIASES
+from dreamkit.notebook.params import NotebookParams, parse_params
 from dreamkit.notebook.text_values import as_written
 from dreamkit.rds.labels import list_clips
 from dreamkit.rds.plan import Options

@@ -11,85 +11,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dreamkit
-from dreamkit.captions.params import CaptionParams
-from dreamkit.download.params import DownloadParams
 from dreamkit.errors import DreamkitError, first_line
-from dreamkit.generate.params import MultiViewParams, SingleViewParams
-from dreamkit.notebook.params import ALIASES, NotebookParams, P, params_table, parse_params
+from dreamkit.notebook.param_values import (
+    ALIASES,
+    PARAMS_FILE,
+    PARAMS_VARIABLE,
+    find_params_file,
+    given_over,
+    read_params_file,
+)
+from dreamkit.notebook.params import NotebookParams, P, params_table, parse_params
 from dreamkit.notebook.progress import MODE
 from dreamkit.notebook.text_values import ESCAPED, as_written, is_text, shorten
-from dreamkit.review.params import ReviewParams
-from dreamkit.setup.params import SetupParams
-from dreamkit.styles.params import StyleParams
-from dreamkit.workspace.files import nearest, read_text, read_yaml, replacing
+from dreamkit.runs.notebook_files import MODELS, find_notebook, notebook_name, params_model
+from dreamkit.workspace.files import replacing
 from dreamkit.workspace.parsing import parse_yaml
+from dreamkit.workspace.paths import remember_start
 
 if TYPE_CHECKING:
     from papermill import PapermillExecutionError
 
-REPOSITORY = Path(dreamkit.__file__).resolve().parents[1]
 KERNEL = "python3"
-MODELS: dict[str, type[NotebookParams]] = {
-    model.notebook: model
-    for model in (
-        SetupParams,
-        DownloadParams,
-        CaptionParams,
-        StyleParams,
-        SingleViewParams,
-        MultiViewParams,
-        ReviewParams,
-    )
-}
+__all__ = [
+    "MODELS",
+    "describe_params",
+    "find_notebook",
+    "gather_params",
+    "params_model",
+    "read_pairs",
+    "run_notebook",
+]
 
 
 class KernelKilled(DreamkitError):
     """The kernel of a notebook ended without an answer; a batch tries its unit again."""
 
 
-def params_model(notebook: str) -> type[NotebookParams]:
-    """The model of a notebook's parameters.
-
-    Args:
-        notebook: the notebook's name, or its path.
-
-    Raises:
-        DreamkitError: there is no notebook of that name.
-    """
-    name = Path(notebook).stem
-    if name not in MODELS:
-        raise DreamkitError(f"There is no notebook {name!r}.", _nearest_notebook(name))
-    return MODELS[name]
-
-
-def find_notebook(notebook: str) -> Path:
-    """The notebook file: of a path (which ends in .ipynb) that file, of a name the one that came with the package.
-
-    A notebook is a program. One of the same name in the working folder may be somebody else's, so it is run by its path
-    only.
-
-    Raises:
-        DreamkitError: there is none.
-    """
-    given, shipped = Path(notebook), REPOSITORY / "notebooks" / f"{Path(notebook).name}.ipynb"
-    path = given if given.suffix == ".ipynb" else shipped
-    if path.is_file():
-        return path
-    here = Path("notebooks") / f"{given.stem}.ipynb"
-    raise DreamkitError(
-        f"There is no notebook at {path}.",
-        f"To run {here}, if you trust it, give that path." if here.is_file() else _nearest_notebook(given.stem),
-    )
-
-
-def _nearest_notebook(name: str) -> str:
-    """A hint with the name most like a misspelt one, or with all names."""
-    close = nearest(name, MODELS)
-    return f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}."
-
-
-def gather_params(model: type[P], file: Path | None, pairs: Mapping[str, Any]) -> P:
+def gather_params(
+    model: type[P], file: Path | None, pairs: Mapping[str, Any], cell: Mapping[str, Any] | None = None
+) -> P:
     """Parameters from a YAML file and from the command line, checked before a kernel starts.
 
     Where both give a parameter, the command line's value counts. The given parameters are the result's
@@ -97,37 +57,40 @@ def gather_params(model: type[P], file: Path | None, pairs: Mapping[str, Any]) -
 
     Args:
         model: the notebook's model.
-        file: the YAML file, or None.
+        file: the YAML file, or a folder of them, or None.
         pairs: parameter -> value, from the command line.
+        cell: parameter -> value, from the notebook's own cells; file and command line stand above them.
 
     Raises:
-        DreamkitError: as `read_yaml` and `parse_params`.
+        DreamkitError: as `find_params_file`, `read_params_file` and `parse_params`; or the file is another notebook's.
     """
-    values = _given_in_file(model, file) if file else {}
-    on_line = {ALIASES.get(name, name) for name in pairs}
-    values = {name: value for name, value in values.items() if ALIASES.get(name, name) not in on_line}
-    origins = dict.fromkeys(values, str(file)) | dict.fromkeys(pairs, "command line")
-    return parse_params(model, {**values, **pairs}, f"Notebook {model.notebook}", origins)
+    values, origins = dict(cell or {}), dict.fromkeys(cell or {}, "the notebook's cell")
+    if file:
+        path = find_params_file(model, file)
+        in_file = read_params_file(model, path)
+        _check_is_of(model, path, in_file)
+        values, origins = given_over(values, in_file), origins | dict.fromkeys(in_file, str(path))
+    values = given_over(values, pairs)
+    return parse_params(model, values, f"Notebook {model.notebook}", origins | dict.fromkeys(pairs, "command line"))
 
 
-def _given_in_file(model: type[NotebookParams], file: Path) -> dict[str, Any]:
-    """The values that a file gives; of a file that lists every parameter, those that differ from their defaults.
+def _check_is_of(model: type[NotebookParams], file: Path, values: Mapping[str, Any]) -> None:
+    """Refuse a file with parameters that this notebook does not have, and all of which another notebook has.
 
-    Earlier versions of `params/` listed every parameter, and users have copies of them.
+    Raises:
+        DreamkitError: it is the other notebook's.
     """
-    what = "parameter file"
-    values = read_yaml(file, what)
-    texts = parse_yaml(read_text(file, what), f"The {what} {file}", as_text=True)
-    values = as_written(model, values, texts or {}, ALIASES)
-    fields = model.model_fields
-    if not set(values) >= set(fields):
-        return values
-    print(
-        f"{file} lists every parameter of {model.notebook}, as files of earlier versions did: values that equal their"
-        " default count as not given. List only the parameters that you set.",
-        file=sys.stderr,
-    )
-    return {name: value for name, value in values.items() if name not in fields or value != fields[name].default}
+    names = {ALIASES.get(name, name) for name in values}
+    if names <= set(model.model_fields):
+        return
+    others = [name for name, other in MODELS.items() if names <= set(other.model_fields)]
+    if others:
+        other = next((name for name in others if name in file.stem), others[0])
+        strange = next(name for name in names if name not in model.model_fields)
+        raise DreamkitError(
+            f"{file} is a parameter file of notebook {other}, not of {model.notebook}, which has no {strange}.",
+            f"Run `dreamkit run {other} -f {file}`, or give a file of {model.notebook}.",
+        )
 
 
 def read_pairs(model: type[NotebookParams], pairs: Sequence[str]) -> dict[str, Any]:
@@ -185,7 +148,7 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
     """
     source = find_notebook(notebook)
     ws = params.open_workspace()
-    kept = output or ws.executed(source.stem)
+    kept = output or ws.executed(notebook_name(notebook))
     stopped: BaseException | None = None
     with replacing(kept) as partial:  # fails now, not after the run, when the folder cannot be written
         try:
@@ -194,6 +157,7 @@ def run_notebook(notebook: str, params: NotebookParams, output: Path | None = No
             stopped = error  # the copy is kept as far as the notebook ran
         if not _is_whole(partial):
             raise stopped or _unwritten(kept, "it is incomplete")
+    remember_start(kept.resolve().parent)
     if stopped is not None:
         raise stopped
     return kept
@@ -224,6 +188,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
 
     try:
         with _kernel_environment():
@@ -237,6 +202,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
                 extra_arguments=["--InteractiveShellApp.ignore_cwd=True"],
+                config=Config({"KernelManager": {"transport_encryption": "auto"}} if can_encrypt() else {}),
             )
     except papermill.PapermillExecutionError as error:
         raise _notebook_error(error, source.stem, kept) from None
@@ -257,6 +223,14 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
         raise _unwritten(kept, error.strerror or first_line(error)) from error
 
 
+def can_encrypt() -> bool:
+    """Whether the installed versions can encrypt kernels' connections; without it ipykernel 7.3 and newer warn."""
+    import zmq
+    from jupyter_client.manager import KernelManager
+
+    return hasattr(KernelManager, "transport_encryption") and bool(zmq.has("curve"))
+
+
 def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
     """The parameters that were given, and those for which the notebook's own cell has another value."""
     import papermill
@@ -269,6 +243,8 @@ def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
         name: value
         for name, value in params.model_dump().items()
         if name in params.model_fields_set or name not in cell or cell[name] != value
+        # Its values are among the others; so the copy can be run where the file is missing.
+        if name != PARAMS_FILE or not value
     }
 
 
@@ -276,10 +252,11 @@ def _to_inject(source: Path, params: NotebookParams) -> dict[str, Any]:
 def _kernel_environment() -> Iterator[None]:
     """Environment of kernels that are started inside.
 
-    They print a line per step, because a log cannot show a bar. Python leaves the working folder out of its path
-    (from 3.11 on; IPython's own argument `ignore_cwd` is for the others), so that an `av.py` there is not imported.
+    The parameter set of `dreamkit lab` does not hold in them. They print a line per step, because a log cannot
+    show a bar. Python leaves the working folder out of its path (from 3.11 on; IPython's own argument `ignore_cwd` is
+    for the others), so that an `av.py` there is not imported.
     """
-    names = {MODE: os.environ.get(MODE, "lines"), "PYTHONSAFEPATH": "1"}
+    names = {MODE: os.environ.get(MODE, "lines"), "PYTHONSAFEPATH": "1", PARAMS_VARIABLE: ""}
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(names)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -104,13 +105,28 @@ class SetupReport:
     def __str__(self) -> str:
         lines = []
         for rows in self._tables():
-            for head, *rest in rows:
-                lines.append(f"{head}: " + " | ".join(filter(None, rest)))
-            lines.append("")
+            lines += [*aligned(rows), ""]
         return "\n".join([*lines, self._settings_line()])
 
     def _repr_html_(self) -> str:
         return _PAGE.render(tables=self._tables(), settings=self._settings_line())
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text, the first two columns padded, and what follows the third below it, after an arrow."""
+    widths = [max(places(row[column]) for row in rows) for column in range(2)]
+    lines = []
+    for name, state, found, *below in rows:
+        start = "  ".join(
+            cell + " " * (width - places(cell)) for cell, width in zip((name, state), widths, strict=True)
+        )
+        lines += [f"{start}  {found}", *(f"{' ' * (sum(widths) + 4)}-> {cell}" for cell in below if cell)]
+    return lines
+
+
+def places(text: str) -> int:
+    """Width of a text on a terminal, in Latin letters."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def examine(p: SetupParams) -> SetupReport:

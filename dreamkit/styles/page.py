@@ -16,7 +16,7 @@ from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.guardrail.choice import PROMPT_CHECKS, chosen_checks
 from dreamkit.notebook.editor import Editor, Texts
-from dreamkit.notebook.progress import wants_bar
+from dreamkit.notebook.progress import counted, wants_bar
 from dreamkit.styles.batch import StylesReport, write_styles
 from dreamkit.styles.checks import check_rewrite
 from dreamkit.styles.model.client import ServerRewriter
@@ -73,9 +73,8 @@ class Styled:
     report: StylesReport
 
     def __str__(self) -> str:
-        lines = [
-            f"{len(self.report.written)} caption files written, {len(self.report.kept)} kept, in {self.ws.captions}"
-        ]
+        written = counted(len(self.report.written), "caption file")
+        lines = [f"{written} written, {len(self.report.kept)} kept, in {self.ws.captions}"]
         lines += [f"written, although a check failed: {name}" for name in self.report.unchecked]
         lines += [f"not written: {name}. {reason}" for name, reason in self.report.blocked.items()]
         lines += [f"not made: {error.message}" for error in self.report.problems.values()]

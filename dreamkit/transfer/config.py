@@ -164,6 +164,10 @@ TINY_SINGLE = ModelConfig(_TINY, height=160, width=288, window_frames=121)
 TINY_MULTI = ModelConfig(_multi_view(_TINY), height=96, width=160, window_frames=57, views=6)
 
 
+SETTINGS = "settings"
+SETTING_TYPES = {"num_steps": int, "guidance": float}
+
+
 def config_values(config: ModelConfig) -> dict[str, Any]:
     """The sizes as JSON has them, of the denoiser only those that differ from the defaults.
 
@@ -197,6 +201,7 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
     except DreamkitError as error:
         raise DreamkitError(f"{path} cannot be read as a model's sizes: {error.message}", hint) from error
     numbers = data.get("denoiser")
+    data.pop(SETTINGS, None)
     if not isinstance(numbers, dict):
         raise DreamkitError(f"{path} cannot be read as a model's sizes: denoiser is no object.", hint)
     if unknown := sorted([*(set(data) - _names(ModelConfig)), *(set(numbers) - _names(DenoiserConfig))]):
@@ -212,6 +217,28 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
     except (TypeError, ValueError) as error:
         raise DreamkitError(f"{path} cannot be read as a model's sizes: {first_line(error)}.", hint) from error
     return config
+
+
+def read_settings(folder: Path) -> dict[str, float]:
+    """The sampling settings that a bundle was made for: `num_steps` and `guidance`, as far as its `dreamkit.json` says.
+
+    Raises:
+        DreamkitError: the file is not valid JSON, or a setting is no number of at least 0.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return {}
+    found = read_json(path, "file").get(SETTINGS, {})
+    if isinstance(found, dict) and set(found) <= set(SETTING_TYPES):
+        fits = [
+            type(value) is int or (type(value) is float and SETTING_TYPES[n] is float) for n, value in found.items()
+        ]
+        if all(fits) and all(0 <= value <= MOST_SIZE for value in found.values()):
+            return {name: SETTING_TYPES[name](value) for name, value in found.items()}
+    raise DreamkitError(
+        f"The settings in {path} must be numbers of at least 0: {', '.join(SETTING_TYPES)}.",
+        "Correct them, or take settings out of the file.",
+    )
 
 
 def _names(kind: type[DenoiserConfig | ModelConfig]) -> set[str]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,14 @@ def end_with_this_process() -> Callable[[], object] | None:
     return lambda: library.prctl(_SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)
 
 
-def run_child(command: Sequence[str], folder: Path, patience: float = 10.0) -> int:
+def run_child(
+    command: Sequence[str], folder: Path, patience: float = 10.0, environment: Mapping[str, str] | None = None
+) -> int:
     """Run a program until it ends, and return its exit code; it ends with this process.
 
     After an exception, such as Ctrl-C, it is terminated, and killed after `patience` seconds.
     """
-    process = subprocess.Popen(command, cwd=folder, preexec_fn=end_with_this_process())
+    process = subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=end_with_this_process())
     try:
         return process.wait()
     finally:

@@ -31,12 +31,12 @@ from dreamkit.workspace.file_names import (
     usable_names,
     usable_results,
 )
-from dreamkit.workspace.files import nearest, nearest_file_hint, write_json
+from dreamkit.workspace.files import write_json
 from dreamkit.workspace.leftovers import remove_leftovers
 from dreamkit.workspace.locks import LOCKS
 from dreamkit.workspace.manifest import append_to_manifest, has_grown, rewrite_manifest
 from dreamkit.workspace.partials import entries
-from dreamkit.workspace.paths import from_home, home, nearest_workspace
+from dreamkit.workspace.paths import from_home, home, how_to_draw, nearest_workspace
 from dreamkit.workspace.sidecars import BLOCKED_SUFFIX, read_sidecar, read_sidecars
 
 __all__ = ["STAGES", "Chunk", "Workspace", "from_home", "home"]
@@ -97,18 +97,15 @@ class Workspace:
         """Path of the condition video of a control, camera and chunk.
 
         Raises:
-            DreamkitError: it does not exist; the message has the path and the hint the nearest that exists.
+            DreamkitError: it does not exist; the message has the path.
         """
         path = self.condition(control, camera, chunk)
         if path.is_file():
             return path
-        hint = nearest_file_hint(path)
-        control_folder = self.root / control
-        if control_folder.is_dir() and not path.parent.is_dir():
-            names = sorted(entry.name for entry in control_folder.iterdir() if entry.is_dir())
-            close = nearest(path.parent.name, names) or ", ".join(names) or "nothing"
-            hint = f"{control_folder} holds {close}; a camera_table can map other folder names to the views."
-        raise DreamkitError(f"The clip {chunk.name} has no {control} video for {camera.name}: {path} is missing.", hint)
+        raise DreamkitError(
+            f"The clip {chunk.name} has no {control} video for {camera.name}: {path} is missing.",
+            how_to_draw(path, self.root),
+        )
 
     def chunks(self, clip: str, control: str = "hdmap") -> list[Chunk]:
         """The clip's chunks for which a front condition video of this control exists, in order."""

@@ -11,12 +11,11 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
-from typer.testing import CliRunner
 
 from dreamkit.cli import demo
-from dreamkit.cli.app import app
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook import shipped
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.runs.notebook import MODELS
 from dreamkit.setup.sample_clip import CURVE, write_condition_clip
@@ -155,18 +154,21 @@ def test_the_bundle_has_what_both_stages_need(ws):
         assert checkpoints.needed(stage, root, controls, {})
 
 
-def test_lab_opens_the_first_notebook_in_the_repository(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    called = []
-    monkeypatch.setattr(demo, "run_child", lambda command, cwd: called.append((command, cwd)) or 0)
-    result = CliRunner().invoke(app, ["lab", "--", "--no-browser", "--port=8890"])
-    assert result.exit_code == 0
-    ((command, cwd),) = called
-    assert command[1:] == ["-m", "jupyter", "lab", "notebooks/00_setup.ipynb", "--no-browser", "--port=8890"]
-    assert cwd == REPO
+def test_the_demo_ends_with_the_command_that_continues_it(ws, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(demo, "write_condition_clip", lambda root: root.mkdir(parents=True))
+    monkeypatch.setattr(notebook_run, "run_notebook", lambda name, p: ws.executed(name))
+    ws = Workspace("outputs/demo")
+    demo.run_demo(Path("outputs/demo"))
+    assert capsys.readouterr().out.splitlines()[-1] == "  dreamkit lab --params params/demo"
+    ws = Workspace("other place")
+    demo.run_demo(Path("other place"))
+    assert capsys.readouterr().out.splitlines()[-1] == "  dreamkit lab --params 'other place/params'"
+    params = notebook_run.gather_params(MODELS["04_single_view"], Path("other place/params"), {})
+    assert (params.workspace, params.checkpoints) == ("other place", "tiny")
 
 
-def test_the_demo_says_when_it_is_not_in_a_clone(monkeypatch, tmp_path):
-    monkeypatch.setattr(demo.notebook_run, "REPOSITORY", tmp_path)
-    with pytest.raises(DreamkitError, match="Run it from a clone"):
+def test_the_demo_says_when_its_files_are_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(shipped, "_installed_files", list)
+    with pytest.raises(DreamkitError, match="The params that belong to dreamkit are not at"):
         demo.run_demo(tmp_path / "outputs")

@@ -13,6 +13,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.generate import input_videos
 from dreamkit.generate import run as generate_run
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
+from dreamkit.notebook import interruption
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.transfer.windows import multi_view_windows
 from dreamkit.workspace import video
@@ -324,7 +325,7 @@ def test_five_cameras(ws, pipes, tmp_path):
     single(ws)
     for path in (ws.root / "hdmap" / "ftheta_camera_rear_tele_30fov").iterdir():
         path.unlink()
-    with pytest.raises(DreamkitError, match=r"five of the six cameras; views: 5"):
+    with pytest.raises(DreamkitError, match=r"no rear camera, views: 5"):
         multi(ws)
     with pytest.raises(DreamkitError, match="Five views need a control file"):
         multi(ws, views=5)
@@ -457,6 +458,34 @@ class TestRefusedBeforeAModelLoads:
         with pytest.raises(DreamkitError, match=r"clip_a_0\.mp4"):
             single(ws)
 
+    def test_a_missing_condition_names_the_command_that_draws_it(self, ws):
+        ws.condition("hdmap", SIX_VIEWS.front, CLIP).with_suffix(".json").write_text("{}")
+        ws.condition("hdmap", SIX_VIEWS.front, CLIP).unlink()
+        with pytest.raises(DreamkitError, match="is missing") as caught:
+            single(ws)
+        assert f"dreamkit render LABELS -o {ws.root}" in caught.value.hint
+        assert ".json" not in caught.value.hint
+
+    def test_a_missing_rear_camera_names_its_file(self, ws):
+        video.write_video(ws.single_view(CLIP, "Night"), fakes.picture(), 24)
+        rear = ws.condition("hdmap", SIX_VIEWS.cameras[3], CLIP)
+        rear.unlink()
+        with pytest.raises(DreamkitError, match=f"{rear} is missing") as caught:
+            multi(ws)
+        assert "views: 5" in caught.value.hint and "dreamkit render" in caught.value.hint
+
+    def test_one_cause_is_told_once_for_many_clips(self, ws):
+        for k in range(7):
+            put_clip(ws, clip=f"clip_{k}", styles=("Night",))
+            ws.condition("hdmap", SIX_VIEWS.front, Chunk(f"clip_{k}")).unlink()
+        ws.condition("hdmap", SIX_VIEWS.front, CLIP).unlink()
+        with pytest.raises(DreamkitError) as caught:
+            single(ws)
+        assert caught.value.message.count("has no hdmap video") == 1
+        assert caught.value.message.startswith("8 clips: The clip <clip> has no hdmap video for front_wide_120fov")
+        assert caught.value.message.endswith("<clip>: clip_0, clip_1, clip_2, clip_3, clip_4 and 3 more.")
+        assert caught.value.hint.startswith("Draw it with `dreamkit render")
+
     def test_missing_front_video(self, ws):
         with pytest.raises(DreamkitError, match=r"front video .*clip_a_Night.mp4 is missing(.|\n)*notebook 04"):
             multi(ws)
@@ -490,8 +519,9 @@ class TestRefusedBeforeAModelLoads:
         (tmp_path / "checkpoints/nvidia/Cosmos-Transfer1-7B-Sample-AV/hdmap_control.pt").unlink()
         with pytest.raises(DreamkitError, match=r"lacks 1 of the 6 files .*Sample-AV/hdmap_control\.pt"):
             single(ws)
-        with pytest.raises(DreamkitError, match="no checkpoint folder"):
+        with pytest.raises(DreamkitError, match="no checkpoint folder") as caught:
             single(ws, checkpoints="elsewhere")
+        assert "dreamkit download -p checkpoints=elsewhere" in caught.value.hint
 
     def test_a_control_file_that_is_not_there(self, ws, tmp_path):
         (tmp_path / "spec.json").write_text('{"hdmap": {"ckpt_path": "mine.pt"}}')
@@ -590,6 +620,45 @@ def test_stopped_by_hand_nothing_half_written_stays(ws, pipes, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         multi(ws)
     assert list((ws.root / "multi_view").iterdir()) == []
+
+
+def test_interrupted_in_a_notebook_it_ends_in_one_sentence(ws, pipes, monkeypatch):
+    put_clip(ws, styles=("Night", "Rainy"))
+    publish = generate_run.publish
+
+    def stopped(*arguments):
+        monkeypatch.setattr(generate_run, "publish", interrupt)
+        return publish(*arguments)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generate_run, "publish", stopped)
+    monkeypatch.setattr(interruption, "in_kernel", lambda: True)
+    with pytest.raises(interruption.Interrupted) as caught:
+        single(ws)
+    assert caught.value._render_traceback_() == [
+        "Interrupted. 1 of 2 videos is finished and kept; the one begun is not.",
+        "  -> Run this cell again to go on from there.",
+    ]
+    monkeypatch.setattr(generate_run, "publish", publish)
+    assert [one.state for one in single(ws).results] == ["done before", "made"]
+
+
+def test_the_models_own_settings_hold_where_none_are_given(ws, pipes, tmp_path):
+    put_clip(ws, styles=("Night",))
+    config = tmp_path / "checkpoints/nvidia/Cosmos-Transfer1-7B-Sample-AV/dreamkit.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"settings": {"num_steps": 3, "guidance": 0}}))
+    generate_run.single_view(ws, SingleViewParams())
+    assert (pipes[-1].calls[0]["steps"], pipes[-1].calls[0]["guidance"]) == (3, 0.0)
+    generate_run.single_view(ws, SingleViewParams(guidance=5.0))
+    assert (pipes[-1].calls[0]["steps"], pipes[-1].calls[0]["guidance"]) == (3, 5.0)
+    (tmp_path / "spec.json").write_text('{"hdmap": {}, "num_steps": 4}')
+    generate_run.single_view(ws, SingleViewParams(spec="spec.json"))
+    assert (pipes[-1].calls[0]["steps"], pipes[-1].calls[0]["guidance"]) == (4, 0.0)
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"settings": {"num_steps": -3}}))
+    with pytest.raises(DreamkitError, match="must be numbers of at least 0"):
+        generate_run.single_view(ws, SingleViewParams())
 
 
 @pytest.mark.parametrize("done", range(8))
