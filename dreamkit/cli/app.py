@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.cli import batch, labels, styles
+from dreamkit.cli import batch, export, labels, styles
 from dreamkit.cli.options import AS_MODEL, FILE, PARAMETER, RIG, from_old_options
 from dreamkit.errors import DreamkitError
 
@@ -176,7 +176,7 @@ def render_command(
         workers=workers,
         rules=Rules(keep_shapes_without_vertex=keep_shapes),
         overwrite=overwrite,
-        rig=rig_option(rig, as_model),
+        rig=rig_option(rig, as_model, source, clip_names(clips)),
     )
     render_labels(source, output, options)
 
@@ -211,7 +211,7 @@ def check_command(
         clips=clip_names(clips),
         model=camera_model,
         novel_pose=novel_pose,
-        rig=rig_option(rig, as_model),
+        rig=rig_option(rig, as_model, folder, clip_names(clips)),
     )
     if fix:
         mend_labels(folder, options, fix)
@@ -310,6 +310,7 @@ def bench_tiny_command(context: typer.Context) -> None:
 bench.command("styles")(styles.bench_styles_command)
 app.add_typer(bench, name="bench")
 app.command("batch")(batch.batch_command)
+app.command("export")(export.export_command)
 app.add_typer(styles.app, name="styles")
 app.add_typer(labels.rig_app, name="rig")
 app.command("convert")(labels.convert_command)

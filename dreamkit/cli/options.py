@@ -17,7 +17,9 @@ PARAMETER: list[str] = typer.Option(
 )
 
 RIG: Path | None = typer.Option(
-    None, "--rig", help="Rig file of cameras with other names; `dreamkit rig propose` writes one."
+    None,
+    "--rig",
+    help="Rig file of cameras with other names, from `dreamkit rig propose`; auto: drafted here and printed.",
 )
 AS_MODEL: str | None = typer.Option(
     None, "--as-model", help="With --rig, ftheta: draw every camera through its view's own lens; own: its own lens."

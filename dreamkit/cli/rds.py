@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
@@ -35,19 +36,32 @@ def clip_names(text: str | None) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def rig_option(path: Path | None, as_model: str | None) -> RigFile | None:
+def rig_option(path: Path | None, as_model: str | None, source: Path, clips: Sequence[str] | None) -> RigFile | None:
     """The rig file of the options --rig and --as-model, or None.
 
+    Args:
+        path: the rig file; `auto` drafts one from the labels and prints it.
+        as_model: "ftheta" or "own", or None for what the file says.
+        source: the RDS-HQ folder.
+        clips: names of the chosen clips, or None for all; the first is read for a draft.
+
     Raises:
-        DreamkitError: --as-model without a rig file, or the file is not usable.
+        DreamkitError: --as-model without a rig file, or the file is not usable, or none can be drafted.
     """
+    from dreamkit.convert.rig_proposal import propose_rig
+    from dreamkit.rds.labels import list_clips
     from dreamkit.rds.rig_file import read_rig
 
     if path is None:
         if as_model:
             raise DreamkitError("--as-model needs a rig file.", "Add --rig; `dreamkit rig propose` writes one.")
         return None
-    rig = read_rig(path)
+    if str(path) == "auto" and not path.exists():
+        proposal = propose_rig(source, clips[0] if clips else list_clips(source)[0], path)
+        print(f"drafted rig, see rig.yaml in the workspace:\n{proposal.report()}")
+        rig = proposal.rig
+    else:
+        rig = read_rig(path)
     return rig.drawn_as(as_model) if as_model else rig
 
 

@@ -73,12 +73,13 @@ def poses_at(times: np.ndarray, poses: np.ndarray, at: np.ndarray, what: str) ->
         what: begins the message.
 
     Raises:
-        DreamkitError: poses around a wanted time are more than 0.5 s apart.
+        DreamkitError: poses around a wanted time are more than 0.5 s and more than 1.5 usual steps apart.
     """
     high = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
     low = high - 1
     gaps = times[high] - times[low]
-    wide = np.flatnonzero((gaps > _LONGEST_GAP) & (at > times[low] + _SAME) & (at < times[high] - _SAME))
+    longest = max(_LONGEST_GAP, 1.5 * float(np.median(np.diff(times)))) if len(times) > 1 else _LONGEST_GAP
+    wide = np.flatnonzero((gaps > longest) & (at > times[low] + _SAME) & (at < times[high] - _SAME))
     if len(wide):
         before = times[low[wide[0]]]
         raise DreamkitError(

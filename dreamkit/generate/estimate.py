@@ -18,7 +18,7 @@ from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
-from dreamkit.transfer.windows import multi_view_starts, single_view_starts
+from dreamkit.transfer.windows import front_windows, multi_view_starts
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.sizes import GIB
@@ -74,7 +74,9 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
     plan = _window_counter(p)
     paces = [
-        record["seconds"] / (record["steps"] + 1) / plan(record.get("frames", 1), record.get("num_input_frames", 9))
+        record["seconds"]
+        / (record["steps"] + 1)
+        / plan(record.get("frames", 1), record.get("num_input_frames", 9), record.get("windows", "all"))
         for record in records
     ]
     counts, evaluations = _windows(ws, p, plan), p.num_steps + 1
@@ -110,19 +112,22 @@ def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
     )
 
 
-def _window_counter(p: Params) -> Callable[[int, int], int]:
-    """A function from the frames of a whole result, and those that a window takes over, to its number of windows."""
+def _window_counter(p: Params) -> Callable[[int, int, str], int]:
+    """The number of windows of a result, from its frames, those that a window takes over, and the kind of its windows.
+
+    The kind is a value of the parameter `windows`; six views have one kind only.
+    """
     multi = isinstance(p, MultiViewParams)
     folder, config = (folders.MULTI_VIEW, COSMOS_7B_MULTI) if multi else (folders.SINGLE_VIEW, COSMOS_7B_SINGLE)
     with contextlib.suppress(DreamkitError):  # the stage reports it
         config = read_config(checkpoints.folder(p.checkpoints) / folder, config)
     length = config.window_frames
     if multi:
-        return lambda frames, given: len(multi_view_starts(frames, length, given))
-    return lambda frames, given: len(single_view_starts(frames, length))
+        return lambda frames, given, kind: len(multi_view_starts(frames, length, given))
+    return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
 
 
-def _windows(ws: Workspace, p: Params, count: Callable[[int, int], int]) -> list[int]:
+def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) -> list[int]:
     """Windows of every result: of clips whose captions can be read, times chunks, times styles."""
     counts: list[int] = []
     for clip in p.clips or ws.clips():
@@ -135,15 +140,16 @@ def _windows(ws: Workspace, p: Params, count: Callable[[int, int], int]) -> list
     return counts
 
 
-def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int], int]) -> int:
+def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int, str], int]) -> int:
     """Windows of a chunk's result by the length of its front condition video; 1 where that cannot be read."""
     multi = isinstance(p, MultiViewParams)
-    if not multi and getattr(p, "windows", "first") == "first":
+    kind = getattr(p, "windows", "first")
+    if not multi and kind == "first":
         return 1
     for control in p.controls or CONTROLS:
         try:
             frames = probe(ws.condition(control, SIX_VIEWS.front, chunk)).frames
         except DreamkitError:
             continue  # the stage reports it, or another control is used
-        return count(min(frames, p.frames or frames), p.num_input_frames if multi else 1)
+        return count(min(frames, p.frames or frames), p.num_input_frames if multi else 1, kind)
     return 1

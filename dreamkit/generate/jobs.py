@@ -17,7 +17,7 @@ from dreamkit.generate.job import BlockedFront, ChunkInputs, Job, WeightMap
 from dreamkit.generate.params import MultiViewParams, Params
 from dreamkit.generate.specs import Spec
 from dreamkit.transfer.model_files import ModelFiles
-from dreamkit.transfer.windows import WindowPlan, multi_view_windows, single_view_windows
+from dreamkit.transfer.windows import WindowPlan, front_windows, multi_view_windows
 from dreamkit.workspace.cameras import Rig, view_prompts
 from dreamkit.workspace.sidecars import read_sidecar
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -255,7 +255,7 @@ class JobBuilder:
         length, p = self.model.config.window_frames, self.params
         if isinstance(p, MultiViewParams):
             return multi_view_windows(frames, length, p.num_input_frames, self.model.has_extension)
-        return single_view_windows(frames, length, getattr(p, "windows", "first") == "all")
+        return front_windows(frames, length, getattr(p, "windows", "first"))
 
     def _windows(self, name: str, frames: int) -> WindowPlan:
         """The windows of a result; frames that are left out, and jumps, are logged."""
@@ -270,14 +270,17 @@ class JobBuilder:
                     frames,
                     "your own " if len(self.rig) == 5 else "",
                 )
+        elif plan.joined:
+            log.info("%s: %d windows that overlap are denoised together", name, len(plan.starts))
         elif len(plan.starts) > 1:
             log.warning(
-                "%s: the scene jumps every %d frames, because the single-view model takes no previous frames",
+                "%s: the scene jumps every %d frames, because the single-view model takes no previous frames; "
+                "windows: joined makes a video without jumps",
                 name,
                 self.model.config.window_frames - 1,
             )
         elif plan.frames < frames:
             log.warning(
-                "%s: the first %d of %d frames are made; windows: all makes the rest too", name, plan.frames, frames
+                "%s: the first %d of %d frames are made; windows: joined makes the rest too", name, plan.frames, frames
             )
         return plan

@@ -124,8 +124,8 @@ class SingleViewParams(Params):
     stage: ClassVar[str] = "single_view"
 
     negative_prompt: str = Field(default="", description="negative prompt; empty: upstream's")
-    windows: Literal["first", "all"] = Field(
-        default="first", description="first: 121 frames; all: every window, with jumps between"
+    windows: Literal["first", "all", "joined"] = Field(
+        default="first", description="first: 121 frames; joined: all, without jumps; all: with jumps"
     )
 
 

@@ -263,7 +263,9 @@ def _make_single(
     frames_thwc = outcome.guard.frames(job, frames_thwc[None])[0]
     video.encode_video(files[ws.single_view(job.chunk, job.style)], frames_thwc, p.fps)
     negative = p.negative_prompt or NEGATIVE_PROMPT
-    extra = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
+    extra: dict[str, Any] = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
+    if job.windows.joined:
+        extra["window_starts"] = list(job.windows.starts)
     return frames_thwc.shape[:3], {**extra, **_common(outcome.plan, job)}
 
 

@@ -48,8 +48,8 @@ from dreamkit.rds.labels import (
 from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.plan import Options, video_folders
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
-from dreamkit.rds.rig_file import RigFile
-from dreamkit.rds.rig_views import view_models, view_poses
+from dreamkit.rds.rig_file import RigFile, RigView
+from dreamkit.rds.rig_views import VIEW_PREFIX, view_models, view_poses
 from dreamkit.rds.timestamps import TIMESTAMP_FOLDER, read_timestamps
 
 T = TypeVar("T")
@@ -201,7 +201,7 @@ def _read_layers(parts: _Parts) -> dict[str, Shapes]:
 
 
 def overlay_picture(
-    clip: LoadedClip, camera: str, frame: int, video: Path | None = None, width: int = 960
+    clip: LoadedClip, camera: str, frame: int, video: Path | None = None, width: int = 960, view: RigView | None = None
 ) -> np.ndarray:
     """The HDMap picture of a frame, averaged with that frame of a video where one is given.
 
@@ -211,6 +211,7 @@ def overlay_picture(
         frame: frame number.
         video: the camera's video, or None.
         width: width of the picture in pixels.
+        view: entry of the rig file whose crop the drawing shows; the video shows the camera's whole picture.
 
     Returns:
         uint8 [H, width, 3], RGB, H even.
@@ -227,13 +228,19 @@ def overlay_picture(
         return drawn
     from dreamkit.workspace.video import read_video
 
-    seen = read_video(video, max_frames=frame + 1, size=(size[1], size[0]))
+    left, top, whole = 0, 0, size
+    if view and view.crop and view.size:
+        # The whole picture at the scale at which its crop has the size of the drawing.
+        across, down = size[0] / view.crop[2], size[1] / view.crop[3]
+        left, top = round(view.crop[0] * across), round(view.crop[1] * down)
+        whole = (max(round(view.size[0] * across), left + size[0]), max(round(view.size[1] * down), top + size[1]))
+    seen = read_video(video, max_frames=frame + 1, size=(whole[1], whole[0]))
     if len(seen) <= frame:
         raise DreamkitError(
             f"{video} has {len(seen)} frames and none for frame {frame}.",
             "Give a frame that the video has, or leave the videos out.",
         )
-    return cv2.addWeighted(drawn, 0.5, seen[frame], 0.5, 0)
+    return cv2.addWeighted(drawn, 0.5, seen[frame][top : top + size[1], left : left + size[0]], 0.5, 0)
 
 
 def write_pictures(
@@ -269,7 +276,8 @@ def write_pictures(
         folders = [Path(beside or root) / name for name in video_folders(options, camera)]
         paths = (folder / name for folder in folders for name in (f"{clip}.mp4", f"{clip}_0.mp4"))
         video = next((path for path in paths if path.is_file()), None)
-        image = overlay_picture(loaded, camera, number, video)
+        view = options.rig.views.get(camera.removeprefix(VIEW_PREFIX)) if options.rig else None
+        image = overlay_picture(loaded, camera, number, video, view=view)
         path = out / clip / f"{camera}.png"
         with replacing(path) as partial:
             cv2.imwrite(str(partial), image[..., ::-1])

@@ -144,9 +144,12 @@ def _defaults(cameras: Sequence[str] | None, path: Path) -> dict[str, CameraMode
     table = default_cameras()
     unknown = sorted(set(cameras or ()) - table.keys())
     if unknown:
-        hint = f"The table has {', '.join(table)}; write the intrinsics, or rename the cameras."
+        hint = (
+            "For cameras of other names, `dreamkit rig propose` drafts a rig file, which render takes by --rig; the "
+            f"table has {', '.join(table)}."
+        )
         if (path.parents[1] / "pinhole_intrinsic" / path.name).is_file():
-            hint = "The clip has pinhole intrinsics: add --camera-model pinhole."
+            hint = f"The clip has pinhole intrinsics: add --camera-model pinhole. {hint}"
         raise DreamkitError(
             f"{path} gives no intrinsics of {', '.join(unknown)}, and the default table has none either.", hint
         )

@@ -125,7 +125,7 @@ def read_rig(path: Path) -> RigFile:
     for name in views:
         SIX_VIEWS.camera(str(name))
     order = [name for name in SIX_VIEWS.names if name in views]
-    rig = RigFile({name: _view(views[name], f"The rig file {path}: {name}") for name in order}, path)
+    rig = RigFile({name: rig_view(views[name], f"The rig file {path}: {name}") for name in order}, path)
     used: dict[str, str] = {}
     for name, view in rig.views.items():
         if view.camera and view.camera in used:
@@ -137,25 +137,12 @@ def read_rig(path: Path) -> RigFile:
     return rig
 
 
-def recorded_rig(camera: str, record: Mapping[str, Any]) -> RigFile | None:
-    """The rig of one view, from the sidecar of its condition video; None for a video drawn without a rig file.
-
-    Args:
-        camera: `camera_<view>`, or the view's name.
-        record: the sidecar.
+def rig_view(entry: Any, where: str) -> RigView:
+    """One entry of `views`, as in the file and in the sidecars of condition videos; `where` begins the message.
 
     Raises:
-        DreamkitError: the sidecar's entry `rig` is not usable.
+        DreamkitError: an unknown key or value.
     """
-    entry = record.get("rig")
-    if entry is None:
-        return None
-    name = camera.removeprefix("camera_")
-    return RigFile({name: _view(entry, f"The sidecar of {name}")}, Path("rig.yaml"))
-
-
-def _view(entry: Any, where: str) -> RigView:
-    """One entry of `views`; `where` begins the message."""
     if not isinstance(entry, Mapping):
         raise DreamkitError(f"{where} is no table of {', '.join(_KEYS)}.", _EXAMPLE)
     for key in entry:

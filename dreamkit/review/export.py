@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.library import ReviewVideo, changed_since_made, checksum_of
+from dreamkit.review.folders import MARK, accepted_videos, export_target, replaced_folder
+from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.definitions import MEASURES
 from dreamkit.workspace.files import write_json, write_text
-from dreamkit.workspace.partials import partial_path, remove_abandoned
 from dreamkit.workspace.workspace import from_home
 
 if TYPE_CHECKING:
     from dreamkit.review.session import Review
 
-log = logging.getLogger(__name__)
-MARK = "dreamkit_export.json"  # file that marks a folder as an export; no other folder is ever replaced
 LICENCES = {
     "Cosmos-Transfer1-7B": "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License",
     "tiny": "dreamkit tiny bundle, Apache-2.0",
@@ -122,35 +119,7 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
     return row | {measure.key: measured.get(measure.key) for measure in MEASURES}
 
 
-def _accepted(review: Review) -> dict[str, tuple[ReviewVideo, str]]:
-    """Key -> video and reviewer, of the videos whose accepting verdict was given on their present bytes.
-
-    Verdicts of earlier versions have no checksum; such a video must have the checksums of its sidecar.
-
-    Raises:
-        DreamkitError: there is none; the message names those that changed since.
-    """
-    accepted, changed = {}, []
-    for key, verdict in review.log.current().items():
-        video = review.videos.get(key)
-        if not video or verdict.state != "accept" or not video.views or verdict.is_outdated(video.fingerprint):
-            continue
-        if verdict.checksum != checksum_of(video.views) if verdict.checksum else changed_since_made(video):
-            changed.append(key)
-        else:
-            accepted[key] = (video, verdict.by)
-    for key in changed:
-        log.warning("%s is not exported: its videos changed after the verdict. Judge it again", key)
-    if not accepted:
-        told = f" ({len(changed)} accepted ones changed after their verdict, {changed[0]} first)" if changed else ""
-        raise DreamkitError(
-            f"No video is accepted, so there is nothing to export{told}.",
-            "Judge them again on the board." if changed else "Accept some on the board first.",
-        )
-    return accepted
-
-
-def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
+def export_accepted(review: Review, folder: str, labels: str = "", unjudged: bool = False) -> Path:
     """Copy every accepted video with its conditions and labels into a dataset folder.
 
     The folder appears whole or not at all; an earlier export in it is replaced. A verdict on an older version of
@@ -160,6 +129,7 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
         review: the board with its verdicts.
         folder: the dataset folder.
         labels: an RDS-HQ folder; files named after an exported clip are copied.
+        unjudged: also export the videos without a verdict and without a flag.
 
     Returns:
         The dataset folder.
@@ -167,18 +137,12 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
     Raises:
         DreamkitError: nothing is accepted, the folder has other files than an earlier export, or it cannot be written.
     """
-    target, source = from_home(folder), from_home(labels) if labels else None
+    source = from_home(labels) if labels else None
     if source and not source.is_dir():
         raise DreamkitError(f"There is no label folder {source}.", "Give an RDS-HQ folder, or leave labels empty.")
-    if target.exists() and not (target / MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise DreamkitError(f"{target} is not empty and no earlier export.", "Choose another folder for the export.")
-    accepted = _accepted(review)
-    partial, old = partial_path(target), target.with_name(f".replaced-{target.name}")
-    try:
-        remove_abandoned([target.parent])
-        if not target.exists() and (old / MARK).is_file():  # an export was killed between its two renames
-            old.rename(target)
-        partial.mkdir(parents=True)
+    target = export_target(folder)
+    accepted = accepted_videos(review, unjudged)
+    with replaced_folder(target) as partial:
         rows = [
             _row(video, review.rows.get(key, {}), by, partial, source) for key, (video, by) in sorted(accepted.items())
         ]
@@ -189,18 +153,4 @@ def export_accepted(review: Review, folder: str, labels: str = "") -> Path:
         guards = "; ".join(sorted({guardrail_of(video) for video, _ in accepted.values()}))
         write_text(partial / "README.md", CARD.format(count=len(rows), models=models, guardrail=guards))
         write_json(partial / MARK, {"videos": sorted(accepted)})
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.rename(old)
-            partial.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            partial.rename(target)
-    except OSError as error:
-        raise DreamkitError(
-            f"The export to {target} failed: {error.strerror or error}.",
-            "Check that you may write there and that the disk has room.",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target

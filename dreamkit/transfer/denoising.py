@@ -13,9 +13,12 @@ from dreamkit.transfer.control import ControlBranch, PreparedControl
 from dreamkit.transfer.dit import Prepared, Trunk
 from dreamkit.transfer.engine import Networks
 from dreamkit.transfer.fp8 import use_float8
-from dreamkit.transfer.sampling import denoise, guide, sample
+from dreamkit.transfer.sampling import X0, denoise, guide, sample
 from dreamkit.transfer.step_cache import StepCache, computed_evaluations
-from dreamkit.transfer.weight_maps import token_weights
+from dreamkit.transfer.weight_maps import Weight, token_weights
+
+Estimates = list[torch.Tensor]
+"""Estimates of the clean latent, one for each pass of guidance."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,7 @@ def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> l
     base = networks.base
     like = base.trunk.patch.weight
     shape = tuple(window.noise.shape)
-    patch = config.denoiser.patch
-    grid = (shape[2], shape[3] // patch, shape[4] // patch)
-    names = list(window.hints)
-    # A control of weight 0 adds exactly zero, so its branch is not run.
-    wanted = [n for n in names if isinstance(window.weights.get(n), torch.Tensor) or window.weights.get(n) != 0]
-    weights = dict(
-        zip(wanted, token_weights([window.weights.get(n) for n in wanted], window.frames, grid), strict=True)
-    )
+    weights = control_weights(config, window)
     options = {
         "fps": window.fps,
         "view_ids": window.view_ids,
@@ -92,15 +88,24 @@ def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> l
 
     bases = with_negatives(base.trunk, base.trunk.prepare(text, shape, **options))
     controls: list[list[tuple[ControlBranch, PreparedControl]]] = [[] for _ in bases]
-    for name in wanted:
-        branch, weight = networks.branches[name], weights[name]
+    for name, weight in weights.items():
+        branch = networks.branches[name]
         weight = weight.to(like) if isinstance(weight, torch.Tensor) else weight
         control = branch.prepare(branch.trunk.prepare(text, shape, **options), window.hints[name], weight)
         for of_pass, trunk in zip(controls, with_negatives(branch.trunk, control.trunk), strict=True):
             of_pass.append((branch, replace(control, trunk=trunk)))
     passes = [GuidancePass(prepared, tuple(c)) for prepared, c in zip(bases, controls, strict=True)]
     division = networks.division(window.guidance, shape[4])
-    return passes if division is None else division.local(passes, grid[2])
+    return passes if division is None else division.local(passes, shape[4] // config.denoiser.patch)
+
+
+def control_weights(config: ModelConfig, window: Window) -> dict[str, Weight]:
+    """Control -> weight of its branch's tokens; without those of weight 0, which add exactly zero and are not run."""
+    _, _, frames, height, width = window.noise.shape
+    grid = (frames, height // config.denoiser.patch, width // config.denoiser.patch)
+    asked = {name: window.weights.get(name) for name in window.hints}
+    wanted = [name for name, weight in asked.items() if isinstance(weight, torch.Tensor) or weight != 0]
+    return dict(zip(wanted, token_weights([asked[name] for name in wanted], window.frames, grid), strict=True))
 
 
 def estimate_passes(
@@ -149,6 +154,24 @@ def denoise_window(
     `on_step` is called after each evaluation with its number, from 1, and the estimate of the clean latent.
     """
     passes = prepare_passes(networks, config, window)
+    x0_of = guided_estimate(
+        networks, config, window, lambda x, sigma: estimate_passes(networks, config, window, passes, x, sigma)
+    )
+    noise = window.noise.to(networks.base.trunk.patch.weight.device)
+    return sample(x0_of, noise, window.steps, on_step=on_step)
+
+
+def guided_estimate(
+    networks: Networks, config: ModelConfig, window: Window, estimates_of: Callable[[torch.Tensor, float], Estimates]
+) -> X0:
+    """The guided estimate of the clean latent, as a function for `sample`, with what the preset skips or rounds.
+
+    Args:
+        networks: the networks and their preset.
+        config: sizes of the model.
+        window: its steps, guidance and given latents count.
+        estimates_of: computes the estimates of all passes of guidance from x and sigma, see `estimate_passes`.
+    """
     like, preset = networks.base.trunk.patch.weight, networks.preset
     every = tuple(range(window.steps + 1))
     computed = every if preset.computed is None else computed_evaluations(window.steps, preset.computed)
@@ -161,9 +184,9 @@ def denoise_window(
         def compute() -> list[torch.Tensor]:
             if preset.fp8:
                 use_float8(networks.trunks, number not in (computed[0], computed[-1]))
-            return estimate_passes(networks, config, window, passes, x, sigma)
+            return estimates_of(x, sigma)
 
         estimates = compute() if preset.computed is None else cache.estimates(number, x, sigma, compute)
         return guided(estimates, window.guidance)
 
-    return sample(x0_of, window.noise.to(like.device), window.steps, on_step=on_step)
+    return x0_of

@@ -17,7 +17,7 @@ from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles
 from dreamkit.transfer.parallel import Ranks
 from dreamkit.transfer.reports import Listener, Reporter
 from dreamkit.transfer.single_view import NEGATIVE_PROMPT
-from dreamkit.transfer.windows import WindowPlan, cut_window, multi_view_windows, single_view_windows
+from dreamkit.transfer.windows import WindowPlan, cut_window, front_windows, multi_view_windows
 from dreamkit.transfer.worker_process import Worker
 from dreamkit.transfer.workers import WorkerPool
 
@@ -130,7 +130,7 @@ class ParallelPipeline:
         if not isinstance(controls, EncodedControls):
             if single:
                 frames = min(len(video) for video in controls.values())
-                plan = single_view_windows(frames, self.window_frames, options.get("windows") == "all")
+                plan = front_windows(frames, self.window_frames, options.get("windows") or "first")
                 controls = {name: [video] for name, video in controls.items()}
             else:
                 inputs = options.get("num_input_frames", 9)

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dreamkit.transfer.config import TEMPORAL_COMPRESSION, latent_length
+
+OVERLAP_LATENTS = 3
+"""Latent frames that neighbouring joined windows share at least."""
+
 
 @dataclass(frozen=True)
 class WindowPlan:
@@ -15,11 +20,13 @@ class WindowPlan:
         frames: frames of the video that is made.
         starts: first frame of each window.
         overlap: frames at the start of every later window that the window before has made already; those are kept.
+        joined: whether the windows overlap further and are denoised together, see `joined`.
     """
 
     frames: int
     starts: tuple[int, ...]
     overlap: int
+    joined: bool = False
 
 
 def single_view_windows(frames: int, window: int, every: bool) -> WindowPlan:
@@ -32,6 +39,24 @@ def single_view_windows(frames: int, window: int, every: bool) -> WindowPlan:
     """
     frames = frames if every else min(frames, window)
     return WindowPlan(frames, tuple(single_view_starts(frames, window)), 1)
+
+
+def front_windows(frames: int, window: int, mode: str) -> WindowPlan:
+    """The windows of a front video by the parameter `windows`: `first`, `all` or `joined`."""
+    return joined_windows(frames, window) if mode == "joined" else single_view_windows(frames, window, mode == "all")
+
+
+def joined_windows(frames: int, window: int) -> WindowPlan:
+    """The windows of a front video that are denoised together; a video of one window has that window alone.
+
+    Args:
+        frames: frames of the condition videos.
+        window: frames of one window.
+    """
+    if frames <= window:
+        return single_view_windows(frames, window, every=True)
+    starts = joined_starts(latent_length(frames + TEMPORAL_COMPRESSION - 1), latent_length(window))
+    return WindowPlan(frames, tuple(start * TEMPORAL_COMPRESSION for start in starts), 1, joined=True)
 
 
 def multi_view_windows(frames: int, window: int, given: int, extension: bool) -> WindowPlan:
@@ -50,6 +75,19 @@ def multi_view_windows(frames: int, window: int, given: int, extension: bool) ->
 def single_view_starts(frames: int, window: int) -> list[int]:
     """Starts every `window - 1` frames: the model takes no previous frames, and later windows drop their first one."""
     return list(range(0, max(1, frames - 1), window - 1))
+
+
+def joined_starts(latents: int, window: int, overlap: int = OVERLAP_LATENTS) -> list[int]:
+    """First latent frames of windows of `window` latent frames that cover `latents` ones, spread evenly.
+
+    They begin at most `window - 1 - overlap` latent frames apart, so that neighbours share `overlap` or more beside the
+    later one's own first latent, see `joined`; of short windows at least half is new.
+    """
+    if latents <= window:
+        return [0]
+    last = latents - window
+    steps = -(-last // max(window // 2, window - 1 - overlap))
+    return [round(step * last / steps) for step in range(steps + 1)]
 
 
 def multi_view_starts(frames: int, window: int, given: int) -> list[int]:

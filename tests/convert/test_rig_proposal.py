@@ -107,3 +107,15 @@ def test_the_command_writes_the_file_and_two_pictures_and_render_takes_it(tmp_pa
     line = ["render", str(root), "-o", str(out), "--rig", str(path), "--as-model", "ftheta", "--workers", "1"]
     done = CliRunner().invoke(app, line, catch_exceptions=False)
     assert "6 videos made" in done.output
+
+
+def test_a_rig_is_drafted_by_render_and_check_and_labels_of_other_names_say_how(tmp_path):
+    root, out = write_fleet(tmp_path / "labels", SHORT), tmp_path / "out"
+    with pytest.raises(DreamkitError) as error:
+        CliRunner().invoke(app, ["render", str(root), "-o", str(out)], catch_exceptions=False)
+    assert "dreamkit rig propose" in error.value.hint
+    done = CliRunner().invoke(app, ["check", str(root), "--rig", "auto"], catch_exceptions=False)
+    assert "cam_bl: its intrinsics" in done.output and "error" not in done.output
+    line = ["render", str(root), "-o", str(out), "--rig", "auto", "--cameras", "front_wide_120fov", "--workers", "1"]
+    done = CliRunner().invoke(app, line, catch_exceptions=False)
+    assert "1 video made" in done.output and tuple(read_rig(out / "rig.yaml").views) == SIX_VIEWS.names

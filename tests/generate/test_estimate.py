@@ -60,6 +60,19 @@ def test_windows_count(ws):
     assert first.windows == 1 and "1 window of 21" in str(first)
 
 
+def test_the_windows_that_overlap_count(ws):
+    """361 frames are four joined windows; an earlier result's pace is by its own kind of windows."""
+    put_clip(ws, "long", frames=361, styles=("Original",))
+
+    def told(windows):
+        return estimate(ws, SingleViewParams(clips=["long"], num_steps=9, windows=windows, **TINY))
+
+    assert [told(windows).windows for windows in ("first", "all", "joined")] == [1, 3, 4]
+    record = {"steps": 9, "seconds": 40.0, "preset": "exact", "size": {"height": 160}, "pipeline": {"device": "cpu"}}
+    ws.write_sidecar("single_view", Chunk("long"), "Original", {**record, "frames": 361, "windows": "joined"})
+    assert told("joined").seconds == pytest.approx(40.0) and told("all").seconds == pytest.approx(30.0)
+
+
 def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
     gib = 2**30
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

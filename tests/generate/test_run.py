@@ -15,7 +15,7 @@ from dreamkit.generate import run as generate_run
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook import interruption
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
-from dreamkit.transfer.windows import multi_view_windows
+from dreamkit.transfer.windows import joined_windows, multi_view_windows
 from dreamkit.workspace import video
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -287,6 +287,20 @@ def test_all_windows_warn_of_the_jump(ws, pipes, capsys):
     single(ws, windows="all")
     assert video.probe(ws.single_view(CLIP, "Night")).frames == 190
     assert "jumps every 120 frames" in capsys.readouterr().out
+
+
+def test_joined_windows_are_planned_named_and_made_again(ws, pipes, capsys):
+    """Their starts are in the sidecar; a video of jumping windows does not count as one, nor the other way round."""
+    put_clip(ws, frames=190, styles=("Night",))
+    single(ws, windows="joined")
+    assert pipes[0].encoded[0] == joined_windows(190, 121) and pipes[0].calls[0]["windows"] == "joined"
+    told = capsys.readouterr().out
+    assert "jumps" not in told and "2 windows that overlap are denoised together" in told
+    record = ws.read_sidecar("single_view", CLIP, "Night")
+    assert (record["windows"], record["window_starts"], record["frames"]) == ("joined", [0, 72], 190)
+    assert single(ws, windows="joined").results[0].state == "done before"
+    assert single(ws, windows="all").results[0].state == "made"
+    assert "window_starts" not in ws.read_sidecar("single_view", CLIP, "Night")
 
 
 def test_t2w_alone_makes_one_window_and_says_why(ws, pipes, capsys, tmp_path):
@@ -715,6 +729,7 @@ def test_parameters_without_effect_change_nothing(ws, pipes):
     put_clip(ws, styles=("Night",))
     single(ws)
     assert single(ws, windows="all", negative_prompt=NEGATIVE_PROMPT).results[0].state == "done before"
+    assert single(ws, windows="joined").results[0].state == "done before"
     assert single(ws, negative_prompt="fog").results[0].state == "made"
     multi(ws)
     made = single(ws)

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from label_damage import damaged_copies
+from label_damage import KINDS, damaged_copies
 from rds_clips import CLIP, HEADINGS, PINHOLE, camera_to_vehicle, drive, map_layers, objects, rig_poses, write_clip
 
 from dreamkit.errors import DreamkitError
@@ -173,9 +173,10 @@ def test_the_table_of_types_keeps_what_stands_in_it(tmp_path):
 
 
 def test_damaged_copies_never_end_in_a_traceback_or_a_silent_pass(tmp_path):
-    root = write_clip(tmp_path / "rds", frames=124, model=None, with_lidar=True)
-    outcomes = list(damaged_copies([(root, "ftheta")], 50, seed=3))
-    assert len(outcomes) == 50
+    cameras = ("camera_front_wide_120fov", "camera_rear_tele_30fov")
+    root = write_clip(tmp_path / "rds", frames=124, cameras=cameras, model=None, with_lidar=True)
+    outcomes = list(damaged_copies([(root, "ftheta")], len(KINDS), seed=3))
+    assert len(outcomes) == len(KINDS)
     assert not [one.trace for one in outcomes if one.trace]
     assert not [(one.kind, one.folder, one.refused) for one in outcomes if one.passed_silently]
 

@@ -257,7 +257,7 @@ def test_the_command_line_renders_reports_and_resumes(tmp_path):
     ]
     first, second = (CliRunner().invoke(app, command) for _ in range(2))
     assert first.exit_code == second.exit_code == 0, first.output
-    assert "1 videos made, 0 found done" in first.output and "0 videos made, 1 found done" in second.output
+    assert "1 video made, 0 found done" in first.output and "0 videos made, 1 found done" in second.output
     info = probe(tmp_path / "out" / "hdmap" / f"ftheta_{FRONT}" / f"{CLIP}_0.mp4")
     assert (info.height, info.width, info.fps) == (704, 1280, 30)
     (tmp_path / "clips.json").write_text("{")

@@ -1,5 +1,6 @@
 """A rig file: what it may say, the cameras and poses it stands for, and condition videos under the six views' names."""
 
+import cv2
 import numpy as np
 import pytest
 from own_rigs import CLIP, write_fleet
@@ -7,6 +8,7 @@ from rds_clips import camera_to_vehicle, drive
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
+from dreamkit.rds.check import write_pictures
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.mounts import NOMINAL_POSES, Mount, mount_of, nominal_mount
 from dreamkit.rds.pinhole import Pinhole
@@ -16,6 +18,7 @@ from dreamkit.rds.rig_file import RigFile, RigView, read_rig, write_rig
 from dreamkit.rds.rig_views import cropped, is_centre_first, view_models, view_poses, wide_crop
 from dreamkit.workspace.cameras import read_folders
 from dreamkit.workspace.files import read_json
+from dreamkit.workspace.video import write_video
 
 REAR = "rear_tele_30fov"
 
@@ -138,3 +141,17 @@ def test_condition_videos_have_the_six_views_names_and_are_made_once(tmp_path):
     assert read_rig(out / "rig.yaml").views == made.views
     through_lens = Options(**{**vars(options), "rig": made.drawn_as("ftheta")})
     assert [result.made for result in render_clips(root, out, through_lens)] == [True, False]
+
+
+def test_a_cameras_own_video_is_cropped_as_its_view_is(tmp_path):
+    root = write_fleet(tmp_path / "labels")
+    # A tall picture with a white line where the drawing, a crop of 60 rows less above and below, has its middle.
+    film = np.zeros((7, 150, 240, 3), np.uint8)
+    film[:, 74:76] = 255
+    write_video(tmp_path / "films" / "cam_fl" / f"{CLIP}.mp4", film, 30)
+    view = RigView("cam_fl", "pinhole", (1920, 1200), (0, 60, 1920, 1080))
+    options = Options(conditions=("hdmap",), rig=rig(tmp_path / "rig.yaml", cross_left_120fov=view))
+    (path,) = write_pictures(root, CLIP, tmp_path / "out", options, tmp_path / "films", 6)
+    rows = cv2.imread(str(path)).min(-1).mean(1)
+    assert path.name == "camera_cross_left_120fov.png" and len(rows) == 540
+    assert abs(rows.argmax() - 270) < 5

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from dreamkit.captions.conditions import contradictions, read_state
 from dreamkit.captions.split import sentences
 from dreamkit.styles import RuleRewriter, check_rewrite, load_styles
+from dreamkit.styles.rules.plain import named_things, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
-from dreamkit.styles.rules.scene import manoeuvres, road_users
 
 DATA = Path(__file__).parents[1] / "data"
 TABLE = load_styles()
@@ -181,11 +181,13 @@ def test_sentences_of_all_captions_mixed_pass_the_checks() -> None:
             assert verdict.passed, (style.name, verdict.reasons, caption, text)
 
 
-def test_counts_and_kinds_of_road_users() -> None:
-    text = "Two white SUVs wait behind the school bus; a couple of pedestrians and a dog cross at the bus stop."
-    assert road_users(text) == (("animal", "1"), ("bus", "the"), ("pedestrian", "many"), ("suv", "2"))
-    assert manoeuvres("A car turns left, then it stops at the stop sign.") == {"turn left", "stop"}
-    assert manoeuvres("There is a stop sign.") == frozenset()
+def test_road_users_of_a_cut_clause_are_named_with_their_counts_and_new_actions() -> None:
+    text = "Two white SUVs wait behind the school bus; three pedestrians and a dog cross at the bus stop."
+    assert named_things(text) == ["Two white SUVs", "the school bus", "three pedestrians", "a dog"]
+    gone = ["the cars turning left in the rain"]
+    assert plain_sentence(gone, "Several cars wait.", str, 0) == "The cars turning left in the rain are visible."
+    assert plain_sentence(gone, "Several cars are turning left.", str, 0) == ""
+    assert named_things("There is a stop sign.") == ["a stop sign"]
 
 
 def test_vehicles_are_recoloured_the_same_at_every_mention() -> None:
@@ -234,3 +236,15 @@ def test_very_short_and_broken_captions(caption: str) -> None:
     for style in TABLE.choose():
         text = RULES.rewrite(caption, style)
         assert "\n" not in text and any(word in text.lower() for word in style.words)
+
+
+def test_a_style_says_nothing_twice_and_invents_no_road_and_no_motion() -> None:
+    wet = "The video shows a city street. The street is wet, reflecting the streetlights, and the sky is overcast."
+    coast = "The video shows a sidewalk along the water. A person rides a bicycle. The weather is clear and sunny."
+    stopped = "Several cars are stopped at a red light on a city street. The sky is clear."
+    for seed in range(12):
+        rainy = RULES.rewrite(wet, TABLE.style("Rainy"), seed)
+        assert not re.search("puddles|soaked|film of water|mirrors", rainy) and rainy.count("sk") < 3, rainy
+        for style in TABLE.choose():
+            assert "road" not in RULES.rewrite(coast, style, seed)
+            assert not re.search("spray|swirl|whirl|move along|sweep", RULES.rewrite(stopped, style, seed))

@@ -401,7 +401,8 @@ def inspect(root, clip, model, out, clean, name, folder):
     except Exception:
         return Outcome(name, folder, "", False, "", traceback.format_exc())
     refused = trace = ""
-    options = Options(clips=(clip,), model=model, chunk_frames=2, max_chunks=1, workers=1, size=(160, 88))
+    small = {"drawn": (320, 180), "size": (160, 88)}
+    options = Options(clips=(clip,), model=model, chunk_frames=2, max_chunks=1, workers=1, **small)
     try:
         render_clips(root, out, options)
     except DreamkitError as error:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dreamkit.captions.conditions import negated
+from dreamkit.captions.conditions import negated, read_state
 from dreamkit.captions.lexicon import lexicon, whole_words, word_set
 from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.table import ConditionTexts, Style, has_word
@@ -142,6 +142,8 @@ def style_sentences(
     counts = Counter(topics(kept))
     if not style.weather:
         counts.update({topic: 9 for topic in ("falling", "fog", "snow on the ground", "wet") if counts[topic]})
+    if not style.time and not read_state(kept)[0] and (counts["lamps"] or counts["dark"]):
+        counts["sky"] += 9  # dusk or dawn, perhaps: the sky of a day would not fit
     said = _Said(counts, slight=bool(_SLIGHT.search(kept)))
     said.add(lead)
     said.topics.subtract(topic for topic in topics(lead) if topic in lexicon()["topics_twice"])

@@ -18,7 +18,7 @@ _NAMES_TIME = re.compile(r"(?i)\btime of (?:the )?day\b|^(?:the )?light(?:ing)? 
 _GUESSED = re.compile(r"(?i)(?:given|judging|based on|as (?:is )?(?:indicated|evidenced|suggested|seen))\b")
 _EMPTY = re.compile(
     r"(?i)^\W*(?:(?:and|with|likely|possibly|probably|perhaps|presumably|due to|some|while|as|but|under|in|all|"
-    r"visible|present|their|the)\W*)*$"
+    r"visible|present|their|the|(?:tail|head|street) ?lights)\W*)*$"
 )
 # ", with the streetlights" before "casting a glow" that was cut.
 _WITH_ONLY = re.compile(r", (?:with|and) (?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+ ?)+)$")
@@ -81,6 +81,8 @@ class Cutter(Softener):
             whole = f"{whole}{joint}{text}" if joint else f"{whole}{'. ' if whole else ''}{text[0].upper()}{text[1:]}"
         if texts and texts[0][1].startswith(LEAD):
             whole = texts[0][1] + whole[len(texts[0][1]) :]
+        # "The street is wet, likely from rain, and is lit" without its middle.
+        whole = re.sub(r"^((?:[\w-]+ ){1,4}(?:is|are) \w+), and (?=(?:is|are) )", r"\1 and ", whole)
         return Cut(whole and whole + (sentence[-1] if sentence[-1] in "!?" else "."), tuple(gone))
 
     def _cut_group(self, group: Sequence[Part], first: bool, gone: list[str]) -> str:
@@ -121,7 +123,9 @@ class Cutter(Softener):
                 or (hollow and part.kind != "predicate")
                 or (LEAD in text and _GUESSED.match(part.text))
             ):
-                if part.joint == " " and (match := _WITH_ONLY.search(text)):
+                match = _WITH_ONLY.search(text)
+                # ", and two vans" that ends a list stays when its "with ..." goes.
+                if part.joint == " " and match and (match[0].startswith(", with") or not part.text.startswith("with ")):
                     lost.append(match["what"])
                     text, with_gone = text[: match.start()], match.group().startswith(", with")
                 lost.append(part.text)

@@ -9,7 +9,7 @@ from dreamkit.captions.conditions import negated
 from dreamkit.captions.lexicon import word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.scene import NEW_PLACE, manoeuvres, structures_pattern, users_pattern
+from dreamkit.styles.rules.scene import NEW_PLACE, structures_pattern, users_pattern
 
 _INDEFINITE = word_set(
     "a an one two three four five six seven eight nine ten several many few some multiple various numerous other"
@@ -71,7 +71,8 @@ def named_things(text: str) -> list[str]:
             begin, determiner = start, "a"
         if users_pattern().match(plain, start):
             trailing = _TRAILING.match(plain[end:])
-            end += trailing.end() if trailing else 0
+            # "shadows of the trees and people on the ground": it is the shadows that lie there.
+            end += trailing.end() if trailing and not re.search(r"\b(?:shadows|reflections) of\b", plain[:start]) else 0
         elif determiner in _DEFINITE and not _ADORNED.match(plain[begin:end]):
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
@@ -159,17 +160,21 @@ def _known(name: str, kept: str) -> bool:
     nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in NEW_PLACE.finditer(name)]
     if not nouns:
         return True
-    low = kept.lower().replace("traffic lights", "traffic lights, traffic signals")
+    low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
+        "traffic lights", "traffic lights, traffic signals"
+    )
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
+        return True
+    if name.lower() == "people" and "pedestrian" in low:
         return True
     if not all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", low) for noun in nouns):
         return False
     if not users_pattern().search(name):
         return True
-    new = manoeuvres(name) - manoeuvres(kept)
+    extra = set(re.findall(r"[a-z]+", name.lower())) - set(re.findall(r"[a-z]+", low))
     if re.match(r"(?i)(?:the|its|their|other)\b", name) or name.lower() in nouns:
-        return not new
+        # "the cars turning left" when the caption has cars that wait tells something new.
+        return not any(re.search(r"(?:ing|ed|left|right)$", word) for word in extra)
     # "a few cars" when the caption names several cars is nothing new; "a red car" is.
     vague = re.match(r"(?i)(?:a few|several|some|many|multiple|various|numerous|other|passing|moving|oncoming)\b", name)
-    extra = set(re.findall(r"[a-z]+", name.lower())) - set(re.findall(r"[a-z]+", low))
-    return bool(vague) and not extra and not new
+    return bool(vague) and not extra

@@ -237,6 +237,8 @@ def _placed(lines: list[_Line], made: Sequence[StyleSentence], draw: random.Rand
             spot = draw.choice(weather)
         else:
             spot = draw.choice([0, 0, len(texts) // 2]) if texts else 0
+        if spot == 0 and len(texts) > 1 and re.match(r"The scene (?:is set|takes place)", texts[1]):
+            spot = 1
         behind.setdefault(spot, []).append(one.text)
     result = [text for index, line in enumerate(texts or [""]) for text in (line, *behind.get(index, ()))]
     return [text if text[-1:] in '.!?"”' else text + "." for text in result if text]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
-from dreamkit.captions.lexicon import alternatives, whole_words
+from dreamkit.captions.lexicon import alternatives, whole_words, word_set
 from dreamkit.styles.rules.clauses import is_clause
 from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 from dreamkit.styles.table import Style
@@ -28,29 +28,9 @@ _TURNING = re.compile(
     r"branch|point|look|slop|swing|sweep|lean)(?:e|s|es|ed|ing)?"
     r"(?: \w+ly| hard| sharp| back| off| over)?|the|an?|its|to|slight|hard|sharp|left and|left or|far)$"
 )
-_NEEDS_ADJECTIVE = (
-    "conditions",
-    "condition",
-    "weather",
-    "day",
-    "atmosphere",
-    "effect",
-    "ambiance",
-    "ambience",
-    "mood",
-    "appearance",
-    "look",
-    "feel",
-    "tone",
-    "environment",
-    "light",
-    "sun",
-    "sunlight",
-    "glow",
-    "haze",
-    "air",
-    "hours",
-    "hour",
+_NEEDS_ADJECTIVE = word_set(
+    "conditions condition weather day atmosphere effect ambiance ambience mood appearance look feel tone environment "
+    "light sun sunlight glow haze air hours hour"
 )
 _SETTING = re.compile(
     r"(?i)\b(?:is|are|was|being) (?:set|filmed|taken|captured|recorded)$|\btak(?:es?|ing) place$|\boccurs?$"
@@ -260,6 +240,7 @@ class Softener:
             before = text[: match.start("and")] if match["and"].strip() else text[: match.start()]
             joined = match["and"].strip()
             after = text[match.end() :]
+            after = f"road {after}" if match["word"] == "wet" and match["next"] == "surface" else after
             hollow = match["next"].startswith("window") and re.search(r"(?i)\bha(?:s|ve|ving)$", before.rstrip())
             hollow = hollow or match["next"] in _NEEDS_ADJECTIVE
             if hollow or _not_noun().match(match["next"]) or (not joined and _PREDICATIVE.search(before.rstrip())):
