@@ -53,6 +53,10 @@ class OutOfGpuMemory(DreamkitError):
     """CUDA has no memory left for what a pipeline needs; a preset with less memory may fit."""
 
 
+class ProcessKilled(DreamkitError):
+    """A kernel or worker process was killed, as when the machine runs out of memory; a batch makes another attempt."""
+
+
 def cut(text: str, most: int) -> str:
     """A text of at most `most` letters; of a longer one the middle is left out, with the number of its letters.
 

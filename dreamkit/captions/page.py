@@ -44,5 +44,7 @@ def caption_editor(ws: Workspace, p: CaptionParams, table: CaptionTable) -> Edit
             save=lambda clip, text: save_caption(ws, clip, text),
             count=count,
             aside=aside,
+            drafts=ws.cache("drafts/captions.json"),
+            legend="<br>".join(f"{mark} {state}" for state, mark in MARKS.items()),
         )
     )

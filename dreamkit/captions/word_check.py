@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,19 +48,19 @@ def hidden_names(text: str) -> str:
 def said(sentence: str) -> tuple[tuple[str, str, bool, bool], ...]:
     """(family, words, denied, unsure) of every word about time, weather or light in a sentence."""
     plain = hidden_names(sentence)
-    denied = [(match.start(), _end(plain, match.end())) for match in _NO.finditer(plain)]
+    # A hostile caption may be one word, thousands of times: places are looked up, not searched again for each.
+    stops = [*(match.start() for match in _NO_ENDS.finditer(plain)), len(plain)]
+    negations = list(_NO.finditer(plain))
+    starts = [match.start() for match in negations]
+    ends = [stops[bisect_left(stops, match.end())] for match in negations]
     found = []
     for family, pattern in _families().items():
         for match in pattern.finditer(plain):
-            no = any(a <= match.start() < b for a, b in denied)
+            before = bisect_right(starts, match.start())
+            no = before > 0 and match.start() < ends[before - 1]  # of the negations before it the last reaches furthest
             around = plain[max(0, match.start() - 28) : match.end() + 22]
             found.append((family, match.group().strip(), no, bool(_UNSURE.search(around))))
     return tuple(found)
-
-
-def _end(text: str, start: int) -> int:
-    stop = _NO_ENDS.search(text, start)
-    return stop.start() if stop else len(text)
 
 
 def opposites(text: str) -> list[str]:

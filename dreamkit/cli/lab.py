@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.interruption import KERNEL_LINE
 from dreamkit.notebook.param_values import PARAMS_VARIABLE, find_params_folder
 from dreamkit.runs import notebook_files
 from dreamkit.runs.notebook import can_encrypt, gather_params
@@ -87,7 +88,8 @@ def _write_kernel(folder: Path, start: Path, params: str) -> None:
     from ipykernel.kernelspec import get_kernel_dict
 
     spec = get_kernel_dict()
-    spec["argv"] = [sys.executable, *spec["argv"][1:], "--IPKernelApp.exec_lines=import ipywidgets as _widgets"]
+    lines = ["import ipywidgets as _widgets", KERNEL_LINE]
+    spec["argv"] = [sys.executable, *spec["argv"][1:], *(f"--IPKernelApp.exec_lines={line}" for line in lines)]
     spec["env"] = {HOME: str(start), PARAMS_VARIABLE: params}
     target = folder / "kernels" / "python3"
     target.mkdir(parents=True)

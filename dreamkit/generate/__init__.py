@@ -1,7 +1,7 @@
 """Front video and six views of every clip and style (notebooks 04 and 05).
 
-May import download, captions, transfer, rds, notebook, guardrail, workspace. Begin with `run`; then `plan`, `jobs`,
-`outputs`. Control specs are in `specs`; weight maps are applied in `dreamkit.transfer.weight_maps`.
+May import download, captions, review, transfer, rds, notebook, guardrail, workspace. Begin with `run`; then `plan`,
+`jobs`, `outputs`. Control specs are in `specs`; weight maps are applied in `dreamkit.transfer.weight_maps`.
 """
 
 from __future__ import annotations

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from dreamkit.captions import files as caption_files
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.jobs import video_seed
 from dreamkit.generate.model_settings import with_model_settings
-from dreamkit.generate.params import MultiViewParams, Params
+from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import control_spec
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
@@ -31,7 +34,9 @@ class Estimate:
     """Time and memory that a run needs.
 
     Attributes:
-        videos: number of results requested, those already made included.
+        videos: number of results to make.
+        done: number of results requested whose sidecar says that they are made with these values; the run compares
+            checksums too, so it may make some of them again.
         windows: windows that they are made in, one after another.
         evaluations: model evaluations per window.
         seconds: for all videos, or None without earlier results.
@@ -39,6 +44,8 @@ class Estimate:
         peak_bytes: their peak GPU memory; without any, the measured peak of a 7B forward; 0: unknown.
         device: GPU's name, or cpu.
         free_bytes: free GPU memory now; 0 without a GPU.
+        gpus: number of GPUs that a video is made on.
+        disk_bytes: size of the results to make, as the earlier ones here have it; 0 without any.
     """
 
     videos: int
@@ -49,14 +56,21 @@ class Estimate:
     peak_bytes: int
     device: str
     free_bytes: int
+    done: int = 0
+    disk_bytes: int = 0
+    gpus: int = 1
 
     def __str__(self) -> str:
         windows = f"{self.windows} window{'s' * (self.windows != 1)} of {self.evaluations} evaluations"
-        lines = [f"at most {self.videos} to make on {self.device}, {windows}"]
+        found = f", {self.done} found done" if self.done else ""
+        lines = [f"{self.videos} to make on {self.device}{found}, {windows}"]
         if self.seconds is None:
             lines.append("  time: no earlier result of this preset and device here; known after the first step")
         else:
-            lines.append(f"  time: about {clock(self.seconds)}, as {self.from_runs} earlier results here took")
+            hours = f", {self.seconds * self.gpus / 3600:.2f} GPU hours" if self.free_bytes else ""
+            lines.append(f"  time: about {clock(self.seconds)}{hours}, as {self.from_runs} earlier results here took")
+        if self.disk_bytes:
+            lines.append(f"  disk: about {self.disk_bytes / 1e6:.1f} MB")
         if self.free_bytes:
             whose = "at the peak of those" if self.from_runs else "measured on an H100 for a forward"
             need = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
@@ -72,19 +86,77 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
         p = with_model_settings(apply_scalars(p, control_spec(ws, p)))
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
-    plan = _window_counter(p)
-    paces = [
-        record["seconds"]
-        / (record["steps"] + 1)
-        / plan(record.get("frames", 1), record.get("num_input_frames", 9), record.get("windows", "all"))
-        for record in records
-    ]
-    counts, evaluations = _windows(ws, p, plan), p.num_steps + 1
+    paces = evaluation_seconds(records, p, device)
+    (counts, done), evaluations = _windows(ws, p, _window_counter(p)), p.num_steps + 1
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
-    peak = max((record["pipeline"].get("peak_gpu_bytes", 0) for record in records), default=0)
+    peak = max((_whole(record["pipeline"].get("peak_gpu_bytes"), 0) for record in records), default=0)
     if not records and free and p.checkpoints != checkpoints.TINY:
         peak = round(memory_needs.need(p.stage, len(p.controls)).forward)
-    return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, device, free)
+    disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records))) if records else 0
+    made_on = (device, free, done, disk, p.num_gpus)
+    return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
+
+
+def _bytes_of(ws: Workspace, record: dict[str, Any]) -> int:
+    """Size of the files of a result; 0 where its sidecar names none."""
+    with contextlib.suppress(DreamkitError, KeyError, TypeError, OSError):
+        folder, name = ws.root / record["stage"], ws.name(Chunk(record["clip"], record["chunk"]), record["style"])
+        paths = [folder / f"{name}.mp4"] if record["stage"] == "single_view" else (folder / name).glob("*.mp4")
+        return sum(path.stat().st_size for path in paths if path.is_file())
+    return 0
+
+
+def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -> bool:
+    """Whether a result's sidecar has the caption, seed, steps, guidance and preset of this run; no file is hashed."""
+    record = ws.read_sidecar(p.stage, chunk, style)
+    path = ws.single_view(chunk, style) if p.stage == "single_view" else ws.grid(chunk, style)
+    if record is None or not path.is_file():
+        return False
+    prompts = record.get("prompts")
+    prompt = next(iter(prompts.values()), "") if isinstance(prompts, dict) else record.get("prompt", "")
+    wanted = (video_seed(p.seed, chunk, style, p.seed_mode), p.num_steps, p.guidance, p.preset, p.fps)
+    same = tuple(map(record.get, ("seed", "steps", "guidance", "preset", "fps"))) == wanted
+    return same and caption in str(prompt)
+
+
+def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str) -> list[float]:
+    """Seconds of one evaluation of one window, of every earlier result that is comparable to a run on a device.
+
+    Args:
+        records: sidecars of the stage.
+        p: parameters of the run.
+        device: name of the device, see `device_name`.
+    """
+    count = _window_counter(p)
+    return [
+        record["seconds"]
+        / (record["steps"] + 1)
+        / count(_whole(record.get("frames"), 1), _whole(record.get("num_input_frames"), 9), _kind(record))
+        for record in records
+        if _comparable(record, p, device)
+    ]
+
+
+def device_name(p: Params) -> str:
+    """Name of the GPU of a run, or cpu."""
+    return _device(p.device)[0]
+
+
+def chunk_windows(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
+    """A function from a chunk to the windows of its result, by the length of its front condition video, read once."""
+    count = _window_counter(p)
+    return functools.cache(lambda chunk: _windows_of(ws, p, chunk, count))
+
+
+def _whole(value: object, default: int) -> int:
+    """A positive whole number of a sidecar; `default` where it is none."""
+    return value if type(value) is int and 0 < value < 2**53 else default
+
+
+def _kind(record: dict[str, Any]) -> str:
+    """The parameter `windows` of a result; `all` where its sidecar has none that is known."""
+    kind, known = record.get("windows"), get_args(SingleViewParams.model_fields["windows"].annotation)
+    return kind if isinstance(kind, str) and kind in known else "all"
 
 
 def _device(asked: str) -> tuple[str, int]:
@@ -101,9 +173,12 @@ def _device(asked: str) -> tuple[str, int]:
 def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
     """Whether a result is comparable to this run: same preset, device, number of GPUs and model size."""
     pipeline = record.get("pipeline")
-    if not isinstance(pipeline, dict) or not isinstance(record.get("steps"), int) or not record.get("seconds"):
+    size, seconds = record.get("size"), record.get("seconds")
+    if not isinstance(pipeline, dict) or not isinstance(size, dict) or not _whole(record.get("steps"), 0):
         return False
-    small = record.get("size", {}).get("height", 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:  # a sidecar may come from somebody else
+        return False
+    small = _whole(size.get("height"), 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
     return (
         pipeline.get("device") == device
         and pipeline.get("num_gpus", 1) == p.num_gpus
@@ -127,17 +202,20 @@ def _window_counter(p: Params) -> Callable[[int, int, str], int]:
     return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
 
 
-def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) -> list[int]:
-    """Windows of every result: of clips whose captions can be read, times chunks, times styles."""
-    counts: list[int] = []
+def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) -> tuple[list[int], int]:
+    """Windows of every result to make, of clips whose captions can be read; and how many are found done."""
+    counts, done = [], 0
     for clip in p.clips or ws.clips():
         try:
-            styles = len(p.styles) or len(caption_files.read_captions(ws.captions, clip))
+            captions = caption_files.read_captions(ws.captions, clip)
         except DreamkitError:
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
-            counts += [_windows_of(ws, p, chunk, count)] * styles
-    return counts
+            windows = _windows_of(ws, p, chunk, count)
+            made = [_is_made(ws, p, chunk, style, captions.get(style, "")) for style in p.styles or captions]
+            counts += [windows] * made.count(False)
+            done += made.count(True)
+    return counts, done
 
 
 def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int, str], int]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dreamkit.generate.input_videos import InputVideo, inspect_video
 from dreamkit.generate.jobs import BlockedFront, Job, JobBuilder, WeightMap
 from dreamkit.generate.model_settings import with_model_settings
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
+from dreamkit.generate.problems import grouped_problems, warn_of_captions
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.generate.specs import Spec
 from dreamkit.generate.weight_files import read_weight_map
@@ -35,8 +35,6 @@ from dreamkit.workspace.files import nearest, nearest_file_hint, sha256
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
 
 log = logging.getLogger(__name__)
-MOST_CLIPS = 5
-"""Names of clips in one message."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +132,8 @@ def make_plan(ws: Workspace, params: Params) -> RunPlan:
     plan, problems = find_jobs(ws, params)
     _report_problems(grouped_problems(problems), params.skip_bad, bool(plan.jobs or plan.blocked_fronts))
     _check_names_differ(plan.jobs)
+    if plan.stage == "single_view":
+        warn_of_captions({job.name: job.prompts[0] for job in plan.jobs})
     _check_writable(ws, params.stage)
     return plan
 
@@ -270,36 +270,6 @@ def _check_writable(ws: Workspace, stage: str) -> None:
             f"Results cannot be written into {folder}: {error.strerror or error}.",
             "Make the folder writable, free some disk space, or copy the workspace to where you may write.",
         ) from error
-
-
-def grouped_problems(problems: Mapping[str, Sequence[DreamkitError]]) -> list[DreamkitError]:
-    """The problems of clips; those that differ in the clip's name alone are one, with the names.
-
-    Args:
-        problems: clip -> its problems.
-    """
-    alike: dict[str, list[tuple[str, DreamkitError]]] = {}
-    for clip, found in problems.items():
-        for problem in found:
-            alike.setdefault(_of_any_clip(problem.message, clip), []).append((clip, problem))
-    grouped = []
-    for message, same in alike.items():
-        clips = list(dict.fromkeys(clip for clip, _ in same))
-        if len(clips) == 1:
-            grouped += [problem for _, problem in same]
-            continue
-        more = f" and {len(clips) - MOST_CLIPS} more" if len(clips) > MOST_CLIPS else ""
-        hints = {_of_any_clip(problem.hint, clip) for clip, problem in same}
-        hint = hints.pop() if len(hints) == 1 else same[0][1].hint
-        grouped.append(
-            DreamkitError(f"{len(clips)} clips: {message} <clip>: {', '.join(clips[:MOST_CLIPS])}{more}.", hint)
-        )
-    return grouped
-
-
-def _of_any_clip(text: str, clip: str) -> str:
-    """The text with `<clip>` in place of the clip's name."""
-    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(clip)}(?![A-Za-z0-9])", "<clip>", text)
 
 
 def _report_problems(problems: Sequence[DreamkitError], skip: bool, some_good: bool) -> None:

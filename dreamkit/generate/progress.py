@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from dreamkit.notebook.progress import clock, shortened, wants_bar
 from dreamkit.transfer.pipeline import Progress
 
 log = logging.getLogger(__name__)
+LAST_STEPS = 8
+"""Steps whose mean time is the pace, so that it follows a machine that becomes slower or faster."""
 
 
 class RunProgress:
@@ -27,7 +30,8 @@ class RunProgress:
         self.preview = preview
         self.finished = 0
         self.label = ""
-        self._video_seconds: list[float] = []
+        self._other_seconds = 0.0  # of finished videos, outside their denoising steps
+        self._paces: deque[float] = deque(maxlen=LAST_STEPS)
         self._bar: Any = None
 
     @contextlib.contextmanager
@@ -42,7 +46,7 @@ class RunProgress:
         try:
             yield self
             self.finished += 1
-            self._video_seconds.append(time.monotonic() - self._began)
+            self._other_seconds += max(0.0, time.monotonic() - self._began - self._denoising)
         finally:
             if self._bar is not None:
                 self._bar.close()
@@ -60,13 +64,13 @@ class RunProgress:
         total = progress.steps * progress.windows
         self._done += 1
         self._denoising += now - self._last
+        self._paces.append(now - self._last)
         self._last = now
-        pace = self._denoising / self._done
-        left = pace * max(0, total - self._done)
-        whole = sum(self._video_seconds) / len(self._video_seconds) if self._video_seconds else now - self._began + left
-        run_left = left + whole * (self.videos - self.finished - 1)
+        pace = sum(self._paces) / len(self._paces)
+        other = self._other_seconds / self.finished if self.finished else now - self._began - self._denoising
+        left = pace * max(0, total - self._done) + (pace * total + other) * (self.videos - self.finished - 1)
         log.info(
-            "%s: step %d/%d, window %d/%d, %.2f s a step, %s left for this video, %s for the run (video %d of %d)",
+            "%s: step %d/%d, window %d/%d, %.2f s a step, %s left (video %d of %d)",
             self.label,
             progress.step,
             progress.steps,
@@ -74,23 +78,24 @@ class RunProgress:
             progress.windows,
             pace,
             clock(left),
-            clock(run_left),
             self.finished + 1,
             self.videos,
             extra={"step": True},
         )
-        self._advance(total, run_left)
+        self._advance(total, left)
         if self.preview is not None:
             self.preview(self.label, progress)
             self._last = time.monotonic()  # the time of the preview is not the model's
 
-    def _advance(self, total: int, run_left: float) -> None:
+    def _advance(self, total: int, left: float) -> None:
         if not wants_bar():
             return
         if self._bar is None:
             from tqdm.auto import tqdm
 
             desc = f"{shortened(self.label)} ({self.finished + 1}/{self.videos})"
-            self._bar = tqdm(total=total, desc=desc, unit="step")
-        self._bar.set_postfix_str(f"run {clock(run_left)} left", refresh=False)
+            # Without tqdm's own time left, which is that of this video alone.
+            form = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps, {rate_fmt}{postfix}"
+            self._bar = tqdm(total=total, desc=desc, unit="step", bar_format=form)
+        self._bar.set_postfix_str(f"{clock(left)} left", refresh=False)
         self._bar.update(1)

@@ -8,6 +8,17 @@ from collections.abc import Callable, Iterator
 from dreamkit.errors import ARROW, DreamkitError
 from dreamkit.notebook.progress import in_kernel
 
+KERNEL_LINE = (
+    "__import__('logging').getLogger('IPKernelApp').addFilter(lambda record: not ("
+    "'KeyboardInterrupt caught in kernel' in record.getMessage()"
+    " or record.exc_info and type(record.exc_info[1]).__name__ == 'ZMQError'))"
+)
+"""A line for a kernel's start, which leaves two records out of its log.
+
+jupyter_client interrupts every kernel before it shuts it down, which ipykernel logs as an error where the last message
+is not quite done; and a kernel that is shut down in the middle of a cell finds its sockets closed when it replies.
+"""
+
 
 class Interrupted(DreamkitError):
     """A cell that was interrupted, by the button ■ or by SIGINT."""

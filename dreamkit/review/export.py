@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dreamkit.errors import DreamkitError
+from dreamkit.review.facts import model_of_video
 from dreamkit.review.folders import MARK, accepted_videos, export_target, replaced_folder
 from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.definitions import MEASURES
@@ -19,12 +20,6 @@ from dreamkit.workspace.workspace import from_home
 
 if TYPE_CHECKING:
     from dreamkit.review.session import Review
-
-LICENCES = {
-    "Cosmos-Transfer1-7B": "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License",
-    "tiny": "dreamkit tiny bundle, Apache-2.0",
-}
-UNKNOWN = "unknown: made elsewhere, see its maker's licence before you share it"
 
 CARD = """---
 license: other
@@ -52,6 +47,15 @@ them, and what they show did not happen. {count} videos were accepted by a human
 | `controls/` | the condition videos they were made from |
 | `labels/` | RDS-HQ labels and camera poses of the clips, where they were at hand |
 
+Read the table with its videos' paths, which are relative to this folder:
+
+```python
+from datasets import load_dataset
+
+table = load_dataset(".", split="train")
+print(table[0]["style"], table[0]["video_front_wide_120fov"])
+```
+
 Models and licences:
 
 {models}
@@ -61,11 +65,8 @@ Guardrail: {guardrail}
 
 
 def model_licence(video: ReviewVideo) -> str:
-    """The model that made a video and its licence, from the sidecar; UNKNOWN without one."""
-    if video.sidecar is None:
-        return UNKNOWN
-    files = str(video.sidecar.get("checkpoints", "")) + str(video.sidecar.get("identity", ""))
-    return next((licence for name, licence in LICENCES.items() if name in files), UNKNOWN)
+    """The model that made a video and its licence, see `facts.model_of_video`."""
+    return str(model_of_video(video))
 
 
 def guardrail_of(video: ReviewVideo) -> str:
@@ -74,6 +75,17 @@ def guardrail_of(video: ReviewVideo) -> str:
     if isinstance(record, Mapping):
         return str(record.get("note") or record.get("ran") or "unknown")
     return str(record) if record else "unknown"
+
+
+def without_folders(value: Any) -> Any:
+    """A sidecar without the folders of the disk that it was made on: of every absolute path the name alone."""
+    if isinstance(value, Mapping):
+        return {name: without_folders(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()):
+        return PurePosixPath(PureWindowsPath(value).as_posix()).name
+    return value
 
 
 def _copy(source: Path, root: Path, place: str) -> str:
@@ -114,7 +126,7 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
     row["poses"] = next((f"labels/pose/{path.name}" for path in found if path.parent.name == "pose"), None)
     if video.sidecar is not None:
         place = f"videos/{name}/sidecar.json"
-        write_json(root / place, dict(video.sidecar))
+        write_json(root / place, without_folders(video.sidecar))
         row["sidecar"] = place
     return row | {measure.key: measured.get(measure.key) for measure in MEASURES}
 

@@ -20,6 +20,6 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def fill_template(name: str, **values: Any) -> str:
+def fill_template(name: str, /, **values: Any) -> str:
     """The HTML of a template of this folder; all values are escaped."""
     return _environment().get_template(name).render(values)

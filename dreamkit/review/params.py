@@ -18,7 +18,14 @@ class ReviewParams(NotebookParams):
     styles: list[str] = Field(default=[], description="styles to review; empty: all")
     reviewer: str = Field(default="", description="reviewer's name; empty: the system user")
     thresholds: dict[str, float] = Field(
-        default={"frozen": 15.0, "black": 0.0, "view_lag": 2.0, "flicker": 6.0},
+        default={
+            "frozen": 15.0,
+            "black": 0.0,
+            "view_lag": 2.0,
+            "flicker": 6.0,
+            "cross_view_sampson": 10.0,
+            "temporal_sampson": 4.0,
+        },
         description="limits; a video beyond one is flagged",
     )
     critic: str = Field(default="", description="URL of a vLLM server (http://host:8000/v1); empty: none")

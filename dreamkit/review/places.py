@@ -19,6 +19,7 @@ class ReviewPaths:
         table: one row a video, CSV.
         critique: the critic's answers, JSON.
         cache: folder of previews.
+        slides: folder of a contact sheet and an animation of each clip.
     """
 
     verdicts: Path
@@ -27,6 +28,7 @@ class ReviewPaths:
     table: Path
     critique: Path
     cache: Path
+    slides: Path
 
 
 def review_paths(workspace: Workspace) -> ReviewPaths:
@@ -38,4 +40,5 @@ def review_paths(workspace: Workspace) -> ReviewPaths:
         table=workspace.review_file("table.csv"),
         critique=workspace.review_file("critic.json"),
         cache=workspace.cache("previews"),
+        slides=workspace.review_file("slides"),
     )

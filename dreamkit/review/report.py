@@ -1,79 +1,21 @@
-"""The steps of the review notebook: open the board, measure and flag, ask the critic, write table and report."""
+"""The steps of the review notebook: open the board, measure and flag, ask the critic."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.progress import interactive
 from dreamkit.review import critic
-from dreamkit.review.export import export_accepted
 from dreamkit.review.library import ReviewVideo, find_videos
-from dreamkit.review.measures.definitions import MEASURES, PUBLISHED_REAL
 from dreamkit.review.measures.frames import read_small
-from dreamkit.review.measures.metrics import PARTS
 from dreamkit.review.measures.table import measure_all
-from dreamkit.review.pages import fill_template
+from dreamkit.review.measuring import BackgroundWork
+from dreamkit.review.outcome import ReviewOutcome
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
-from dreamkit.review.stills import board_stills, stills_html
-from dreamkit.review.widgets import plots
-from dreamkit.review.widgets.previews import THUMBNAIL_WIDTH
-from dreamkit.review.widgets.traits import BLOCKED
-from dreamkit.workspace.files import replacing, write_text
-from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class ReviewOutcome:
-    """The result of a review run.
-
-    Attributes:
-        review: the board with its verdicts.
-        table: the measures, one row a video.
-        critique: key -> the critic's record, see `critic.count_votes`; empty without a critic.
-        params: the parameters of the run.
-    """
-
-    review: Review
-    table: pd.DataFrame
-    critique: dict[str, dict[str, Any]]
-    params: ReviewParams
-
-    def show(self) -> None:
-        """Display stills with state and flags, and the plots, in a notebook."""
-        from IPython.display import HTML, Image, display
-
-        display(HTML(stills_html(self.review)))
-        if len(self.table):
-            display(Image(plots.to_png(plots.distributions(self.table, self.params.thresholds))))
-            display(Image(plots.to_png(plots.traces(self.table, self.worst()))))
-
-    def worst(self, most: int = 5) -> list[str]:
-        """Keys of the most flagged videos, at most `most`."""
-        keys = list(self.table["key"]) if len(self.table) else []
-        return sorted(keys, key=lambda key: -len(self.review.flags(key)))[:most]
-
-    def finish(self) -> str:
-        """Write the table, the report and, with the parameter `export`, the dataset; returns lines that name them.
-
-        Raises:
-            DreamkitError: a file cannot be written, or see `export_accepted`.
-        """
-        self.review.reload_verdicts()
-        paths, rows = self.review.paths, videos_table(self)
-        write_csv(paths.table, rows)
-        write_text(paths.report, report_page(self))
-        flagged = sum(1 for flags in rows["flags"] if flags) if len(rows) else 0
-        lines = [f"{len(rows)} videos, {flagged} flagged.", f"table:  {paths.table}", f"report: {paths.report}"]
-        if self.params.export:
-            lines.append(f"export: {export_accepted(self.review, self.params.export, self.params.labels)}")
-        return "\n".join(lines)
 
 
 def chosen_videos(workspace: Workspace, params: ReviewParams) -> list[ReviewVideo]:
@@ -111,78 +53,42 @@ def open_review(workspace: Workspace, params: ReviewParams) -> Review:
     return Review(workspace, params.reviewer, params.thresholds, chosen_videos(workspace, params))
 
 
-def run_review(review: Review, params: ReviewParams) -> ReviewOutcome:
+def run_review(review: Review, params: ReviewParams, background: bool | None = None) -> ReviewOutcome:
     """Measure the board's videos, flag those past a threshold, and ask the critic if the parameters name one.
 
+    Args:
+        review: the board.
+        params: the parameters of the run.
+        background: work in a thread and return at once, so that the board stays usable; when left out, only where a
+            person sits before the notebook. A running cell would keep the board from answering.
+
     Raises:
-        DreamkitError: the critic's server cannot be reached.
+        DreamkitError: the critic's server cannot be reached; in the background it is on the board's progress line.
     """
-    videos, paths = [video for video in review.videos.values() if not video.blocked], review.paths
-    table = measure_all(videos, paths.metrics, on_row=review.add_row) if videos else pd.DataFrame()
-    critique: dict[str, dict[str, Any]] = {}
-    if params.critic and videos:
+    outcome = ReviewOutcome(review, params)
+    videos = [video for video in review.videos.values() if not video.blocked]
+    steps: list[Callable[..., None]] = []
+    if videos:
+        steps.append(lambda **bar: _measure(review, videos, **bar))
+    if videos and params.critic:
         server = critic.Critic(params.critic, params.critic_model, params.critic_votes, params.critic_frames)
-        critique = critic.criticise(videos, server, paths.critique)
-    review.critique = critique
+        steps.append(lambda **bar: _criticise(review, videos, server, **bar))
+    if interactive() if background is None else background:
+        outcome.work = BackgroundWork(review, steps, outcome.on_measured)
+        outcome.work.start()
+        return outcome
+    for step in steps:
+        step()
     review.refresh()
-    return ReviewOutcome(review, table, critique, params)
+    return outcome
 
 
-def videos_table(outcome: ReviewOutcome) -> pd.DataFrame:
-    """One row a video: key, state and reasons, flags, the critic's score, every measure, seconds."""
-    current = outcome.review.log.current()
-    rows = []
-    for key, video in outcome.review.videos.items():
-        verdict, record = current.get(key), outcome.critique.get(key, {})
-        row = outcome.review.rows.get(key, {})
-        rows.append(
-            {
-                "key": key,
-                "clip": video.chunk.clip,
-                "chunk": video.chunk.index,
-                "style": video.style,
-                "stage": video.stage,
-                "state": verdict.state if verdict else BLOCKED if video.blocked else "",
-                "reasons": ", ".join(verdict.reasons) if verdict else "",
-                "by": verdict.by if verdict else "",
-                "flags": "; ".join(outcome.review.flags(key)),
-                "critic_score": record.get("score"),
-                "critic_flags": ", ".join(record.get("flags", [])),
-                **{measure.key: row.get(measure.key) for measure in MEASURES},
-                "seconds": row.get("seconds"),
-            }
-        )
-    return pd.DataFrame(rows)
+def _measure(review: Review, videos: list[ReviewVideo], **bar: Any) -> None:
+    measure_all(videos, review.paths.metrics, on_row=review.add_row, **bar)
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, whole or not at all."""
-    with replacing(path) as partial:
-        table.to_csv(partial, index=False)
-
-
-def report_page(outcome: ReviewOutcome) -> str:
-    """The report as one self-contained HTML page; the template is `report.html`."""
-    review, table, critique = outcome.review, outcome.table, outcome.critique
-    root, stills = str(review.workspace.root), board_stills(review)
-    if not stills:
-        return fill_template("report.html", root=root, states={})
-    seconds = {part: table[f"seconds_{part}"].mean() for part in ("decode", *PARTS) if f"seconds_{part}" in table}
-    return fill_template(
-        "report.html",
-        root=root,
-        states=dict(Counter(item["state"] or "not judged" for item in stills).most_common()),
-        stills=stills,
-        width=THUMBNAIL_WIDTH,
-        distributions=data_url(plots.to_png(plots.distributions(table, outcome.params.thresholds)), "image/png"),
-        traces=data_url(plots.to_png(plots.traces(table, outcome.worst())), "image/png"),
-        published=[(key, mean, source) for key, means in PUBLISHED_REAL.items() for source, mean in means.items()],
-        agreement=critic.agreement(critique, review.log.current()) if critique else None,
-        critique=critic.findings(critique),
-        flagged=[(item["key"], item["state"], "; ".join(item["flags"])) for item in stills if item["flags"]],
-        measures=[(m.label, m.unit, f"{m.low:g} to {m.high:g}", m.good, m.meaning) for m in MEASURES],
-        seconds=[(part, f"{mean:.2f}") for part, mean in seconds.items()],
-    )
+def _criticise(review: Review, videos: list[ReviewVideo], server: critic.Critic, **bar: Any) -> None:
+    review.critique = critic.criticise(videos, server, review.paths.critique, **bar)
 
 
 def show_views(video: ReviewVideo, width: int = 320) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
+import pandas as pd
 
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import counted
@@ -69,6 +70,7 @@ class Review:
         self.refreshed = 0.0
         self.memory = FileMemory(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)
+        self.work: Any = None  # the `BackgroundWork` of the last cell that measured
         self.given: list[str] = []  # keys of the videos judged in this session, for the undo
         self.changing = threading.RLock()  # held while the board changes: measures are added by another thread
         self.board = Board(self.picture, self.show, self.judge_all)
@@ -168,7 +170,7 @@ class Review:
 
         Files of the same size and time are not read again; the export reads every byte.
         """
-        with contextlib.suppress(OSError, DreamkitError):
+        with self.changing, contextlib.suppress(OSError, DreamkitError):
             return checksum_of(video.views, self.memory.checksum)
         return ""
 
@@ -189,6 +191,11 @@ class Review:
         else:
             self.board.notice = ""
 
+    def measured(self) -> pd.DataFrame:
+        """The rows of measures of the videos' present files, in the videos' order."""
+        rows = [self.rows[key] for key, video in self.videos.items() if key in self.rows and not video.blocked]
+        return pd.DataFrame([row for row in rows if table.is_current(row, self.videos[row["key"]])])
+
     def refresh(self) -> None:
         """Update the board with the present measures and verdicts."""
         self._update_board()
@@ -197,6 +204,8 @@ class Review:
     def add_row(self, row: dict[str, Any]) -> None:
         """Add a row of measures; the board is updated at most every REFRESH_SECONDS."""
         self.rows[row["key"]] = row
+        if row["key"] == self.player.video.get("key"):
+            self.player.scores = self._scores(row["key"])
         if time.monotonic() - self.refreshed > REFRESH_SECONDS:
             self.refresh()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from dreamkit.runs.batch_params import STAGE_MODELS
 from dreamkit.runs.batch_plan import BatchPlan, states_by_stage
 from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT
 from dreamkit.workspace.sizes import GIB, free_bytes, size_text
-from dreamkit.workspace.workspace import Workspace
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 _SAMPLED = 50
 """Results whose files are measured for the estimate of disk space."""
@@ -25,8 +26,9 @@ class StageCost:
 
     Attributes:
         left: how many are missing.
-        windows: windows that they are generated in; of results whose inputs are not there yet, one each.
-        seconds: for all of them; None without earlier results of this preset and device.
+        windows: windows that they are generated in, by the length of the condition videos; one where not drawn.
+        seconds: for all of them; None where one has a preset without earlier results on this device.
+        gpu_seconds: those seconds, each times the GPUs of its unit.
         size: bytes of all of them; None without earlier results.
         device: the device of the estimate.
     """
@@ -34,23 +36,37 @@ class StageCost:
     left: int
     windows: int
     seconds: float | None
+    gpu_seconds: float
     size: float | None
     device: str
 
 
 def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
-    """What the missing results of a generation stage need."""
-    judged = [(target, v) for target, v in plan.judged.items() if target.stage == stage and v.state == LEFT]
-    windows = sum(max(1, judgement.windows) for _, judgement in judged)
-    model, first = STAGE_MODELS[stage], plan.clips[0]
-    own = {"clips": [first], "styles": ["one"], "chunks": [0]}
-    p = model(**{**plan.params_for(stage, plan.batch.seeds[0], first), **own})
-    assert isinstance(p, Params)
-    found = estimate.estimate(plan.ws, p)
-    count = len(judged)
-    sizes = _result_sizes(plan.ws, GENERATION[stage])
-    seconds = found.seconds * count if found.seconds is not None else None
-    return StageCost(count, windows, seconds, statistics.median(sizes) * count if sizes else None, found.device)
+    """What the missing results of a generation stage need: those of its units, with their presets and windows."""
+    records = plan.ws.sidecars(GENERATION[stage])
+    paces: dict[tuple[Any, ...], float | None] = {}  # None where there is no earlier result
+    count, windows, device, needs = 0, 0, "", []
+    for unit in (unit for unit in plan.units if unit.stage == stage):
+        p = STAGE_MODELS[stage](**unit.params)
+        assert isinstance(p, Params)
+        key = (p.preset, p.device, p.num_gpus, p.checkpoints)
+        device = device or estimate.device_name(p)
+        if key not in paces:
+            paces[key] = _median(estimate.evaluation_seconds(records, p, estimate.device_name(p)))
+        guess = estimate.chunk_windows(plan.ws, p)
+        own = sum(plan.judged[t].windows or guess(Chunk(t.clip, t.chunk)) for t in unit.targets)
+        needs.append((own * (p.num_steps + 1), paces[key], max(1, unit.gpus)))
+        count, windows = count + len(unit.targets), windows + own
+    known = all(pace is not None for _, pace, _ in needs)
+    seconds = sum(evaluations * (pace or 0) for evaluations, pace, _ in needs) if known else None
+    gpu_seconds = sum(evaluations * (pace or 0) * gpus for evaluations, pace, gpus in needs)
+    size = _median(_result_sizes(plan.ws, GENERATION[stage]))
+    return StageCost(count, windows, seconds, gpu_seconds, None if size is None else size * count, device)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    """The median; None of no values."""
+    return statistics.median(values) if values else None
 
 
 def _result_sizes(ws: Workspace, stage: str) -> list[float]:
@@ -95,7 +111,11 @@ def _needs(plan: BatchPlan, costs: dict[str, StageCost]) -> list[str]:
         if cost.seconds is None:
             time = "not known before the first result of this preset and device"
         else:
-            time = f"about {clock(cost.seconds)} on one {cost.device} ({cost.seconds / 3600:.2f} hours)"
+            one = cost.gpu_seconds == cost.seconds
+            where = f"on one {cost.device}" if one else f"one unit after another, on several {cost.device}"
+            time = (
+                f"about {clock(cost.seconds)} {where} ({cost.gpu_seconds / 3600:.2f} hours{'' if one else ' of one'})"
+            )
         lines.append(f"time of {stage}: {time}")
     free = free_bytes(plan.ws.root)
     known = [cost.size for cost in costs.values() if cost.size is not None]

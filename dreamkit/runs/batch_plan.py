@@ -23,6 +23,8 @@ from dreamkit.runs.batch_units import (
     Target,
     Unit,
     seed_workspace,
+    unit_gpus,
+    with_preset,
 )
 from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.files import read_json, write_json
@@ -224,7 +226,8 @@ def _units(plan: BatchPlan, stage: str, seed: int, targets: Sequence[Target]) ->
             own = styles[target.clip]
             most = plan.batch.styles_per_unit or len(own)
             first = own.index(target.style) // most * most
-            part = (shard, tuple(own[first : first + most]), json.dumps(params, sort_keys=True))
+            used = with_preset(params, plan.presets[target]) if target in plan.presets else params
+            part = (shard, tuple(own[first : first + most]), json.dumps(used, sort_keys=True))
             shards.setdefault(part, []).append(target)
     units, counts = [], dict.fromkeys(range(len(plan.clips)), 0)
     for (shard, part_styles, text), part_targets in sorted(shards.items(), key=lambda item: item[0]):
@@ -240,15 +243,8 @@ def _units(plan: BatchPlan, stage: str, seed: int, targets: Sequence[Target]) ->
             params["styles"] = plan.batch.styles
         key, root = f"{stage}-{seed}-{shard:04d}-{counts[shard]}", str(plan.workspace_of(seed).root)
         counts[shard] += 1
-        units.append(Unit(key, stage, seed, root, clips, params, tuple(part_targets), (), _gpus(stage, params)))
+        units.append(Unit(key, stage, seed, root, clips, params, tuple(part_targets), (), unit_gpus(stage, params)))
     return units
-
-
-def _gpus(stage: str, params: Mapping[str, Any]) -> int:
-    """GPUs of a unit: none where the parameters put it on the CPU, or where its notebook uses none."""
-    if stage in GENERATION:
-        return 0 if params.get("device") == "cpu" else int(params.get("num_gpus", 1))
-    return int(params.get("rewriter") == "vllm")
 
 
 def _with_needs(unit: Unit, units: Sequence[Unit], batch: BatchParams) -> Unit:

@@ -13,7 +13,19 @@ from dreamkit.runs.batch_events import EventLog, gpu_use
 from dreamkit.runs.batch_judge import Judgement
 from dreamkit.runs.batch_params import STAGE_MODELS
 from dreamkit.runs.batch_plan import BatchPlan
-from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT, Target, Unit, UnitEnd, last_failure
+from dreamkit.runs.batch_units import (
+    BLOCKED,
+    DONE,
+    FAILED,
+    GENERATION,
+    LEFT,
+    Target,
+    Unit,
+    UnitEnd,
+    last_failure,
+    unit_gpus,
+    with_preset,
+)
 from dreamkit.runs.batch_worker import BUSY
 from dreamkit.runs.engine_local import Ended, Engine
 from dreamkit.workspace.failures import Failure, failure_of
@@ -285,8 +297,10 @@ class BatchQueue:
         lower = None if entry.lowered or unit.stage not in GENERATION else lower_preset(unit.stage, before)
         if lower is None:
             return False
-        params: dict[str, Any] = {**unit.params, "preset": lower, "clips": _clips(targets), "styles": _styles(targets)}
-        entry.unit = replace(unit, params=params, targets=tuple(targets), clips=tuple(_clips(targets)))
+        own = {"clips": _clips(targets), "styles": _styles(targets)}
+        params: dict[str, Any] = {**with_preset(unit.params, lower), **own}
+        gpus = unit_gpus(unit.stage, params)
+        entry.unit = replace(unit, params=params, targets=tuple(targets), clips=tuple(_clips(targets)), gpus=gpus)
         entry.lowered = True
         self.plan.presets |= dict.fromkeys(targets, lower)
         rows = [list(vars(target).values()) for target in targets]

@@ -10,10 +10,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dreamkit.transfer.presets import find_preset
 from dreamkit.workspace.failures import Failure, read_failure
 from dreamkit.workspace.files import read_json, write_json
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -179,6 +181,19 @@ class BatchFolder:
     def read_unit(self, key: str) -> Unit:
         """The unit that `write_unit` wrote."""
         return Unit.from_dict(read_json(self.unit(key), "unit of a batch"))
+
+
+def with_preset(params: dict[str, Any], preset: str) -> dict[str, Any]:
+    """The parameters of a notebook with another preset; with one GPU where it is a memory preset, which takes one."""
+    one = {"num_gpus": 1} if "num_gpus" in params and find_preset(preset).memory_gib is not None else {}
+    return {**params, "preset": preset, **one}
+
+
+def unit_gpus(stage: str, params: Mapping[str, Any]) -> int:
+    """GPUs of a unit: none where the parameters put it on the CPU, or where its notebook uses none."""
+    if stage in GENERATION:
+        return 0 if params.get("device") == "cpu" else int(params.get("num_gpus", 1))
+    return int(params.get("rewriter") == "vllm")
 
 
 def seed_workspace(ws: Workspace, seed: int, seeds: list[int]) -> Workspace:

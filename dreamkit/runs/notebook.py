@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dreamkit.errors import DreamkitError, first_line
+from dreamkit.errors import DreamkitError, ProcessKilled, first_line
+from dreamkit.notebook.interruption import KERNEL_LINE
 from dreamkit.notebook.param_values import (
     ALIASES,
     PARAMS_FILE,
@@ -41,10 +42,6 @@ __all__ = [
     "read_pairs",
     "run_notebook",
 ]
-
-
-class KernelKilled(DreamkitError):
-    """The kernel of a notebook ended without an answer; a batch tries its unit again."""
 
 
 def gather_params(
@@ -201,7 +198,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
-                extra_arguments=["--InteractiveShellApp.ignore_cwd=True"],
+                extra_arguments=["--InteractiveShellApp.ignore_cwd=True", f"--IPKernelApp.exec_lines={KERNEL_LINE}"],
                 config=Config({"KernelManager": {"transport_encryption": "auto"}} if can_encrypt() else {}),
             )
     except papermill.PapermillExecutionError as error:
@@ -215,7 +212,7 @@ def _execute(source: Path, params: NotebookParams, partial: Path, kept: Path) ->
             "Install ipykernel into it: pip install ipykernel.",
         ) from None
     except DeadKernelError:
-        raise KernelKilled(
+        raise ProcessKilled(
             f"The kernel of notebook {source.stem} was killed, most likely because the machine ran out of memory.",
             "Free memory or choose fewer clips at once. Finished results are kept; the same command continues.",
         ) from None

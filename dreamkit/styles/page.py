@@ -124,7 +124,8 @@ class Styled:
             original = read_captions(self.ws.captions, clip).get(ORIGINAL, "")
             return _STYLE_HTML.render(style=style, changes="" if style == ORIGINAL else marked(original, text))
 
-        return Editor(Texts([(key, key) for key in places], load, check, save, count, aside))
+        drafts = self.ws.cache("drafts/styles.json")
+        return Editor(Texts([(key, key) for key in places], load, check, save, count, aside, drafts))
 
 
 def marked(before: str, after: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, OutOfGpuMemory
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.messages import receive_from, send_to
 from dreamkit.transfer.parallel import Ranks, join_ranks, unlinked_gpus, warn_of_unlinked
@@ -47,12 +47,14 @@ class WorkerFailure:
         hint: what to do next; empty for a traceback.
         stopped: whether the function was stopped on request.
         in_step: whether the worker can go on, if all others failed alike: it was not cut off inside an exchange.
+        error: class of the exception that the parent raises.
     """
 
     message: str
     hint: str = ""
     stopped: bool = False
     in_step: bool = False
+    error: type[DreamkitError] = DreamkitError
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ class Worker:
             memory = isinstance(error.__cause__, torch.cuda.OutOfMemoryError)
             # A pipeline's own hint names smaller presets, which take one GPU.
             hint = MEMORY_HINT if memory else error.hint or WORKER_HINT
-            self.send("failed", WorkerFailure(error.message, hint, in_step=not memory))
+            kind = OutOfGpuMemory if memory else DreamkitError
+            self.send("failed", WorkerFailure(error.message, hint, in_step=not memory, error=kind))
         except Exception:
             self.send("failed", WorkerFailure(traceback.format_exc()))
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.multiprocessing
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, ProcessKilled
 from dreamkit.transfer.messages import receive_from, send_to
 from dreamkit.transfer.parallel import Ranks
 from dreamkit.transfer.reports import Listener
@@ -209,6 +209,7 @@ class WorkerPool:
             return WorkerFailure(
                 f"The worker process of GPU {rank} was ended by signal {-code}.",
                 "Signal 9 often means that the machine ran out of memory; look at its log, and run again.",
+                error=ProcessKilled,
             )
         return WorkerFailure(
             f"The worker process of GPU {rank} ended with exit code {code}.",
@@ -224,7 +225,7 @@ class WorkerPool:
             self.close()
         rank, failure = min(failures.items(), key=lambda item: not item[1].hint)
         if failure.hint:
-            raise DreamkitError(failure.message, failure.hint)
+            raise failure.error(failure.message, failure.hint)
         log.error("In the worker process of GPU %d:\n%s", rank, failure.message.rstrip())
         last = failure.message.strip().splitlines()[-1]
         raise DreamkitError(

@@ -109,6 +109,8 @@ def test_review_in_jupyterlab(root):
     set_theme(root, "JupyterLab Light")
     with jupyter(root) as url, chromium(root / "profile") as page:
         open_and_run(page, url)
+        wait(page, "document.querySelector('.dk-progress').textContent.includes('3 videos are measured')", 120)
+        wait(page, "document.querySelectorAll('.jp-OutputArea-output svg').length >= 2")  # the plots
         shot(page, root, "board_light", ".dk-board")
         cells = page.execute_script("return document.querySelectorAll('.jp-Cell').length")
         open_video(page, SUNNY)
@@ -132,6 +134,11 @@ def test_review_in_jupyterlab(root):
         press(page, Keys.SPACE)
         assert all(len(set(views)) == 1 for views in seen)
         assert len({views[0] for views in seen}) > 2
+        press(page, Keys.HOME)
+        at_frame(page, 0)
+        page.execute_script("document.querySelector('.dk-open').focus()")  # keys on the board are the player's too
+        ActionChains(page).send_keys(Keys.ARROW_RIGHT).perform()
+        at_frame(page, 1)
         press(page, Keys.HOME)
         at_frame(page, 0)
 

@@ -100,6 +100,28 @@ def test_the_editor_checks_while_typing_and_saves(ws):
     assert caption_files.read_captions(ws.captions, "alpha")["Original"] == GOOD
 
 
+def test_what_is_typed_and_not_saved_is_kept_as_a_draft(ws):
+    table = caption_table(ws, CaptionParams())
+    editor = caption_editor(ws, CaptionParams(), table)
+    editor.text.value = GOOD + " A bus waits."
+    assert editor.choice.options[0][0].startswith("✎ ")
+    editor.next.click()
+    editor.text.value = "half a sent"
+    editor.choice.value = "alpha"
+    assert editor.text.value == GOOD + " A bus waits."
+    assert "not saved" in editor.state.value
+    again = caption_editor(ws, CaptionParams(), table)  # as after a restart of the kernel
+    assert again.unsaved == {"alpha": GOOD + " A bus waits.", "beta": "half a sent"}
+    again._save()  # Ctrl-S
+    assert caption_files.read_captions(ws.captions, "alpha")["Original"] == GOOD + " A bus waits."
+    assert not again.choice.options[0][0].startswith("✎")
+    again.choice.value = "beta"
+    again.text.value = ""
+    assert again.unsaved == {}
+    again.choice.value = "alpha"
+    assert not ws.cache("drafts/captions.json").exists()
+
+
 def test_import_from_csv_is_whole_or_nothing(ws, tmp_path):
     path = tmp_path / "captions.csv"
     path.write_text(f'Clip,Caption\nalpha,"Another, longer caption."\nbeta,"{GOOD}"\n', encoding="utf-8-sig")

@@ -1,6 +1,7 @@
 """Short runs of the fuzzers, of kills and of several runs at once; `python -m tests.fuzz...` runs them at length."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,11 @@ def test_no_format_leads_to_a_traceback_or_out_of_the_workspace():
 
 def test_a_kill_at_a_file_operation_leaves_nothing_after_the_next_run():
     assert " 0 failed" in command("tests.fuzz.kills", "--every", "40")
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_a_kill_at_a_system_call_leaves_nothing_after_the_next_run():
+    assert " 0 failed" in command("tests.fuzz.syscall_kills", "--every", "60")
 
 
 def test_two_and_four_runs_on_one_workspace_make_each_video_once():

@@ -1,7 +1,9 @@
 import pytest
 from fakes import put_clip
 
+from dreamkit.captions.files import read_captions
 from dreamkit.generate.estimate import estimate
+from dreamkit.generate.jobs import video_seed
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.workspace.workspace import Chunk, Workspace
 
@@ -43,6 +45,24 @@ def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     assert estimate(ws, SingleViewParams(num_gpus=2, **TINY)).from_runs == 1
 
 
+def test_finished_results_are_not_counted(ws):
+    put_result(ws, "Night")
+    p = SingleViewParams(num_steps=4, clips=["alpha"], **TINY)
+    path = ws.single_view(Chunk("alpha"), "Night")
+    record = ws.read_sidecar("single_view", Chunk("alpha"), "Night")
+    caption = read_captions(ws.captions, "alpha")["Night"]
+    seed = video_seed(1, Chunk("alpha"), "Night", "clip")
+    ws.write_sidecar(
+        "single_view", Chunk("alpha"), "Night", record | {"prompt": caption, "seed": seed, "guidance": 0.0, "fps": 24}
+    )
+    assert estimate(ws, p).done == 0  # its video is not there
+    path.write_bytes(b"x" * 2_000_000)
+    told = estimate(ws, p)
+    assert (told.done, told.videos) == (1, 1)
+    assert "1 to make on cpu, 1 found done" in str(told) and "disk: about 2.0 MB" in str(told)
+    assert estimate(ws, SingleViewParams(num_steps=4, clips=["alpha"], seed=2, **TINY)).done == 0
+
+
 def test_windows_count(ws):
     """Six views of 121 frames take three windows, of 105 two; two windows take twice the time of one."""
     put_clip(ws, "long", frames=121, styles=("Original",))
@@ -52,7 +72,7 @@ def test_windows_count(ws):
 
     assert (told().videos, told().windows, told(frames=105).windows, told(frames=57).windows) == (1, 3, 2, 1)
     assert told(frames=105, num_input_frames=1).windows == 2 and told(frames=999).windows == 3
-    assert "at most 1 to make on cpu, 3 windows of 10 evaluations" in str(told())
+    assert "1 to make on cpu, 3 windows of 10 evaluations" in str(told())
     record = {"steps": 4, "seconds": 10.0, "preset": "exact", "size": {"height": 96}, "pipeline": {"device": "cpu"}}
     ws.write_sidecar("multi_view", Chunk("long"), "Original", {**record, "frames": 105, "num_input_frames": 9})
     assert told().seconds == pytest.approx(3 * 10 * 1.0)
@@ -88,6 +108,9 @@ def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
 
 def test_broken_captions_and_sidecars_are_passed_over(ws):
     (ws.captions / "beta.json").write_text("{")
-    ws.write_sidecar("single_view", Chunk("alpha"), "Night", {"steps": None})
+    put_result(ws, "Original", seconds=-1.0)
+    put_result(ws, "Foggy", seconds="10")
+    put_result(ws, "Snowy", steps="4")
+    ws.write_sidecar("single_view", Chunk("alpha"), "Night", {"steps": None, "size": []})
     told = estimate(ws, SingleViewParams(**TINY))
     assert (told.videos, told.seconds) == (2, None)

@@ -30,9 +30,19 @@ def test_time_left_counts_every_window_and_video(monkeypatch, clock, caplog):
                 clock[0] += 10
     lines = [record.getMessage() for record in caplog.records if "step" in record.getMessage()]
     assert len(lines) == 4
-    assert lines[0].startswith("a: step 1/2, window 1/2, 10.00 s a step, 0:30 left for this video")
+    assert lines[0].startswith("a: step 1/2, window 1/2, 10.00 s a step, 1:12 left (video 1 of 2)")
     assert "video 1 of 2" in lines[0]
-    assert "0:00 left for this video, 0:53 for the run" in lines[-1]
+    assert "0:53 left" in lines[-1]  # the second video: 4 steps, and 13 s for the rest
+
+
+def test_the_pace_follows_the_last_steps(monkeypatch, clock, caplog):
+    monkeypatch.setenv(progress.MODE, "lines")
+    caplog.set_level(logging.INFO, "dreamkit")
+    with (watch := RunProgress(videos=1)).video("a"):
+        for step in range(31):
+            watch(Report("denoise", step, 40, 0, 1))
+            clock[0] += 10 if step < 15 else 2
+    assert "2.00 s a step, 0:20 left" in caplog.records[-1].getMessage()
 
 
 def test_a_bar_takes_the_place_of_lines(monkeypatch, capsys):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from fakes import put_checkpoints, put_clip
 
+from dreamkit.captions.files import write_style_captions
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import input_videos
 from dreamkit.generate import run as generate_run
@@ -659,6 +660,16 @@ def test_interrupted_in_a_notebook_it_ends_in_one_sentence(ws, pipes, monkeypatc
     assert [one.state for one in single(ws).results] == ["done before", "made"]
 
 
+def test_captions_with_faults_are_warned_of_before_the_model_loads(ws, pipes, monkeypatch, capsys):
+    put_clip(ws, styles=("Night",))
+    write_style_captions(ws.captions, "clip_a", {"Night": "Eine Straße in der Nacht, es regnet und ist dunkel."})
+    loaded = generate_run.load_pipeline
+    monkeypatch.setattr(generate_run, "load_pipeline", lambda *rest: print("loading") or loaded(*rest))
+    single(ws)
+    told, _, _ = capsys.readouterr().out.partition("loading\n")
+    assert "clip_a_Night: look at its caption in notebook 02: It " in told
+
+
 def test_the_models_own_settings_hold_where_none_are_given(ws, pipes, tmp_path):
     put_clip(ws, styles=("Night",))
     config = tmp_path / "checkpoints/nvidia/Cosmos-Transfer1-7B-Sample-AV/dreamkit.json"
@@ -773,7 +784,7 @@ def test_each_step_is_logged_with_the_time_left(ws, pipes, capsys):
     single(ws)
     log = ws.log_file("single_view").read_text()
     assert log.count("step 3/3, window 1/1") == 2
-    assert "left for this video" in log
+    assert "left (video 1 of" in log
     assert "step 1/3" in capsys.readouterr().out
     assert not logging.getLogger("dreamkit").handlers
 

@@ -13,7 +13,7 @@ from review_workspace import make
 from review_world import draw_clip, paint_number, read_number
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review import report, stills, verdicts
+from dreamkit.review import report, report_page, stills, verdicts
 from dreamkit.review.library import find_videos
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
@@ -207,7 +207,7 @@ def test_names_are_escaped_in_the_report(workspace):
     outcome.finish()
     page = outcome.review.paths.report.read_text()
     assert page.startswith("<!doctype html>")
-    assert "<b>&lt;i&gt;&amp;</b>" in page and "<i>" not in page
+    assert ">&lt;i&gt;&amp; · single view</a>" in page and "<i>" not in page
 
 
 def test_an_empty_workspace_says_what_to_do(tmp_path):
@@ -224,7 +224,7 @@ def test_headless_writes_table_and_page_and_keeps_stills(workspace):
     assert list(table["style"]) == ["Sunny", "Sunny"]
     assert all("Flicker" in flags for flags in table["flags"])
     page = (workspace.root / "review" / "report.html").read_text()
-    assert "data:image/jpeg" in page and "data:image/png" in page and "0.69" in page
+    assert "data:video/mp4" in page and "<svg" in page and "0.69" in page
     outputs = [output for cell in json.loads(executed.read_text())["cells"] for output in cell.get("outputs", [])]
     assert any("data:image/jpeg" in str(output.get("data", {}).get("text/html", "")) for output in outputs)
     assert executed.stat().st_size < 3_000_000
@@ -269,7 +269,7 @@ def test_what_the_guardrail_blocked_is_a_state_on_the_board(workspace):
         review.judge(key, "accept")
     outcome = report.run_review(review, ReviewParams(workspace=str(workspace.root)))
     assert key not in set(outcome.table["key"])
-    rows = report.videos_table(outcome).set_index("key")
+    rows = report_page.videos_table(review).set_index("key")
     assert (rows.loc[key, "state"], rows.loc[key, "flags"]) == ("blocked", reason)
     assert "blocked" in stills.stills_html(review)
     workspace.blocked_result("single_view", "drawn_0_Foggy").write_text("{")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from review_workspace import make
 
 from dreamkit.errors import DreamkitError
-from dreamkit.review.export import MARK, export_accepted
+from dreamkit.review.export import MARK, export_accepted, model_licence
+from dreamkit.review.library import ReviewVideo
 from dreamkit.review.session import Review
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import write_json
-from dreamkit.workspace.workspace import Workspace
+from dreamkit.workspace.workspace import Chunk, Workspace
 
 KEY = "multi_view/drawn_0_Sunny"
 
@@ -27,7 +31,10 @@ def workspace(tmp_path):
         "seed": 7,
         "prompts": ["A street."],
     }
-    record |= {"checkpoints": {"tiny/base_model.pt": "sha256:0"}, "guardrail": {"note": "No guardrail ran"}}
+    # The tiny bundle has the 7B models' file names; its videos are smaller than any of theirs.
+    record |= {"identity": {"checkpoints": {"nvidia/Cosmos-Transfer1-7B-Sample-AV/base_model.pt": "sha256:0"}}}
+    record |= {"size": {"height": 96, "width": 160}, "guardrail": {"note": "No guardrail ran"}}
+    record |= {"spec": "/home/ann/specs/multi_view_spec.json", "controls": {"hdmap": {"videos": ["/home/ann/a.mp4"]}}}
     write_json(made.root / f"{KEY}.json", record)
     (tmp_path / "labels" / "pose").mkdir(parents=True)
     (tmp_path / "labels" / "pose" / "drawn_0.tar").write_bytes(b"poses")
@@ -52,8 +59,12 @@ def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
         "labels/3d_lanelines/drawn_0.tar"
     ]
     card = (folder / "README.md").read_text()
-    for words in ("synthetic", "tiny bundle, Apache-2.0", "No guardrail ran"):
+    for words in ("synthetic", "tiny bundle", "Apache-2.0; not an NVIDIA model", "No guardrail ran"):
         assert words in card
+    for path in folder.rglob("*"):
+        if path.suffix in (".json", ".md", ".csv"):
+            assert "/home" not in path.read_text() and str(tmp_path) not in path.read_text(), path
+    assert json.loads((folder / row["sidecar"]).read_text())["controls"]["hdmap"]["videos"] == ["a.mp4"]
 
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -65,6 +76,22 @@ def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
     export_accepted(review, str(folder))
     assert len(pd.read_parquet(folder / "table.parquet")) == 2
     assert not list(tmp_path.glob(".partial-*"))
+
+
+@pytest.mark.parametrize(
+    ("size", "stage", "model"),
+    [
+        ((704, 1280), "single_view", "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License"),
+        ((576, 1024), "multi_view", "Single2MultiView, NVIDIA Open Model License"),
+        ((160, 288), "single_view", "tiny bundle"),
+    ],
+)
+def test_the_model_is_named_by_its_maker(size, stage, model):
+    name = "nvidia/Cosmos-Transfer1-7B-Sample-AV/base_model.pt"
+    record = {"identity": {"checkpoints": {name: ""}}, "size": dict(zip(("height", "width"), size, strict=True))}
+    video = ReviewVideo(f"{stage}/a_Night", stage, Chunk("a"), "Night", {}, {}, record)
+    assert model in model_licence(video)
+    assert "made elsewhere" in model_licence(replace(video, sidecar=None))
 
 
 def test_nothing_accepted_and_foreign_folders_are_refused(workspace, tmp_path):

@@ -13,18 +13,18 @@ from typer.testing import CliRunner
 
 from dreamkit.captions import files as caption_files
 from dreamkit.cli.app import app
-from dreamkit.errors import DreamkitError, OutOfGpuMemory
+from dreamkit.errors import DreamkitError, OutOfGpuMemory, ProcessKilled
 from dreamkit.generate import run as generate_run
 from dreamkit.guardrail.model_files import COSMOS, LLAMA
 from dreamkit.runs import batch_queue, batch_run
+from dreamkit.runs.batch_estimate import stage_cost
 from dreamkit.runs.batch_events import EventLog, read_events
 from dreamkit.runs.batch_params import STAGE_MODELS, read_batch
 from dreamkit.runs.batch_plan import make_batch_plan
 from dreamkit.runs.batch_status import find_batch, read_status
-from dreamkit.runs.batch_units import BatchFolder, UnitEnd
+from dreamkit.runs.batch_units import BatchFolder, Target, UnitEnd, with_preset
 from dreamkit.runs.batch_worker import BUSY, FINISHED, STOPPED, _failure, unit_locks
 from dreamkit.runs.engine_local import Ended, LocalEngine
-from dreamkit.runs.notebook import KernelKilled
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.workspace import Chunk, Workspace
 
@@ -189,6 +189,28 @@ def test_the_plan_counts_estimates_and_writes_nothing(ws, pipes, engine, capsys)
     assert rows["single"] == ["6", "3", "3", "0", "0", "2", "3"]
 
 
+def test_the_estimate_counts_windows_presets_and_gpus(ws):
+    for clip in ("clip_a", "clip_b"):
+        put_clip(ws, clip, frames=121 if clip == "clip_a" else 57, styles=("Night",))
+    (ws.captions / "clip_c.json").unlink()
+    head = {"steps": 4, "frames": 57, "num_input_frames": 9, "size": {"height": 576}}
+    for number, (preset, seconds, gpus) in enumerate((("exact", 10.0, 1), ("exact", 5.0, 2), ("24gb", 20.0, 1))):
+        pipeline = {"device": "cpu", "num_gpus": gpus}
+        record = {**head, "seconds": seconds, "preset": preset, "pipeline": pipeline}
+        ws.write_sidecar("multi_view", Chunk(f"made_{number}"), "Night", record)
+
+    def cost(presets=None, **multi):
+        batch = read_batch(write_batch(ws, params={"multi": {"num_steps": 9, "device": "cpu", **multi}}))
+        return stage_cost(make_batch_plan(batch, ws, presets), "multi")
+
+    told = cost()  # the front videos are not there yet: three windows and one, by the condition videos
+    assert (told.left, told.windows, told.seconds) == (2, 4, pytest.approx(4 * 10 * 2.0))
+    assert cost(num_gpus=2).seconds == pytest.approx(4 * 10 * 1.0)
+    assert cost(frames=57).windows == 2 and cost(preset="16gb").seconds is None
+    lower = {Target("multi", 1, "clip_a", 0, "Night"): "24gb"}
+    assert cost(lower).seconds == pytest.approx(3 * 10 * 4.0 + 10 * 2.0)
+
+
 def test_clips_by_name_pattern_and_column(ws, tmp_path):
     (tmp_path / "list.csv").write_text("name,clip\n1,clip_c\n2,clip_a\n2,clip_a\n")
 
@@ -303,52 +325,46 @@ def test_an_input_that_decodes_badly_fails_alone(ws, pipes, engine, monkeypatch,
     assert not ws.failure("single_view", "clip_b_Night").exists()
 
 
-def test_out_of_gpu_memory_goes_on_with_the_next_preset(ws, pipes, engine, monkeypatch, capsys):
-    asked = []
+def full_gpu(unit):
+    return UnitEnd(STOPPED, failure=_failure(OutOfGpuMemory("Out of GPU memory.", "Close others.")))
 
-    def lower(stage, preset):
-        asked.append((stage, preset))
-        return "24gb"
 
-    monkeypatch.setattr(batch_queue, "lower_preset", lower)
+def test_out_of_gpu_memory_goes_on_with_the_next_preset_on_one_gpu(ws, pipes, engine, capsys):
     key = "single-1-0000-0"
-
-    def full(unit):
-        return UnitEnd(STOPPED, failure=_failure(OutOfGpuMemory("Out of GPU memory.", "Close others.")))
-
-    engine.before[key] = full
-    ran = engine._make
-
-    def make(folder, unit):
-        if unit.key == key and unit.params.get("preset") == "24gb":
-            return UnitEnd(STOPPED, failure=_failure(OutOfGpuMemory("Out of GPU memory.", "Close others.")))
-        return ran(folder, unit)
-
-    monkeypatch.setattr(engine, "_make", make)
-    monkeypatch.setattr(batch_queue.BatchQueue, "_judged", _judged_without_presets(batch_queue.BatchQueue._judged))
-    assert run(ws, stages="single") == 1
-    assert asked == [("single", "exact")]  # once a unit
-    assert [unit.params.get("preset") for unit in engine.started if unit.key == key] == [None, "24gb"]
-    assert len(videos(ws)) == 2
-    assert "failed: single/clip_a_Night (seed 1): Out of GPU memory." in capsys.readouterr().out
+    engine.before[key] = full_gpu
+    entries = {"stages": "single", "params": {"single": {"num_steps": 2, "device": "cpu", "num_gpus": 2}}}
+    assert run(ws, **entries) == 0
+    tried = [unit.params for unit in engine.started if unit.key == key]
+    assert [(p.get("preset"), p["num_gpus"]) for p in tried] == [(None, 2), ("24gb", 1)]
+    assert len(videos(ws)) == 6
+    assert [pipe.closed for pipe in pipes] == [False, True]  # of the unit on one GPU, and of that on two
+    assert f"{key}: out of GPU memory with the preset exact; again with 24gb" in capsys.readouterr().out
     found = batch_run.fallen_back(folder_of(ws))
     assert set(found.values()) == {"24gb"} and len(found) == 4
+    engine.started.clear()
+    ws.single_view(Chunk("clip_a"), "Night").unlink()  # a further start goes on with that preset
+    assert run(ws, **entries) == 0
+    assert [(unit.params["preset"], unit.params["num_gpus"]) for unit in engine.started] == [("24gb", 1)]
 
 
-def _judged_without_presets(real):
-    """This version's notebooks have no memory preset, so results are judged with the preset of the parameters."""
+def test_out_of_gpu_memory_is_tried_once_more_only(ws, pipes, engine, monkeypatch, capsys):
+    ran = engine._make
+    monkeypatch.setattr(
+        engine, "_make", lambda folder, unit: full_gpu(unit) if "clip_a" in unit.clips else ran(folder, unit)
+    )
+    assert run(ws, stages="single") == 1
+    assert len(engine.started) == 3 and len(videos(ws)) == 2
+    assert "failed: single/clip_a_Night (seed 1): Out of GPU memory." in capsys.readouterr().out
 
-    def judged(self, entry, ended, end, began):
-        presets, params = dict(self.plan.presets), dict(entry.unit.params)
-        self.plan.presets.clear()
-        entry.unit.params.pop("preset", None)
-        try:
-            return real(self, entry, ended, end, began)
-        finally:
-            self.plan.presets.update(presets)
-            entry.unit.params.update(params)
 
-    return judged
+def test_the_gpus_of_a_unit(ws):
+    def gpus(**params):
+        return {unit.gpus for unit in make_batch_plan(read_batch(write_batch(ws, params=params)), ws).units}
+
+    assert gpus(single={"num_gpus": 2}, multi={"num_gpus": 4}) == {2, 4}
+    assert gpus(single={"num_gpus": 2, "device": "cpu"}) == {0, 1}
+    assert with_preset({"num_gpus": 2}, "fp8") == {"num_gpus": 2, "preset": "fp8"}
+    assert with_preset({"seed": 2}, "12gb") == {"seed": 2, "preset": "12gb"}
 
 
 def test_the_next_memory_preset(monkeypatch):
@@ -374,7 +390,7 @@ def test_a_killed_unit_is_tried_again_and_given_up_after_the_retries(ws, pipes, 
 
 
 def test_a_unit_whose_kernel_was_killed_is_tried_again(ws, pipes, engine):
-    end = UnitEnd(STOPPED, failure=_failure(KernelKilled("The kernel was killed.", "Free memory.")))
+    end = UnitEnd(STOPPED, failure=_failure(ProcessKilled("The kernel was killed.", "Free memory.")))
     engine.before["single-1-0000-0"] = lambda unit: end
     assert run(ws, stages="single") == 0
     assert [unit.key for unit in engine.started].count("single-1-0000-0") == 2

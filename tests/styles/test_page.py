@@ -20,7 +20,7 @@ def ws(tmp_path):
 
 def test_eight_side_by_side_and_kept_the_second_time(ws):
     styled = write_style_page(ws, StyleParams())
-    assert "1 caption files written, 0 kept" in str(styled)
+    assert "1 caption file written, 0 kept" in str(styled)
     assert list(json.loads((ws.captions / "alpha.json").read_text())) == list(caption_files.STYLES)
     shown = styled.show().data
     assert shown.count("<b>") == 8

@@ -71,6 +71,10 @@ class FakePipe:
         self.calls = []
         self.texts = []
         self.encoded = []
+        self.closed = False
+
+    def close(self):
+        self.closed = True
 
     def encode_prompts(self, prompts):
         self.texts.append(list(prompts))

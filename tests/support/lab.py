@@ -36,7 +36,8 @@ ERRORS = (
 )
 # Texts of outputs and explanations whose contrast with their background is below WCAG's 4.5 to 1.
 FAINT = """
-const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number);
+const numbers = (colour) => colour.match(/[0-9.]+/g).map(Number)
+  .map((v, k) => k < 3 && colour.startsWith('color(srgb') ? 255 * v : v);
 const linear = (v) => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
 const light = (rgb) => rgb.slice(0, 3).reduce((sum, v, k) => sum + linear(v) * [0.2126, 0.7152, 0.0722][k], 0);
 const over = (top, below) => top.slice(0, 3).map((v, k) => v * (top[3] ?? 1) + below[k] * (1 - (top[3] ?? 1)));

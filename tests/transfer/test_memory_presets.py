@@ -48,6 +48,13 @@ def test_later_windows_of_six_views_stream_too(micro_checkpoints, few_resident):
     assert np.array_equal(*made)
 
 
+def test_joined_windows_stream_too(micro_checkpoints, few_resident):
+    """All windows go through the streamed blocks at every evaluation, with both passes of guidance."""
+    pipes = [SingleViewPipeline.from_checkpoints(micro_checkpoints, preset=preset) for preset in ("exact", "16gb")]
+    made = [pipe("a car", {"hdmap": FRONT}, steps=STEPS, windows="joined") for pipe in pipes]
+    assert len(made[0]) == len(FRONT) and np.array_equal(*made)
+
+
 def out_of_memory(times, then):
     """A function that runs out of memory a number of times, then does what `then` does."""
 

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, OutOfGpuMemory, ProcessKilled
 from dreamkit.transfer import parallel
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, TINY_SINGLE
 from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.engine import ComputeSettings
+from dreamkit.transfer.joined import JoinedLatents, denoise_joined
 from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_model, single_view_model
 from dreamkit.transfer.network_store import NetworkStore
 from dreamkit.transfer.parallel_pipeline import ParallelPipeline
@@ -88,6 +89,25 @@ def made_latent(worker, kind, guidance):
     return latent_of(worker.pipeline[kind], kind, guidance)
 
 
+def joined_latent(worker, guidance):
+    return joined_latent_of(worker.pipeline["single"], guidance)
+
+
+def joined_latent_of(pipe, guidance):
+    """Two joined windows with different hints and weight maps."""
+    one = window("single", pipe.config, guidance)
+    hints, weights = one.hints, one.weights
+    other = replace(
+        one,
+        hints={name: hint.flip(2) for name, hint in hints.items()},
+        weights=weights | {"hdmap": weights["hdmap"].flip(0)},
+    )
+    layout = JoinedLatents((0, 1), pipe.config.latent_frames)
+    noise = torch.cat([one.noise, one.noise.flip(2)[:, :, :2]], dim=2)
+    windows = [replace(w, noise=layout.cut(noise, index)) for index, w in enumerate((one, other))]
+    return denoise_joined(pipe.store.get(FIRST_WINDOW), pipe.config, windows, layout, noise)
+
+
 def latent_of(pipe, kind, guidance):
     return denoise_window(pipe.store.get(FIRST_WINDOW), pipe.config, window(kind, pipe.config, guidance))
 
@@ -106,6 +126,11 @@ def test_workers_make_the_latent_of_one(checkpoints, size):
                 error = float((first - alone).norm() / alone.norm())
                 assert error < 1e-5, (kind, guidance)
                 assert alone.std() > 0.1
+        for guidance in (0, 2.0):
+            first, *others = pool.run(joined_latent, guidance)
+            assert all(torch.equal(first, other) for other in others)
+            alone = joined_latent_of(one["single"], guidance)
+            assert float((first - alone).norm() / alone.norm()) < 1e-5, guidance
     finally:
         pool.close()
 
@@ -190,7 +215,7 @@ def test_mistakes_and_interrupts_leave_the_workers_usable():
             pool.run(steps, 1000, listener=lambda progress: 1 / 0)
         assert not pool.closed
         assert pool.run(steps, 3) == [0, 1]
-        with pytest.raises(DreamkitError, match="Out of GPU memory") as caught:
+        with pytest.raises(OutOfGpuMemory, match="Out of GPU memory") as caught:
             pool.run(one_has_no_memory)
         assert caught.value.hint == MEMORY_HINT
         assert pool.closed  # one of two was cut off, so they are no longer at the same place
@@ -206,8 +231,9 @@ def test_a_worker_that_fails_is_reported_and_the_others_end(function, message, c
     monkeypatch.setattr("dreamkit.transfer.workers.GRACE", 0.5)
     pool = WorkerPool(nothing, 2, "cpu")
     processes = [process.pid for process in pool._processes]
-    with pytest.raises(DreamkitError, match=message):
+    with pytest.raises(DreamkitError, match=message) as caught:
         pool.run(function)
+    assert isinstance(caught.value, ProcessKilled) == (function is one_is_killed)  # a batch makes another attempt
     assert pool.closed and not [pid for pid in processes if running(pid)]
     if function is one_divides_by_zero:
         assert "return 1 / 0" in caplog.text  # the traceback, with its line

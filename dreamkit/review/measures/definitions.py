@@ -184,7 +184,9 @@ def failed_measures(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> 
             continue
         if value > limit if measure.good == "low" else value < limit:
             bound = "at most" if measure.good == "low" else "at least"
-            failed[key] = f"{measure.label} {value:.3g} ({bound} {limit:g})"
+            real = PUBLISHED_REAL.get(key, {}).values()
+            beside = f"; real videos have {min(real):.2g} to {max(real):.2g}" if real else ""
+            failed[key] = f"{measure.label} {value:.3g} ({bound} {limit:g}{beside})"
     return failed
 
 

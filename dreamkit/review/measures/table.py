@@ -105,6 +105,11 @@ def read_table(path: Path) -> pd.DataFrame:
     return table if good else empty
 
 
+def is_current(row: Mapping[str, Any], video: ReviewVideo) -> bool:
+    """Whether a row is of the video's present files, and of the present measures."""
+    return row["fingerprint"] == video.fingerprint and row["version"] == VERSION
+
+
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write the table, whole or not at all."""
     with replacing(path) as partial:
@@ -122,15 +127,11 @@ def measure_all(
     Args:
         videos: the videos.
         path: the table's file; saved every SAVE_SECONDS and at the end, also after an interrupt.
-        progress: wraps the videos for a progress bar, as tqdm does.
+        progress: wraps the videos for a progress bar, as tqdm does; videos that it does not yield are not measured.
         on_row: called with every new row.
     """
     rows = {row["key"]: row for row in read_table(path).to_dict("records")}
-    valid = {
-        video.key: row
-        for video in videos
-        if (row := rows.get(video.key)) and row["fingerprint"] == video.fingerprint and row["version"] == VERSION
-    }
+    valid = {video.key: row for video in videos if (row := rows.get(video.key)) and is_current(row, video)}
     due = [video for video in videos if video.key not in valid]
     saved = time.monotonic()
     try:
@@ -144,4 +145,4 @@ def measure_all(
     finally:
         if due:
             write_table(path, pd.DataFrame(list(rows.values())))
-    return pd.DataFrame([valid[video.key] for video in videos])
+    return pd.DataFrame([valid[video.key] for video in videos if video.key in valid])

@@ -24,7 +24,9 @@ T5 = Path(dreamkit.__file__).parent / "tiny" / "google-t5" / "t5-11b"
 def seeds(folder):
     tensors = {"net.a.weight": torch.rand(4, 4), "net.b._extra_state": torch.rand(1)}
     pair = (torch.zeros(16, 16), torch.ones(16, 16))
+    # transformers takes seconds to import, which is no case's time.
     from safetensors.torch import save
+    from transformers import AutoTokenizer, T5EncoderModel  # noqa: F401
 
     return (
         saved({"model": tensors}),
