@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from dreamkit.cli import batch, export, labels, styles
+from dreamkit.cli import batch, export, labels, styles, trajectory
 from dreamkit.cli.options import AS_MODEL, FILE, PARAMETER, RIG, from_old_options
 from dreamkit.errors import DreamkitError
 
@@ -311,6 +311,7 @@ bench.command("styles")(styles.bench_styles_command)
 app.add_typer(bench, name="bench")
 app.command("batch")(batch.batch_command)
 app.command("export")(export.export_command)
+app.command("trajectory")(trajectory.trajectory_command)
 app.add_typer(styles.app, name="styles")
 app.add_typer(labels.rig_app, name="rig")
 app.command("convert")(labels.convert_command)

@@ -114,7 +114,7 @@ def check_labels(folder: Path, options: Options, pictures: Path | None, beside: 
 
     good = True
     for clip in choose_clips(folder, options):
-        findings = check_clip(folder, clip, options.model, options.pose_folder, options.rig)
+        findings = check_clip(folder, clip, options.model, options.pose_folder, options.rig, options)
         print(report(clip, findings))
         good &= not any(finding.severity == ERROR for finding in findings)
         if pictures:

@@ -29,7 +29,7 @@ def any_pinhole(values: Any, width: int, height: int) -> Pinhole:
     """
     matrix = np.asarray(values, dtype=object)
     if matrix.shape == (3, 3):
-        m = finite_vector(values, (9,), "pinhole").reshape(3, 3)
+        m = finite_vector(matrix.reshape(9), (9,), "pinhole").reshape(3, 3)
         if abs(m[0, 1]) > 1e-3 * abs(m[0, 0]) or np.abs(m[[1, 2, 2], [0, 0, 1]]).max() > 1e-6:
             raise DreamkitError(
                 f"The camera matrix {m.tolist()} has a skew, or entries below the diagonal.",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,10 +15,25 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
-from dreamkit.rds.check_labels import lidar_findings, map_findings, object_findings
-from dreamkit.rds.check_poses import camera_findings, count_findings, intrinsic_findings, pose_findings
+from dreamkit.rds.check_labels import map_findings, object_findings
+from dreamkit.rds.check_lidar import lidar_findings
+from dreamkit.rds.check_poses import (
+    LONGEST_STEP,
+    camera_findings,
+    count_findings,
+    intrinsic_findings,
+    pose_findings,
+)
+from dreamkit.rds.check_render import render_findings
 from dreamkit.rds.check_report import ERROR, NOTE, SEVERITIES, WARNING, LabelFinding
 from dreamkit.rds.check_rig import convention_findings, model_findings, order_findings
+from dreamkit.rds.check_time import (
+    float32_findings,
+    repeated_findings,
+    repetitions,
+    timestamp_findings,
+    uneven_findings,
+)
 from dreamkit.rds.drawing import LoadedClip, read_clip
 from dreamkit.rds.labels import (
     LAYERS,
@@ -35,6 +50,7 @@ from dreamkit.rds.plan import Options, video_folders
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 from dreamkit.rds.rig_file import RigFile, RigView
 from dreamkit.rds.rig_views import VIEW_PREFIX, view_models, view_poses
+from dreamkit.rds.timestamps import TIMESTAMP_FOLDER, read_timestamps
 
 T = TypeVar("T")
 
@@ -69,9 +85,14 @@ class _Parts:
 
 
 def check_clip(
-    root: Path, clip: str, model: str = "ftheta", poses: str = "pose", rig: RigFile | None = None
+    root: Path,
+    clip: str,
+    model: str = "ftheta",
+    poses: str = "pose",
+    rig: RigFile | None = None,
+    options: Options | None = None,
 ) -> list[LabelFinding]:
-    """Findings about a clip's labels, errors first.
+    """Findings about a clip's labels, errors first; what `dreamkit render` refuses is among them.
 
     Args:
         root: the RDS-HQ folder.
@@ -79,8 +100,10 @@ def check_clip(
         model: camera model, "ftheta" or "pinhole".
         poses: folder of the camera poses.
         rig: the rig file, whose views are checked instead of the cameras; it replaces `model`.
+        options: the options of render, with the same model, poses and rig; its defaults when left out.
     """
     root = Path(root)
+    options = options or Options(model=model, novel_pose=None if poses == "pose" else poses, rig=rig)
     parts = _Parts(root, clip)
     if rig:
         parts.findings += _rig_findings(parts, rig)
@@ -107,12 +130,14 @@ def check_clip(
     layers = _read_layers(parts)
     objects = parts.read(OBJECT_FOLDER, lambda: read_objects(root, clip), WARNING, "no boxes are drawn")
     lidar = parts.read(LIDAR_FOLDER, lambda: read_lidar(root, clip), NOTE, "no LiDAR videos can be rendered")
+    times = parts.read(TIMESTAMP_FOLDER, lambda: read_timestamps(root, clip), None, "")
     findings = parts.findings
     if cameras:
         tracks = cameras | ({"vehicle": vehicle} if vehicle is not None else {})
         findings += count_findings(tracks)
-        for name, track in tracks.items():
-            findings += pose_findings(name, track)
+        findings += track_findings(tracks)
+        if times is not None:
+            findings += timestamp_findings(*times, min(map(len, tracks.values())))
         findings += convention_findings(cameras, vehicle)
         findings += camera_findings(cameras, vehicle)
         path = (vehicle if vehicle is not None else next(iter(cameras.values())))[:, :3, 3]
@@ -120,7 +145,7 @@ def check_clip(
         if objects is not None:
             findings += object_findings(objects, layers, path, vehicle is not None)
         if lidar is not None:
-            findings += lidar_findings(lidar, len(path))
+            findings += lidar_findings(lidar, path)
         for name in sorted(cameras.keys() - intrinsics.keys()) if intrinsics else ():
             what = f"{name} has poses and no intrinsics"
             findings.append(LabelFinding(WARNING, f"{model}_intrinsic", what, "the default camera would be used"))
@@ -128,7 +153,23 @@ def check_clip(
         findings += intrinsic_findings(intrinsics)
         findings += order_findings(intrinsics)
     findings += model_findings(root, clip)
+    told = {finding.what for finding in findings}
+    findings += [finding for finding in render_findings(root, clip, options) if finding.what not in told]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def track_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
+    """What is wrong with poses in time: repetitions, jumps, uneven steps, coarse positions.
+
+    Args:
+        tracks: poses float64 [T, 4, 4] by camera, and those of the vehicle.
+    """
+    yield from repeated_findings(tracks)
+    counts = {name: repetitions(track) for name, track in tracks.items()}
+    for name, track in tracks.items():
+        yield from pose_findings(name, track, max(1.0, np.ceil(counts[name])))
+    yield from uneven_findings({name: track for name, track in tracks.items() if counts[name] < 1.25}, LONGEST_STEP)
+    yield from float32_findings("pose", {name: track[:, :3, 3] for name, track in tracks.items()})
 
 
 def _rig_findings(parts: _Parts, rig: RigFile) -> list[LabelFinding]:

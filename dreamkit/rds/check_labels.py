@@ -1,4 +1,4 @@
-"""Checks of `dreamkit check` on map, objects and LiDAR: units, place, rate, types."""
+"""Checks of `dreamkit check` on map and objects: units, place, rate, types, coverage."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dreamkit.errors import DreamkitError
 from dreamkit.rds.check_poses import MAX_SPEED, MILLIMETRES
 from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
-from dreamkit.rds.labels import CAMERA_HZ, LABEL_HZ, LABEL_STEP, LIDAR_FOLDER, OBJECT_FOLDER, Objects, Shapes
-from dreamkit.rds.lidar_labels import Lidar
+from dreamkit.rds.check_time import float32_findings, numbered_by_sweep, repetitions
+from dreamkit.rds.labels import CAMERA_HZ, LABEL_HZ, LABEL_STEP, OBJECT_FOLDER, Objects, Shapes
 from dreamkit.rds.objects import unknown_types
+from dreamkit.workspace.paths import TYPE_TABLE
 
 _LARGEST_MAP = 20_000  # metres
+_COVERED, _BESIDE, _HEIGHT = 100, 30, 20
+"""Metres: to the nearest vertex where a map covers the drive; within which heights are compared; their difference."""
+_MOST_TYPES = 8
+_FAR_OBJECTS = 500  # metres
+_LONGEST_GAP = 10 * LABEL_STEP
+_TWO_OBJECTS = "a track id given to two objects"
+_UNTRACKED = ("-1", "", "None", "null", "nan")
 
 
 def map_findings(layers: Mapping[str, Shapes], path: np.ndarray) -> Iterator[LabelFinding]:
@@ -33,7 +40,9 @@ def map_findings(layers: Mapping[str, Shapes], path: np.ndarray) -> Iterator[Lab
         if layers:
             yield LabelFinding(WARNING, "3d_*", "every map layer is empty", "a clip outside the mapped area")
         return
-    nearest = np.linalg.norm(points[:, None, :2] - path[None, :: max(1, len(path) // 20), :2], axis=2).min()
+    sampled = np.arange(0, len(path), max(1, len(path) // 20))
+    distance = np.linalg.norm(points[:, None, :2] - path[None, sampled, :2], axis=2)
+    nearest = distance.min()
     extent = np.ptp(points, axis=0).max()
     if nearest > 100:
         what = f"no map vertex within 100 m of the drive; the nearest is {nearest:.0f} m off"
@@ -41,6 +50,34 @@ def map_findings(layers: Mapping[str, Shapes], path: np.ndarray) -> Iterator[Lab
         yield LabelFinding(ERROR, "3d_*", what, cause)
     elif extent > _LARGEST_MAP:
         yield LabelFinding(ERROR, "3d_*", f"the map spans {extent:.0f} m", MILLIMETRES)
+    else:
+        yield from _place_findings(layers, points, path, sampled, distance)
+
+
+def _place_findings(
+    layers: Mapping[str, Shapes], points: np.ndarray, path: np.ndarray, sampled: np.ndarray, distance: np.ndarray
+) -> Iterator[LabelFinding]:
+    """A map of another height than the drive, of a part of it, or far from the origin in float32.
+
+    Args:
+        layers: the map layers by name.
+        points: the vertices of all of them, float64 [P, 3].
+        path: world positions of the vehicle, float64 [T, 3].
+        sampled: frames of the path that are compared, int64 [S].
+        distance: horizontal distance of vertices and positions in metres, [P, S].
+    """
+    yield from float32_findings("3d_*", {name: shapes.points for name, shapes in layers.items() if len(shapes)})
+    uncovered = sampled[distance.min(0) > _COVERED]
+    if len(uncovered):
+        what = f"no map vertex within {_COVERED} m of the drive in {len(uncovered)} of {len(sampled)} frames looked at"
+        yield LabelFinding(WARNING, "3d_*", what, "a map of a shorter stretch than the clip", int(uncovered[0]))
+    close, at = np.nonzero(distance < _BESIDE)
+    if len(close):
+        height = float(np.median(points[close, 2] - path[sampled[at], 2]))
+        if abs(height) > _HEIGHT:
+            what = f"the map lies {abs(height):.0f} m {'above' if height > 0 else 'below'} the drive"
+            cause = "a flat map (z = 0), or heights of another reference than those of the poses; nothing of it is seen"
+            yield LabelFinding(ERROR, "3d_*", what, cause)
 
 
 def object_findings(
@@ -54,10 +91,13 @@ def object_findings(
         path: world positions of the vehicle, or of a camera without it, float64 [T, 3].
         path_is_ground: whether the path lies on the road, as the vehicle's does.
     """
-    yield from _rate_findings(objects, len(path))
-    for kind, count in unknown_types(objects).items():
-        what = f"{count} labels of the unknown type {kind!r}"
-        cause = "a vocabulary of your own; map it to the published types, or it is drawn in white"
+    yield from rate_findings(objects, len(path))
+    yield from float32_findings(OBJECT_FOLDER, {"the objects": objects.pose[:, :3, 3]})
+    if unknown := unknown_types(objects):
+        listed = ", ".join(f"{kind!r} ({count})" for kind, count in list(unknown.items())[:_MOST_TYPES])
+        more = f" and {len(unknown) - _MOST_TYPES} more" if len(unknown) > _MOST_TYPES else ""
+        what = f"labels of unknown types: {listed}{more}"
+        cause = f"a vocabulary of your own; say what it is in {TYPE_TABLE} of the workspace, or it is drawn in white"
         yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause)
     if not len(objects):
         return
@@ -69,6 +109,7 @@ def object_findings(
     if len(flat):
         what = f"{len(flat)} boxes have a side of 1 cm or less"
         yield LabelFinding(WARNING, OBJECT_FOLDER, what, "sizes that were not set", int(objects.frame[flat[0]]))
+    yield from _pose_findings(objects, path)
     yield from _sunken_findings(objects, layers, path, path_is_ground)
     for track in range(len(objects.ids)):
         rows = np.flatnonzero(objects.track == track)
@@ -77,12 +118,42 @@ def object_findings(
         if len(speed) and speed.max() > 2 * MAX_SPEED:
             what = f"object {objects.ids[track]} moves at {speed.max():.0f} m/s"
             frame = int(objects.frame[rows[speed.argmax() + 1]])
-            yield LabelFinding(WARNING, OBJECT_FOLDER, what, "a track id given to two objects", frame)
+            shared = objects.ids[track] in _UNTRACKED
+            cause = "boxes without a track, all under one id; give each an id of its own" if shared else _TWO_OBJECTS
+            yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause, frame)
 
 
-def _rate_findings(objects: Objects, frames: int) -> Iterator[LabelFinding]:
-    """Labels that end early or late, or come less often than at 10 Hz."""
-    last = int(objects.frames[-1])
+def _pose_findings(objects: Objects, path: np.ndarray) -> Iterator[LabelFinding]:
+    """Boxes far from the drive, and matrices that are no rigid poses."""
+    away = np.linalg.norm(objects.pose[:, :2, 3] - path[np.minimum(objects.frame, len(path) - 1), :2], axis=1)
+    if np.median(away) > _FAR_OBJECTS:
+        what = f"half of the boxes are over {np.median(away):.0f} m away from the vehicle"
+        yield LabelFinding(ERROR, OBJECT_FOLDER, what, "objects and poses in different world frames")
+    rotation = objects.pose[:, :3, :3]
+    off = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max((1, 2))
+    bad = np.flatnonzero((off > 0.05) | (np.abs(objects.pose[:, 3] - [0, 0, 0, 1]).max(1) > 1e-6))
+    if len(bad):
+        what = f"{len(bad)} of {len(off)} boxes have a matrix that is no rotation and place"
+        cause = "a scale in the matrix, a transposed matrix, or the size in it; the size belongs into object_lwh"
+        yield LabelFinding(ERROR, OBJECT_FOLDER, what, cause, int(objects.frame[bad[0]]))
+
+
+def rate_findings(objects: Objects, frames: int) -> Iterator[LabelFinding]:
+    """Labels that do not cover the clip, are numbered at another rate, come less often than at 10 Hz, or repeat.
+
+    Args:
+        objects: the labelled boxes.
+        frames: number of frames of the clip.
+    """
+    first, last = int(objects.frames[0]), int(objects.frames[-1])
+    if numbered_by_sweep(objects.frames, frames):
+        what = f"the labels are numbered {first} to {last} in steps of 1, the poses 0 to {frames - 1}"
+        cause = f"labels numbered one by one; number them by the frames of the poses, 0, {LABEL_STEP}, {2 * LABEL_STEP}"
+        yield LabelFinding(ERROR, OBJECT_FOLDER, what, cause)
+        return
+    if first > 2 * LABEL_STEP:
+        what = f"the first labelled frame is {first}"
+        yield LabelFinding(WARNING, OBJECT_FOLDER, what, "labels of a shorter stretch; before it there are no boxes", 0)
     if last < frames - 1 - 2 * LABEL_STEP:
         what = f"the last labelled frame is {last} of {frames} frames"
         cause = "labels of a shorter stretch; the last boxes stay in the picture"
@@ -94,6 +165,30 @@ def _rate_findings(objects: Objects, frames: int) -> Iterator[LabelFinding]:
     if len(steps) and np.median(steps) > 2 * LABEL_STEP:
         cause = f"labels at a lower rate than {LABEL_HZ} Hz; boxes between them move in straight lines"
         yield LabelFinding(WARNING, OBJECT_FOLDER, f"labels come every {np.median(steps):.0f} frames", cause)
+    elif len(steps) and steps.max() > _LONGEST_GAP:
+        gap = int(steps.argmax())
+        what = f"no frame is labelled between {objects.frames[gap]} and {objects.frames[gap + 1]}"
+        cause = "labels that were lost; boxes there are interpolated in straight lines"
+        yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause, int(objects.frames[gap]))
+    repeated = _repeated_labels(objects)
+    if repeated > 1.25:
+        what = f"labels of moving objects come {repeated:.2g} times each"
+        cause = (
+            f"labels at {CAMERA_HZ / repeated:.0f} Hz written at {CAMERA_HZ} Hz, so boxes stutter; write each label "
+            "once, at its own frame: boxes in between are interpolated"
+        )
+        yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause)
+
+
+def _repeated_labels(objects: Objects) -> float:
+    """Frames for each different pose of a moving object labelled at every frame; the median of the longest tracks."""
+    if len(objects.frames) < 2 or np.median(np.diff(objects.frames)) > 1:
+        return 1.0
+    tracks, counts = np.unique(objects.track[objects.moving], return_counts=True)
+    longest = tracks[np.argsort(counts)[::-1][:10]]
+    poses = [objects.pose[objects.track == track] for track in longest]
+    found = [repetitions(track) for track in poses if np.ptp(track[:, :3, 3], axis=0).max() > 1]
+    return float(np.median(found)) if found else 1.0
 
 
 def _sunken_findings(
@@ -117,30 +212,3 @@ def _sunken_findings(
         )
         cause = "poses of the box's top or bottom instead of its middle, or another height reference than the map's"
         yield LabelFinding(ERROR, OBJECT_FOLDER, what, cause, int(objects.frame[row]))
-
-
-def lidar_findings(lidar: Lidar, frames: int) -> Iterator[LabelFinding]:
-    """Missing, damaged and empty sweeps, and points in other units; about five sweeps are read.
-
-    Args:
-        lidar: the sweeps of the clip.
-        frames: number of frames of the clip.
-    """
-    expected = range(0, frames, LABEL_STEP)
-    missing = sorted(set(expected) - set(lidar.frames))
-    if missing:
-        what = f"{len(missing)} of {len(expected)} sweeps are missing"
-        cause = f"the format has a sweep at every {LABEL_STEP}rd frame number; the nearest ones are used"
-        yield LabelFinding(WARNING, LIDAR_FOLDER, what, cause, missing[0])
-    for number in lidar.frames[:: max(1, len(lidar.frames) // 5)]:
-        try:
-            reach = np.linalg.norm(lidar.load(number).xyz, axis=1)
-        except DreamkitError as error:
-            yield LabelFinding(ERROR, LIDAR_FOLDER, error.message, error.hint, number)
-            continue
-        if not len(reach):
-            yield LabelFinding(WARNING, LIDAR_FOLDER, "a sweep without points", "a filter that dropped all", number)
-        elif np.median(reach) > 1000:
-            what = f"half of the points are over {np.median(reach):.0f} m away"
-            yield LabelFinding(ERROR, LIDAR_FOLDER, what, MILLIMETRES, number)
-            return

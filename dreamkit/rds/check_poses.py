@@ -24,7 +24,13 @@ HEADINGS = {
 _HEADING_TOLERANCE = 50
 MAX_SPEED = 80.0
 """Metres per second above which a vehicle counts as jumping."""
+LONGEST_STEP = MAX_SPEED / CAMERA_HZ
+"""Metres of a step from frame to frame above which it is a jump."""
+_FAST = 50.0  # metres per second, 180 km/h
 _MAX_TURN = 270.0  # degrees per second
+_LOOSE = 3.0
+"""Metres that a camera may move on its vehicle; clocks and rounding account for less than one."""
+_NARROWEST, _WIDEST = 10, 300  # degrees
 MILLIMETRES = "lengths in millimetres (or centimetres); the format wants metres"
 
 
@@ -45,13 +51,20 @@ def count_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
         yield LabelFinding(WARNING, "pose", what, f"a short recording, or poses at 10 Hz instead of {CAMERA_HZ}")
 
 
-def pose_findings(name: str, poses: np.ndarray) -> Iterator[LabelFinding]:
-    """Matrices that are no rotations, and jumps from one frame to the next.
+def pose_findings(name: str, poses: np.ndarray, repeated: float = 1) -> Iterator[LabelFinding]:
+    """Matrices that are no rigid poses, and jumps from one frame to the next.
 
     Args:
         name: of the camera, or "vehicle".
         poses: camera-to-world or vehicle-to-world, float64 [T, 4, 4].
+        repeated: frames for each different pose, by which a step may be longer.
     """
+    last = np.abs(poses[:, 3] - [0, 0, 0, 1]).max(1)
+    if last.max() > 1e-6:
+        frame = int((last > 1e-6).argmax())
+        what = f"the last row of the matrix of {name} is {np.round(poses[frame, 3], 3).tolist()}, not 0 0 0 1"
+        yield LabelFinding(ERROR, "pose", what, "a transposed matrix", frame)
+        return
     rotation = poses[:, :3, :3]
     off = np.abs(rotation @ rotation.swapaxes(1, 2) - np.eye(3)).max((1, 2))
     mirrored = np.linalg.det(rotation) < 0
@@ -63,17 +76,21 @@ def pose_findings(name: str, poses: np.ndarray) -> Iterator[LabelFinding]:
         what = f"the rotation of {name} mirrors"
         yield LabelFinding(ERROR, "pose", what, "a left-handed coordinate system", int(mirrored.argmax()))
     step = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    speed = float(np.mean(step)) * CAMERA_HZ if len(step) else 0.0
     if len(step) and np.median(step) * CAMERA_HZ > 1000:
         yield LabelFinding(ERROR, "pose", f"{name} drives {np.median(step) * CAMERA_HZ:.0f} m/s", MILLIMETRES, 0)
         return
-    far = np.flatnonzero(step > MAX_SPEED / CAMERA_HZ)
+    far = np.flatnonzero(step > LONGEST_STEP * repeated)
     if len(far):
         what = f"{name} jumps {step[far[0]]:.1f} m from one frame to the next ({len(far)} jumps)"
         cause = "lost frames, two drives in one file, or another frame rate"
         yield LabelFinding(ERROR, "pose", what, cause, int(far[0]) + 1)
+    elif speed > _FAST:
+        what = f"{name} drives {speed:.0f} m/s ({speed * 3.6:.0f} km/h) on average"
+        yield LabelFinding(WARNING, "pose", what, f"poses at a lower rate than {CAMERA_HZ} Hz, numbered 0, 1, 2, ...")
     cosine = (np.trace(rotation[:-1].swapaxes(1, 2) @ rotation[1:], axis1=1, axis2=2) - 1) / 2
     turn = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    sharp = np.flatnonzero(turn > _MAX_TURN / CAMERA_HZ)
+    sharp = np.flatnonzero(turn > _MAX_TURN * repeated / CAMERA_HZ)
     if len(sharp):
         what = f"{name} turns {turn[sharp[0]]:.0f} degrees from one frame to the next"
         yield LabelFinding(ERROR, "pose", what, "lost frames, or quaternions in another order", int(sharp[0]) + 1)
@@ -110,6 +127,12 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
         if vehicle is not None and distance > 50:
             what = f"{name} is {distance:.0f} m away from the vehicle"
             yield LabelFinding(ERROR, "pose", what, f"{MILLIMETRES}; or poses in different world frames", 0)
+            continue
+        moved = np.linalg.norm(local[:, :3, 3] - np.median(local[:, :3, 3], 0), axis=1)
+        if vehicle is not None and moved.max() > _LOOSE:
+            what = f"{name} moves {moved.max():.1f} m on the vehicle"
+            cause = "world-to-camera matrices instead of camera-to-world, or poses of another time than the vehicle's"
+            yield LabelFinding(ERROR, "pose", what, cause, int(moved.argmax()))
 
 
 def poses_along_motion(track: np.ndarray) -> np.ndarray | None:
@@ -138,6 +161,10 @@ def intrinsic_findings(cameras: Mapping[str, CameraModel]) -> Iterator[LabelFind
             continue
         ends = camera.unproject(np.array([[0, camera.cy], [camera.width, camera.cy]], np.float64))
         angle = np.degrees(np.arctan2(np.abs(ends[:, 0]), ends[:, 2])).sum()
+        if not _NARROWEST < angle < _WIDEST:
+            what = f"{name} sees {angle:.0f} degrees from left to right"
+            yield LabelFinding(WARNING, "intrinsic", what, "numbers in another order, or of another resolution")
+            continue
         stated = name.rpartition("_")[2].removesuffix("fov")
         if stated.isdigit() and name.endswith("fov") and not 0.6 < angle / int(stated) < 1.6:
             cause = "intrinsics of another camera or resolution, or a polynomial with the wrong is_backward"

@@ -6,9 +6,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.labels import OBJECT_FOLDER, layer_path, read_map, read_objects
-from dreamkit.rds.objects import Boxes, every_frame, hold_static, no_boxes, unknown_types
+from dreamkit.rds.objects import OTHERS, Boxes, every_frame, hold_static, no_boxes, unknown_types
 from dreamkit.rds.plan import Options, choose_cameras, chosen_poses
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.shared_memory import attached_pictures, shared_pictures
@@ -50,15 +50,26 @@ class LoadedClip:
     boxes: Boxes
 
 
-def read_boxes(root: Path, clip: str, frame_count: int) -> Boxes:
-    """Boxes of a clip in each of its frames; none, with a warning, when the tar of the objects is missing."""
+def read_boxes(root: Path, clip: str, frame_count: int, types: Mapping[str, str] | None = None) -> Boxes:
+    """Boxes of a clip in each of its frames; none, with a warning, when the tar of the objects is missing.
+
+    Args:
+        root: the RDS-HQ folder.
+        clip: name of the clip.
+        frame_count: frames of the clip.
+        types: own object types and the class of their boxes; no warning is logged for these.
+    """
     path = layer_path(root, clip, OBJECT_FOLDER)
     if not path.is_file():
         log.warning("%s is missing: no boxes are drawn", path)
         return no_boxes()
     objects = read_objects(root, clip)
+    known = {kind: name or OTHERS for kind, name in (types or {}).items()}
     for kind, count in unknown_types(objects).items():
+        if kind in known:
+            continue
         log.warning("%s: %d labels of the unknown type %r are drawn in white, like all other types", path, count, kind)
+    objects = replace(objects, kind=tuple(known.get(kind, kind) for kind in objects.kind))
     return every_frame(hold_static(objects), frame_count)
 
 
@@ -75,7 +86,7 @@ def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip
     """
     cameras = choose_cameras(root, clip, options)
     poses = chosen_poses(root, clip, list(cameras), options)
-    boxes = read_boxes(root, clip, max(map(len, poses.values())))
+    boxes = read_boxes(root, clip, max(map(len, poses.values())), dict(options.types))
     draws_map = options.conditions is None or "hdmap" in options.conditions
     scene = hdmap.build_scene(read_map(root, clip, options.rules.layers), boxes, options.rules) if draws_map else None
     return LoadedClip(cameras, poses, scene, boxes)

@@ -147,21 +147,13 @@ class FTheta:
         return (float(_horner(self.max_angle, self.forward)), float(_horner(self.max_angle, _derivative(self.forward))))
 
     def scaled_to(self, width: int, height: int) -> FTheta:
-        """The same camera for its picture resized to width x height pixels; the two ratios may differ by 2 %.
+        """The same camera for its picture resized to a height in pixels.
 
-        An f-theta camera has one radius in pixels, so the height decides. The width is rounded down as in the reference
-        toolkit, and the drawn picture is stretched to the wanted size at the end.
-
-        Raises:
-            DreamkitError: the two ratios differ by more.
+        An f-theta camera has one radius in pixels, so the height decides and `width` has no effect. The width is
+        rounded down as in the reference toolkit, and the drawn picture is stretched to the wanted size at the end, as
+        the models stretch the camera's own video.
         """
         ratio = height / self.height
-        if abs(ratio - width / self.width) >= 0.02:
-            raise DreamkitError(
-                f"An f-theta camera of {self.width}x{self.height} cannot be scaled to {width}x{height}: "
-                "the ratio of the sides must stay the same.",
-                "Crop the camera's picture to 16:9 first, or use pinhole cameras.",
-            )
         powers = np.arange(6)
         factor = (1 / ratio) ** powers if self.is_backward else np.full(6, ratio)
         # The reference toolkit keeps scaled centres in float32; in float64 some line ends would round to other pixels.

@@ -25,7 +25,7 @@ def finite_vector(vector: Any, lengths: tuple[int, ...], kind: str) -> np.ndarra
     """The intrinsics as float64 [N].
 
     Args:
-        vector: numbers in any nesting.
+        vector: N numbers, as [N], [1, N] or [N, 1].
         lengths: the lengths N that are allowed.
         kind: name of the camera model, for the message.
 
@@ -33,9 +33,12 @@ def finite_vector(vector: Any, lengths: tuple[int, ...], kind: str) -> np.ndarra
         DreamkitError: the values are not numbers, not finite, or not as many as allowed.
     """
     try:
-        values = np.asarray(vector, np.float64).reshape(-1)
+        values = np.asarray(vector, np.float64)
     except (TypeError, ValueError):
         raise DreamkitError(f"The {kind} intrinsics are not numbers.", ORDER_HINT) from None
+    if max(values.shape, default=1) != values.size:
+        raise DreamkitError(f"The {kind} intrinsics have the shape {list(values.shape)}, no vector.", ORDER_HINT)
+    values = values.reshape(-1)
     if len(values) not in lengths:
         allowed = " or ".join(map(str, lengths))
         distorted = kind == "pinhole" and len(values) > 6

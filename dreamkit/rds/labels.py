@@ -59,8 +59,15 @@ class Shapes:
 
     @classmethod
     def of(cls, shapes: Iterable[np.ndarray]) -> Shapes:
-        """Shapes of arrays [n, 3] of vertices, one array a shape."""
-        parts = [np.asarray(shape, np.float64).reshape(-1, 3) for shape in shapes]
+        """Shapes of arrays [n, 3] of vertices, one array a shape.
+
+        Raises:
+            ValueError: an array has another shape.
+        """
+        parts = [np.asarray(shape, np.float64) for shape in shapes]
+        for part in parts:
+            if part.ndim != 2 or part.shape[1] != 3:
+                raise ValueError(f"vertices of shape {list(part.shape)}; expected [n, 3]")
         starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
         return cls(np.concatenate(parts) if parts else np.zeros((0, 3)), starts)
 
@@ -298,4 +305,6 @@ def frame_number(tar: Tar, digits: str) -> int:
 
 def no_member(tar: Tar, example: str) -> DreamkitError:
     """The error for a tar without any member of the expected kind; `example` is the name of such a member."""
-    return DreamkitError(f"{tar.path} holds no member named like {example}.", "Fetch or convert this file again.")
+    found = next(iter(tar.members), None)
+    hint = f"It holds {found}; convert this file again with the format's names." if found else "Fetch this file again."
+    return DreamkitError(f"{tar.path} holds no member named like {example}.", hint)

@@ -62,14 +62,36 @@ class Lidar:
             )
         with decoding(self.tar.path, key):
             xyz = np.asarray(arrays["xyz"], np.float32)
-            xyz = xyz.reshape(-1, 3)
             intensity = arrays.get("intensity")
-            intensity = None if intensity is None else np.asarray(intensity, np.float32).reshape(-1)
+            intensity = None if intensity is None else np.asarray(intensity, np.float32).squeeze()
+        xyz = require_points(xyz, where)
         return LidarFrame(
             xyz[np.isfinite(xyz).all(1)],
             require_poses(arrays["lidar_to_world"], where),
-            intensity if intensity is not None and len(intensity) == len(xyz) else None,
+            intensity if intensity is not None and intensity.shape == (len(xyz),) else None,
         )
+
+
+def require_points(xyz: np.ndarray, where: str) -> np.ndarray:
+    """Points of a sweep, [N, 3]; an array without numbers is a sweep without points.
+
+    Args:
+        xyz: what the file has.
+        where: the file and member, which the message begins with.
+
+    Raises:
+        DreamkitError: they have another shape; the hint names what such a shape usually is.
+    """
+    if not xyz.size:
+        return np.zeros((0, 3), xyz.dtype)
+    if xyz.ndim == 2 and xyz.shape[1] == 3:
+        return xyz
+    hint = "Write x, y and z in metres in the sensor's axes, one row a point."
+    if xyz.ndim == 2 and xyz.shape[0] in (3, 4) and xyz.shape[1] > 4:
+        hint = "The array is transposed: write its transpose, one row a point, with x, y and z alone."
+    elif xyz.ndim == 2 and xyz.shape[1] > 3:
+        hint = "Further columns are probably intensity, ring or time: write the first three as xyz, x, y and z."
+    raise DreamkitError(f"{where} has xyz of the shape {list(xyz.shape)} instead of [N, 3].", hint)
 
 
 def read_lidar(root: Path, clip: str) -> Lidar:

@@ -63,9 +63,14 @@ def no_boxes() -> Boxes:
     return Boxes(np.zeros(0, np.int64), (), np.zeros((0, 4, 4)), np.zeros((0, 3)), np.zeros(0, bool), ())
 
 
+def is_known_type(kind: str) -> bool:
+    """Whether an object type is in one of the published vocabularies."""
+    return kind in CLASS_OF or kind in OTHER_TYPES
+
+
 def unknown_types(objects: Objects) -> dict[str, int]:
     """Number of labels of each type in neither published vocabulary; such objects are drawn as OTHERS."""
-    return dict(Counter(kind for kind in objects.kind if kind not in CLASS_OF and kind not in OTHER_TYPES))
+    return dict(Counter(kind for kind in objects.kind if not is_known_type(kind)))
 
 
 def hold_static(objects: Objects) -> Objects:

@@ -17,6 +17,7 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CameraModel
 from dreamkit.rds.labels import CAMERA_HZ, LAYERS, LIDAR_FOLDER, OBJECT_FOLDER, VEHICLE_FOLDER, layer_path, list_clips
+from dreamkit.rds.object_types import types_record
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 from dreamkit.rds.rig_file import RigFile
 from dreamkit.rds.rig_views import VIEW_PREFIX, view_models, view_poses
@@ -51,6 +52,7 @@ class Options:
         rules: settings of the HDMap drawing.
         workers: number of processes that draw; None is one a core.
         overwrite: also replace videos that have no sidecar.
+        types: own object types and the class of their boxes; empty where the user has not said.
         rig: the rig file, which replaces `model`; None for labels with the six views' names.
     """
 
@@ -69,6 +71,7 @@ class Options:
     rules: Rules = field(default_factory=Rules)
     workers: int | None = None
     overwrite: bool = False
+    types: tuple[tuple[str, str], ...] = ()
     rig: RigFile | None = None
 
     def __post_init__(self) -> None:
@@ -257,6 +260,7 @@ def plan_clip(root: Path, out: Path, clip: str, options: Options, frames: dict[s
         }
         if condition == "hdmap":
             common["rules"] = {**asdict(options.rules), "layers": list(options.rules.layers)}
+            common |= types_record(options.types)
         for camera, count in frames.items():
             chunks = chunk_frames(count, options.chunk_frames, options.overlap, options.max_chunks)
             for index, numbers in enumerate(chunks):
@@ -311,8 +315,7 @@ def _recorded_path(path: Path, root: Path) -> str:
 def is_done(video: PlannedVideo, overwrite: bool = False) -> bool:
     """Whether a video need not be rendered.
 
-    It exists and its sidecar has the same inputs and options; or it has no sidecar, so it is the user's own and is kept
-    unless `overwrite`.
+    It has a sidecar with the same inputs and options; or none, so it is the user's own, kept unless `overwrite`.
     """
     if not video.path.is_file():
         return False
@@ -324,4 +327,4 @@ def is_done(video: PlannedVideo, overwrite: bool = False) -> bool:
         found = read_json(video.sidecar, "sidecar")
     except DreamkitError:
         return False
-    return {key: found.get(key) for key in video.record} == video.record
+    return all(found.get(key) == video.record.get(key) for key in (*video.record, "object_types"))

@@ -7,12 +7,13 @@ splatted in the main process, on the GPU if there is one.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -21,14 +22,16 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.drawing import LoadedClip, draw_pool, read_clip, shared_hdmap
 from dreamkit.rds.lidar_labels import read_lidar
+from dreamkit.rds.object_types import ask_for_types, read_type_table, unknown_kinds
 from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clips, chosen_poses, is_done, plan_clip
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig_file import write_rig
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.locks import file_lock
-from dreamkit.workspace.paths import rig_copy
+from dreamkit.workspace.paths import rig_copy, type_table
 from dreamkit.workspace.workspace import Workspace
 
+log = logging.getLogger(__name__)
 # Videos queued at most, because the labels of their clips stay in memory.
 _QUEUED = 32
 Progress = Callable[[int, int, str], None]
@@ -68,13 +71,15 @@ def render_clips(
             only what is missing.
     """
     root, out = Path(root), Path(out)
+    table = type_table(Workspace(out).root)
+    options = replace(options, types=tuple(sorted(read_type_table(table).items())))
     if options.novel_pose:
         out = out.with_name(f"{out.name}_{Path(options.novel_pose).name}")
     clips = choose_clips(root, options)
     Workspace(out).remove_abandoned()
     if options.rig:
         write_rig(options.rig, rig_copy(Workspace(out).root))
-    state = _RenderState(root, out, options, len(clips), progress)
+    state = _RenderState(root, out, options, len(clips), progress, table)
     workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(draw_pool(workers)) if workers > 1 and state.needs_pool(clips) else None
@@ -112,6 +117,7 @@ class _RenderState:
         options: what to render, and how.
         clips: number of clips.
         progress: called after each video.
+        types: the workspace's table of object types.
         made: path -> whether the video was made now; None until it is finished.
         failed: clip -> its error.
         running: future of a video that is queued or being made -> its clip.
@@ -125,6 +131,7 @@ class _RenderState:
     options: Options
     clips: int
     progress: Progress | None
+    types: Path
     made: dict[Path, bool | None] = field(default_factory=dict)
     failed: dict[str, DreamkitError] = field(default_factory=dict)
     running: dict[Future[tuple[Path, bool]], str] = field(default_factory=dict)
@@ -160,6 +167,10 @@ class _RenderState:
         if not todo:
             return
         clip = read_clip(self.root, name, self.options)
+        if asked := unknown_kinds(clip.boxes.kind, dict(self.options.types)):
+            ask_for_types(self.types, asked)
+            self.options = replace(self.options, types=(*self.options.types, *((kind, "") for kind in asked)))
+            log.warning("%s has lines for these types: write what their boxes are, then render again", self.types)
         for video in todo:
             if video.condition == "hdmap":
                 self.running[threads.submit(_make_hdmap, clip, video, self.options, pool, self.stop)] = name

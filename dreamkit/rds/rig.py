@@ -144,9 +144,13 @@ def _defaults(cameras: Sequence[str] | None, path: Path) -> dict[str, CameraMode
     table = default_cameras()
     unknown = sorted(set(cameras or ()) - table.keys())
     if unknown:
+        hint = (
+            "For cameras of other names, `dreamkit rig propose` drafts a rig file, which render takes by --rig; the "
+            f"table has {', '.join(table)}."
+        )
+        if (path.parents[1] / "pinhole_intrinsic" / path.name).is_file():
+            hint = f"The clip has pinhole intrinsics: add --camera-model pinhole. {hint}"
         raise DreamkitError(
-            f"{path} gives no intrinsics of {', '.join(unknown)}, and the default table has none either.",
-            "For cameras of other names or with pinhole intrinsics, `dreamkit rig propose` drafts a rig file, which "
-            f"render takes by --rig; the table has {', '.join(table)}.",
+            f"{path} gives no intrinsics of {', '.join(unknown)}, and the default table has none either.", hint
         )
     return {name: table[name] for name in (cameras or table)}

@@ -32,9 +32,13 @@ class Manoeuvre:
         change_from: frame of the new drive in which the lane change starts.
         change_frames: number of 30 Hz frames that the lane change takes.
         speed: factor of the recorded speed, 0.05 to 20; a speed of 2 halves the number of frames.
+        rotate: degrees by which the vehicle is turned to the left about its origin, over the whole drive.
+        brake_to: factor of `speed` after braking (or accelerating), 0 to 20; 0 stops.
+        brake_from: frame of the new drive in which the braking starts.
+        brake_frames: number of 30 Hz frames that it takes.
 
     Raises:
-        DreamkitError: a value is out of range; shifts are at most 50 m.
+        DreamkitError: a value is out of range; shifts are at most 50 m, turns 180 degrees.
     """
 
     shift: float = 0.0
@@ -42,6 +46,10 @@ class Manoeuvre:
     change_from: int = 0
     change_frames: int = 90
     speed: float = 1.0
+    rotate: float = 0.0
+    brake_to: float = 1.0
+    brake_from: int = 0
+    brake_frames: int = 60
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.speed <= 20:
@@ -58,6 +66,31 @@ class Manoeuvre:
                 f"A drive cannot be shifted by {self.shift} m with a lane change of {self.lane_change} m.",
                 "Give metres from -50 to 50 for each.",
             )
+        if not abs(self.rotate) <= 180:
+            raise DreamkitError(f"A drive cannot be turned by {self.rotate} degrees.", "Give -180 to 180 degrees.")
+        if not 0 <= self.brake_to <= 20 or self.brake_frames < 1 or self.brake_from < 0:
+            raise DreamkitError(
+                f"A drive cannot brake to {self.brake_to} times its speed from frame {self.brake_from} on in "
+                f"{self.brake_frames} frames.",
+                "The factor lies between 0 and 20; braking starts at frame 0 or later and takes at least one frame.",
+            )
+
+
+def recorded_frames(manoeuvre: Manoeuvre, frames: int) -> np.ndarray:
+    """The recorded frame, with a fraction, at whose place the vehicle is in each frame of the new drive, float64 [T'].
+
+    Args:
+        manoeuvre: the change of the drive.
+        frames: number of recorded frames T; the new drive has at most as many, and ends where the recorded one does.
+    """
+    if manoeuvre.brake_to == 1:
+        count = min(frames, int((frames - 1) / manoeuvre.speed + 1e-9) + 1)
+        return np.arange(count) * manoeuvre.speed
+    t = np.clip((np.arange(frames - 1) + 0.5 - manoeuvre.brake_from) / manoeuvre.brake_frames, 0, 1)
+    # The cubic polynomial whose derivative is zero at both ends: the deceleration sets in and ends softly.
+    factor = 1 + (manoeuvre.brake_to - 1) * t * t * (3 - 2 * t)
+    at = np.concatenate([[0.0], np.cumsum(manoeuvre.speed * factor)])
+    return at[at <= frames - 1 + 1e-9]
 
 
 def offsets(manoeuvre: Manoeuvre, frames: int) -> np.ndarray:
@@ -101,8 +134,8 @@ def change_drive(
         manoeuvre: the change.
 
     Returns:
-        The same with T' frames: (T - 1) / speed + 1, rounded down, and at most T, because the objects have no labels
-        beyond.
+        The same with T' frames: (T - 1) / speed + 1, rounded down, where the speed does not change, and at most T,
+        because the objects have no labels beyond.
 
     Raises:
         DreamkitError: a camera has another number of frames than the vehicle.
@@ -113,10 +146,13 @@ def change_drive(
                 f"{name} has {len(track)} poses and the vehicle {len(vehicle)}; they must agree.",
                 "Write poses of the vehicle and of each camera for every frame.",
             )
-    frames = min(len(vehicle), int((len(vehicle) - 1) / manoeuvre.speed + 1e-9) + 1)
-    at = np.arange(frames) * manoeuvre.speed
+    at = recorded_frames(manoeuvre, len(vehicle))
     recorded = resample(vehicle, at)
-    changed = offset_path(recorded, offsets(manoeuvre, frames))
+    changed = offset_path(recorded, offsets(manoeuvre, len(at)))
+    if manoeuvre.rotate:
+        turn, angle = np.eye(4), np.deg2rad(manoeuvre.rotate)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        changed = changed @ turn
     motion = changed @ np.linalg.inv(recorded)
     return changed, {name: motion @ resample(track, at) for name, track in cameras.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -17,18 +18,36 @@ from dreamkit.workspace.sizes import GIB
 
 IMPORT_SECONDS = 180
 _LIBRARIES = ("Transformer Engine", "transformer_engine.pytorch"), ("vLLM", "vllm")
-# Part of an import error -> advice; the first that matches is taken.
+_OTHER_CUDA = (
+    "a CUDA library of the system is loaded in place of the one that torch brings; run `unset LD_LIBRARY_PATH`, or take"
+    " the system's CUDA and cuDNN folders out of it"
+)
+_NO_PYTORCH_PART = "its PyTorch part is not installed, only the core; {build}"
+# Expression found in an import error -> advice; the first that matches is taken. A C++ symbol of torch begins with the
+# lengths of its namespaces' names: _ZN3c10 is c10::, _ZN2at is at::, _ZN5torch is torch::.
 _FIXES = {
-    "undefined symbol": "it was built for another torch; {build}",
-    ".h: No such file": "headers are missing; run dreamkit doctor --link-headers, then {build}",
-    "libcudnn": "cuDNN is not found; install torch from PyPI with its nvidia-cudnn package, or run `dreamkit doctor"
+    r"undefined symbol: _?_?(cudnn|cublas|cusparse|cusolver|cufft|curand|nccl|nvJitLink|nvrtc)": _OTHER_CUDA,
+    r"libcu(dnn|blas|sparse)\w*\.so[^:]*: version|symbol cu\w+ version": _OTHER_CUDA,
+    r"undefined symbol: _ZNK?\d*(18)?transformer_engine": "its parts are of different versions; {build}",
+    r"undefined symbol: nvte_": "its parts are of different versions; {build}",
+    r"undefined symbol": "it was built for another torch; {build}",
+    r"is already used by a Transformers config": "this vLLM is older than the transformers beside it; run `pip install"
+    ' --upgrade vllm`, or to keep it `pip install "transformers<4.54"`',
+    r"cannot import name '\w+' from '?transformer_engine": _NO_PYTORCH_PART,
+    r"module 'transformer_engine\S*' has no attribute": _NO_PYTORCH_PART,
+    r"[Cc]ould not find shared object file|No module named 'transformer_engine_torch'": _NO_PYTORCH_PART,
+    r"\.h: No such file": "headers are missing; run dreamkit doctor --link-headers, then {build}",
+    r"libcudnn": "cuDNN is not found; install torch from PyPI with its nvidia-cudnn package, or run `dreamkit doctor"
     " --link-headers` in a conda environment",
-    "libcuda.so": "the NVIDIA driver is not visible here; in a container, start it with --gpus all",
-    "No module named": "{build}",
+    r"libcuda\.so": "the NVIDIA driver is not visible here; in a container, start it with --gpus all",
+    r"No module named": "{build}",
 }
+# What is imported to find out whether a library works, where the module alone may be empty.
+_PROBES = {"transformer_engine.pytorch": "from transformer_engine.pytorch import DotProductAttention"}
 _BUILD = {
     "transformer_engine.pytorch": "pip install --no-build-isolation --force-reinstall --no-deps"
     ' "transformer-engine[pytorch]"',
+    "torch": 'pip install "torch>=2.7,<2.14"',
     "vllm": 'pip install "vllm" (it brings the torch it was built for)',
 }
 
@@ -62,7 +81,7 @@ def torch_check() -> Check:
     try:
         import torch
     except Exception as error:  # a broken installation raises many kinds; each is reported
-        return Check("PyTorch", "missing", last_line(error), 'pip install "torch>=2.7,<2.14"')
+        return Check("PyTorch", "missing", last_line(error), import_fix("torch", last_line(error)))
     return Check("PyTorch", "ok", f"{torch.__version__}, CUDA {torch.version.cuda or 'none'}")
 
 
@@ -116,9 +135,8 @@ def import_check(name: str, module: str) -> Check:
     if importlib.util.find_spec(module.split(".")[0]) is None:
         return Check(name, "note", "not installed", f"Optional; {_BUILD.get(module, f'pip install {module}')}")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", f"import {module}"], capture_output=True, text=True, timeout=IMPORT_SECONDS
-        )
+        code = _PROBES.get(module, f"import {module}")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=IMPORT_SECONDS)
         problem = "" if done.returncode == 0 else _error_of(done.stderr, done.returncode)
     except subprocess.TimeoutExpired:
         problem = f"the import did not end within {IMPORT_SECONDS} s"
@@ -139,8 +157,8 @@ def import_fix(module: str, problem: str) -> str:
         problem: the last line of the error.
     """
     build = f"run {_BUILD.get(module, f'pip install --force-reinstall {module}')}"
-    for part, fix in _FIXES.items():
-        if part in problem:
+    for expression, fix in _FIXES.items():
+        if re.search(expression, problem):
             return fix.format(build=build)
     return build
 

@@ -11,6 +11,7 @@ from dreamkit.errors import DreamkitError, cut
 from dreamkit.workspace.files import nearest, write_text
 from dreamkit.workspace.partials import entries
 
+TYPE_TABLE = "object_types.yaml"
 MOST_PATH, MOST_PART = 3500, 255  # bytes of a path and of one name in it, of the 4096 and 255 that Linux allows
 
 
@@ -70,6 +71,11 @@ def from_home(path: str | Path) -> Path:
         return home() / Path(path).expanduser()
     except (ValueError, RuntimeError):  # RuntimeError: the home folder of an unknown user
         raise DreamkitError(f"{cut(str(path), 300)!r} is no path of a file or folder.", "Correct the path.") from None
+
+
+def type_table(root: Path) -> Path:
+    """The table in a workspace that says what object types of the user's own are drawn as."""
+    return root / TYPE_TABLE
 
 
 def nearest_workspace(root: Path, folders: Sequence[str]) -> Path | None:

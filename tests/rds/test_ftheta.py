@@ -90,9 +90,10 @@ def test_pinhole_intrinsics_that_cannot_be_are_refused(vector):
         Pinhole.from_vector(np.array(vector, float))
 
 
-def test_an_f_theta_camera_keeps_its_aspect():
-    with pytest.raises(DreamkitError, match="cannot be scaled"):
-        WIDE.scaled_to(1280, 960)
+def test_an_f_theta_camera_of_another_shape_keeps_one_radius_and_is_stretched_later():
+    scaled = WIDE.scaled_to(1280, 960)
+    assert scaled.height == 960
+    assert scaled.width / scaled.height == pytest.approx(WIDE.width / WIDE.height, abs=0.01)
     assert PINHOLE.scaled_to(1280, 960).fy == pytest.approx(1010 * 960 / 1080)
 
 

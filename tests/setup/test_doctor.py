@@ -166,6 +166,17 @@ def test_a_second_control_needs_its_branch_on_top():
         ("fatal error: cudnn.h: No such file or directory", "dreamkit doctor --link-headers"),
         ("ImportError: libcuda.so.1: cannot open shared object file", "--gpus all"),
         ("ValueError: something else", "run pip install --no-build-isolation"),
+        ("ImportError: libcudnn_graph.so.9: undefined symbol: cudnnGetLibConfig", "run `unset LD_LIBRARY_PATH`"),
+        ("OSError: libcublas.so.12: undefined symbol: cublasLtGetVersion, version x", "run `unset LD_LIBRARY_PATH`"),
+        ("ImportError: libcusparse.so.12: undefined symbol: __nvJitLinkAddData_12_1", "run `unset LD_LIBRARY_PATH`"),
+        ("ImportError: te.so: undefined symbol: _ZNK5torch8autograd4Node4nameEv", "built for another torch; run pip"),
+        ("ImportError: te.so: undefined symbol: nvte_rmsnorm_fwd", "parts are of different versions; run pip"),
+        (
+            "ImportError: cannot import name 'DotProductAttention' from 'transformer_engine.pytorch' (unknown)",
+            "PyTorch part is not installed, only the core; run pip",
+        ),
+        ("AssertionError: Could not find shared object file for Transformer Engine torch lib.", "only the core; run"),
+        ("ValueError: 'aimv2' is already used by a Transformers config, pick another name.", "`pip install --upgrade"),
     ],
 )
 def test_the_error_gets_its_fix(error, fix):
@@ -181,6 +192,17 @@ def test_a_broken_library_is_told_with_its_error(tmp_path, monkeypatch):
     assert check.state == "missing"
     assert "libcuda.so.1" in check.value
     assert machine.import_check("nothing", "dreamkit_has_no_such").value == "not installed"
+
+
+def test_an_empty_transformer_engine_is_not_ok(tmp_path, monkeypatch):
+    (tmp_path / "transformer_engine/pytorch").mkdir(parents=True)
+    (tmp_path / "transformer_engine/__init__.py").write_text("")
+    (tmp_path / "transformer_engine/pytorch/__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    check = machine.import_check("Transformer Engine", "transformer_engine.pytorch")
+    assert check.state == "missing"
+    assert "only the core; run pip install --no-build-isolation" in check.fix
 
 
 def test_conda_headers_are_linked_and_nothing_is_replaced(tmp_path, monkeypatch):

@@ -111,7 +111,8 @@ def check_whole(ws: Workspace, count: int) -> None:
     assert len(records) == count
     for stage in ("single_view", "multi_view"):
         for path in ws.result_videos(stage):
-            video.check_decodes(path, video.probe(path).frames)
+            info = video.probe(path)
+            video.check_decodes(path, info, info.frames)
     rows = [json.loads(line) for line in ws.manifest.read_text().splitlines()]
     assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, records))
     assert not list(ws.root.glob("*_view/**/.partial-*"))
