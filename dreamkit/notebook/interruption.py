@@ -9,14 +9,16 @@ from dreamkit.errors import ARROW, DreamkitError
 from dreamkit.notebook.progress import in_kernel
 
 KERNEL_LINE = (
-    "__import__('logging').getLogger('IPKernelApp').addFilter(lambda record: not ("
+    "[__import__('logging').getLogger(name).addFilter(lambda record: not ("
     "'KeyboardInterrupt caught in kernel' in record.getMessage()"
     " or record.exc_info and type(record.exc_info[1]).__name__ == 'ZMQError'))"
+    " for name in ('IPKernelApp', 'tornado.general')]"
 )
-"""A line for a kernel's start, which leaves two records out of its log.
+"""A line for a kernel's start, which leaves records of its end out of its log.
 
 jupyter_client interrupts every kernel before it shuts it down, which ipykernel logs as an error where the last message
-is not quite done; and a kernel that is shut down in the middle of a cell finds its sockets closed when it replies.
+is not quite done; and a kernel that is shut down in the middle of a cell, or while a thread still prints, finds its
+sockets closed.
 """
 
 
