@@ -63,7 +63,7 @@ def test_a_missing_condition_names_the_path_and_the_nearest(tmp_path):
         ws.found_condition("hdmap", cameras.SIX_VIEWS.front, Chunk("clip_two"))
     with pytest.raises(DreamkitError, match="camera_table"):
         ws.found_condition("hdmap", cameras.SIX_VIEWS.cameras[3], Chunk("clip_one"))
-    with pytest.raises(DreamkitError, match="does not exist either"):
+    with pytest.raises(DreamkitError, match="Draw it with `dreamkit render LABELS"):
         ws.found_condition("lidar", cameras.SIX_VIEWS.front, Chunk("clip_one"))
 
 
