@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
-from dreamkit.cli import demo
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.shipped import shipped_folder
 from dreamkit.setup import sample_clip
 from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld.evaluate import figures, held_out, report, sheets
@@ -181,8 +181,8 @@ def test_conditions_drawn_by_a_pool_are_the_same():
 
 
 def test_the_demos_settings_are_taken_unless_given(monkeypatch):
-    front = yaml.safe_load((demo.settings_folder() / "04_single_view.yaml").read_text())
-    six = yaml.safe_load((demo.settings_folder() / "05_multi_view.yaml").read_text())
+    front = yaml.safe_load((shipped_folder("params") / "demo" / "04_single_view.yaml").read_text())
+    six = yaml.safe_load((shipped_folder("params") / "demo" / "05_multi_view.yaml").read_text())
     found = demo_settings(six_guidance=2.0, steps=None)
     assert (found.steps, found.guidance, found.six_steps) == (front["num_steps"], front["guidance"], six["num_steps"])
     assert (found.weight, found.six_guidance) == (1.0, 2.0)
