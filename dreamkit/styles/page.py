@@ -15,7 +15,6 @@ from dreamkit.captions.table import caption_problems, chosen_counter
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
 from dreamkit.guardrail.choice import PROMPT_CHECKS, chosen_checks
-from dreamkit.notebook.editor import Editor, Texts
 from dreamkit.notebook.progress import counted, wants_bar
 from dreamkit.styles.batch import StylesReport, write_styles
 from dreamkit.styles.checks import check_rewrite
@@ -31,6 +30,7 @@ from dreamkit.workspace.workspace import Workspace, from_home
 
 if TYPE_CHECKING:
     from dreamkit.guardrail.guard import Guard
+    from dreamkit.notebook.editor import Editor
 
 # The tints of new and removed words are readable on white and on black.
 _CHANGES_HTML = Template(
@@ -125,6 +125,9 @@ class Styled:
             return _STYLE_HTML.render(style=style, changes="" if style == ORIGINAL else marked(original, text))
 
         drafts = self.ws.cache("drafts/styles.json")
+        # Here, because `dreamkit styles write` runs in vLLM's environment, which has no widgets.
+        from dreamkit.notebook.editor import Editor, Texts
+
         return Editor(Texts([(key, key) for key in places], load, check, save, count, aside, drafts))
 
 
