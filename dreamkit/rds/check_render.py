@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from dreamkit.rds.drawing import read_clip
 from dreamkit.rds.plan import Options
 from dreamkit.rds.resize import resizer
 from dreamkit.workspace.file_names import check_name
+from dreamkit.workspace.log_levels import without_warnings
 
 
 def render_findings(root: Path, clip: str, options: Options) -> Iterator[LabelFinding]:
@@ -26,7 +25,7 @@ def render_findings(root: Path, clip: str, options: Options) -> Iterator[LabelFi
         options: as for `dreamkit render`; the conditions are those that the clip has labels for.
     """
     try:
-        with _without_warnings():
+        with without_warnings("dreamkit.rds"):
             check_name(clip, "clip")
             loaded = read_clip(root, clip, replace(options, conditions=None))
             assert loaded.scene is not None  # as the map is among the conditions
@@ -40,15 +39,3 @@ def render_findings(root: Path, clip: str, options: Options) -> Iterator[LabelFi
     if not lit:
         what = "the first picture of every camera is black"
         yield LabelFinding(WARNING, "render", what, "map and objects out of sight: other heights, axes or places")
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """No log lines of this room below errors inside the block: the check has told the same as findings."""
-    logger = logging.getLogger("dreamkit.rds")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

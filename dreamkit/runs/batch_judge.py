@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from dreamkit.runs.batch_params import STAGE_MODELS, render_options
 from dreamkit.runs.batch_units import BLOCKED, DONE, FAILED, GENERATION, LEFT, Target
 from dreamkit.workspace.failures import Failure, failure_of
 from dreamkit.workspace.file_memory import FileMemory
+from dreamkit.workspace.log_levels import without_warnings
 from dreamkit.workspace.video import VideoInfo
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace, from_home
 
@@ -78,7 +77,7 @@ class Judge:
         """
         if stage not in GENERATION:
             return {target: self._without_style(stage, params, target) for target in targets}
-        with _quiet():
+        with without_warnings("dreamkit"):
             return self._generated(stage, params, targets)
 
     def _without_style(self, stage: str, params: Mapping[str, Any], target: Target) -> Judgement:
@@ -189,15 +188,3 @@ class Judge:
 
 def _blocked(reason: object) -> Failure:
     return Failure("Blocked", str(reason or "The guardrail refused it."))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back the warnings of a plan, which the notebooks print when they run."""
-    logger = logging.getLogger("dreamkit")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

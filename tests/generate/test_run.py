@@ -291,7 +291,7 @@ def test_all_windows_warn_of_the_jump(ws, pipes, capsys):
 
 
 def test_joined_windows_are_planned_named_and_made_again(ws, pipes, capsys):
-    """Their starts are in the sidecar; a video of jumping windows does not count as one, nor the other way round."""
+    """The sidecar has the starts of joined windows; results of `windows: all` and of `joined` are different results."""
     put_clip(ws, frames=190, styles=("Night",))
     single(ws, windows="joined")
     assert pipes[0].encoded[0] == joined_windows(190, 121) and pipes[0].calls[0]["windows"] == "joined"
