@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from dreamkit.captions.model_server import ModelServer, ServerUnavailable
-from dreamkit.download import web
+from dreamkit.download import hub_api, web
 from dreamkit.download.web import Token, WebError
 from dreamkit.workspace.this_machine import is_this_machine, uses_proxy
 
@@ -48,7 +48,8 @@ def serve():
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 requests.append((self.command, self.path, dict(self.headers), body))
-                status, headers, data = answers[min(len(requests), len(answers)) - 1]
+                given = server.answers
+                status, headers, data = given[min(len(requests), len(given)) - 1]
                 self.send_response(status)
                 for key, value in {"Content-Length": str(len(data)), **headers}.items():
                     self.send_header(key, value)
@@ -62,7 +63,7 @@ def serve():
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
-        server.requests = requests
+        server.requests, server.answers = requests, answers
         server.url = f"http://127.0.0.1:{server.server_port}"
         return server
 
@@ -206,6 +207,35 @@ def test_beginnings_that_are_of_no_use_are_dropped(serve, waits):
 def test_lists_in_parts(serve, waits):
     server = serve((200, {"Link": '<http://x.example/2>; rel="next"'}, b"[1]"))
     assert ask(server.url) == ([1], "http://x.example/2")
+
+
+def test_a_list_that_is_cut_off_is_requested_again(serve, waits):
+    cut = (200, {"Content-Length": "99"}, b'[{"path"')
+    assert ask(serve(cut, cut, (200, {}, b"[1]")).url)[0] == [1]
+    with pytest.raises(WebError, match="the connection failed"):
+        ask(serve(cut).url)
+
+
+def test_answers_without_end_are_bounded(serve, waits, monkeypatch):
+    part = io.BytesIO()
+    with pytest.raises(WebError, match="sends more than the 2,048 bytes that are listed"):
+        get(serve((200, {}, DATA * 50)).url, part=part)
+    assert part.getvalue() == b""
+    monkeypatch.setattr(web, "MOST_LIST_BYTES", 10_000)
+    with pytest.raises(WebError, match="a list of over 10,000 bytes"):
+        ask(serve((200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 100_000))).url)
+    monkeypatch.setattr(hub_api, "MOST_PARTS", 3)
+    server = serve((200, {"Link": '<2>; rel="next"'}, b"[1]"))
+    server.answers = [(200, {"Link": f'<{server.url}>; rel="next"'}, b"[1]")]
+    with web.open_client() as client, pytest.raises(WebError, match="in more than 3 parts"):
+        hub_api.RepositoryPages(client, Token(""), server.url).entries("")
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1e999}', b"[" * 10**5, b"9" * 5000, b"\xff\xfe", b'{"a": 1, "a": 2}'])
+def test_lists_that_are_no_plain_json(serve, waits, body):
+    with pytest.raises(WebError, match="no JSON"):
+        ask(serve((200, {}, body)).url)
 
 
 def test_this_machine_is_never_reached_through_a_proxy(serve, waits, monkeypatch):
