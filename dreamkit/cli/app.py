@@ -6,6 +6,7 @@ A command that stands for a notebook takes the notebook's parameters by `-f FILE
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -281,8 +282,9 @@ app.command("convert")(labels.convert_command)
 
 def main() -> None:
     """Run the command line; a DreamkitError ends in its message and exit code 1, without a traceback."""
-    from dreamkit.workspace.processes import terminating_like_ctrl_c
+    from dreamkit.workspace.processes import SAFE_PATH, terminating_like_ctrl_c
 
+    os.environ.update(SAFE_PATH)  # all processes that a command starts inherit it
     with terminating_like_ctrl_c():
         try:
             app()
