@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 import httpx
 
-from dreamkit.download.web import Token, WebError, json_answer
+from dreamkit.download.web import Token, WebError, json_answer, without_password
 
 MOST_PARTS = 10_000  # of a list, with up to 1,000 entries each
 
@@ -36,6 +36,11 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def shown_endpoint() -> str:
+    """`endpoint` for messages and logs: without a user name and password in it."""
+    return without_password(endpoint())
 
 
 def official() -> str:
@@ -96,7 +101,7 @@ class RepositoryPages:
             found += part
             if not at:
                 return found
-        raise WebError(f"{endpoint()} sends a list in more than {MOST_PARTS:,} parts")
+        raise WebError(f"{shown_endpoint()} sends a list in more than {MOST_PARTS:,} parts")
 
 
 def read_remote(file: Mapping[str, Any]) -> Remote:

@@ -106,16 +106,23 @@ def open_client() -> httpx.Client:
 def proxies_in_use() -> str:
     """The environment's proxies without passwords, as `NAME=address, ...`; empty without any."""
     names = [name for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY") if _variable(name)]
-    return ", ".join(f"{name}={_without_password(_variable(name))}" for name in names)
+    return ", ".join(f"{name}={without_password(_variable(name))}" for name in names)
 
 
 def _variable(name: str) -> str:
     return os.environ.get(name) or os.environ.get(name.lower()) or ""
 
 
-def _without_password(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('//')[0]}//{after}" if at else url
+def without_password(url: str) -> str:
+    """A URL without the user name and password before its host, for messages."""
+    scheme, slashes, rest = url.partition("//") if "//" in url else ("", "", url)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL."""
+    return urlparse(without_password(url)).netloc
 
 
 @contextlib.contextmanager
@@ -154,15 +161,15 @@ def answer(
         except httpx.TransportError as error:
             reason, wait = f"the connection failed ({first_line(error) or type(error).__name__})", None
             if isinstance(error, httpx.UnsupportedProtocol):
-                raise WebError(f"{url[:80]} is no web address; it must begin with https://") from None
+                raise WebError(f"{without_password(url)[:80]} is no web address; it must begin with https://") from None
             if attempt == TRIES or (isinstance(error, UNREACHABLE) and attempt >= UNREACHABLE_TRIES):
                 raise WebError(reason) from None
         except (httpx.InvalidURL, ValueError) as error:
-            raise WebError(f"{url[:80]} is no web address ({first_line(error)})") from None
+            raise WebError(f"{without_password(url)[:80]} is no web address ({first_line(error)})") from None
         seconds = min(2.0 ** (attempt - 1) if wait is None else wait, LONGEST_WAIT)
         # The first waits are short and common; with many files each of them would be a line.
         level = logging.WARNING if attempt > QUIET_TRIES or seconds > QUIET_SECONDS else logging.DEBUG
-        log.log(level, "%s: %s; again in %.0f s", urlparse(url).netloc, reason, seconds)
+        log.log(level, "%s: %s; again in %.0f s", _host(url), reason, seconds)
         time.sleep(seconds)
     assert response is not None  # as the loop ends with a response or raises
     try:
@@ -186,11 +193,11 @@ def _follow(
         response.close()
         target = urljoin(url, response.headers["Location"])
         if urlparse(target).scheme not in ("http", "https"):
-            raise WebError(f"{urlparse(url).netloc} redirects to {target[:80]}, which is no web address")
+            raise WebError(f"{_host(url)} redirects to {without_password(target)[:80]}, which is no web address")
         if response.status_code == 303:
             method, body = "GET", None
         url = target
-    raise WebError(f"{urlparse(url).netloc} redirects in a circle")
+    raise WebError(f"{_host(url)} redirects in a circle")
 
 
 def _redirected(url: str, response: httpx.Response, token: Token) -> str:

@@ -9,9 +9,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from huggingface_hub import constants
 
 from dreamkit.captions.model_server import ModelServer, ServerUnavailable
-from dreamkit.download import hub_api, web
+from dreamkit.download import hub, hub_api, web
+from dreamkit.download.catalogue import Repository
 from dreamkit.download.web import Token, WebError
 from dreamkit.workspace.this_machine import is_this_machine, uses_proxy
 
@@ -261,6 +263,19 @@ def test_a_proxy_that_cannot_be_used_is_told_without_its_password(waits, monkeyp
     with pytest.raises(ServerUnavailable, match=r"The proxy of the environment cannot be used") as told:
         ModelServer("http://model.example/v1").models()
     assert "hidden" not in str(told.value)
+
+
+def test_a_password_in_an_address_is_in_no_message(monkeypatch, waits, caplog, serve):
+    assert web.without_password("https://u:hidden@hub.example:8/a@b") == "https://hub.example:8/a@b"
+    assert web.without_password("u:hidden@hub.example:8") == "hub.example:8"
+    assert web.without_password("https://hub.example/x") == "https://hub.example/x"
+    monkeypatch.setattr(constants, "ENDPOINT", "http://u:hidden@192.0.2.1:9")
+    access = hub.Access(Repository("a/b", ()), hub.NO_ANSWER)
+    url = serve((429, {"Retry-After": "20"}, b""), (302, {"Location": "ftp://u:hidden@x/"}, b"")).url
+    with pytest.raises(WebError) as caught:
+        ask(url.replace("http://", "http://u:hidden@"))
+    assert "hidden" not in f"{access.page} {hub_api.shown_endpoint()} {caught.value} {caplog.text}"
+    assert "again in 20 s" in caplog.text
 
 
 def test_a_socks_proxy_works_or_is_told(waits, monkeypatch):
