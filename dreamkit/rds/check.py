@@ -147,7 +147,7 @@ def check_clip(
             findings += object_findings(objects, layers, path, vehicle is not None, dict(options.types))
         if lidar is not None:
             findings += lidar_findings(lidar, path)
-        for name in sorted(cameras.keys() - intrinsics.keys()) if intrinsics else ():
+        for name in () if intrinsics is None or rig else sorted(cameras.keys() - intrinsics.keys()):
             what = f"{name} has poses and no intrinsics"
             findings.append(LabelFinding(WARNING, f"{model}_intrinsic", what, "the default camera would be used"))
     if intrinsics:

@@ -10,7 +10,7 @@ from dreamkit.rds.check_poses import MAX_SPEED, MILLIMETRES
 from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
 from dreamkit.rds.check_time import float32_findings, numbered_by_sweep, repetitions
 from dreamkit.rds.labels import CAMERA_HZ, LABEL_HZ, LABEL_STEP, OBJECT_FOLDER, Objects, Shapes
-from dreamkit.rds.objects import unknown_types
+from dreamkit.rds.objects import CLASS_OF, unknown_types
 from dreamkit.workspace.paths import TYPE_TABLE
 
 _LARGEST_MAP = 20_000  # metres
@@ -51,7 +51,21 @@ def map_findings(layers: Mapping[str, Shapes], path: np.ndarray) -> Iterator[Lab
     elif extent > _LARGEST_MAP:
         yield LabelFinding(ERROR, "3d_*", f"the map spans {extent:.0f} m", MILLIMETRES)
     else:
+        yield from _elsewhere_findings(layers, path[sampled, :2])
         yield from _place_findings(layers, points, path, sampled, distance)
+
+
+def _elsewhere_findings(layers: Mapping[str, Shapes], places: np.ndarray) -> Iterator[LabelFinding]:
+    """Lane lines or road boundaries of another place than the drive, at horizontal places [S, 2], and other layers."""
+    for name in ("lanelines", "road_boundaries"):
+        points = layers[name].points if name in layers else np.zeros((0, 3))
+        if not len(points):
+            continue
+        nearest = np.linalg.norm(points[:, None, :2] - places[None], axis=2).min()
+        if nearest > _COVERED:
+            what = f"the nearest vertex is {nearest:.0f} m away from the drive; other layers are nearer"
+            cause = "a layer in another world frame, such as latitude and longitude in degrees"
+            yield LabelFinding(WARNING, f"3d_{name}", what, cause)
 
 
 def _place_findings(
@@ -114,6 +128,7 @@ def object_findings(
     if len(flat):
         what = f"{len(flat)} boxes have a side of 1 cm or less"
         yield LabelFinding(WARNING, OBJECT_FOLDER, what, "sizes that were not set", int(objects.frame[flat[0]]))
+    yield from _order_findings(objects, types)
     yield from _pose_findings(objects, path)
     yield from _sunken_findings(objects, layers, path, path_is_ground)
     for track in range(len(objects.ids)):
@@ -126,6 +141,18 @@ def object_findings(
             shared = objects.ids[track] in _UNTRACKED
             cause = "boxes without a track, all under one id; give each an id of its own" if shared else _TWO_OBJECTS
             yield LabelFinding(WARNING, OBJECT_FOLDER, what, cause, frame)
+
+
+def _order_findings(objects: Objects, types: Mapping[str, str]) -> Iterator[LabelFinding]:
+    """Cars and trucks that are usually wider or higher than long."""
+    classes = {kind: types.get(kind) or CLASS_OF.get(kind, "") for kind in set(objects.kind)}
+    rows = np.array([classes[kind] in ("Car", "Truck") for kind in objects.kind], bool)
+    if not rows.any():
+        return
+    length, width, height = np.median(objects.size[rows], axis=0)
+    if length < max(width, height):
+        what = f"cars and trucks are {length:.1f} m long, {width:.1f} m wide and {height:.1f} m high"
+        yield LabelFinding(WARNING, OBJECT_FOLDER, what, "sizes in another order; object_lwh is length, width, height")
 
 
 def _pose_findings(objects: Objects, path: np.ndarray) -> Iterator[LabelFinding]:

@@ -159,6 +159,8 @@ def read_layer(root: Path, clip: str, layer: str) -> Shapes:
     shapes = []
     for index, label in enumerate(data["labels"]):
         with decoding(tar.path, f"{key}, label {index}"):
+            if not isinstance(label, (dict, list)):
+                raise ValueError(f"a {type(label).__name__} instead of a table")
             found = [_points(vertices) for vertices in _vertex_lists(label)]
             if LAYERS[layer] == "cuboid" and any(len(points) not in (0, 8) for points in found):
                 raise ValueError(f"a cuboid of {[len(points) for points in found]} vertices; expected 8")
@@ -276,7 +278,12 @@ def _object(info: Any, where: str) -> tuple[np.ndarray, np.ndarray, bool, str]:
             f"{where} has the object_lwh {str(info['object_lwh'])[:80]}.",
             "An object needs a 4x4 object_to_world, and three sizes in metres in object_lwh, none negative.",
         )
-    return pose, size, bool(info["object_is_moving"]), str(info["object_type"])
+    moving = info["object_is_moving"]
+    if moving not in (True, False):  # any text counts as true in Python, "false" too
+        raise DreamkitError(
+            f"{where} has the object_is_moving {str(moving)[:80]!r}.", "Write true or false, without quotes."
+        )
+    return pose, size, bool(moving), str(info["object_type"])
 
 
 def numbered(tar: Tar, pattern: re.Pattern[str]) -> dict[int, str]:

@@ -65,10 +65,11 @@ class Lidar:
             intensity = arrays.get("intensity")
             intensity = None if intensity is None else np.asarray(intensity, np.float32).squeeze()
         xyz = require_points(xyz, where)
+        finite = np.isfinite(xyz).all(1)
         return LidarFrame(
-            xyz[np.isfinite(xyz).all(1)],
+            xyz[finite],
             require_poses(arrays["lidar_to_world"], where),
-            intensity if intensity is not None and intensity.shape == (len(xyz),) else None,
+            intensity[finite] if intensity is not None and intensity.shape == (len(xyz),) else None,
         )
 
 

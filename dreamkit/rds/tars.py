@@ -56,9 +56,12 @@ class Tar:
             return json.loads(self.read(key))
 
     def array(self, key: str) -> np.ndarray:
-        """One member decoded as .npy."""
+        """One member decoded as .npy, an array of real numbers."""
         with decoding(self.path, key):
-            return decode_npy(self.read(key))
+            values = decode_npy(self.read(key))
+            if values.dtype.kind not in "biuf":
+                raise ValueError(f"it holds values of the type {values.dtype}, not real numbers")
+            return values
 
     def arrays(self, key: str) -> dict[str, np.ndarray]:
         """One member decoded as .npz."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -213,3 +214,37 @@ def test_a_vector_in_a_row_or_column_is_still_a_vector(tmp_path):
             {f"pinhole_intrinsic.{name}.npy": encode_npy(shaped) for name in HEADINGS},
         )
         assert not [f for f in check_clip(folder, CLIP, "pinhole") if f.layer in ("pinhole_intrinsic", "render")]
+
+
+def test_values_of_other_types_are_not_read_as_numbers(folder):
+    tar = folder / "vehicle_pose" / f"{CLIP}.tar"
+    kept = tar.read_bytes()
+    poses = drive(FRAMES)
+    for kind in (complex, str):
+        write_tar(tar, CLIP, {f"{i:06d}.vehicle_pose.npy": encode_npy(p.astype(kind)) for i, p in enumerate(poses)})
+        assert found(folder, "not real numbers")
+    tar.write_bytes(kept)
+    write_tar(folder / "3d_poles" / f"{CLIP}.tar", CLIP, {"poles.json": b'{"labels": [null]}'})
+    assert found(folder, "a NoneType instead of a table")
+
+
+@pytest.mark.parametrize("moving", ["true", "false", None, 2, []])
+def test_a_text_is_no_truth(folder, moving):
+    entry = {"object_to_world": np.eye(4).tolist(), "object_lwh": [4, 2, 1.5], "object_type": "Car"}
+    members = {"000000.all_object_info.json": json.dumps({"1": entry | {"object_is_moving": moving}}).encode()}
+    write_tar(folder / "all_object_info" / f"{CLIP}.tar", CLIP, members)
+    assert found(folder, "object_is_moving")
+
+
+def test_sizes_in_another_order_and_a_layer_of_another_place(folder):
+    given = objects(FRAMES)
+    writer.write_objects(folder, CLIP, dataclasses.replace(given, size=given.size[:, ::-1]))
+    assert found(folder, "cars and trucks are 1.6 m long, 1.9 m wide and 4.5 m high", "warning")
+    lines = Shapes.of([np.array([[37.1, -222.0, 0.0], [37.2, -222.1, 0.0]])])
+    writer.write_layer(folder, CLIP, "lanelines", lines)
+    assert found(folder, "away from the drive; other layers are nearer", "warning")
+
+
+def test_the_file_without_any_intrinsics_is_named(folder):
+    write_tar(folder / "ftheta_intrinsic" / f"{CLIP}.tar", CLIP, {})
+    assert found(folder, "camera_front_wide_120fov has poses and no intrinsics", "warning")

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from dreamkit.rds import lidar
 from dreamkit.rds.labels import read_objects
 from dreamkit.rds.lidar_labels import LidarFrame, read_lidar
 from dreamkit.rds.objects import Boxes, every_frame
+from dreamkit.rds.tars import write_tar
 
 
 def depth_picture(sweeps, camera, pose, frame):
@@ -176,3 +178,13 @@ def test_a_clip_without_sweeps_in_its_frames_is_an_error(clip):
     boxes = every_frame(read_objects(clip[0], CLIP), FRAMES)
     with pytest.raises(DreamkitError, match="no sweep"):
         lidar.Sweeps(read_lidar(clip[0], CLIP), boxes, 0)
+
+
+def test_intensity_keeps_to_the_points_that_are_finite(tmp_path):
+    points = np.arange(12, dtype=np.float32).reshape(4, 3)
+    points[1, 0] = np.nan
+    stream = io.BytesIO()
+    np.savez(stream, xyz=points, lidar_to_world=np.eye(4), intensity=np.arange(4, dtype=np.float32))
+    write_tar(tmp_path / "lidar_raw" / "a.tar", "a", {"000000.lidar_raw.npz": stream.getvalue()})
+    sweep = read_lidar(tmp_path, "a").load(0)
+    assert sweep.xyz.shape == (3, 3) and sweep.intensity.tolist() == [0, 2, 3]
