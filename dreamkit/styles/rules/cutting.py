@@ -22,6 +22,7 @@ _EMPTY = re.compile(
 )
 # ", with the streetlights" before "casting a glow" that was cut.
 _WITH_ONLY = re.compile(r", (?:with|and) (?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+ ?)+)$")
+_LIST = re.compile(r", (?:and|or) ")
 _PRONOUN = re.compile(
     r"(?i)(?:it|they|its|their|he|she|this|these|others|some|both|each)\b(?! (?:is|are) (?:no|several|a few))"
 )
@@ -31,6 +32,7 @@ _DANGLING = re.compile(
     r"\w+ effect)"
     r"|\b(?:the|an?|its|their|of|in|on|at|under|by|from|with|without|and|or|but|while|as|during|into|through|"
     r"along|between|to|very|some of)\s*(?:[.,;:]|$)"
+    r"|\b(?:cutting|piercing|shining|casting|creating|reflecting|illuminating|providing|lighting|glowing)\s*(?:[.,;]|$)"
     r"|\b(?:the|an?)\s+(?:and|or|is|are|was|with|in|on|at|by|from|of|to|as|the|an?)\b|,\s*,|\b(?:and|"
     r"or)\s+(?:and|or|but|is|with)\b"
     r"|\b(?:in|on|at|under|by|from|with|during)\s+(?:in|on|at|under|by|from|with|during|and|or|is|"
@@ -141,6 +143,9 @@ class Cutter(Softener):
                 text += f"{part.joint}{part_text}"
         if hollow:
             return ""
+        # "parked cars, houses with windows" whose last member is gone.
+        if lost and not re.search(r",? (?:and|or) ", text.rpartition(", ")[2]) and _LIST.search(main.text) and not _LIST.search(text):
+            text = re.sub(r", (?=(?!with|which|some|where|while|who)[^,]*$)(?!\w+ing\b)", " and ", text)
         if opening:
             first_text = "".join(f"{part.joint}{self.soften(part.text, first)}" for part in opening)
             bare_opening = clean(first_text).strip(" ,")

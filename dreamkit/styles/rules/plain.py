@@ -53,11 +53,10 @@ def named_things(text: str) -> list[str]:
             or re.match(r"['’]|[ -](?:head|tail|street)?lights?\b", plain[end:])
         ):
             continue
-        if re.match(
-            r"(?i)street ?(?:light|lamp)s?$|lamp ?posts?$|windows?$|lanes?$|lane markings$|markings$", match.group()
-        ):
+        lamps = r"street ?(?:light|lamp)s?$|lamp ?posts?$|" if not re.search(r"(?i)\bshadows? of\b", plain) else ""
+        if re.match(rf"(?i){lamps}windows?$|lanes?$|lane markings$|markings$", match.group()):
             continue
-        if re.search(r"(?i)\b(?:ego|own)[ -]$|\bglimpses? of (?:\w+ )?$", plain[:start]):
+        if re.search(r"(?i)\b(?:ego|own)[ -]$|\b(?:glimpses? of|for) (?:(?:the|both|any) )?(?:\w+ )?$", plain[:start]):
             continue
         while after := re.match(r"[ -](?=\w)", plain[end:]):
             more = structures_pattern().match(plain, end + after.end()) or users_pattern().match(
@@ -69,6 +68,8 @@ def named_things(text: str) -> list[str]:
         begin, determiner = _beginning(plain, start)
         if re.match(r"(?i)an?\b", match.group()):
             begin, determiner = start, "a"
+        if not determiner and not re.search(r"(?i)s$|people$|men$|children$|traffic$|vegetation$|greenery$|grass$", plain[start:end]):
+            continue
         if users_pattern().match(plain, start):
             trailing = _TRAILING.match(plain[end:])
             # "shadows of the trees and people on the ground": it is the shadows that lie there.
@@ -77,8 +78,6 @@ def named_things(text: str) -> list[str]:
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
             begin = start
-        elif not determiner and not plain[start:end].endswith("s"):
-            continue
         if not (found and begin < found[-1][1]):
             found.append((begin, end))
     return [text[a:b].strip(" ,.") for a, b in found]
@@ -150,8 +149,17 @@ def plain_sentence(gone: Sequence[str], kept: str, soften: Callable[[str], str],
         return ""
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     verb = "are" if len(names) > 1 or is_plural(names[0]) else "is"
-    said = (f"{verb} visible", "can be seen", f"{verb} in view")[choice % 3]
+    said = (f"{verb} visible", "can be seen")[choice % 2]
+    road = _ROAD.search(kept)
+    if road and not re.search(r"(?i)\b(?:on|in|at|along|near|behind|by|across|to|down|ahead)\b", listed):
+        vehicles = all(_MOTOR.search(name.lower()) for name in names)
+        said += f" {'on' if vehicles else 'along'} the {road.group().lower()}"
     return f"{listed[0].upper()}{listed[1:]} {said}."
+
+
+_ROAD = re.compile(r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard)\b(?! signs?)")
+_MOVES = re.compile(r"(?i)\b(?:passing|moving|oncoming|approaching)\b")
+_MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion|flow)\w*")
 
 
 def _known(name: str, kept: str) -> bool:
@@ -163,6 +171,8 @@ def _known(name: str, kept: str) -> bool:
     low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
         "traffic lights", "traffic lights, traffic signals"
     )
+    if _MOVES.match(name) and not _MOVING.search(re.sub(r"(?i)\b(?:drive|driving)(?= (?:through|scene|along|down|on|in)\b)", "", kept)):
+        return False
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
         return True
     if name.lower() == "people" and "pedestrian" in low:

@@ -100,7 +100,7 @@ def _whole_scene() -> re.Pattern[str]:
 
 @lru_cache(maxsize=1)
 def _not_noun() -> re.Pattern[str]:
-    return re.compile(rf"(?i)(?:{alternatives('clauses', 'after_noun')}|because|than|enough|it|they|the|a|an)$")
+    return re.compile(rf"(?i)(?!(?:driv|park|build|cross|shopp|lodg|dwell)ing)(?:{alternatives('clauses', 'after_noun')}|because|than|enough|it|they|the|a|an|up)$")
 
 
 @dataclass
@@ -111,12 +111,14 @@ class Softener:
         style: the style.
         time: the rewrite's time, "" for unknown.
         weather: its weather, "" for unknown.
+        was: the time that the caption states, "" for unknown.
         lamps_stay: the caption is inside a tunnel or garage, where lamps shine at any time.
     """
 
     style: Style
     time: str
     weather: str
+    was: str = ""
     lamps_stay: bool = False
     _seen: dict[str, list[re.Match[str]]] = field(default_factory=dict, repr=False)
 
@@ -137,6 +139,8 @@ class Softener:
             about_weather = bool(self.style.weather) and term.tied_to_weather
             wet = weather in ("rain", "snow", "fog")
             return (bool(time) and term.tied_to_time) or (about_weather and (wet or term.allows("", weather)))
+        if term.name == "well lit" and time == "night":
+            return self.was in ("day", "golden", "morning")
         if len(term.fits) > 1 and time and not weather:
             # Headlights are on in the morning where the caption has rain or fog.
             weather = self.weather or "clear"
