@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dreamkit.captions.camera_sentence import part_camera_sentence
 from dreamkit.captions.conditions import ENCLOSED, read_state
 from dreamkit.captions.split import sentences, without_quotes
+from dreamkit.styles.rules.clauses import finite
 from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, style_sentences
 from dreamkit.styles.rules.cutting import Cut, Cutter
 from dreamkit.styles.rules.plain import plain_sentence
@@ -199,7 +200,7 @@ def _filled(text: str, lead: str, style: Style) -> str:
     return text[:1].upper() + text[1:]
 
 
-_JOINED = re.compile(r"(?i)\b(?:while|as|that|which|where|and|when|who|is|are|seen from)\b")
+_JOINED = re.compile(r"(?i)\b(?:while|as|that|which|where|when|who|is|are|seen from)\b")
 
 
 def _led(first: str, lead: str, style: Style) -> str:
@@ -207,7 +208,7 @@ def _led(first: str, lead: str, style: Style) -> str:
     if not _FILM.match(first):
         return f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}" if _OPENS.match(first) else first
     simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
-    if not simple or _JOINED.search(simple["head"]):
+    if not simple or _JOINED.search(simple["head"]) or finite(simple["head"].partition(" and ")[2]):
         return first
     head, tail = simple["head"], simple["tail"] or ""
     place = re.search(r"\b(an?) (?=(?:[\w-]+ )?[\w-]+$)(?!busy|quiet|calm|narrow|wide|bustling|typical)", head)
