@@ -113,7 +113,12 @@ def _stems(text: str) -> list[str]:
 
 
 def style_sentences(
-    style: Style, scene: ConditionTexts | None, caption: str, lines: Sequence[str], lead: str, draw: random.Random,
+    style: Style,
+    scene: ConditionTexts | None,
+    caption: str,
+    lines: Sequence[str],
+    lead: str,
+    draw: random.Random,
     most: int,
 ) -> list[StyleSentence]:
     """The style's sentences for a caption: sky and light first, then the road and objects that the caption names.
@@ -151,8 +156,11 @@ def style_sentences(
     named = bool(lead) or has_word(style, kept)
     sky = said.one_of(scene.sky, draw, lambda text: named or has_word(style, text)) or said.one_of(scene.sky, draw)
     made = []
-    if sky:
-        light = said.one_of(scene.light, draw)
+    alone = not sky or not (named or has_word(style, sky))
+    light = said.one_of(scene.light, draw, lambda text: not alone or has_word(style, text))
+    if light and not sky:
+        made.append(StyleSentence(_sentence(light)))
+    elif sky:
         joint = draw.choice((", and ", ", while ", ", and ")) if ", and" not in sky else ", while "
         made.append(StyleSentence(_sentence(f"{sky}{joint}{light}" if light else sky)))
     return [*made, *_about_things(scene, lines, said, draw)[: max(0, most - 1)]]
@@ -202,17 +210,20 @@ def _subject(sentence: str) -> str:
 
 
 def has_room(lines: Sequence[str], index: int, text: str) -> bool:
-    """Whether a sentence of the style may stand behind a line: its neighbours neither share its subject nor continue."""
+    """Whether a sentence of the style may stand behind a line: neighbours neither share its subject nor continue."""
     before = next((line for line in reversed(lines[: index + 1]) if line), "")
     after = next((line for line in lines[index + 1 :] if line), "")
+    words = re.findall(r"[\w'’-]+", text.lower())
     subject, following = _subject(text), _subject(after)
     if _CONTINUES.match(after) or (CLOSES.match(before) and index):
         return False
-    return subject not in (_subject(before), following) and following not in re.findall(r"[\w'’-]+", text.lower())
+    return subject != following and following not in words and _subject(before) not in words
 
 
 # A last sentence that sums up.
-CLOSES = re.compile(r"(?i)(?:the )?overall\b|the (?:atmosphere|mood|time of day)\b|the scene (?:is|appears|seems|feels)\b")
+CLOSES = re.compile(
+    r"(?i)(?:the )?overall\b|the (?:atmosphere|mood|time of day)\b|the scene (?:is|appears|seems|feels)\b"
+)
 
 
 def chosen(template: str, draw: random.Random) -> str:

@@ -14,7 +14,7 @@ from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.rules.clauses import finite
 from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, style_sentences
 from dreamkit.styles.rules.cutting import Cut, Cutter
-from dreamkit.styles.rules.plain import plain_sentence
+from dreamkit.styles.rules.plain import new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
 from dreamkit.styles.rules.scene import NEW_PLACE
 from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean
@@ -99,8 +99,8 @@ class RuleRewriter:
         cutter = Cutter(style, time, weather, was=source[0], lamps_stay=bool(enclosed))
         found = sentences(caption)
         cuts = [cutter.cut(sentence, index == 0) for index, sentence in enumerate(found)]
-        bare = " ".join(clean(cut.text) for cut in cuts)
-        lead = "" if enclosed else lead_of(style, time, bare, (found or ("",))[0], draw)
+        bare = [clean(cut.text) for cut in cuts]
+        lead = "" if enclosed else lead_of(style, time, " ".join(bare), (bare or [""])[0], draw)
         lines, has_lead = _kept_lines(cuts, found, cutter, lead, draw)
         kept = " ".join(line.text for line in lines)
         changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
@@ -160,7 +160,13 @@ def _kept_lines(
             lines.append(_Line(f"{frame} {lead}.".replace(" .", ".")))
             has_lead = bool(lead)
             others += frame
-        if plain := plain_sentence(cut.gone, others, soften, draw.randrange(2)):
+        names = new_names(cut.gone, others, soften)
+        if names and _ENUMERATES.fullmatch(text):
+            # "The scene includes a road, several cars and a bus."
+            lines[-1].text = f"{', '.join([text[:-1], *names[:-1]])} and {names[-1]}."
+            told += lines[-1].text
+            names = []
+        if plain := plain_sentence(names, others, draw.randrange(2)):
             lines.append(_Line(plain))
             told += plain
         if not text and not plain and index:
@@ -168,12 +174,17 @@ def _kept_lines(
     return lines, has_lead
 
 
+_ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|features?|shows?) [^,.;]+\.")
+
+
 def _frame(first: str, soften: Callable[[str], str]) -> str:
     """A plain beginning for a caption whose first sentence goes, such as "The video shows a drive on a city street"."""
     place = NEW_PLACE.search(first)
     if not _FILM.match(first) or not place or not soften(place.group()):
         return ""
-    return f"The video shows {'a drive along ' if re.search(r'(?i)driv(?:e|ing)', first) else ''}{soften(place.group())}"
+    return (
+        f"The video shows {'a drive along ' if re.search(r'(?i)driv(?:e|ing)', first) else ''}{soften(place.group())}"
+    )
 
 
 def _filled(text: str, lead: str, style: Style) -> str:
@@ -212,13 +223,21 @@ def _led(first: str, lead: str, style: Style) -> str:
         return first
     head, tail = simple["head"], simple["tail"] or ""
     place = re.search(r"\b(an?) (?=(?:[\w-]+ )?[\w-]+$)(?!busy|quiet|calm|narrow|wide|bustling|typical)", head)
-    if tail.startswith(" with ") and style.time in ("", "day") and place:
+    if (
+        tail.startswith(" with ")
+        and style.time in ("", "day")
+        and place
+        and not re.search("morning|evening|night", lead)
+    ):
         # "a foggy road with three lanes", not "a road in the fog with three lanes".
         return f"{head[: place.start()]}{article(style.adjective)} {style.adjective} {head[place.end() :]}{tail}."
     if re.match(r",? with (?:[\w-]+ )*?(?:lanes?|lane markings)\b(?!.*\band\b)", tail):
         return f"{head}{tail} {lead}."
-    day = re.search(r" (?:during|at|in|on|around) (?:[\w-]+ ){0,6}?(?:day|daytime|night|nighttime|dusk|dawn|twilight|"
-                    r"evening|morning|afternoon|sunset|hours|hour)$", head)
+    day = re.search(
+        r" (?:(?:early|late) )?(?:during|at|in|on|around) (?:[\w-]+ ){0,6}?(?:day|daytime|night|nighttime|dusk|dawn|"
+        r"twilight|evening|morning|afternoon|sunset|hours|hour)$",
+        head,
+    )
     if day:
         return f"{head[: day.start()]} {lead}{head[day.start() :]}{tail}."
     return f"{head} {lead}{tail}."
