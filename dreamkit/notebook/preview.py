@@ -9,7 +9,7 @@ from dreamkit.workspace.video import encode_video, probe, read_video
 
 CRF = 31
 MOST_FRAMES = 150
-"""Frames of a small copy; condition videos of 121 frames took 30 to 50 kB at 480 pixels of width, and about a second."""
+"""Frames of a small copy; condition videos of 121 frames took 30 to 50 kB at 480 pixels of width, and one second."""
 
 
 def small_copy(path: Path, width: int = 480) -> bytes:
