@@ -57,7 +57,7 @@ def on_idle_interrupt(action: Callable[[], None]) -> bool:
         Whether the kernel takes it: False outside of a kernel, and in one without that attribute.
     """
     kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None) if in_kernel() else None
-    if not hasattr(kernel, "saved_sigint_handler"):
+    if kernel is None or not hasattr(kernel, "saved_sigint_handler"):
         return False
     kernel.saved_sigint_handler = lambda *_: action()
     return True
