@@ -37,9 +37,10 @@ from dreamkit.transfer.windows import WindowPlan
 
 @dataclass(frozen=True)
 class JoinedLatents:
-    """Where the latents of overlapping windows stand in one tensor, [1, C, L + n - 1, H, W].
+    """Where the latents of overlapping windows stand in one tensor, [1, C, V x (L + n - 1), H, W].
 
-    Its first L frames are the long latent; behind them are the first latents of the windows after the first.
+    Of each view, the first L frames are the long latent; behind them are the first latents of the windows after the
+    first.
 
     Attributes:
         starts: first latent frame of each window, ascending from 0.
@@ -47,16 +48,20 @@ class JoinedLatents:
         ramp: latent frames in the middle of an overlap that are blended of both windows, or the whole overlap where it
             is shorter. Before them the earlier window counts alone, behind them the later one: means of two estimates
             are smoother than either, so few are blended.
+        views: V, the views of a window, which stand one after the other on the time axis.
     """
 
     starts: tuple[int, ...]
     window: int
     ramp: int = 1
+    views: int = 1
 
     @classmethod
     def of(cls, plan: WindowPlan, config: ModelConfig) -> JoinedLatents:
         """The layout of a plan from `joined_windows`."""
-        return cls(tuple(start // TEMPORAL_COMPRESSION for start in plan.starts), config.latent_frames)
+        return cls(
+            tuple(start // TEMPORAL_COMPRESSION for start in plan.starts), config.latent_frames, views=config.views
+        )
 
     @property
     def length(self) -> int:
@@ -64,13 +69,13 @@ class JoinedLatents:
         return self.starts[-1] + self.window
 
     def cut(self, joined_BCTHW: torch.Tensor, index: int) -> torch.Tensor:
-        """The latent of one window, [1, C, T, H, W]."""
-        start = self.starts[index]
-        if index == 0:
-            return joined_BCTHW[:, :, : self.window]
-        first = self.length + index - 1
-        later = joined_BCTHW[:, :, start + 1 : start + self.window]
-        return torch.cat([joined_BCTHW[:, :, first : first + 1], later], dim=2)
+        """The latent of one window, [1, C, V x T, H, W]."""
+        start, first = self.starts[index], self.length + index - 1
+        frames = slice(0, 1) if index == 0 else slice(first, first + 1)
+        parts = []
+        for view_BCTHW in joined_BCTHW.chunk(self.views, dim=2):
+            parts += [view_BCTHW[:, :, frames], view_BCTHW[:, :, start + 1 : start + self.window]]
+        return torch.cat(parts, dim=2)
 
     def weights(self) -> torch.Tensor:
         """Weight of each window's estimate at each of its latent frames, float32 [n, T]; 1 for its own first latent.
@@ -100,13 +105,15 @@ class JoinedLatents:
         for index, latent_BCTHW in enumerate(windows_BCTHW):
             if joined is None:
                 shape = list(latent_BCTHW.shape)
-                shape[2] = self.length + len(self.starts) - 1
+                shape[2] = self.views * (self.length + len(self.starts) - 1)
                 joined = latent_BCTHW.new_zeros(shape)
-            weighted = latent_BCTHW * weights[index].to(latent_BCTHW)[:, None, None]
             start, own = self.starts[index], 0 if index == 0 else 1
-            joined[:, :, start + own : start + self.window] += weighted[:, :, own:]
-            if own:
-                joined[:, :, self.length + index - 1] = weighted[:, :, 0]
+            parts = latent_BCTHW.chunk(self.views, dim=2), joined.chunk(self.views, dim=2)
+            for part_BCTHW, view_BCTHW in zip(*parts, strict=True):  # the latter are views of one tensor, filled here
+                weighted = part_BCTHW * weights[index].to(latent_BCTHW)[:, None, None]
+                view_BCTHW[:, :, start + own : start + self.window] += weighted[:, :, own:]
+                if own:
+                    view_BCTHW[:, :, self.length + index - 1] = weighted[:, :, 0]
         assert joined is not None  # there is a window
         return joined
 
@@ -128,9 +135,9 @@ def denoise_joined(
     Args:
         networks: the networks.
         config: sizes of the model.
-        windows: the windows; they differ in their hints and weights alone.
+        windows: the windows; they differ in their hints, weights and given latents alone.
         layout: where their latents stand.
-        noise: unit normal, [1, C, L + n - 1, H, W].
+        noise: unit normal, [1, C, V x (L + n - 1), H, W].
         on_step: as for `denoise_window`; the estimate is that of the whole tensor.
     """
     passes = without_hints(prepare_passes(networks, config, windows[0]))
@@ -186,18 +193,21 @@ def hinted(
 
 
 def joined_noise(layout: JoinedLatents, seeded: Callable[[int], torch.Tensor]) -> torch.Tensor:
-    """Noise of the long latent and the first latents, [1, C, L + n - 1, H, W].
+    """Noise of the long latents and the first latents, [1, C, V x (L + n - 1), H, W].
 
-    `seeded(i)` is the noise of window i where windows do not overlap, [1, C, T, H, W]; their latent frames follow each
-    other here as they do there.
+    `seeded(i)` is the noise of window i where windows do not overlap, [1, C, V x T, H, W]; their latent frames follow
+    each other here as they do there.
     """
-    parts = [seeded(0)]
-    firsts = []
-    while sum(part.shape[2] for part in parts) < layout.length or len(firsts) < len(layout.starts) - 1:
-        noise = seeded(len(firsts) + 1)
-        firsts.append(noise[:, :, :1])
-        parts.append(noise[:, :, 1:])
-    return torch.cat([torch.cat(parts, dim=2)[:, :, : layout.length], *firsts[: len(layout.starts) - 1]], dim=2)
+    later, covered = len(layout.starts) - 1, layout.window
+    noises = [seeded(0)]
+    while covered < layout.length or len(noises) <= later:
+        noises.append(seeded(len(noises)))
+        covered += layout.window - 1
+    views = []
+    for of_view in zip(*(noise.chunk(layout.views, dim=2) for noise in noises), strict=True):
+        long_BCTHW = torch.cat([of_view[0], *(noise[:, :, 1:] for noise in of_view[1:])], dim=2)
+        views += [long_BCTHW[:, :, : layout.length], *(noise[:, :, :1] for noise in of_view[1 : later + 1])]
+    return torch.cat(views, dim=2)
 
 
 def join_frames(plan: WindowPlan, decoded: Iterable[np.ndarray], made_THWC: np.ndarray) -> None:
