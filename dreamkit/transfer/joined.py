@@ -164,8 +164,19 @@ def denoise_joined(
         ]
         return [layout.blend(of_pass) for of_pass in zip(*of_windows, strict=True)]
 
-    x0_of = guided_estimate(networks, config, windows[0], estimates_of)
+    whole = replace(windows[0], given=joined_given(windows, layout))
+    x0_of = guided_estimate(networks, config, whole, estimates_of)
     return sample(x0_of, noise.to(networks.base.trunk.patch.weight.device), windows[0].steps, on_step=on_step)
+
+
+def joined_given(windows: Sequence[Window], layout: JoinedLatents) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Mask and clean latent of what is not generated, in the whole tensor; None where all is generated."""
+    given = [window.given for window in windows if window.given is not None]
+    if not given:
+        return None
+    masks, latents = zip(*given, strict=True)
+    plain = replace(layout, level=0.0)
+    return plain.blend(masks), plain.blend(latents)
 
 
 def without_hints(passes: Sequence[GuidancePass]) -> list[GuidancePass]:
