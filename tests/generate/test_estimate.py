@@ -43,6 +43,9 @@ def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     assert "about 1:30, as 2 earlier results here took" in str(told)
     assert estimate(ws, MultiViewParams(**TINY)).seconds is None
     assert estimate(ws, SingleViewParams(num_gpus=2, **TINY)).from_runs == 1
+    record = ws.read_sidecar("single_view", Chunk("alpha"), "Original") | {"model": "Cosmos-Transfer1-7B-Sample-AV"}
+    ws.write_sidecar("single_view", Chunk("alpha"), "Original", record)  # the sidecar's name counts, not the size
+    assert estimate(ws, SingleViewParams(num_steps=9, **TINY)).from_runs == 1
 
 
 def test_finished_results_are_not_counted(ws):
