@@ -12,9 +12,9 @@ FORWARD_SECONDS = {
     "single_view": {"exact": 3.97, "fp8": 2.7, "fast": 1.28, "24gb": 4.02, "16gb": 4.04, "12gb": 4.03},
     "multi_view": {"exact": 12.7, "fp8": 8.5, "fast": 3.83, "16gb": 12.84, "12gb": 12.87},
 }
-"""Seconds of one forward of one window by stage and preset, on one H100 80GB with random weights of the released sizes.
+"""Seconds of one forward of one window by stage and preset, on an H100 80GB with random weights of the released sizes.
 
-Source: README, "On a GPU" and "Presets". `fast` is a window's 92 s (six views: 276 s, computed from its evaluations) over
+Source: README, "On a GPU" and "Presets". `fast` is 92 s a window (six views: 276 s, computed from its evaluations) over
 36 evaluations of two forwards each. An evaluation with guidance is two forwards: 7.7 s and 24.2 s were measured.
 """
 SPEEDUP = {1: 1.0, 2: 1.94, 4: 3.75}
