@@ -27,7 +27,7 @@ class ReviewParams(NotebookParams):
             "temporal_sampson": 4.0,
         },
         # Choices of the kit: some five and three times the published means of real videos (definitions.PUBLISHED_REAL).
-        # Drawn videos of exact geometry (five scenes of the tests) measured 0.9 to 1.7 and 0.3 to 0.5.
+        # Uncompressed drawings of exact geometry (five scenes of the tests) measured 0.9 to 1.7 and 0.3 to 0.5.
         description="limits; a video beyond one is flagged",
     )
     critic: str = Field(default="", description="URL of a vLLM server (http://host:8000/v1); empty: none")
