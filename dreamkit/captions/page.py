@@ -21,7 +21,7 @@ from dreamkit.workspace.workspace import Workspace
 
 MARKS = {"good": "●", "look at it": "◐", "no caption": "○"}
 _ASIDE_HTML = Template(
-    """{% if moving %}<video style="max-width:100%" width="480" autoplay loop muted playsinline controls
+    """{% if moving %}<video style="max-width:100%" width="480" autoplay loop muted playsinline
  title="the condition video · 条件视频" src="{{ moving }}"></video>{% endif -%}
 <div style="overflow-wrap:anywhere">{{ clip }}{% if fault %}<br><b>{{ fault }}</b>{% endif %}</div>""",
     autoescape=True,

@@ -17,6 +17,7 @@ from dreamkit.generate.jobs import video_seed
 from dreamkit.generate.model_settings import with_model_settings
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import control_spec
+from dreamkit.generate.reference_pace import gpu_hours, on_reference, reference_seconds
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
@@ -45,6 +46,7 @@ class Estimate:
         device: GPU's name, or cpu.
         free_bytes: free GPU memory now; 0 without a GPU.
         gpus: number of GPUs that a video is made on.
+        reference: seconds for all videos on H100s, see `reference_seconds`; None where nothing was measured.
         disk_bytes: size of the results to make, as the earlier ones here have it; 0 without any.
     """
 
@@ -59,6 +61,7 @@ class Estimate:
     done: int = 0
     disk_bytes: int = 0
     gpus: int = 1
+    reference: float | None = None
 
     def __str__(self) -> str:
         windows = f"{self.windows} window{'s' * (self.windows != 1)} of {self.evaluations} evaluations"
@@ -66,11 +69,15 @@ class Estimate:
         lines = [f"{self.videos} to make on {self.device}{found}, {windows}"]
         if self.seconds is None:
             lines.append("  time: no earlier result of this preset and device here; known after the first step")
+            if self.videos and self.reference is not None:
+                lines.append(f"  on {on_reference(self.reference, self.gpus)}")
         else:
-            hours = f", {self.seconds * self.gpus / 3600:.2f} GPU hours" if self.free_bytes else ""
+            hours = f", {gpu_hours(self.seconds, self.gpus)}" if self.free_bytes else ""
             lines.append(f"  time: about {clock(self.seconds)}{hours}, as {self.from_runs} earlier results here took")
         if self.disk_bytes:
-            lines.append(f"  disk: about {self.disk_bytes / 1e6:.1f} MB")
+            lines.append(f"  disk: about {self.disk_bytes / 1e6:.1f} MB, as earlier results here take")
+        elif self.videos:
+            lines.append("  disk: the need is not known before the first result")
         if self.free_bytes:
             whose = "at the peak of those" if self.from_runs else "measured on an H100 for a forward"
             need = f"{self.peak_bytes / GIB:.1f} GiB {whose}" if self.peak_bytes else "need not known yet"
@@ -93,7 +100,7 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     if not records and free and p.checkpoints != checkpoints.TINY:
         peak = round(memory_needs.need(p.stage, len(p.controls)).forward)
     disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records))) if records else 0
-    made_on = (device, free, done, disk, p.num_gpus)
+    made_on = (device, free, done, disk, p.num_gpus, reference_seconds(p, sum(counts)))
     return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
 
 
@@ -178,7 +185,9 @@ def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
         return False
     if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:  # a sidecar may come from somebody else
         return False
-    small = _whole(size.get("height"), 0) < 300  # the tiny bundle; the 7B models make 576 and 704 rows
+    # Earlier versions wrote no name of the model; the 7B models make 576 and 704 rows, the tiny bundle fewer.
+    name = record.get("model")
+    small = name == folders.TINY_NAME if isinstance(name, str) else _whole(size.get("height"), 0) < 300
     return (
         pipeline.get("device") == device
         and pipeline.get("num_gpus", 1) == p.num_gpus

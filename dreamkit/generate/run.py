@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dreamkit
+from dreamkit.download import checkpoints
 from dreamkit.generate import live_preview, specs
 from dreamkit.generate.guardrail_step import GuardrailStep
 from dreamkit.generate.input_videos import DecodedVideos
@@ -180,6 +181,7 @@ def _make(
         (frames, height, width), record = make(ws, job, pipe, watch, encoded[job.windows], files, outcome)
         seconds = time.monotonic() - began
         record |= {
+            **_model(plan),
             "frames": frames,
             "fps": plan.params.fps,
             "size": {"height": height, "width": width},
@@ -194,6 +196,12 @@ def _make(
     ws.failure(plan.stage, job.name).unlink(missing_ok=True)
     outcome.seconds[job.name] = seconds
     log.info("%s: %d frames in %s: %s", job.name, frames, clock(seconds), _shown(ws, plan.stage, job))
+
+
+def _model(plan: RunPlan) -> dict[str, str]:
+    """For the sidecar: the model's name, where it is known."""
+    name = folders.model_name(plan.model.root, checkpoints.FOLDERS[plan.stage])
+    return {"model": name} if name else {}
 
 
 def _skipping(p: Params) -> dict[str, list[int]]:

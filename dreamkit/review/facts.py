@@ -12,6 +12,7 @@ from typing import Any
 
 from dreamkit.download import checkpoints
 from dreamkit.review.library import ReviewVideo
+from dreamkit.transfer import folders
 
 UNKNOWN = "unknown: made elsewhere, see its maker's licence before you share it"
 
@@ -31,6 +32,11 @@ TINY = ModelOrigin("dreamkit tiny bundle, trained on a made-up world", "Apache-2
 SINGLE = ModelOrigin("NVIDIA Cosmos-Transfer1-7B-Sample-AV", "NVIDIA Open Model License")
 MULTI = ModelOrigin("NVIDIA Cosmos-Transfer1-7B-Sample-AV-Single2MultiView", "NVIDIA Open Model License")
 OTHER = ModelOrigin(UNKNOWN, "")
+_NAMED = {
+    folders.TINY_NAME: TINY,
+    folders.SINGLE_VIEW.rpartition("/")[2]: SINGLE,
+    folders.MULTI_VIEW.rpartition("/")[2]: MULTI,
+}
 COSMOS = "Cosmos-Transfer1-7B"  # in the names of the checkpoint files, which the tiny bundle has too
 
 
@@ -45,9 +51,12 @@ def _tiny_sizes() -> frozenset[tuple[int, int]]:
 def model_of_video(video: ReviewVideo) -> ModelOrigin:
     """The model that made a video, from the sidecar; OTHER without one.
 
-    The tiny bundle stands under the file names of the 7B models, so it is recognised by the size of its videos.
+    Sidecars of earlier versions have no key `model`. The tiny bundle stands under the file names of the 7B models, so
+    there it is recognised by the size of its videos.
     """
     record = video.sidecar or {}
+    if isinstance(name := record.get("model"), str) and name in _NAMED:
+        return _NAMED[name]
     files = str(record.get("checkpoints", "")) + str(record.get("identity", ""))
     size = record.get("size")
     sides = [size.get("height"), size.get("width")] if isinstance(size, Mapping) else []

@@ -66,7 +66,12 @@ class Review:
         self.videos = {video.key: video for video in (find_videos(workspace) if videos is None else videos)}
         self.critique: dict[str, dict[str, Any]] = {}
         kept = table.read_table(self.paths.metrics).to_dict("records")
-        self.rows: dict[str, dict[str, Any]] = {row["key"]: dict(row) for row in kept if row["key"] in self.videos}
+        # A row of a video that was made again since, or of older measures, is measured anew and not shown before.
+        self.rows: dict[str, dict[str, Any]] = {
+            row["key"]: dict(row)
+            for row in kept
+            if row["key"] in self.videos and table.is_current(row, self.videos[row["key"]])
+        }
         self.refreshed = 0.0
         self.memory = FileMemory(workspace.cache("video_checksums.json"))
         self.log = verdicts.read_verdicts(self.paths.verdicts)

@@ -9,6 +9,7 @@ from typing import Any
 
 from dreamkit.generate import estimate
 from dreamkit.generate.params import Params
+from dreamkit.generate.reference_pace import on_reference, reference_seconds
 from dreamkit.notebook.progress import clock
 from dreamkit.runs.batch_params import STAGE_MODELS
 from dreamkit.runs.batch_plan import BatchPlan, states_by_stage
@@ -31,6 +32,7 @@ class StageCost:
         gpu_seconds: those seconds, each times the GPUs of its unit.
         size: bytes of all of them; None without earlier results.
         device: the device of the estimate.
+        reference: seconds of GPU time for all of them on H100s; None where something was not measured.
     """
 
     left: int
@@ -39,13 +41,14 @@ class StageCost:
     gpu_seconds: float
     size: float | None
     device: str
+    reference: float | None = None
 
 
 def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
     """What the missing results of a generation stage need: those of its units, with their presets and windows."""
     records = plan.ws.sidecars(GENERATION[stage])
     paces: dict[tuple[Any, ...], float | None] = {}  # None where there is no earlier result
-    count, windows, device, needs = 0, 0, "", []
+    count, windows, device, needs, references = 0, 0, "", [], []
     for unit in (unit for unit in plan.units if unit.stage == stage):
         p = STAGE_MODELS[stage](**unit.params)
         assert isinstance(p, Params)
@@ -56,12 +59,15 @@ def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
         guess = estimate.chunk_windows(plan.ws, p)
         own = sum(plan.judged[t].windows or guess(Chunk(t.clip, t.chunk)) for t in unit.targets)
         needs.append((own * (p.num_steps + 1), paces[key], max(1, unit.gpus)))
+        one = reference_seconds(p, own)
+        references.append(None if one is None else one * max(1, unit.gpus))
         count, windows = count + len(unit.targets), windows + own
     known = all(pace is not None for _, pace, _ in needs)
     seconds = sum(evaluations * (pace or 0) for evaluations, pace, _ in needs) if known else None
     gpu_seconds = sum(evaluations * (pace or 0) * gpus for evaluations, pace, gpus in needs)
     size = _median(_result_sizes(plan.ws, GENERATION[stage]))
-    return StageCost(count, windows, seconds, gpu_seconds, None if size is None else size * count, device)
+    on_h100 = None if None in references else sum(one or 0 for one in references)
+    return StageCost(count, windows, seconds, gpu_seconds, None if size is None else size * count, device, on_h100)
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -110,6 +116,8 @@ def _needs(plan: BatchPlan, costs: dict[str, StageCost]) -> list[str]:
     for stage, cost in costs.items():
         if cost.seconds is None:
             time = "not known before the first result of this preset and device"
+            if cost.reference is not None:
+                time += f"; on {on_reference(cost.reference, 1)}"
         else:
             one = cost.gpu_seconds == cost.seconds
             where = f"on one {cost.device}" if one else f"one unit after another, on several {cost.device}"

@@ -25,8 +25,25 @@ TOKENIZER_MD5 = {
 }
 # The tiny bundle, which is part of the package.
 TINY_FOLDER = Path(__file__).parents[1] / "tiny"
+TINY_NAME = "dreamkit-tiny"
 # The text encoder's folder also has weights for other frameworks, under other suffixes.
 TEXT_ENCODER_SUFFIXES = (".json", ".model", ".bin", ".safetensors")
+
+
+def model_name(root: Path, folder: str) -> str | None:
+    """Name of the model that lies in a checkpoint folder, for a result's sidecar.
+
+    Args:
+        root: the checkpoint folder.
+        folder: SINGLE_VIEW or MULTI_VIEW.
+
+    Returns:
+        TINY_NAME for the package's own bundle, the released model's name for a folder without `dreamkit.json`, which
+        bundles of dreamkit have; None for another bundle.
+    """
+    if root == TINY_FOLDER:
+        return TINY_NAME
+    return None if (root / folder / "dreamkit.json").is_file() else folder.rpartition("/")[2]
 
 
 def single_view_files(

@@ -10,19 +10,32 @@ import shutil
 from pathlib import Path
 
 import pytest
-from lab import DONE, ERRORS, REPO, assert_readable, chromium, jupyter, run_all, set_theme, show_every_cell, wait
+from lab import (
+    DONE,
+    ERRORS,
+    REPO,
+    assert_readable,
+    chromium,
+    jupyter,
+    run_all,
+    set_theme,
+    show_every_cell,
+    switch_theme,
+    wait,
+)
 from selenium.webdriver.common.by import By
 
 from dreamkit.captions import files as caption_files
 from dreamkit.setup.sample_clip import CURVE, write_condition_clip
 from dreamkit.workspace.workspace import Workspace
 
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
 EDITOR = ".jp-OutputArea-output .widget-textarea textarea"
 
 
-@pytest.fixture(scope="module", params=["JupyterLab Light", "JupyterLab Dark"])
-def lab(request, tmp_path_factory):
-    """A folder with a clip, a server of it and a page in one theme."""
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A folder with a clip, a server of it and a page."""
     if not shutil.which("chromium") or not shutil.which("chromedriver"):
         pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
     root = tmp_path_factory.mktemp("pages")
@@ -30,23 +43,25 @@ def lab(request, tmp_path_factory):
     (root / "notebooks").mkdir()
     for name in ("02_captions", "03_styles"):
         shutil.copy(REPO / "notebooks" / f"{name}.ipynb", root / "notebooks")
-    set_theme(root, request.param)
+    set_theme(root, THEMES[0])
     show_every_cell(root)
     with jupyter(root) as url, chromium(root / "profile") as page:
-        yield root, url, page, request.param.split()[-1].lower()
+        yield root, url, page
 
 
 def run(lab, name: str):
-    """Open a notebook and run it by the menu; then it shows no error and can be read."""
-    root, url, page, theme = lab
+    """Open a notebook and run it by the menu; then it shows no error and can be read in both themes."""
+    root, url, page = lab
     run_all(page, url, name)
     wait(page, f"document.querySelector('{EDITOR}')", 90)
     wait(page, DONE, 90)
     assert page.execute_script(f"return {ERRORS}") == []
-    assert_readable(page)
-    page.execute_script(f"document.querySelector('{EDITOR}').scrollIntoView({{block: 'center'}})")
-    if folder := os.environ.get("DREAMKIT_SCREENSHOTS"):
-        page.save_screenshot(str(Path(folder) / f"{name}_{theme}.png"))
+    for theme in reversed(THEMES):  # the light one last, in which the tests go on
+        switch_theme(page, theme)
+        assert_readable(page)
+        page.execute_script(f"document.querySelector('{EDITOR}').scrollIntoView({{block: 'center'}})")
+        if folder := os.environ.get("DREAMKIT_SCREENSHOTS"):
+            page.save_screenshot(str(Path(folder) / f"{name}_{theme.split()[-1].lower()}.png"))
     return page, Workspace(root / "outputs")
 
 

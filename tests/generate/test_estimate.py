@@ -31,6 +31,20 @@ def test_without_earlier_results_nothing_is_made_up(ws):
     assert estimate(ws, SingleViewParams(clips=["alpha"], styles=["Night"], chunks=[0, 1], **TINY)).videos == 2
 
 
+def test_without_earlier_results_the_7b_models_have_the_time_of_an_h100(ws):
+    """Three results of one window, 36 evaluations of two forwards of 3.97 s (README); without guidance half of that."""
+    told = estimate(ws, SingleViewParams(device="cpu"))
+    assert told.reference == pytest.approx(3 * 36 * 2 * 3.97)
+    assert "on an H100 80GB: about 14:18, 0.24 GPU hours, by its measured forwards" in str(told)
+    assert "disk: the need is not known before the first result" in str(told)
+    assert estimate(ws, SingleViewParams(device="cpu", guidance=0.0)).reference == pytest.approx(3 * 36 * 3.97)
+    four = estimate(ws, SingleViewParams(device="cpu", num_gpus=4))
+    assert "on 4 H100 80GB: about 3:49, 0.25 GPU hours" in str(four)
+    assert estimate(ws, SingleViewParams(device="cpu", num_gpus=3)).reference is None
+    assert estimate(ws, MultiViewParams(device="cpu", preset="24gb")).reference is None
+    assert estimate(ws, SingleViewParams(**TINY)).reference is None
+
+
 def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     put_result(ws, "Original")
     put_result(ws, "Night", seconds=20.0)
@@ -43,6 +57,9 @@ def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     assert "about 1:30, as 2 earlier results here took" in str(told)
     assert estimate(ws, MultiViewParams(**TINY)).seconds is None
     assert estimate(ws, SingleViewParams(num_gpus=2, **TINY)).from_runs == 1
+    record = ws.read_sidecar("single_view", Chunk("alpha"), "Original") | {"model": "Cosmos-Transfer1-7B-Sample-AV"}
+    ws.write_sidecar("single_view", Chunk("alpha"), "Original", record)  # the sidecar's name counts, not the size
+    assert estimate(ws, SingleViewParams(num_steps=9, **TINY)).from_runs == 1
 
 
 def test_finished_results_are_not_counted(ws):

@@ -94,6 +94,8 @@ def test_the_model_is_named_by_its_maker(size, stage, model):
     video = ReviewVideo(f"{stage}/a_Night", stage, Chunk("a"), "Night", {}, {}, record)
     assert model in model_licence(video)
     assert "made elsewhere" in model_licence(replace(video, sidecar=None))
+    for key, told in (("dreamkit-tiny", "tiny bundle"), ("Cosmos-Transfer1-7B-Sample-AV", "NVIDIA Cosmos")):
+        assert told in model_licence(replace(video, sidecar={**record, "model": key}))  # whatever the size
 
 
 def test_nothing_accepted_and_foreign_folders_are_refused(workspace, tmp_path):

@@ -125,6 +125,10 @@ def test_stopped_measuring_goes_on_where_it_was(workspace, monkeypatch):
     again = report.run_review(review, ReviewParams(), background=True)
     again.work.wait(60)
     assert len(again.table) == 3 and len(Review(workspace).rows) == 3
+    rows = table.read_table(again.review.paths.metrics)
+    rows.loc[rows["key"] == NIGHT, "fingerprint"] = "of an earlier video"  # its measures are not shown any more
+    table.write_table(again.review.paths.metrics, rows)
+    assert set(Review(workspace).rows) == {SUNNY, FRONT}
 
 
 SLOW_MEASURES = """

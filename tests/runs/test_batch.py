@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from dreamkit.captions import files as caption_files
 from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError, OutOfGpuMemory, ProcessKilled
+from dreamkit.generate import reference_pace
 from dreamkit.generate import run as generate_run
 from dreamkit.guardrail.model_files import COSMOS, LLAMA
 from dreamkit.runs import batch_queue, batch_run
@@ -169,13 +170,17 @@ def test_only_what_is_missing_or_changed_is_made_again(ws, pipes, engine, change
     assert made == expected
 
 
-def test_the_plan_counts_estimates_and_writes_nothing(ws, pipes, engine, capsys):
+def test_the_plan_counts_estimates_and_writes_nothing(ws, pipes, engine, capsys, monkeypatch):
     before = sorted(ws.root.rglob("*"))
     batch = read_batch(write_batch(ws))
     assert batch_run.run_batch(batch, dry_run=True) == 0
     text = capsys.readouterr().out
     assert sorted(ws.root.rglob("*")) == before
     assert "batch night: 3 clips" in text and "not known before the first result" in text
+    with monkeypatch.context() as patch:  # as if the folder had the released models
+        patch.setattr(reference_pace.folders, "model_name", lambda *_: "Cosmos-Transfer1-7B-Sample-AV")
+        batch_run.run_batch(batch, dry_run=True)
+    assert "; on an H100 80GB: about " in (text := capsys.readouterr().out) and " GPU hours, by its measured" in text
     run(ws, styles=["Night"], stages="single")
     for sidecar in ws.root.glob("single_view/*.json"):
         record = json.loads(sidecar.read_text()) | {"seconds": 30.0}

@@ -168,7 +168,12 @@ def menu(page: webdriver.Chrome, name: str, entry: str) -> None:
 def menu_entry(page: webdriver.Chrome, entry: str) -> None:
     """Click an entry of the menu that is open."""
     xpath = f"//li[contains(@class,'lm-Menu-item')]//div[starts-with(normalize-space(),'{entry}')]"
-    WebDriverWait(page, 10, 0.1).until(lambda page: page.find_elements(By.XPATH, xpath))[0].click()
+
+    def shown(page: webdriver.Chrome) -> list:
+        """The entry, once the menu is laid out."""
+        return [one for one in page.find_elements(By.XPATH, xpath) if one.is_displayed()]
+
+    WebDriverWait(page, 10, 0.1).until(shown)[0].click()
 
 
 def set_theme(root: Path, name: str) -> None:

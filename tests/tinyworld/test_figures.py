@@ -187,7 +187,7 @@ def test_the_demos_settings_are_taken_unless_given(monkeypatch):
     assert (found.steps, found.guidance, found.six_steps) == (front["num_steps"], front["guidance"], six["num_steps"])
     assert (found.weight, found.six_guidance) == (1.0, 2.0)
     monkeypatch.setitem(__import__("sys").modules, "yaml", None)
-    with pytest.raises(DreamkitError, match="cannot be read") as caught:
+    with pytest.raises(DreamkitError, match="The demo's parameters cannot be read: import of yaml halted") as caught:
         demo_settings(steps=4)
     assert "six_steps" in caught.value.hint
     assert demo_settings(steps=1, guidance=1.0, weight=1.0, six_steps=1, six_guidance=1.0, six_weight=1.0) == SETTINGS

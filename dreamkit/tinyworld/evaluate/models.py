@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamkit.errors import DreamkitError
+from dreamkit.errors import DreamkitError, first_line
 from dreamkit.tinyworld.evaluate.held_out import VideoSizes
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT, MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace.cameras import view_prompts
 from dreamkit.workspace.files import sha256
 
-_DEMO = Path(__file__).parents[3] / "params" / "demo"
 _KEYS = {"num_steps": "steps", "guidance": "guidance", "control_weight": "weight"}
 
 
@@ -68,15 +67,16 @@ def demo_settings(**given: Any) -> EvaluationSettings:
         import yaml
 
         from dreamkit.generate.params import MultiViewParams, SingleViewParams
+        from dreamkit.notebook.shipped import shipped_folder
 
-        read = {}
+        folder, read = shipped_folder("params") / "demo", {}
         for prefix, model in (("", SingleViewParams), ("six_", MultiViewParams)):
-            text = (_DEMO / f"{model.notebook}.yaml").read_text(encoding="utf-8")
+            text = (folder / f"{model.notebook}.yaml").read_text(encoding="utf-8")
             read[prefix] = model(**yaml.safe_load(text)).model_dump()
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, DreamkitError) as error:
         missing = ", ".join(sorted(needed - set(given)))
         raise DreamkitError(
-            f"The demo's parameters cannot be read from {_DEMO}: {error}.",
+            f"The demo's parameters cannot be read: {first_line(error)}.",
             f"Give the missing settings as options: {missing}.",
         ) from None
     values: dict[str, Any] = {}
