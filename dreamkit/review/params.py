@@ -25,6 +25,7 @@ class ReviewParams(NotebookParams):
             "flicker": 6.0,
             "cross_view_sampson": 10.0,
             "temporal_sampson": 4.0,
+            "edge_offset": 2.5,
         },
         description="limits; a video beyond one is flagged",
     )
@@ -33,7 +34,7 @@ class ReviewParams(NotebookParams):
     critic_votes: int = Field(default=3, ge=1, le=16, description="requests per video")
     critic_frames: int = Field(default=4, ge=1, le=16, description="time steps of a video in one request")
     export: str = Field(default="", description="folder for the accepted clips; empty: no export")
-    labels: str = Field(default="", description="RDS-HQ folder to export poses and labels from")
+    labels: str = Field(default="", description="RDS-HQ folder to export labels from; the overlay finds it itself")
     camera_table: str = Field(
         default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
     )

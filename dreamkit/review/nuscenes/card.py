@@ -66,7 +66,16 @@ street = map_api.NuScenesMap(dataroot=".", map_name="{location}")
 Labels and map: those of the clips, under the licence that they came with.
 
 Guardrail: {guardrail}
-{refused}"""
+{refused}{untold}"""
+
+
+_UNTOLD = """
+## Not checked by edges
+
+The condition videos of these views fit the labels; whether the generated pictures do, their edges cannot tell. Look at
+the boxes over the pictures before you use them.
+
+"""
 
 
 def nuscenes_card(
@@ -79,6 +88,7 @@ def nuscenes_card(
     models: Sequence[str],
     guardrail: Sequence[str],
     refused: Mapping[str, str],
+    untold: Mapping[str, str],
 ) -> str:
     """The card as Markdown.
 
@@ -92,6 +102,7 @@ def nuscenes_card(
         models: models and their licences.
         guardrail: notes of what checked the videos.
         refused: video or view that was left out -> why.
+        untold: view whose edges cannot tell whether it fits its labels -> why.
     """
     values: dict[str, Any] = {
         "counts": "\n".join(f"| {what} | {count:,} |" for what, count in counts.items()),
@@ -101,5 +112,6 @@ def nuscenes_card(
         "refused": "".join(["\n## Left out\n\n", *(f"- {key}: {why}\n" for key, why in refused.items())])
         if refused
         else "",
+        "untold": "".join([_UNTOLD, *(f"- {key}: {why}\n" for key, why in untold.items())]) if untold else "",
     }
     return _CARD.format(version=version, location=location, hz=hz, every=every, **values)

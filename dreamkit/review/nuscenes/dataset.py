@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,11 +71,13 @@ class NuscenesExport:
         folder: its folder.
         counts: what -> how many.
         refused: video, or `video view` -> why it was left out.
+        untold: `video view` -> why its edges cannot tell whether it fits; it is exported.
     """
 
     folder: Path
     counts: Mapping[str, int]
     refused: Mapping[str, str]
+    untold: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_nuscenes(
@@ -110,7 +112,7 @@ def export_nuscenes(
         )
     target = export_target(folder)
     accepted = accepted_videos(review, unjudged)
-    found, refused = _with_labels(accepted, root, options.limits)
+    found, refused, untold = _with_labels(accepted, root, options.limits)
     with replaced_folder(target) as partial:
         records, rows = Records(), []
         add_fixed(records)
@@ -123,7 +125,8 @@ def export_nuscenes(
             added = add_video(
                 records, labelled, cameras, options.every, street.offset, provenance, options.keep_original
             )
-            rows.append(_row(labelled, provenance, added))
+            here = [name for name in labelled.views if f"{labelled.video.key} {name}" in untold]
+            rows.append({**_row(labelled, provenance, added), "views_untold": here})
             for _ in _write_pictures(partial, records, labelled, cameras):
                 done += 1
                 if progress:
@@ -146,21 +149,22 @@ def export_nuscenes(
             sorted({model_licence(video) for video in videos}),
             sorted({guardrail_of(video) for video in videos}),
             refused,
+            untold,
         )
         write_text(partial / "README.md", card)
         write_json(partial / MARK, {"form": "nuscenes", "videos": [video.key for video in videos], "refused": refused})
-    return NuscenesExport(target, counts, refused)
+    return NuscenesExport(target, counts, refused, untold)
 
 
 def _with_labels(
     accepted: Mapping[str, tuple[ReviewVideo, str]], root: Path, limits: Limits | None
-) -> tuple[list[LabelledVideo], dict[str, str]]:
-    """The accepted videos with the views whose labels fit, and what was left out and why.
+) -> tuple[list[LabelledVideo], dict[str, str], dict[str, str]]:
+    """The accepted videos with the views whose labels fit, what was left out and why, and what edges cannot tell.
 
     Raises:
         DreamkitError: no video is left; the message is that of the first.
     """
-    found, refused = [], {}
+    found, refused, untold = [], {}, {}
     hint = "The overlay (dreamkit.review.overlay) shows labels and pictures; --no-check exports them all the same."
     for key, (video, _) in sorted(accepted.items()):
         try:
@@ -168,7 +172,9 @@ def _with_labels(
         except DreamkitError as error:
             refused[key], hint = error.message, error.hint
             continue
-        faults = {name: view.fault for name, view in check_geometry(labelled, limits).items()} if limits else {}
+        checked = check_geometry(labelled, limits) if limits else {}
+        faults = {name: view.fault for name, view in checked.items()}
+        untold |= {f"{key} {name}": view.untold for name, view in checked.items() if view.untold and not view.fault}
         refused |= {f"{key} {name}": fault for name, fault in faults.items() if fault}
         if views := {name: view for name, view in labelled.views.items() if not faults.get(name)}:
             found.append(replace(labelled, views=views))
@@ -177,7 +183,7 @@ def _with_labels(
     if not found:
         first, why = next(iter(refused.items()))
         raise DreamkitError(f"None of the {len(accepted)} accepted videos can be exported. {first}: {why}", hint)
-    return found, refused
+    return found, refused, untold
 
 
 def _map_of(clip: str, found: list[LabelledVideo]) -> StreetMap:
