@@ -54,7 +54,7 @@ class Limits:
             return "The labels have too few lines in this view."
         if edges.lift <= self.lift:
             return (
-                f"The pictures have too few edges beside the labels' lines: the best place scores {edges.lift:.2f} "
+                f"The pictures have too few edges beside the labels' lines: the best place scores {edges.lift:.3f} "
                 f"over the mean of all places, and {self.lift:g} is needed."
             )
         if edges.at_border:

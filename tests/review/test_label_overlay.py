@@ -16,6 +16,7 @@ from dreamkit.review.labelled import read_labelled
 from dreamkit.review.library import find_videos
 from dreamkit.review.measures import table
 from dreamkit.review.measures.edge_agreement import EdgeAgreement
+from dreamkit.review.outcome import ReviewOutcome
 from dreamkit.review.overlay import project_lines
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.report import open_review, run_review
@@ -146,3 +147,18 @@ def test_what_edges_can_tell():
     assert "border" in limits.untold(edge) and not limits.exceeded_by(edge)
     nothing = EdgeAgreement(float("nan"), float("nan"), float("nan"), (0.0, 0.0))
     assert "too few lines" in limits.untold(nothing)
+
+
+def test_notebook_06_exports_in_nuscenes_form_what_nobody_judged(made, tmp_path):
+    workspace, _ = made
+    flagged = ReviewParams(workspace=str(workspace.root), export=str(tmp_path / "set"), export_form="nuscenes")
+    flagged = flagged.model_copy(update={"export_unjudged": True, "thresholds": {"flicker": 0.0}})
+    review = open_review(workspace, flagged)
+    facts = {"key": KEY, "fingerprint": review.videos[KEY].fingerprint, "version": table.VERSION}
+    review.rows[KEY] = {**facts, "flicker": 3.0, "faults": []}
+    with pytest.raises(DreamkitError, match="all 1 that nobody judged are flagged: multi_view"):
+        ReviewOutcome(review, flagged)._export()
+    free = flagged.model_copy(update={"thresholds": {}})
+    review = open_review(workspace, free)
+    text = "\n".join(ReviewOutcome(review, free)._export())
+    assert "1 scenes" in text and (tmp_path / "set" / "v1.0-dreamkit" / "sample.json").is_file()

@@ -55,7 +55,9 @@ street = map_api.NuScenesMap(dataroot=".", map_name="{location}")
   clip's world moved by `log.provenance.world_offset`.
 - Visibility counts points of a box's outside that lie in a picture and behind no other labelled box. Boxes in no
   picture are left out.
-- There is no LiDAR: `num_lidar_pts` is -1, and loaders that keep boxes with `num_lidar_pts > 0` drop all of them.
+- LIDAR_TOP, at key frames only, has the recorded sweeps of the labels where they hold any: points of the recorded
+  drive, not of what the pictures show. Elsewhere `num_lidar_pts` is -1; loaders that keep boxes with
+  `num_lidar_pts > 0` drop those, and the devkit's views from above (`render_annotation`) need LIDAR_TOP.
 - Object types without a nuScenes category have `static.other`; `instance.label_type` is the type of the labels.
 - The drivable area is estimated along the drive from the road boundaries; lanes and road segments are not labelled.
 

@@ -24,7 +24,8 @@ from dreamkit.review.nuscenes.card import nuscenes_card
 from dreamkit.review.nuscenes.pictures import Rectified, rectified_view, write_frames
 from dreamkit.review.nuscenes.records import Records, token_of
 from dreamkit.review.nuscenes.street_map import StreetMap, street_map
-from dreamkit.review.nuscenes.tables import add_fixed, add_video, picture_name
+from dreamkit.review.nuscenes.sweeps import key_sweeps, write_sweep
+from dreamkit.review.nuscenes.tables import add_fixed, add_video, key_frames, picture_name
 from dreamkit.workspace.files import write_json, write_text
 from dreamkit.workspace.workspace import from_home
 
@@ -122,9 +123,12 @@ def export_nuscenes(
             cameras = {name: rectified_view(view.model) for name, view in labelled.views.items()}
             by, street = accepted[labelled.video.key][1], maps[labelled.video.chunk.clip]
             provenance = _provenance(labelled, by, street)
+            sweeps = key_sweeps(labelled, key_frames(labelled.frames, options.every))
             added = add_video(
-                records, labelled, cameras, options.every, street.offset, provenance, options.keep_original
+                records, labelled, cameras, options.every, street.offset, provenance, options.keep_original, sweeps
             )
+            for sweep in sweeps.values():
+                write_sweep(partial, sweep)
             here = [name for name in labelled.views if f"{labelled.video.key} {name}" in untold]
             rows.append({**_row(labelled, provenance, added), "views_untold": here})
             for _ in _write_pictures(partial, records, labelled, cameras):
@@ -268,12 +272,14 @@ def _counts(records: Records) -> dict[str, int]:
         names[tables["instance"][row["instance_token"]]["category_token"]]
         for row in tables["sample_annotation"].values()
     )
-    pictures = tables["sample_data"].values()
+    pictures = [row for row in tables["sample_data"].values() if row["fileformat"] == "jpg"]
+    sweeps = len(tables["sample_data"]) - len(pictures)
     return {
         "scenes": len(tables["scene"]),
         "key frames": len(tables["sample"]),
         "pictures": len(pictures),
         "of these at key frames": sum(row["is_key_frame"] for row in pictures),
+        **({"LiDAR sweeps at key frames": sweeps} if sweeps else {}),
         "tracks": len(tables["instance"]),
         "boxes": len(tables["sample_annotation"]),
         **{f"boxes: {name}": count for name, count in sorted(kinds.items())},
