@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.interruption import interruptible
 from dreamkit.notebook.progress import interactive
 from dreamkit.review import critic
 from dreamkit.review.geometry import edge_row
@@ -84,8 +85,9 @@ def run_review(review: Review, params: ReviewParams, background: bool | None = N
         outcome.work = BackgroundWork(review, steps, outcome.on_measured)
         outcome.work.start()
         return outcome
-    for step in steps:
-        step()
+    with interruptible(outcome.kept):
+        for step in steps:
+            step()
     review.refresh()
     return outcome
 
