@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from dreamkit.cli import batch, export, labels, styles, trajectory
-from dreamkit.cli.options import AS_MODEL, FILE, PARAMETER, RIG, from_old_options
+from dreamkit.cli.options import AS_MODEL, CAPTION, FILE, PARAMETER, RIG, from_old_options
 from dreamkit.errors import DreamkitError
 
 ABOUT = "Driving-video generation with Cosmos-Drive-Dreams models, from labels to reviewed videos."
@@ -159,6 +159,7 @@ def render_command(
     ),
     rig: Path | None = RIG,
     as_model: str | None = AS_MODEL,
+    caption: str = CAPTION,
 ) -> None:
     """Draw HDMap and LiDAR condition videos from RDS-HQ labels; a second run makes only what is missing."""
     from dreamkit.cli.rds import clip_names, comma_names, render_labels, rig_option
@@ -179,7 +180,7 @@ def render_command(
         overwrite=overwrite,
         rig=rig_option(rig, as_model, source, clip_names(clips)),
     )
-    render_labels(source, output, options)
+    render_labels(source, output, options, caption)
 
 
 @bench.command("render")

@@ -20,7 +20,9 @@ def export_command(
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the data set; an earlier export is replaced."),
     form: str = typer.Option("dreamkit", "--form", help="dreamkit (videos and a table) or nuscenes."),
     labels: Path | None = typer.Option(
-        None, "--labels", help="RDS-HQ folder that the conditions were rendered from; nuscenes needs it."
+        None,
+        "--labels",
+        help="RDS-HQ folder that the conditions were rendered from; nuscenes finds the last one itself.",
     ),
     workspace: str = typer.Option("", "--workspace", "-w", help="Workspace folder; by default outputs."),
     unjudged: bool = typer.Option(
@@ -53,7 +55,8 @@ def export_command(
 
         print(f"export: {export_accepted(review, str(output), p.labels, unjudged)}")
         return
-    _export_nuscenes(review, output, p.labels, unjudged, every, keep_original, version, check)
+    found = str(review.labels.root) if review.labels else p.labels
+    _export_nuscenes(review, output, found, unjudged, every, keep_original, version, check)
 
 
 def _export_nuscenes(
@@ -86,4 +89,6 @@ def _export_nuscenes(
         print(f"  {count:>7,} {what}")
     for key, why in made.refused.items():
         print(f"  left out: {key}: {why}")
+    for key, why in made.untold.items():
+        print(f"  exported, but edges cannot tell whether it fits: {key}: {why}")
     print(f"open it: NuScenes(version={version!r}, dataroot={str(made.folder)!r})")

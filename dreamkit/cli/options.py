@@ -24,6 +24,7 @@ RIG: Path | None = typer.Option(
 AS_MODEL: str | None = typer.Option(
     None, "--as-model", help="With --rig, ftheta: draw every camera through its view's own lens; own: its own lens."
 )
+CAPTION: str = typer.Option("", "--caption", help="Caption of every clip that has none: what the front camera sees.")
 
 
 def from_old_options(command: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,11 +65,27 @@ def rig_option(path: Path | None, as_model: str | None, source: Path, clips: Seq
     return rig.drawn_as(as_model) if as_model else rig
 
 
-def render_labels(source: Path, output: Path, options: Options) -> None:
-    """Render condition videos with a progress bar, then print how many and where."""
+def render_labels(source: Path, output: Path, options: Options, caption: str = "") -> None:
+    """Render condition videos with a progress bar, then print how many and where.
+
+    Args:
+        source: the RDS-HQ folder.
+        output: the workspace.
+        options: what to render, and how.
+        caption: written for every rendered clip that has no caption yet, unless empty.
+
+    Raises:
+        DreamkitError: as `render_clips`; or the caption is none.
+    """
     from tqdm import tqdm
 
+    from dreamkit.captions.files import caption_path, check_caption, write_original
+    from dreamkit.rds.plan import choose_clips
     from dreamkit.rds.render import render_clips
+    from dreamkit.workspace.workspace import Workspace
+
+    if caption and (problem := check_caption(caption)):
+        raise DreamkitError(f"The caption of --caption {problem}.", "Write one or more English sentences.")
 
     begun = time.perf_counter()
     with tqdm(unit="video", leave=False, disable=None) as bar:
@@ -83,6 +99,10 @@ def render_labels(source: Path, output: Path, options: Options) -> None:
     print(f"{counted(made, 'video')} made, {len(results) - made} found done, {time.perf_counter() - begun:.1f} s")
     for folder in sorted({result.path.parent for result in results}):
         print(f"  {folder}")
+    folder = Workspace(output).captions
+    for clip in choose_clips(source, options) if caption else ():
+        if not any(caption_path(folder, clip, suffix).is_file() for suffix in ("txt", "json")):
+            print(f"  {write_original(folder, clip, caption)}")
 
 
 def mend_labels(folder: Path, options: Options, out: Path) -> None:

@@ -84,6 +84,11 @@ def _row(
     if camera.lens is None:
         texts = [f"{view} <- {camera.name}: no intrinsics", sees]
         return _titled([np.zeros_like(nominal), nominal], texts)
+    if entry.roll:  # as it is mounted, beside the upright view; its border is left out
+        crop = wide_crop(camera.lens)
+        picture = _draw(scene, cropped(camera.lens, crop) if crop else camera.lens, poses[camera.name], frame)
+        text = f"{view} <- {camera.name}, as mounted, turned by {entry.roll:.0f} degrees"
+        return _titled([picture, nominal], [text, f"{sees}, upright"])
     own = cropped(camera.lens, entry.crop) if entry.crop else camera.lens
     _outline(nominal, own, lens)
     text = f"{view} <- {camera.name}, own lens: {horizontal_fov(own):.0f} degrees"

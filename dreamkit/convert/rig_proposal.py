@@ -27,6 +27,8 @@ _FARTHEST_SIDE = 45.0
 _SIDES = {"left": 1, "right": -1}
 _ENDS = {"front": 1, "rear": -1, "back": -1, "backward": -1}
 _LEVEL = 30.0
+# Degrees of roll from which a view is drawn upright: the models have seen no turned pictures.
+_TURNED = 20.0
 # Cameras that rarely see colour.
 _GREY = {"stereo", "mono", "gray", "grey", "ir", "thermal"}
 
@@ -121,7 +123,8 @@ def _facts(camera: OwnCamera) -> str:
     if camera.lens is None:
         return f"looks {looks}, without usable intrinsics"
     size = f"{camera.lens.width}x{camera.lens.height}"
-    return f"looks {looks}, sees {camera.fov:.0f} degrees, {camera.model} {size}"
+    turned = f", turned by {camera.mount.roll:.0f} degrees" if abs(camera.mount.roll) > _TURNED else ""
+    return f"looks {looks}, sees {camera.fov:.0f} degrees, {camera.model} {size}{turned}"
 
 
 def horizontal_fov(camera: CameraModel) -> float:
@@ -254,6 +257,9 @@ def _entry(camera: OwnCamera, view: str, as_model: str | None) -> tuple[RigView,
     """The entry of a view with a camera, and its comment."""
     entry = RigView(camera=camera.name, order=camera.order, as_model=as_model)
     nominal = horizontal_fov(default_cameras()[VIEW_PREFIX + view])
+    if abs(camera.mount.roll) > _TURNED:
+        turned = replace(entry, as_model="ftheta", roll=camera.mount.roll, model=camera.model or entry.model)
+        return turned, f"{_facts(camera)}; mounted turned, so the view is drawn upright and with its own lens."
     if camera.lens is None or camera.model is None:
         return replace(entry, as_model="ftheta"), f"{_facts(camera)}; drawn with the view's own lens."
     size, crop = (camera.lens.width, camera.lens.height), wide_crop(camera.lens)

@@ -28,7 +28,7 @@ from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig_file import write_rig
 from dreamkit.workspace.files import write_json
 from dreamkit.workspace.locks import file_lock
-from dreamkit.workspace.paths import rig_copy, type_table
+from dreamkit.workspace.paths import label_record, rig_copy, type_table
 from dreamkit.workspace.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ def render_clips(
     Workspace(out).remove_abandoned()
     if options.rig:
         write_rig(options.rig, rig_copy(Workspace(out).root))
+    with contextlib.suppress(DreamkitError):  # the review finds the labels by it; the videos are whole without it
+        write_json(label_record(Workspace(out).root), {"folder": str(root.resolve())})
     state = _RenderState(root, out, options, len(clips), progress, table)
     workers = options.workers or _usable_cores()
     with contextlib.ExitStack() as stack:

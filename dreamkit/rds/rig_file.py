@@ -11,6 +11,7 @@
         crop: [0, 60, 1920, 1080]   # left, top, width, height; the part that is used
         order: centre_first         # the intrinsics are cx, cy, fx, fy, width, height
         as_model: ftheta            # draw it with the view's own f-theta lens
+        roll: 180                   # it is mounted turned by this, clockwise seen from behind; it is drawn upright
       rear_tele_30fov:
         mount: [-1.5, 0, 1.4, 180, 0, 0]   # no camera: x, y, z in metres, heading, pitch, roll in degrees
 
@@ -33,7 +34,7 @@ from dreamkit.workspace.files import nearest, read_yaml, write_text
 
 ORDERS = ("focal_first", "centre_first")
 """Orders of a pinhole vector: fx fy cx cy width height, or cx cy fx fy width height."""
-_KEYS = ("camera", "model", "size", "crop", "order", "as_model", "mount")
+_KEYS = ("camera", "model", "size", "crop", "order", "as_model", "mount", "roll")
 _EXAMPLE = "`dreamkit rig propose LABELS -o rig.yaml` writes one that fits your labels."
 
 
@@ -49,6 +50,7 @@ class RigView:
         order: one of ORDERS.
         as_model: "ftheta" when the view is drawn with its own nominal f-theta lens instead of the camera's intrinsics.
         mount: place on the vehicle of a view without a camera.
+        roll: degrees clockwise, seen from behind, by which the camera is mounted turned; it is drawn without that.
     """
 
     camera: str | None = None
@@ -58,6 +60,7 @@ class RigView:
     order: str = ORDERS[0]
     as_model: str | None = None
     mount: Mount | None = None
+    roll: float = 0.0
 
     def record(self) -> dict[str, Any]:
         """The entry as in the file, without keys that are not set."""
@@ -72,6 +75,8 @@ class RigView:
             found["order"] = self.order
         if self.as_model:
             found["as_model"] = self.as_model
+        if self.roll:
+            found["roll"] = round(float(self.roll), 3)
         if self.mount:
             angles = (self.mount.heading, self.mount.pitch, self.mount.roll)
             found["mount"] = [round(float(value), 3) for value in (*self.mount.place, *angles)]
@@ -167,6 +172,9 @@ def rig_view(entry: Any, where: str) -> RigView:
     lens = entry.get("as_model")
     size, crop = _numbers(entry, "size", 2, where), _numbers(entry, "crop", 4, where)
     place = _numbers(entry, "mount", 6, where)
+    roll = entry.get("roll", 0)
+    if not isinstance(roll, int | float) or isinstance(roll, bool) or not abs(roll) <= 360:
+        raise DreamkitError(f"{where} has the roll {roll!r}.", "Write degrees, such as 180 for a camera upside down.")
     return RigView(
         camera,
         model,
@@ -175,6 +183,7 @@ def rig_view(entry: Any, where: str) -> RigView:
         order,
         _choice(lens, ("ftheta",), where, "as_model") if lens is not None else None,
         Mount((place[0], place[1], place[2]), *place[3:]) if place else None,
+        float(roll),
     )
 
 

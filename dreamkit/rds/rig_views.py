@@ -154,7 +154,8 @@ def view_poses(
 ) -> dict[str, np.ndarray]:
     """Camera-to-world poses float64 [T, 4, 4] of each view by `camera_<view>`.
 
-    A view without a camera is placed on the vehicle by its mount; in a novel drive the vehicle is found from a camera.
+    A camera that is mounted turned (`roll`) is turned back. A view without a camera is placed on the vehicle by its
+    mount; in a novel drive the vehicle is found from a camera.
 
     Args:
         root: the RDS-HQ folder.
@@ -174,7 +175,9 @@ def view_poses(
         if view.camera is None:
             result[VIEW_PREFIX + name] = _mounted(root, clip, view, recorded, folder)
         elif view.camera in recorded:
-            result[VIEW_PREFIX + name] = recorded[view.camera]
+            result[VIEW_PREFIX + name] = (
+                recorded[view.camera] @ _turn(-view.roll) if view.roll else recorded[view.camera]
+            )
         else:
             close = nearest(view.camera, recorded)
             hint = f"Did you mean {close}?" if close else f"It has {', '.join(sorted(recorded))}."
@@ -183,6 +186,13 @@ def view_poses(
                 hint,
             )
     return result
+
+
+def _turn(degrees: float) -> np.ndarray:
+    """A turn about the optical axis, clockwise seen from behind the camera, [4, 4]."""
+    turn, angle = np.eye(4), np.radians(degrees)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return turn
 
 
 def _mounted(root: Path, clip: str, view: RigView, recorded: dict[str, np.ndarray], folder: str) -> np.ndarray:

@@ -197,7 +197,7 @@ def _to_int(pixels: np.ndarray) -> np.ndarray:
 
 def _faded(depth: np.ndarray, colour: tuple[int, int, int], depth_max: float) -> np.ndarray:
     """Colours int32 [n, 3] at mean depths [n]: the colour times 2 (depth_max - depth) / 255."""
-    weight = 2 * (depth_max - depth) / 255
+    weight = np.minimum(2 * (depth_max - depth) / 255, 1.0)  # below 1 at the 122.5 m of condition pictures
     # Beyond depth_max the weight of a hull is negative, and the reference toolkit's cast to uint8 wraps around.
     return (weight[:, None] * np.array(colour)).astype(np.int32) & 255
 

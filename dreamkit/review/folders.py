@@ -44,12 +44,22 @@ def accepted_videos(review: Review, unjudged: bool = False) -> dict[str, tuple[R
             accepted[key] = (video, verdict.by)
     for key in changed:
         log.warning("%s is not exported: its videos changed after the verdict. Judge it again", key)
+    flagged: dict[str, str] = {}
     if unjudged:
         for key, video in review.videos.items():
-            if key not in current and video.views and not review.flags(key):
-                accepted[key] = (video, "nobody")
+            if key not in current and video.views:
+                if flags := review.flags(key):
+                    flagged[key] = flags[0]
+                else:
+                    accepted[key] = (video, "nobody")
     if not accepted:
         told = f" ({len(changed)} accepted ones changed after their verdict, {changed[0]} first)" if changed else ""
+        if flagged:
+            key, flag = next(iter(flagged.items()))
+            raise DreamkitError(
+                f"No video is accepted, and all {len(flagged)} that nobody judged are flagged: {key}: {flag}.",
+                "Accept some on the board, or give other limits: -p 'thresholds={}' for none.",
+            )
         raise DreamkitError(
             f"No video is accepted, so there is nothing to export{told}.",
             "Judge them again on the board." if changed else "Accept some on the board first.",

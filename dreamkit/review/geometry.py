@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from dreamkit.review.labelled import LabelledVideo, LabelledView
 from dreamkit.review.measures.adherence import OUTLINE_GREY, WIDTH, edge_strength
 from dreamkit.review.measures.edge_agreement import EdgeAgreement, edge_agreement
 from dreamkit.review.measures.frames import sample_frames
+from dreamkit.review.measures.metrics import worst_value
 from dreamkit.review.overlay import label_scene, project_lines
 from dreamkit.workspace.video import decode_video
 
@@ -43,9 +45,28 @@ class Limits:
 
     def exceeded_by(self, edges: EdgeAgreement) -> bool:
         """Whether pictures clearly lie beside their labels; False where the edges say nothing."""
-        lift = edges.best - (edges.score - edges.gain)
         clear = edges.best - edges.score
-        return not edges.at_border and edges.distance > self.offset and lift > self.lift and clear > self.clear * lift
+        return not self.untold(edges) and edges.distance > self.offset and clear > self.clear * edges.lift
+
+    def untold(self, edges: EdgeAgreement) -> str:
+        """Why the pictures' edges cannot tell whether the labels fit, a sentence; empty where they can."""
+        if not np.isfinite(edges.score):
+            return "The labels have too few lines in this view."
+        if edges.lift <= self.lift:
+            return (
+                f"The pictures have too few edges beside the labels' lines: the best place scores {edges.lift:.3f} "
+                f"over the mean of all places, and {self.lift:g} is needed."
+            )
+        if edges.at_border:
+            return "The edges fit best at the border of what is tried, 8 % of the picture away: no measurement."
+        return ""
+
+    def offset_of(self, edges: EdgeAgreement) -> float:
+        """The clear offset of pictures from their labels in % of the width; 0 without a clear one, NaN if untold."""
+        if self.untold(edges):
+            return float("nan")
+        clear = edges.best - edges.score > self.clear * edges.lift
+        return 100 * edges.distance if clear else 0.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +78,14 @@ class ViewGeometry:
             the nearest edge in the condition video; NaN without an HD map condition or without lines.
         edges: agreement of the generated frames with the projected lines.
         fault: a sentence when a limit is passed, else empty.
+        untold: why the edges cannot tell whether the view fits, a sentence; empty where they can. Such a view has
+            passed only the comparison with its condition video.
     """
 
     condition_distance: float
     edges: EdgeAgreement
     fault: str
+    untold: str = ""
 
 
 def check_geometry(labelled: LabelledVideo, limits: Limits = Limits()) -> Mapping[str, ViewGeometry]:
@@ -78,11 +102,7 @@ def _check_view(labelled: LabelledVideo, name: str, view: LabelledView, limits: 
     frames = sample_frames(labelled.frames, SAMPLED)
     hdmap = labelled.video.conditions.get("hdmap", {}).get(name)
     distance = condition_distance(labelled, name, frames[:2]) if hdmap else float("nan")
-    pictures = list(_frames(view.video, frames))
-    height = len(edge_strength(pictures[0]))
-    model = stretched_camera(view.model, WIDTH, height)
-    lines = [picture.max(-1) > 0 for picture in project_lines(labelled, name, frames, model)]
-    edges = edge_agreement(pictures, lines)
+    edges = view_edges(labelled, name)
     fault = ""
     if distance > limits.condition:
         fault = (
@@ -95,7 +115,32 @@ def _check_view(labelled: LabelledVideo, name: str, view: LabelledView, limits: 
             f"The pictures' edges fit the labels best {right:+.1f} % of the width to the right and {down:+.1f} % down "
             f"(score {edges.best:.2f}, without offset {edges.score:.2f})."
         )
-    return ViewGeometry(distance, edges, fault)
+    return ViewGeometry(distance, edges, fault, limits.untold(edges))
+
+
+def view_edges(labelled: LabelledVideo, name: str) -> EdgeAgreement:
+    """Agreement of a view's pictures with the projected lines of its labels, over SAMPLED frames."""
+    view, frames = labelled.views[name], sample_frames(labelled.frames, SAMPLED)
+    pictures = list(_frames(view.video, frames))
+    model = stretched_camera(view.model, WIDTH, len(edge_strength(pictures[0])))
+    lines = [picture.max(-1) > 0 for picture in project_lines(labelled, name, frames, model)]
+    return edge_agreement(pictures, lines)
+
+
+def edge_row(labelled: LabelledVideo, limits: Limits = Limits()) -> dict[str, Any]:
+    """The values of a result for the table of measures: of each view and of the worst one, and what is not told.
+
+    Args:
+        labelled: the result with its labels.
+        limits: those of the export.
+    """
+    edges = {name: view_edges(labelled, name) for name in labelled.views}
+    values = {f"edge_agreement.{name}": found.gain for name, found in edges.items()}
+    values |= {f"edge_offset.{name}": limits.offset_of(found) for name, found in edges.items()}
+    for key, good in (("edge_agreement", "high"), ("edge_offset", "low")):
+        values[key] = worst_value([values[f"{key}.{name}"] for name in edges], good)
+    untold = [name for name, found in edges.items() if limits.untold(found)]
+    return {**values, "edges_untold": ", ".join(untold), "labelled": True}
 
 
 def _frames(path: Path, frames: list[int]) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from dreamkit.notebook.interruption import interruptible
 from dreamkit.notebook.progress import counted, interactive
 from dreamkit.review.export import export_accepted
 from dreamkit.review.measuring import BackgroundWork
+from dreamkit.review.nuscenes.dataset import export_nuscenes
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.report_page import plotted_keys, report_page, videos_table, write_csv
 from dreamkit.review.session import Review
@@ -147,5 +148,16 @@ class ReviewOutcome:
         if clip_slides(self.review.videos.values(), paths.slides):
             lines.append(f"slides: {paths.slides} (a contact sheet and an animation of each clip)")
         if self.params.export and not self.measuring and threading.current_thread() is threading.main_thread():
-            lines.append(f"export: {export_accepted(self.review, self.params.export, self.params.labels)}")
+            lines += self._export()
         return "\n".join(lines)
+
+    def _export(self) -> list[str]:
+        """Write the data set in the form of the parameters; lines that name it and what is left out."""
+        p = self.params
+        if p.export_form == "dreamkit":
+            return [f"export: {export_accepted(self.review, p.export, p.labels, p.export_unjudged)}"]
+        labels = str(self.review.labels.root) if self.review.labels else p.labels
+        made = export_nuscenes(self.review, p.export, labels, unjudged=p.export_unjudged)
+        lines = [f"export: {made.folder} ({made.counts['scenes']} scenes, {made.counts['boxes']} boxes)"]
+        lines += [f"  left out: {key}: {why}" for key, why in made.refused.items()]
+        return lines + [f"  exported, but edges cannot tell: {key}: {why}" for key, why in made.untold.items()]

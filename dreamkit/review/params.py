@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -25,6 +25,7 @@ class ReviewParams(NotebookParams):
             "flicker": 6.0,
             "cross_view_sampson": 10.0,
             "temporal_sampson": 4.0,
+            "edge_offset": 2.5,
         },
         # Choices of the kit: some five and three times the published means of real videos (definitions.PUBLISHED_REAL).
         # Uncompressed drawings of exact geometry (five scenes of the tests) measured 0.9 to 1.7 and 0.3 to 0.5.
@@ -35,7 +36,9 @@ class ReviewParams(NotebookParams):
     critic_votes: int = Field(default=3, ge=1, le=16, description="requests per video")
     critic_frames: int = Field(default=4, ge=1, le=16, description="time steps of a video in one request")
     export: str = Field(default="", description="folder for the accepted clips; empty: no export")
-    labels: str = Field(default="", description="RDS-HQ folder to export poses and labels from")
+    export_form: Literal["dreamkit", "nuscenes"] = Field(default="dreamkit", description="dreamkit or nuscenes")
+    export_unjudged: bool = Field(default=False, description="also videos that nobody judged or flagged")
+    labels: str = Field(default="", description="RDS-HQ folder to export labels from; the overlay finds it itself")
     camera_table: str = Field(
         default="", description="YAML file of `folder: camera` lines; empty: the standard folders"
     )

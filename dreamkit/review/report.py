@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from dreamkit.errors import DreamkitError
 from dreamkit.notebook.interruption import interruptible
 from dreamkit.notebook.progress import interactive
 from dreamkit.review import critic
+from dreamkit.review.geometry import edge_row
+from dreamkit.review.label_source import LabelSource, label_folder
 from dreamkit.review.library import ReviewVideo, find_videos
 from dreamkit.review.measures.frames import read_small
 from dreamkit.review.measures.table import measure_all
@@ -17,6 +20,8 @@ from dreamkit.review.outcome import ReviewOutcome
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review
 from dreamkit.workspace.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 def chosen_videos(workspace: Workspace, params: ReviewParams) -> list[ReviewVideo]:
@@ -51,7 +56,9 @@ def open_review(workspace: Workspace, params: ReviewParams) -> Review:
     Raises:
         DreamkitError: see `chosen_videos`.
     """
-    return Review(workspace, params.reviewer, params.thresholds, chosen_videos(workspace, params))
+    folder = label_folder(workspace, params.labels)
+    labels = LabelSource(folder) if folder else None
+    return Review(workspace, params.reviewer, params.thresholds, chosen_videos(workspace, params), labels)
 
 
 def run_review(review: Review, params: ReviewParams, background: bool | None = None) -> ReviewOutcome:
@@ -86,7 +93,24 @@ def run_review(review: Review, params: ReviewParams, background: bool | None = N
 
 
 def _measure(review: Review, videos: list[ReviewVideo], **bar: Any) -> None:
-    measure_all(videos, review.paths.metrics, on_row=review.add_row, **bar)
+    measure_all(videos, review.paths.metrics, on_row=review.add_row, with_labels=_label_columns(review.labels), **bar)
+
+
+def _label_columns(labels: LabelSource | None) -> Callable[[ReviewVideo], dict[str, Any]] | None:
+    """The columns of a video's row that need its labels; None without labels."""
+    if labels is None:
+        return None
+
+    def columns(video: ReviewVideo) -> dict[str, Any]:
+        if not labels.has(video):
+            return {"labelled": True}
+        try:
+            return edge_row(labels.labelled(video))
+        except DreamkitError as error:  # other labels than the rendered ones, a damaged file: nothing is compared
+            log.warning("%s: its edges are not compared with labels: %s", video.key, error.message)
+            return {}
+
+    return columns
 
 
 def _criticise(review: Review, videos: list[ReviewVideo], server: critic.Critic, **bar: Any) -> None:

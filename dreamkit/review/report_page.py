@@ -19,6 +19,7 @@ from dreamkit.review.pages import fill_template
 from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review, finite_or_none
 from dreamkit.review.slides import small_video
+from dreamkit.review.stills import overlay_url
 from dreamkit.review.widgets import plots
 from dreamkit.review.widgets.traits import BLOCKED
 from dreamkit.workspace.files import replacing
@@ -55,6 +56,7 @@ def videos_table(review: Review) -> pd.DataFrame:
                 "critic_score": record.get("score"),
                 "critic_flags": ", ".join(record.get("flags", [])),
                 **{measure.key: row.get(measure.key) for measure in MEASURES},
+                "edges_untold": untold if isinstance(untold := row.get("edges_untold"), str) else "",
                 "seconds": row.get("seconds"),
             }
         )
@@ -86,6 +88,7 @@ def _result(review: Review, key: str, anchor: str) -> dict[str, Any]:
         "several": video.stage == "multi_view",
         "video": url,
         "error": error,
+        "overlay": overlay_url(video, review.labels),
         "state": verdict.get("state") or (BLOCKED if video.blocked else "not judged"),
         "verdict": verdict,
         "flags": [_without_folder(flag, root) for flag in review.flags(key)],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dreamkit.notebook.progress import interactive
+from dreamkit.review.label_source import LabelSource, label_folder
 from dreamkit.review.library import ReviewVideo, find_videos
 from dreamkit.review.places import review_paths
 from dreamkit.review.stills import sheets_html
@@ -27,7 +28,9 @@ def result_player(workspace: Workspace, videos: Sequence[ReviewVideo]) -> Player
 
     Frames are loaded for the results that are open; a menu opens the others.
     """
-    player = Player({video.key: video for video in videos}, review_paths(workspace).cache)
+    folder = label_folder(workspace)
+    labels = LabelSource(folder) if folder else None
+    player = Player({video.key: video for video in videos}, review_paths(workspace).cache, labels=labels)
     player.autoplay = player.beside = True
     player.results = [
         {"key": video.key, "style": f"{video.chunk.name} · {video.style}", "stage": video.stage_label}
@@ -54,7 +57,8 @@ def result_outputs(workspace: Workspace, stage: str, names: Sequence[str]) -> li
     videos = made_videos(workspace, stage, names)
     if not videos:
         return []
-    frames = sheets_html(videos)
+    folder = label_folder(workspace)
+    frames = sheets_html(videos, LabelSource(folder) if folder else None)
     if not interactive():
         return [HTML(frames)]
     words = "Frames of the results, which stay in the saved notebook"

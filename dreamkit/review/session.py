@@ -15,6 +15,7 @@ import pandas as pd
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import counted
 from dreamkit.review import verdicts
+from dreamkit.review.label_source import LabelSource
 from dreamkit.review.library import ReviewVideo, checksum_of, find_videos
 from dreamkit.review.measures import definitions, table
 from dreamkit.review.places import review_paths
@@ -43,6 +44,7 @@ class Review:
         reviewer: name for the verdicts; the system's user when empty.
         thresholds: measure -> limit; a video past one is flagged, never removed.
         videos: the videos to show; all of the workspace when left out.
+        labels: the labels of the videos, for the overlay and the edges; None without.
 
     Attributes:
         paths: the files of the review.
@@ -58,8 +60,10 @@ class Review:
         reviewer: str = "",
         thresholds: Mapping[str, float] | None = None,
         videos: Sequence[ReviewVideo] | None = None,
+        labels: LabelSource | None = None,
     ) -> None:
         self.workspace = workspace
+        self.labels = labels
         self.paths = review_paths(workspace)
         self.reviewer = verdicts.reviewer_name(reviewer)
         self.thresholds = dict(thresholds or {})
@@ -79,7 +83,7 @@ class Review:
         self.given: list[str] = []  # keys of the videos judged in this session, for the undo
         self.changing = threading.RLock()  # held while the board changes: measures are added by another thread
         self.board = Board(self.picture, self.show, self.judge_all)
-        self.player = Player(self.videos, self.paths.cache, self.judge, self.move, self.next_unjudged)
+        self.player = Player(self.videos, self.paths.cache, self.judge, self.move, self.next_unjudged, labels)
         self._update_board()
 
     # Facts of a video

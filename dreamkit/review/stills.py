@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.camera_models import stretched_camera
 from dreamkit.review.facts import generation_facts
+from dreamkit.review.label_source import LabelSource
 from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.frames import read_small
+from dreamkit.review.overlay import project_lines
 from dreamkit.review.pages import fill_template
 from dreamkit.review.session import Review
 from dreamkit.review.widgets.previews import THUMBNAIL_WIDTH, contact_sheet
@@ -19,6 +23,7 @@ from dreamkit.workspace.images import data_url, jpeg
 
 MOMENTS = (0.0, 0.5, 1.0)  # of a front video, on its sheet
 FRONT_WIDTH, VIEW_WIDTH = 256, 224  # pixels of one frame on a sheet
+OVERLAY_WIDTH = 320  # pixels of one frame with the labels' lines, which are one pixel wide
 SHEETS = 12  # results whose frames a saved notebook keeps
 
 
@@ -90,8 +95,43 @@ def middle_frame(path: Path, width: int, at: int) -> np.ndarray | None:
         return None
 
 
-def sheets_html(videos: Sequence[ReviewVideo]) -> str:
-    """Frames, prompt and seed of the first SHEETS results as self-contained HTML, for a saved notebook."""
+def overlay_sheet(video: ReviewVideo, source: LabelSource) -> np.ndarray:
+    """The middle frame of every view with the labels' boxes and lines over it, uint8 [H, W, 3], in the rig's grid.
+
+    Raises:
+        DreamkitError: see `labelled.read_labelled`.
+    """
+    labelled = source.labelled(video)
+    at = labelled.frames // 2
+    pictures: list[np.ndarray | None] = [None] * (1 if video.stage == "single_view" else 6)
+    for name, view in labelled.views.items():
+        row, column = video.rig.place(video.rig.camera(name)) if len(pictures) > 1 else (0, 0)
+        if (frame := middle_frame(view.video, OVERLAY_WIDTH, at)) is None:
+            continue
+        width, height = OVERLAY_WIDTH, round(OVERLAY_WIDTH * view.info.height / view.info.width)
+        [lines] = project_lines(labelled, name, [at], stretched_camera(view.model, width, height))
+        picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+        pictures[3 * row + column] = np.where(lines.any(-1, keepdims=True), lines, picture)
+    return contact_sheet(pictures, min(3, len(pictures)), OVERLAY_WIDTH)
+
+
+def overlay_url(video: ReviewVideo, source: LabelSource | None) -> str:
+    """The picture of `overlay_sheet` as a data URL; empty without labels that fit the video's conditions."""
+    if source is None or not source.has(video):
+        return ""
+    try:
+        return data_url(jpeg(overlay_sheet(video, source)))
+    except DreamkitError:
+        return ""
+
+
+def sheets_html(videos: Sequence[ReviewVideo], source: LabelSource | None = None) -> str:
+    """Frames, prompt and seed of the first SHEETS results as self-contained HTML, for a saved notebook.
+
+    Args:
+        videos: the results.
+        source: their labels, whose boxes and lines are shown over the frames; None without.
+    """
     sheets = []
     for video in videos[:SHEETS]:
         try:
@@ -100,5 +140,6 @@ def sheets_html(videos: Sequence[ReviewVideo]) -> str:
             url, error = "", fault.message
         facts = " · ".join(f"{name} {value}" for name, value in generation_facts(video).items())
         title = f"{video.chunk.name} · {video.style} · {video.stage_label}"
-        sheets.append({"title": title, "url": url, "error": error, "prompt": video.prompt, "facts": facts})
+        sheet = {"title": title, "url": url, "error": error, "prompt": video.prompt, "facts": facts}
+        sheets.append({**sheet, "overlay": overlay_url(video, source)})
     return fill_template("sheets.html", sheets=sheets, more=max(0, len(videos) - SHEETS))

@@ -12,6 +12,7 @@ from dreamkit.workspace.files import nearest, write_text
 from dreamkit.workspace.partials import entries
 
 TYPE_TABLE = "object_types.yaml"
+LABEL_RECORD = ".cache/labels.json"
 MOST_PATH, MOST_PART = 3500, 255  # bytes of a path and of one name in it, of the 4096 and 255 that Linux allows
 
 
@@ -101,6 +102,11 @@ def how_to_draw(video: Path, workspace: Path) -> str:
     elif close := nearest(video.name, [name for name in entries(folder) if name.endswith(".mp4")], 0.8):
         hint += f", or correct the clip's name: the nearest that exists is {folder / close}"
     return f"{hint}."
+
+
+def label_record(root: Path) -> Path:
+    """The file of a workspace that names the RDS-HQ folder of the last render, as `{"folder": ...}`."""
+    return root / LABEL_RECORD
 
 
 def rig_copy(root: Path) -> Path:

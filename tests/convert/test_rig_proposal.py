@@ -1,5 +1,7 @@
 """A proposed rig: which camera stands for which view, what is missing, and what is wrong with poses or intrinsics."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.labels import layer_path
 from dreamkit.rds.mounts import Mount
-from dreamkit.rds.rig_file import read_rig
+from dreamkit.rds.rig import read_camera_poses
+from dreamkit.rds.rig_file import read_rig, write_rig
+from dreamkit.rds.rig_views import view_poses
 from dreamkit.workspace.cameras import SIX_VIEWS
 
 SHORT = tuple(name for name in FLEET if name != "cam_b")
@@ -119,3 +123,26 @@ def test_a_rig_is_drafted_by_render_and_check_and_labels_of_other_names_say_how(
     line = ["render", str(root), "-o", str(out), "--rig", "auto", "--cameras", "front_wide_120fov", "--workers", "1"]
     done = CliRunner().invoke(app, line, catch_exceptions=False)
     assert "1 video made" in done.output and tuple(read_rig(out / "rig.yaml").views) == SIX_VIEWS.names
+
+
+def test_a_camera_mounted_turned_is_drawn_upright(tmp_path):
+    """Upside down and turned by a quarter: the views are those of the same cameras mounted upright."""
+    upright = write_fleet(tmp_path / "upright")
+    poses = read_camera_poses(upright, CLIP)
+    turned = tmp_path / "turned"
+    shutil.copytree(upright, turned)
+    rolls = {"cam_fr": 180.0, "cam_br": 90.0}
+    for name, roll in rolls.items():
+        turn, angle = np.eye(4), np.radians(roll)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        poses[name] = poses[name] @ turn
+    writer.write_camera_poses(turned, CLIP, poses)
+    proposal = propose_rig(turned, CLIP)
+    write_rig(proposal.rig, tmp_path / "rig.yaml")
+    rig = read_rig(tmp_path / "rig.yaml")
+    assert {view.camera: abs(view.roll) for view in rig.views.values() if view.roll} == pytest.approx(rolls, abs=0.01)
+    assert all(view.as_model == "ftheta" for view in rig.views.values() if view.roll)
+    assert "turned by" in proposal.report()
+    drawn, expected = view_poses(turned, CLIP, rig), view_poses(upright, CLIP, propose_rig(upright, CLIP).rig)
+    for name, track in expected.items():
+        assert drawn[name] == pytest.approx(track, abs=1e-4), name

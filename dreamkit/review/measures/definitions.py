@@ -33,6 +33,7 @@ class Measure:
         high: the greatest possible value.
         good: which end of the range is good, `low` or `high`.
         meaning: one phrase that explains it on the page.
+        needs_labels: whether it is computed from the labels, see `geometry.edge_row`, and not in `metrics.py`.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Measure:
     high: float
     good: Literal["low", "high"]
     meaning: str
+    needs_labels: bool = False
 
 
 MEASURES = (
@@ -91,6 +93,29 @@ MEASURES = (
         high=1,
         good="high",
         meaning="how much better the picture's edges fit the map's lines and boxes than a displaced or mirrored map's",
+    ),
+    Measure(
+        key="edge_agreement",
+        label="Edge agreement",
+        unit="ROC area over displaced labels'",
+        low=-1,
+        high=1,
+        good="high",
+        meaning="how much better the picture's edges fit the labels' projected boxes and lines than the same ones "
+        "displaced by up to 8 % of the picture; needs the labels",
+        needs_labels=True,
+    ),
+    Measure(
+        key="edge_offset",
+        label="Edge offset",
+        unit="% of the width",
+        low=0,
+        high=12,
+        good="low",
+        meaning="how far the picture's edges clearly lie beside the labels' boxes and lines; 0 where no other place "
+        "fits clearly better, no value where the picture has too few edges to tell. The export in nuScenes' form "
+        "leaves a view out over 2.5",
+        needs_labels=True,
     ),
     Measure(
         key="flicker",

@@ -110,6 +110,11 @@ def is_current(row: Mapping[str, Any], video: ReviewVideo) -> bool:
     return row["fingerprint"] == video.fingerprint and row["version"] == VERSION
 
 
+def has_labels(row: Mapping[str, Any]) -> bool:
+    """Whether a row has the columns that need labels; a table has NaN there for other rows."""
+    return row.get("labelled") in (True,)  # also numpy's True, as it comes from a file
+
+
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write the table, whole or not at all."""
     with replacing(path) as partial:
@@ -121,6 +126,7 @@ def measure_all(
     path: Path,
     progress: Callable[..., Any] = tqdm,
     on_row: Callable[[dict[str, Any]], None] | None = None,
+    with_labels: Callable[[ReviewVideo], dict[str, Any]] | None = None,
 ) -> pd.DataFrame:
     """Measure the videos that have no valid row, save the rows, and return the table of these videos in their order.
 
@@ -129,14 +135,17 @@ def measure_all(
         path: the table's file; saved every SAVE_SECONDS and at the end, also after an interrupt.
         progress: wraps the videos for a progress bar, as tqdm does; videos that it does not yield are not measured.
         on_row: called with every new row.
+        with_labels: the columns of a video that need its labels, with `labelled` among them; added to the rows that
+            have none yet. Left out where there are no labels.
     """
     rows = {row["key"]: row for row in read_table(path).to_dict("records")}
     valid = {video.key: row for video in videos if (row := rows.get(video.key)) and is_current(row, video)}
-    due = [video for video in videos if video.key not in valid]
+    due = [video for video in videos if video.key not in valid or (with_labels and not has_labels(valid[video.key]))]
     saved = time.monotonic()
     try:
         for video in progress(due, desc="Measuring", unit="video", disable=not due):
-            rows[video.key] = valid[video.key] = measure_video(video)
+            row = valid.get(video.key) or measure_video(video)
+            rows[video.key] = valid[video.key] = row | (with_labels(video) if with_labels else {})
             if on_row:
                 on_row(valid[video.key])
             if time.monotonic() - saved > SAVE_SECONDS:

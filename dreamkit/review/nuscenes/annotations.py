@@ -10,12 +10,13 @@ from dreamkit.rds.pinhole import Pinhole
 from dreamkit.review.labelled import LabelledVideo
 from dreamkit.review.nuscenes.categories import attribute_of, category_of, visibility_token
 from dreamkit.review.nuscenes.records import Records, token_of, wxyz, xyz
+from dreamkit.review.nuscenes.sweeps import KeySweep, points_inside
 from dreamkit.review.nuscenes.visibility import visible_shares
 
 UNTRACKED = "-1"
 """Track id of boxes that converters could not assign to a track; each is an instance of its own."""
 UNKNOWN_POINTS = -1
-"""`num_lidar_pts`, since no LiDAR belongs to the pictures; the devkit's evaluation leaves out boxes with 0 only."""
+"""`num_lidar_pts` where the labels have no LiDAR sweep; the devkit's evaluation leaves out boxes with 0 only."""
 
 
 def add_annotations(
@@ -24,6 +25,7 @@ def add_annotations(
     cameras: Mapping[str, Pinhole],
     samples: Mapping[int, str],
     offset: np.ndarray,
+    sweeps: Mapping[int, KeySweep] | None = None,
 ) -> int:
     """Add the boxes of every key frame that lie in at least one picture.
 
@@ -33,6 +35,7 @@ def add_annotations(
         cameras: view -> the camera of its exported pictures.
         samples: key frame of the video -> token of its sample, ascending.
         offset: added to world coordinates, [3].
+        sweeps: key frame -> its LiDAR sweep, whose points in each box are counted.
 
     Returns:
         Number of annotations added.
@@ -43,6 +46,7 @@ def add_annotations(
     for frame, sample in samples.items():
         rows = labelled.boxes_at(frame)
         views = [(model, labelled.views[name].poses[frame]) for name, model in cameras.items()]
+        points = sweeps[frame].world if sweeps and frame in sweeps else None
         shares, inside = visible_shares(boxes.pose[rows], boxes.size[rows], views)
         for row, share in zip(rows[inside].tolist(), shares[inside].tolist(), strict=True):
             track, kind = boxes.track[row], boxes.kind[row]
@@ -65,7 +69,9 @@ def add_annotations(
                 rotation=wxyz(pose),
                 prev="",
                 next="",
-                num_lidar_pts=UNKNOWN_POINTS,
+                num_lidar_pts=UNKNOWN_POINTS
+                if points is None
+                else points_inside(points, boxes.pose[row], boxes.size[row]),
                 num_radar_pts=0,
                 visible_share=round(share, 3),
             )

@@ -55,7 +55,9 @@ street = map_api.NuScenesMap(dataroot=".", map_name="{location}")
   clip's world moved by `log.provenance.world_offset`.
 - Visibility counts points of a box's outside that lie in a picture and behind no other labelled box. Boxes in no
   picture are left out.
-- There is no LiDAR: `num_lidar_pts` is -1, and loaders that keep boxes with `num_lidar_pts > 0` drop all of them.
+- LIDAR_TOP, at key frames only, has the recorded sweeps of the labels where they hold any: points of the recorded
+  drive, not of what the pictures show. Elsewhere `num_lidar_pts` is -1; loaders that keep boxes with
+  `num_lidar_pts > 0` drop those, and the devkit's views from above (`render_annotation`) need LIDAR_TOP.
 - Object types without a nuScenes category have `static.other`; `instance.label_type` is the type of the labels.
 - The drivable area is estimated along the drive from the road boundaries; lanes and road segments are not labelled.
 
@@ -66,7 +68,16 @@ street = map_api.NuScenesMap(dataroot=".", map_name="{location}")
 Labels and map: those of the clips, under the licence that they came with.
 
 Guardrail: {guardrail}
-{refused}"""
+{refused}{untold}"""
+
+
+_UNTOLD = """
+## Not checked by edges
+
+The condition videos of these views fit the labels; whether the generated pictures do, their edges cannot tell. Look at
+the boxes over the pictures before you use them.
+
+"""
 
 
 def nuscenes_card(
@@ -79,6 +90,7 @@ def nuscenes_card(
     models: Sequence[str],
     guardrail: Sequence[str],
     refused: Mapping[str, str],
+    untold: Mapping[str, str],
 ) -> str:
     """The card as Markdown.
 
@@ -92,6 +104,7 @@ def nuscenes_card(
         models: models and their licences.
         guardrail: notes of what checked the videos.
         refused: video or view that was left out -> why.
+        untold: view whose edges cannot tell whether it fits its labels -> why.
     """
     values: dict[str, Any] = {
         "counts": "\n".join(f"| {what} | {count:,} |" for what, count in counts.items()),
@@ -101,5 +114,6 @@ def nuscenes_card(
         "refused": "".join(["\n## Left out\n\n", *(f"- {key}: {why}\n" for key, why in refused.items())])
         if refused
         else "",
+        "untold": "".join([_UNTOLD, *(f"- {key}: {why}\n" for key, why in untold.items())]) if untold else "",
     }
     return _CARD.format(version=version, location=location, hz=hz, every=every, **values)

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,8 @@ from dreamkit.review.nuscenes.card import nuscenes_card
 from dreamkit.review.nuscenes.pictures import Rectified, rectified_view, write_frames
 from dreamkit.review.nuscenes.records import Records, token_of
 from dreamkit.review.nuscenes.street_map import StreetMap, street_map
-from dreamkit.review.nuscenes.tables import add_fixed, add_video, picture_name
+from dreamkit.review.nuscenes.sweeps import key_sweeps, write_sweep
+from dreamkit.review.nuscenes.tables import add_fixed, add_video, key_frames, picture_name
 from dreamkit.workspace.files import write_json, write_text
 from dreamkit.workspace.workspace import from_home
 
@@ -71,11 +72,13 @@ class NuscenesExport:
         folder: its folder.
         counts: what -> how many.
         refused: video, or `video view` -> why it was left out.
+        untold: `video view` -> why its edges cannot tell whether it fits; it is exported.
     """
 
     folder: Path
     counts: Mapping[str, int]
     refused: Mapping[str, str]
+    untold: Mapping[str, str] = field(default_factory=dict)
 
 
 def export_nuscenes(
@@ -110,7 +113,7 @@ def export_nuscenes(
         )
     target = export_target(folder)
     accepted = accepted_videos(review, unjudged)
-    found, refused = _with_labels(accepted, root, options.limits)
+    found, refused, untold = _with_labels(accepted, root, options.limits)
     with replaced_folder(target) as partial:
         records, rows = Records(), []
         add_fixed(records)
@@ -120,10 +123,14 @@ def export_nuscenes(
             cameras = {name: rectified_view(view.model) for name, view in labelled.views.items()}
             by, street = accepted[labelled.video.key][1], maps[labelled.video.chunk.clip]
             provenance = _provenance(labelled, by, street)
+            sweeps = key_sweeps(labelled, key_frames(labelled.frames, options.every))
             added = add_video(
-                records, labelled, cameras, options.every, street.offset, provenance, options.keep_original
+                records, labelled, cameras, options.every, street.offset, provenance, options.keep_original, sweeps
             )
-            rows.append(_row(labelled, provenance, added))
+            for sweep in sweeps.values():
+                write_sweep(partial, sweep)
+            here = [name for name in labelled.views if f"{labelled.video.key} {name}" in untold]
+            rows.append({**_row(labelled, provenance, added), "views_untold": here})
             for _ in _write_pictures(partial, records, labelled, cameras):
                 done += 1
                 if progress:
@@ -146,21 +153,22 @@ def export_nuscenes(
             sorted({model_licence(video) for video in videos}),
             sorted({guardrail_of(video) for video in videos}),
             refused,
+            untold,
         )
         write_text(partial / "README.md", card)
         write_json(partial / MARK, {"form": "nuscenes", "videos": [video.key for video in videos], "refused": refused})
-    return NuscenesExport(target, counts, refused)
+    return NuscenesExport(target, counts, refused, untold)
 
 
 def _with_labels(
     accepted: Mapping[str, tuple[ReviewVideo, str]], root: Path, limits: Limits | None
-) -> tuple[list[LabelledVideo], dict[str, str]]:
-    """The accepted videos with the views whose labels fit, and what was left out and why.
+) -> tuple[list[LabelledVideo], dict[str, str], dict[str, str]]:
+    """The accepted videos with the views whose labels fit, what was left out and why, and what edges cannot tell.
 
     Raises:
         DreamkitError: no video is left; the message is that of the first.
     """
-    found, refused = [], {}
+    found, refused, untold = [], {}, {}
     hint = "The overlay (dreamkit.review.overlay) shows labels and pictures; --no-check exports them all the same."
     for key, (video, _) in sorted(accepted.items()):
         try:
@@ -168,7 +176,9 @@ def _with_labels(
         except DreamkitError as error:
             refused[key], hint = error.message, error.hint
             continue
-        faults = {name: view.fault for name, view in check_geometry(labelled, limits).items()} if limits else {}
+        checked = check_geometry(labelled, limits) if limits else {}
+        faults = {name: view.fault for name, view in checked.items()}
+        untold |= {f"{key} {name}": view.untold for name, view in checked.items() if view.untold and not view.fault}
         refused |= {f"{key} {name}": fault for name, fault in faults.items() if fault}
         if views := {name: view for name, view in labelled.views.items() if not faults.get(name)}:
             found.append(replace(labelled, views=views))
@@ -177,7 +187,7 @@ def _with_labels(
     if not found:
         first, why = next(iter(refused.items()))
         raise DreamkitError(f"None of the {len(accepted)} accepted videos can be exported. {first}: {why}", hint)
-    return found, refused
+    return found, refused, untold
 
 
 def _map_of(clip: str, found: list[LabelledVideo]) -> StreetMap:
@@ -262,12 +272,14 @@ def _counts(records: Records) -> dict[str, int]:
         names[tables["instance"][row["instance_token"]]["category_token"]]
         for row in tables["sample_annotation"].values()
     )
-    pictures = tables["sample_data"].values()
+    pictures = [row for row in tables["sample_data"].values() if row["fileformat"] == "jpg"]
+    sweeps = len(tables["sample_data"]) - len(pictures)
     return {
         "scenes": len(tables["scene"]),
         "key frames": len(tables["sample"]),
         "pictures": len(pictures),
         "of these at key frames": sum(row["is_key_frame"] for row in pictures),
+        **({"LiDAR sweeps at key frames": sweeps} if sweeps else {}),
         "tracks": len(tables["instance"]),
         "boxes": len(tables["sample_annotation"]),
         **{f"boxes: {name}": count for name, count in sorted(kinds.items())},

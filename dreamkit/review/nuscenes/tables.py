@@ -20,6 +20,7 @@ from dreamkit.review.nuscenes.annotations import add_annotations
 from dreamkit.review.nuscenes.categories import ATTRIBUTES, CATEGORIES, CHANNELS, VISIBILITIES
 from dreamkit.review.nuscenes.pictures import Rectified
 from dreamkit.review.nuscenes.records import Records, token_of, wxyz, xyz
+from dreamkit.review.nuscenes.sweeps import KeySweep, add_sweeps
 
 EPOCH = 1_600_000_000_000_000
 """Microseconds of the first scene: labels have frame numbers and no clock, so the dates are made up."""
@@ -69,6 +70,7 @@ def add_video(
     offset: np.ndarray,
     provenance: Mapping[str, Any],
     keep_original: bool = False,
+    sweeps: Mapping[int, KeySweep] | None = None,
 ) -> dict[str, int]:
     """Add a labelled video as one scene with its log.
 
@@ -80,6 +82,7 @@ def add_video(
         offset: added to world coordinates, metres [3].
         provenance: the extra entry of the log record.
         keep_original: whether the pictures as in the video are exported too.
+        sweeps: key frame -> its LiDAR sweep, from `sweeps.key_sweeps`.
 
     Returns:
         Number of samples, pictures and annotations.
@@ -96,7 +99,8 @@ def add_video(
     for name, rectified in cameras.items():
         _add_view(records, labelled, name, rectified, samples, times, offset, keep_original)
     pinholes = {name: found.pinhole for name, found in cameras.items()}
-    boxes = add_annotations(records, labelled, pinholes, samples, offset)
+    add_sweeps(records, labelled, sweeps or {}, samples, times, offset)
+    boxes = add_annotations(records, labelled, pinholes, samples, offset, sweeps)
     weather = scene_weather(video)
     records.add(
         "scene",

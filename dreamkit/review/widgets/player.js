@@ -8,7 +8,7 @@ const HELP = [
   ["space", "play or pause"], ["← →", "one frame"], ["shift ← →", "ten frames"], ["home end", "first, last frame"],
   ["[ ]", "slower, faster"], ["l", "loop"], ["1 to 6", "the tile with this number alone, again for all"],
   ["b", "condition beside the result"], ["o", "condition over the result"], ["w", "blend or wipe"],
-  ["- +", "less, more of the condition"], ["s", "all styles in sync"], ["p n", "previous, next video"], ["?", "this list"],
+  ["- +", "less, more of the condition"], ["g", "boxes and lines of the labels over the result"], ["s", "all styles in sync"], ["p n", "previous, next video"], ["?", "this list"],
 ];
 const JUDGE_HELP = [["a", "accept"], ["r", "reject"], ["u", "unsure"], ["shift 1 to 8", "reasons"], ["e", "write a note"],
   ["z", "take back the last verdict"]];
@@ -17,7 +17,7 @@ function render({ model, el }) {
   const streams = new Map(); // id -> Stream
   const requested = new Map(); // id of a stream -> key of its video
   const view = { frame: 0, playing: false, waiting: model.get("autoplay"), speed: 1, loop: true, zoom: "", layer: "",
-    beside: model.get("beside"), wipe: false, mix: 0.8, next: true };
+    beside: model.get("beside"), wipe: false, labels: false, mix: 0.8, next: true };
   const judging = model.get("judging");
   let cells = [];
   let paint = 0; // number of the latest call to go(); earlier calls stop
@@ -46,6 +46,8 @@ function render({ model, el }) {
     onclick: () => setBeside(!view.beside) }, "condition beside");
   const layer = make("select", { title: "Condition over the result (o)", class: "dk-layer",
     onchange: () => setLayer(layer.value) });
+  const labels = make("button", { title: "Boxes and lines of the labels over the result (g)", class: "dk-labels",
+    "aria-pressed": "false", onclick: () => setLabels(!view.labels) }, "labels");
   const wipe = make("button", { title: "Blend or wipe (w)", "aria-pressed": "false",
     onclick: () => setWipe(!view.wipe) }, "wipe");
   const mix = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: view.mix, class: "dk-mix",
@@ -54,7 +56,7 @@ function render({ model, el }) {
   const controls = make("div", { class: "dk-controls" },
     make("button", { title: "Back one frame (←)", onclick: () => step(-1) }, "◂"), play,
     make("button", { title: "On one frame (→)", class: "dk-on", onclick: () => step(1) }, "▸"),
-    counter, speed, loop, beside, layer, mix, wipe, all);
+    counter, speed, loop, beside, layer, mix, wipe, labels, all);
   const standing = make("span", { class: "dk-standing" });
   const note = make("input", { type: "text", placeholder: "note (e)", class: "dk-note", "aria-label": "Note",
     maxlength: 2000 });
@@ -86,7 +88,7 @@ function render({ model, el }) {
   // ---- views and streams
   const shown = () => [model.get("video"), ...model.get("compared")].filter((video) => video && video.key);
   const id = (key, name, camera, size) => `${key}|${name}|${camera}|${size}`;
-  const layersOf = (cell) => (cell.condition ? [cell.condition] : ["result", view.layer])
+  const layersOf = (cell) => (cell.condition ? [cell.condition] : ["result", view.layer, view.labels ? "labels" : ""])
     .filter((name) => name && cell.view.layers.includes(name));
   const visible = () => cells.filter((cell) => !view.zoom || cell.view.camera === view.zoom);
   // One or two large pictures are sent in the larger size too; the smaller one is shown until it is there.
@@ -191,6 +193,8 @@ function render({ model, el }) {
       ...layers.map((name) => make("option", { value: name, selected: name === view.layer }, `over it: ${name}`)));
     layer.disabled = !layers.length;
     mix.disabled = wipe.disabled = !view.layer;
+    labels.hidden = !videos.some((each) => each.views.some((one) => one.layers.includes("labels")));
+    if (labels.hidden && view.labels) { view.labels = false; pressed(labels, false); }
     all.hidden = video.views.length < 2;
     all.disabled = !view.zoom;
     const camera = view.zoom || video.views[0].camera;
@@ -209,35 +213,46 @@ function render({ model, el }) {
     scrub.value = view.frame;
     counter.textContent = `${view.frame} / ${last}`;
     const jobs = visible().map(async (cell) => {
-      const found = layersOf(cell).map((name) => stream(cell, name));
+      const names = layersOf(cell);
+      const found = names.map((name) => stream(cell, name));
       const late = found.some((one) => !one);
       const pictures = await Promise.all(found.map((one) => (one ? one.bitmap(view.frame) : null)));
-      return { cell, late, pictures, first: found.length ? found[0] : null };
+      const lines = names.indexOf("labels");
+      return { cell, late, pictures: [pictures[0], lines === 1 ? null : pictures[1], lines > 0 ? pictures[lines] : null],
+        first: found.length ? found[0] : null, lines: lines > 0 ? found[lines] : null };
     });
     const ready = await Promise.all(jobs);
     if (call !== paint || gone) return false;
     if (ready.some(({ late }) => late)) { root.dataset.loading = ""; return false; }
     delete root.dataset.loading;
-    for (const { cell, pictures, first } of ready) if (first) draw(cell, first, pictures);
+    for (const { cell, pictures, first, lines } of ready) if (first) draw(cell, first, pictures, lines);
     root.dataset.frame = view.frame;
     return true;
   }
 
-  function draw(cell, first, [picture, over]) {
+  function draw(cell, first, [picture, over, marks], lines) {
     const ended = view.frame >= first.length;
     cell.node.classList.toggle("dk-ended", ended);
     cell.state.textContent = first.problem ? "damaged" : ended ? `ended at ${first.length}` : "";
     cell.state.title = first.problem;
+    if (lines && lines.problem) { cell.state.textContent = "no labels"; cell.state.title = lines.problem; }
     if (!picture) return;
     const { canvas } = cell;
-    if (canvas.width !== picture.width || canvas.height !== picture.height) {
-      canvas.width = picture.width; canvas.height = picture.height;
-    }
+    const [width, height] = marks && marks.width > picture.width ? [marks.width, marks.height] : [picture.width, picture.height];
+    if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
     const context = canvas.getContext("2d");
     context.globalAlpha = 1;
     context.globalCompositeOperation = "source-over";
-    context.drawImage(picture, 0, 0);
-    if (!over) return;
+    context.drawImage(picture, 0, 0, width, height);
+    if (over) drawOver(context, canvas, over);
+    if (marks) {
+      context.globalAlpha = 1;
+      context.globalCompositeOperation = "source-over";
+      context.drawImage(marks, 0, 0, width, height);
+    }
+  }
+
+  function drawOver(context, canvas, over) {
     if (view.wipe) {
       const edge = Math.round((1 - view.mix) * canvas.width);
       const from = (edge / canvas.width) * over.width;
@@ -285,6 +300,7 @@ function render({ model, el }) {
   function pause() { view.playing = view.waiting = false; play.textContent = "▶"; }
   function step(by) { pause(); go(view.frame + by); ahead(view.frame); }
   function setLoop(on) { view.loop = on; pressed(loop, on); }
+  function setLabels(on) { view.labels = on; pressed(labels, on); need(); go(view.frame); }
   function setWipe(on) { view.wipe = on; pressed(wipe, on); go(view.frame); }
   function setBeside(on) { view.beside = on; build(); }
   function setLayer(name) {
@@ -376,7 +392,7 @@ function render({ model, el }) {
       Home: () => step(-Infinity), End: () => step(Infinity), "[": () => faster(-1), "]": () => faster(1),
       l: () => setLoop(!view.loop), o: () => setLayer(layers[(layers.indexOf(view.layer) + 1) % layers.length]),
       b: () => setBeside(!view.beside), s: allStyles,
-      w: () => setWipe(!view.wipe), 0: () => zoom(""), Escape: () => zoom(""),
+      g: () => { if (!labels.hidden) setLabels(!view.labels); }, w: () => setWipe(!view.wipe), 0: () => zoom(""), Escape: () => zoom(""),
       "-": () => { mix.value = view.mix = Math.max(0, view.mix - 0.1); go(view.frame); },
       "+": () => { mix.value = view.mix = Math.min(1, view.mix + 0.1); go(view.frame); },
       n: () => model.send({ type: "move", by: 1 }), p: () => model.send({ type: "move", by: -1 }),

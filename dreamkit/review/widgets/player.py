@@ -16,11 +16,14 @@ import traitlets
 from dreamkit.errors import DreamkitError
 from dreamkit.review import verdicts
 from dreamkit.review.facts import generation_facts, prompts_of
+from dreamkit.review.label_source import LabelSource
 from dreamkit.review.library import ReviewVideo
 from dreamkit.review.measures.frames import DEFAULT_FPS
 from dreamkit.review.widgets import previews
+from dreamkit.review.widgets.label_lines import line_stream
 from dreamkit.review.widgets.scripts import FOLDER, page_script
 from dreamkit.review.widgets.traits import (
+    LABELS,
     RESULT,
     OtherVideo,
     PlayerDraft,
@@ -46,8 +49,8 @@ def view_places(rig: Rig) -> list[dict[str, Any]]:
     return placed
 
 
-def player_video(video: ReviewVideo) -> dict[str, Any]:
-    """A video as the player's `video` trait takes it, see `traits.PlayerVideo`."""
+def player_video(video: ReviewVideo, labelled: bool = False) -> dict[str, Any]:
+    """A video as the player's `video` trait takes it, see `traits.PlayerVideo`; `labelled` adds the labels' lines."""
     views = (
         view_places(video.rig)
         if video.stage == "multi_view"
@@ -58,6 +61,7 @@ def player_video(video: ReviewVideo) -> dict[str, Any]:
         view["layers"] = ([RESULT] if path else []) + [
             control for control, paths in video.conditions.items() if view["camera"] in paths
         ]
+        view["layers"] += [LABELS] if path and labelled else []
         view["file"] = str(path or "")
         view["url"] = previews.server_url(path) if path else ""
     return {
@@ -83,6 +87,7 @@ class Player(anywidget.AnyWidget):
         on_verdict: called with (key, state, reasons, note) when the user judges; state `undo` takes a verdict back.
             May raise DreamkitError. Without it the player has no verdict bar.
         on_next: called after a verdict when the user wants the next video that is not judged yet.
+        labels: the labels of the videos, whose boxes and lines can be laid over the frames; None without.
         on_move: called with +1 or -1 when the user goes to the next or previous video; else `videos` is the order.
 
     Attributes:
@@ -122,10 +127,12 @@ class Player(anywidget.AnyWidget):
         on_verdict: Callable[[str, str, Sequence[str], str], None] | None = None,
         on_move: Callable[[int], None] | None = None,
         on_next: Callable[[], None] | None = None,
+        labels: LabelSource | None = None,
     ) -> None:
         super().__init__(reasons=verdicts.REASONS, judging=on_verdict is not None)
         self.videos = videos
         self.cache = cache
+        self.labels = labels
         self.on_verdict = on_verdict
         self.on_move = on_move or self._move
         self.on_next = on_next
@@ -179,11 +186,14 @@ class Player(anywidget.AnyWidget):
         self.compared = []
         self.message = ""
         self.draft = {}
-        self.video = player_video(shown)
+        self.video = self._described(shown)
 
     def compare(self, keys: Sequence[str]) -> None:
         """Show the videos of these keys beside the open one; unknown ones are left out."""
-        self.compared = [player_video(self.videos[key]) for key in keys if key in self.videos]
+        self.compared = [self._described(self.videos[key]) for key in keys if key in self.videos]
+
+    def _described(self, video: ReviewVideo) -> dict[str, Any]:
+        return player_video(video, self.labels is not None and self.labels.has(video))
 
     def _move(self, by: int) -> None:
         order = list(self.videos)
@@ -229,5 +239,7 @@ class Player(anywidget.AnyWidget):
 
     def _stream(self, request: Mapping[str, Any]) -> previews.JpegStream:
         video = self.videos[request["key"]]
+        if request["layer"] == LABELS and self.labels:
+            return line_stream(self.labels, video, request["camera"], WIDTHS[request["size"]], self.cache)
         views = video.views if request["layer"] == RESULT else video.conditions[request["layer"]]
         return previews.jpeg_stream(views[request["camera"]], WIDTHS[request["size"]], self.cache)

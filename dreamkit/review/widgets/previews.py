@@ -6,6 +6,7 @@ without a codec or seeking. Frames and thumbnails are cached in the workspace un
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -55,24 +56,31 @@ def jpeg_stream(path: Path, width: int, cache: Path) -> JpegStream:
         DreamkitError: not one frame can be decoded.
     """
     kept = _cached(cache, path, f"stream {width}")
-    try:
-        head, _, data = kept.read_bytes().partition(b"\n")
-        facts = json.loads(head)
-        found = JpegStream(tuple(facts["sizes"]), data, facts["fps"], facts["problem"])
-        if sum(found.sizes) == len(data):
-            return found
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # missing or damaged: made again below
+    if found := kept_stream(kept):
+        return found
     read = read_small(path, width)
     pictures = [jpeg(picture) for picture in read.frames_thwc]
     made = JpegStream(tuple(map(len, pictures)), b"".join(pictures), read.fps, read.problem)
-    facts = {"sizes": made.sizes, "fps": made.fps, "problem": made.problem}
-    try:
-        with replacing(kept) as partial:
-            partial.write_bytes(json.dumps(facts).encode() + b"\n" + made.data)
-    except DreamkitError:
-        pass  # without a writable cache the preview is made again next time
+    keep_stream(kept, made)
     return made
+
+
+def kept_stream(path: Path) -> JpegStream | None:
+    """A stream from the cache; None where it is missing or damaged."""
+    try:
+        head, _, data = path.read_bytes().partition(b"\n")
+        facts = json.loads(head)
+        found = JpegStream(tuple(facts["sizes"]), data, facts["fps"], facts["problem"])
+        return found if sum(found.sizes) == len(data) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_stream(path: Path, stream: JpegStream) -> None:
+    """Write a stream into the cache; without a writable cache it is made again next time."""
+    facts = {"sizes": stream.sizes, "fps": stream.fps, "problem": stream.problem}
+    with contextlib.suppress(DreamkitError), replacing(path) as partial:
+        partial.write_bytes(json.dumps(facts).encode() + b"\n" + stream.data)
 
 
 def video_thumbnail(path: Path, cache: Path) -> bytes:

@@ -1,4 +1,4 @@
-// Every view is a sequence of JPEG frames, decoded on demand.
+// Every view is a sequence of JPEG frames (PNG for the labels' lines), decoded on demand.
 
 const KEPT_BITMAPS = 32; // per stream
 
@@ -23,7 +23,7 @@ class Stream {
     if (!this.bitmaps.has(index)) {
       const start = this.starts[index];
       const data = this.bytes.slice(start, start + this.sizes[index]);
-      this.bitmaps.set(index, createImageBitmap(new Blob([data], { type: "image/jpeg" })).catch(() => null));
+      this.bitmaps.set(index, createImageBitmap(new Blob([data], { type: this.layer === "labels" ? "image/png" : "image/jpeg" })).catch(() => null));
       while (this.bitmaps.size > KEPT_BITMAPS) {
         const oldest = this.bitmaps.keys().next().value;
         this.bitmaps.get(oldest).then((bitmap) => bitmap && bitmap.close());

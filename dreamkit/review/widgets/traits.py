@@ -13,6 +13,8 @@ from dreamkit.workspace.controls import CONTROLS
 
 RESULT = "result"  # the layer with the generated video; the other layers are controls
 
+LABELS = "labels"  # the layer with boxes and lines of the labels, drawn for the page
+
 Text = Annotated[str, Field(min_length=1)]
 State = Literal["accept", "reject", "unsure"]
 BLOCKED = "blocked"  # the state of a result that the guardrail blocked, as long as nobody judged an earlier video of it
@@ -62,8 +64,8 @@ def _check_camera(name: str) -> str:
 
 
 def _check_layer(name: str) -> str:
-    if name not in (RESULT, *CONTROLS):
-        raise ValueError(f"must be one of {', '.join((RESULT, *CONTROLS))}")
+    if name not in (RESULT, *CONTROLS, LABELS):
+        raise ValueError(f"must be one of {', '.join((RESULT, *CONTROLS, LABELS))}")
     return name
 
 

@@ -1,0 +1,164 @@
+"""Boxes and lines of the labels over generated frames: in the player, in saved pages, and as columns of the table."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import rds_clips
+from labelled_results import FRAMES, KEY, SIZE, make_labelled
+
+from dreamkit.errors import DreamkitError
+from dreamkit.review import stills
+from dreamkit.review.geometry import Limits
+from dreamkit.review.label_source import LabelSource, label_folder
+from dreamkit.review.labelled import read_labelled
+from dreamkit.review.library import find_videos
+from dreamkit.review.measures import table
+from dreamkit.review.measures.edge_agreement import EdgeAgreement
+from dreamkit.review.outcome import ReviewOutcome
+from dreamkit.review.overlay import project_lines
+from dreamkit.review.params import ReviewParams
+from dreamkit.review.report import open_review, run_review
+from dreamkit.review.report_page import report_page
+from dreamkit.review.result_player import result_player
+from dreamkit.review.widgets.traits import LABELS
+from dreamkit.workspace.cameras import SIX_VIEWS
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_labelled(tmp_path_factory.mktemp("overlay"))
+
+
+def asked(player, size="grid"):
+    """The streams of labels that the player sends for its open video, camera -> (message, bytes)."""
+    sent = []
+    player.send = lambda content, buffers: sent.append((content, buffers))
+    key = player.video["key"]
+    wanted = [{"key": key, "layer": LABELS, "camera": name, "size": size} for name in SIX_VIEWS.names]
+    player._on_message(player, {"type": "streams", "wanted": wanted}, [])
+    assert not player.message
+    return {content["camera"]: (content, buffers[0]) for content, buffers in sent}
+
+
+def test_the_render_records_its_labels_and_a_given_folder_goes_first(made, tmp_path):
+    workspace, root = made
+    assert label_folder(workspace) == root
+    assert label_folder(workspace, str(tmp_path)) == tmp_path
+    assert label_folder(workspace, str(tmp_path / "none")) is None
+
+
+def test_the_player_sends_the_labels_lines_of_six_views_frame_by_frame(made):
+    workspace, root = made
+    [video] = find_videos(workspace)
+    player = result_player(workspace, [video])
+    assert all(LABELS in view["layers"] for view in player.video["views"]) and LABELS not in player.video["layers"]
+    streams = asked(player)
+    assert list(sorted(streams)) == sorted(SIX_VIEWS.names)
+    labelled = read_labelled(video, root)
+    content, data = streams["cross_left_120fov"]
+    assert len(content["sizes"]) == FRAMES and sum(content["sizes"]) == len(data)
+    start = sum(content["sizes"][:7])
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8)[start:], cv2.IMREAD_UNCHANGED)
+    [lines] = project_lines(labelled, "cross_left_120fov", [7])
+    assert SIZE[0] == 384 and picture.shape == (*lines.shape[:2], 4)
+    assert (picture[..., 2::-1] == lines).all() and ((picture[..., 3] > 0) == lines.any(-1)).all()
+    # The colours are those of the condition video, however far away a line is: nothing fades, nothing wraps around.
+    colours = {tuple(colour) for colour in lines[lines.any(-1)].tolist()}
+    assert (200, 36, 35) in colours or (98, 183, 249) in colours
+    total = sum(len(data) for _, data in streams.values())
+    assert total < 6 * FRAMES * 8_000, "a view of a frame takes some kilobytes"
+
+
+def test_without_labels_there_is_no_such_layer(made, tmp_path):
+    workspace, _ = made
+    review = open_review(workspace, ReviewParams(workspace=str(workspace.root), labels=str(tmp_path / "gone")))
+    review.show(KEY)
+    assert review.labels is None and not any(LABELS in view["layers"] for view in review.player.video["views"])
+
+
+def test_other_labels_give_a_sentence_in_place_of_lines(made, tmp_path):
+    workspace, _ = made
+    other = rds_clips.write_clip(tmp_path / "labels", frames=2 * FRAMES + 4)
+    review = open_review(workspace, ReviewParams(workspace=str(workspace.root), labels=str(other)))
+    review.show(KEY)
+    for content, buffers in [asked_one(review.player)]:
+        assert "another file than the one" in content["problem"] and not buffers
+    with pytest.raises(DreamkitError):
+        LabelSource(other).labelled(review.videos[KEY])
+
+
+def asked_one(player):
+    sent = []
+    player.send = lambda content, buffers: sent.append((content, buffers))
+    wanted = {"key": KEY, "layer": LABELS, "camera": "rear_left_70fov", "size": "grid"}
+    player._on_message(player, {"type": "streams", "wanted": [wanted]}, [])
+    return sent[0]
+
+
+def test_saved_pages_have_the_lines_over_the_middle_frame(made):
+    workspace, root = made
+    [video] = find_videos(workspace)
+    source = LabelSource(root)
+    sheet = stills.overlay_sheet(video, source)
+    assert sheet.shape[1] == 3 * stills.OVERLAY_WIDTH
+    with_lines, without = stills.sheets_html([video], source), stills.sheets_html([video])
+    assert "Boxes and lines" in with_lines and "Boxes and lines" not in without
+    assert len(with_lines) - len(without) < 150_000
+
+
+def test_the_table_has_edge_columns_once_there_are_labels(made, monkeypatch):
+    workspace, _ = made
+    measured = []
+
+    def measure(video):
+        measured.append(video.key)
+        facts = {"key": video.key, "fingerprint": video.fingerprint, "version": table.VERSION}
+        return facts | {"edge_offset": float("nan")}
+
+    monkeypatch.setattr(table, "measure_video", measure)
+    videos = find_videos(workspace)
+    plain = table.measure_all(videos, workspace.root / "review" / "metrics.parquet").iloc[0]
+    assert not table.has_labels(plain)
+    params = ReviewParams(workspace=str(workspace.root))
+    review = open_review(workspace, params)
+    outcome = run_review(review, params, background=False)
+    row = outcome.table.iloc[0]
+    assert row["edge_agreement.front_wide_120fov"] > 0.1 and row["edge_offset"] <= 2.5
+    assert "edge_offset" in report_page(review, params) or "Edge offset" in report_page(review, params)
+    assert "boxes and lines of the labels" in report_page(review, params)
+    calls = []
+    again = table.measure_all(videos, review.paths.metrics, with_labels=lambda video: calls.append(video) or {})
+    assert table.has_labels(again.iloc[0]) and not calls and measured == [KEY], "each part is done once"
+
+
+def test_what_edges_can_tell():
+    limits = Limits()
+    clear = EdgeAgreement(score=0.6, gain=0.02, best=0.8, offset=(0.05, 0.0))
+    assert limits.exceeded_by(clear) and limits.offset_of(clear) == 5 and not limits.untold(clear)
+    fits = EdgeAgreement(score=0.78, gain=0.2, best=0.8, offset=(0.05, 0.0))
+    assert not limits.exceeded_by(fits) and limits.offset_of(fits) == 0
+    faint = EdgeAgreement(score=0.6, gain=0.02, best=0.64, offset=(0.05, 0.0))
+    assert (
+        not limits.exceeded_by(faint) and np.isnan(limits.offset_of(faint)) and "too few edges" in limits.untold(faint)
+    )
+    edge = EdgeAgreement(score=0.6, gain=0.02, best=0.8, offset=(0.078, 0.0), at_border=True)
+    assert "border" in limits.untold(edge) and not limits.exceeded_by(edge)
+    nothing = EdgeAgreement(float("nan"), float("nan"), float("nan"), (0.0, 0.0))
+    assert "too few lines" in limits.untold(nothing)
+
+
+def test_notebook_06_exports_in_nuscenes_form_what_nobody_judged(made, tmp_path):
+    workspace, _ = made
+    flagged = ReviewParams(workspace=str(workspace.root), export=str(tmp_path / "set"), export_form="nuscenes")
+    flagged = flagged.model_copy(update={"export_unjudged": True, "thresholds": {"flicker": 0.0}})
+    review = open_review(workspace, flagged)
+    facts = {"key": KEY, "fingerprint": review.videos[KEY].fingerprint, "version": table.VERSION}
+    review.rows[KEY] = {**facts, "flicker": 3.0, "faults": []}
+    with pytest.raises(DreamkitError, match="all 1 that nobody judged are flagged: multi_view"):
+        ReviewOutcome(review, flagged)._export()
+    free = flagged.model_copy(update={"thresholds": {}})
+    review = open_review(workspace, free)
+    text = "\n".join(ReviewOutcome(review, free)._export())
+    assert "1 scenes" in text and (tmp_path / "set" / "v1.0-dreamkit" / "sample.json").is_file()
