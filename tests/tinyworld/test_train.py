@@ -20,7 +20,7 @@ from dreamkit.tinyworld import __main__ as command
 from dreamkit.tinyworld.render.colour import condition_pictures
 from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.train import dataset, network_stage, paraphrases, text_stage
+from dreamkit.tinyworld.train import dataset, judge_stage, network_stage, paraphrases, text_stage
 from dreamkit.tinyworld.train import recipe as recipe_module
 from dreamkit.tinyworld.train.codec import Decoder, Encoder
 from dreamkit.tinyworld.train.dataset import (
@@ -77,6 +77,9 @@ def recipe(tmp_path_factory, one_thread):
         patch.setattr(dataset, "draw_pool", here)
         patch.setattr(dataset, "condition_pictures", quarter)
         patch.setattr(dataset, "lidar_pictures", noise)
+        patch.setattr(judge_stage, "draw_pool", here)
+        for name, value in (("_FRAMES", 3), ("_FRONT", (32, 48)), ("_SIDE", (32, 48)), ("_CROP", (16, 24))):
+            patch.setattr(judge_stage, name, value)
         for stage in recipe_module.STAGES:
             assert run(stage, root) == 0, stage
     log.removeHandler(handler)
@@ -286,10 +289,10 @@ def test_every_stage_leaves_its_files(recipe):
     data, out, said = recipe
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     shipped = {str(path.relative_to(folders.TINY_FOLDER)) for path in folders.TINY_FOLDER.rglob("*") if path.is_file()}
-    states = {f"states/{stage}.pt" for stage in ("text", "text-words", "tokenizer", *network_stage.NETWORKS)}
+    states = {f"states/{stage}.pt" for stage in ("judge", "text", "text-words", "tokenizer", *network_stage.NETWORKS)}
     looks = {f"states/{stage}.png" for stage in network_stage.NETWORKS}
     models = {name for name in shipped if name.startswith(("nvidia/", "google-t5/"))}
-    assert files == models | states | looks
+    assert files == models | states | looks | {"vehicle_judge.safetensors"}
     assert json.loads((data / "front.json").read_text())["asked"] == [SCENES, 1, 0, 1]
     for stage in recipe_module.STAGES:
         assert f"{stage}: done after" in said

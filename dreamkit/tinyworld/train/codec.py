@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 CHANNELS = 16
-_FINE, _WIDTH = 48, 128
+_FINE, _WIDTH = 64, 192
 
 
 def to_signal(pixels_BTHWC: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
