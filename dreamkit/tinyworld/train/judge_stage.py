@@ -29,9 +29,9 @@ JUDGE_SEED = 400_000  # of the first scene; held-out scenes are from 600,000 on,
 _FRAMES = 121
 _FRONT, _SIDE = (192, 336), (128, 224)
 _FRONT_FRAMES, _SIDE_FRAMES = 3, 1  # of each scene
-_STEPS, _EXAMPLES, _CROP = 1500, 16, (96, 160)
+_STEPS, _EXAMPLES, _CROP = 6000, 32, (96, 160)
 _SCALES = (0.65, 1.1)  # the judge reads videos of several sizes
-_OTHER_WEIGHT = 0.3  # of the loss of pixels without a road user, which are most
+_OTHER_WEIGHT = 0.5  # of the loss of pixels without a road user, which are most
 _ON_ROAD_USER = 0.75  # share of crops around a road user
 
 
