@@ -17,6 +17,9 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld import __main__ as command
+from dreamkit.tinyworld.evaluate import judge as judge_figures
+from dreamkit.tinyworld.evaluate import tokenizer as tokenizer_figures
+from dreamkit.tinyworld.evaluate.held_out import VideoSizes
 from dreamkit.tinyworld.render.colour import condition_pictures
 from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
@@ -307,6 +310,22 @@ def test_a_look_shows_truth_picture_and_condition(recipe):
     # Six examples; one view shows three frames, six views one each; a base has no condition to show.
     for name, rows, columns in (("base", 2, 3), ("lidar", 3, 3), ("t2w", 2, 6), ("v2w-hdmap", 3, 6)):
         assert cv2.imread(str(out / "states" / f"{name}.png")).shape == (6 * rows * 32, columns * 48, 3), name
+
+
+def test_the_tokenizer_and_the_judge_are_measured_alone(recipe, tmp_path, monkeypatch, capsys):
+    _, out, _ = recipe
+    small = VideoSizes((32, 48), 57, (32, 48), 57)
+    monkeypatch.setattr(tokenizer_figures, "SIZES", small)
+    monkeypatch.setattr(judge_figures, "JUDGE_SIZES", (small,))
+    shared = ["--judge", str(out / "vehicle_judge.safetensors"), "--scenes", "1", "--device", "cpu"]
+    files = ["--out", str(tmp_path / "facts.json"), "--sheet", str(tmp_path / "sheet.png")]
+    assert command.run_tinyworld(["tokenizer", str(out / folders.TOKENIZER), *shared, *files]) == 0
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    assert set(facts) == {"front", "side views"} and 3 < facts["front"]["psnr, all"] < 40
+    assert facts["front"]["found"]["0-15"][0] == facts["front"]["found in true pictures"]["0-15"][0]
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * (2 * 32 + 4), 4 * 48, 3)
+    assert command.run_tinyworld(["judge", *shared]) == 0
+    assert "side views 32x48: {'iou': {'nothing':" in capsys.readouterr().out
 
 
 def test_stages_go_on_from_one_another(recipe):

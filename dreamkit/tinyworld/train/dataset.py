@@ -131,7 +131,8 @@ def draw_dataset(
 
 def is_drawn(folder: Path, spec: DatasetSpec) -> bool:
     """Whether the folder holds this dataset, completely drawn."""
-    return (folder / f"{spec.name}.json").is_file()
+    # Folders of earlier versions have no kinds of pixels.
+    return all((folder / name).is_file() for name in (f"{spec.name}.json", f"{spec.name}_kinds.npy"))
 
 
 def read_dataset(folder: Path, spec: DatasetSpec) -> VideoDataset:

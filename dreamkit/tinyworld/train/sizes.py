@@ -1,4 +1,4 @@
-"""Sizes of the models that the recipe trains: about two million weights a denoiser."""
+"""Sizes of the models that the recipe trains: about two million weights a denoiser, 2.5 million the tokenizer."""
 
 from __future__ import annotations
 
@@ -17,3 +17,4 @@ _GROWN = {
 }
 RECIPE_SINGLE = replace(TINY_SINGLE, denoiser=replace(TINY_SINGLE.denoiser, **_GROWN), height=192, width=336)
 RECIPE_MULTI = replace(TINY_MULTI, denoiser=replace(TINY_MULTI.denoiser, **_GROWN), height=128, width=224)
+RECIPE_CODEC = (64, 192)  # channels of the tokenizer, on the fine grid and on the latent's

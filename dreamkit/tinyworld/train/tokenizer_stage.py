@@ -14,6 +14,7 @@ from torch import nn
 from dreamkit.tinyworld.train.codec import CHANNELS, Decoder, Encoder, to_signal
 from dreamkit.tinyworld.train.dataset import DatasetSpec, VideoDataset, is_drawn, read_dataset, short_spec
 from dreamkit.tinyworld.train.options import StageOptions
+from dreamkit.tinyworld.train.sizes import RECIPE_CODEC
 from dreamkit.tinyworld.train.trainer import Schedule, Trainer
 from dreamkit.transfer import folders
 
@@ -33,7 +34,7 @@ class Codec(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder = Encoder(), Decoder()
+        self.encoder, self.decoder = Encoder(*RECIPE_CODEC), Decoder(*RECIPE_CODEC)
 
 
 def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec]) -> bool:
