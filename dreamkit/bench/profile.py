@@ -12,9 +12,9 @@ from dreamkit.bench.measure import Row, synchronize
 CLASSES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("attention", ("sdpa", "fmha", "flash", "fused_attn", "scaled_dot_product")),
     ("matrix products", ("nvjet", "gemm", "gemv", "cutlass", "xmma", "splitk", "aten::mm", "aten::addmm", "aten::bmm")),
-    ("norm, rope, modulation", ("_add_modulate", "_heads_kernel", "layer_norm", "rms_norm", "addcmul", "triton_")),
+    ("norm, rope, modulation", ("_add_modulate", "_heads_kernel", "layer_norm", "rms_norm", "addcmul")),
     ("GELU", ("gelu",)),
-    ("float8 scaling", ("quantise", "float8", "fp8")),
+    ("float8 scaling", ("quantise", "float8", "_rows", "_norm_rope", "triton_")),
     ("copies", ("memcpy", "copy", "catarray", "aten::cat", "aten::clone")),
 )
 """Class and parts of the lower-case names of its kernels (CUDA) or operators (CPU); the first that fits counts."""

@@ -41,9 +41,13 @@ def head_norm_rope(
 ) -> torch.Tensor:
     """RMSNorm of each head, then rotary embedding in rotate-half form, computed in float32; dtype and shape of q."""
     q = F.rms_norm(q_BLHD, q_BLHD.shape[-1:], weight_D, eps=EPS).float()
-    first, second = q.chunk(2, dim=-1)
-    rotated = torch.cat([-second, first], dim=-1)
-    return (q * cos_LD[:, None] + rotated * sin_LD[:, None]).to(q_BLHD.dtype)
+    (first, second), (sin_first, sin_second) = q.chunk(2, dim=-1), sin_LD[:, None].chunk(2, dim=-1)
+    out = q * cos_LD[:, None]
+    # Half by half: the rotated copy of q would take two more passes over memory.
+    out_first, out_second = out.chunk(2, dim=-1)
+    out_first -= second * sin_first
+    out_second += first * sin_second
+    return out.to(q_BLHD.dtype)
 
 
 class FusedOps:

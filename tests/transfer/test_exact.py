@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from plain_engine import plain_window
 
 from dreamkit.bench.random_weights import random_network
@@ -12,6 +13,7 @@ from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.engine import Networks
+from dreamkit.transfer.fused_ops import EPS, head_norm_rope
 from dreamkit.transfer.views import VIEW_IDS, condition_mask
 
 CPU = torch.device("cpu")
@@ -74,3 +76,13 @@ def test_what_precedes_the_text_is_computed_once(monkeypatch):
     assert [counts.count(n) for n in range(len(blocks))] == [
         evaluations * (1 if n in first else 2) for n in range(len(blocks))
     ]
+
+
+def test_rotary_embedding_has_the_bits_of_its_definition_with_a_rotated_copy():
+    generator = torch.Generator().manual_seed(0)
+    q, cos, sin = (torch.randn(2, 50, 3, 24, generator=generator), *torch.randn(2, 50, 24, generator=generator))
+    weight = torch.randn(24, generator=generator)
+    normed = F.rms_norm(q, (24,), weight, eps=EPS)
+    first, second = normed.chunk(2, dim=-1)
+    right = normed * cos[:, None] + torch.cat([-second, first], dim=-1) * sin[:, None]
+    assert torch.equal(head_norm_rope(q, weight, cos, sin), right)
