@@ -44,9 +44,10 @@ def head_norm_rope(
     (first, second), (sin_first, sin_second) = q.chunk(2, dim=-1), sin_LD[:, None].chunk(2, dim=-1)
     out = q * cos_LD[:, None]
     # Half by half: the rotated copy of q would take two more passes over memory.
-    out_first, out_second = out.chunk(2, dim=-1)
-    out_first -= second * sin_first
-    out_second += first * sin_second
+    half = q.shape[-1] // 2
+    # Slices, not chunks: autograd, which training needs, allows no change in place of one of several views.
+    out[..., :half] -= second * sin_first
+    out[..., half:] += first * sin_second
     return out.to(q_BLHD.dtype)
 
 

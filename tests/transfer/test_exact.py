@@ -86,3 +86,15 @@ def test_rotary_embedding_has_the_bits_of_its_definition_with_a_rotated_copy():
     first, second = normed.chunk(2, dim=-1)
     right = normed * cos[:, None] + torch.cat([-second, first], dim=-1) * sin[:, None]
     assert torch.equal(head_norm_rope(q, weight, cos, sin), right)
+
+
+def test_rotary_embedding_half_by_half_can_be_trained():
+    (q, other), weight = torch.randn(2, 1, 10, 2, 24).unbind(), torch.randn(24)
+    cos, sin = torch.randn(2, 10, 24)
+    q.requires_grad_()
+    head_norm_rope(q, weight, cos, sin).mul(other).sum().backward()
+    made, q.grad = q.grad, None
+    normed = F.rms_norm(q, (24,), weight, eps=EPS)
+    first, second = normed.chunk(2, dim=-1)
+    (normed * cos[:, None] + torch.cat([-second, first], dim=-1) * sin[:, None]).mul(other).sum().backward()
+    assert made is not None and torch.allclose(made, q.grad, atol=1e-6)
