@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamkit.bench.long_measures import drift, measure_long, series
+from dreamkit.bench.long_measures import drift, measure_long, seam, series
 from dreamkit.bench.long_scenes import LongScene, long_scenes, write_scenes
 from dreamkit.bench.long_ways import LongVideo, Way
 from dreamkit.bench.measure import first_device, machine, peak_gib, reset_peak, synchronize, table
+from dreamkit.bench.six_ways import SIX_WAYS, LongViews, SixWay
 from dreamkit.transfer import folders
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
-from dreamkit.workspace.cameras import view_prompts
 from dreamkit.workspace.files import append_line, write_json
 
 WAYS = {
@@ -35,6 +35,10 @@ WAYS = {
         Way("blend-late-fade", "blend", fade=8),
         Way("blend-wide", "blend", ramp=99),
         Way("blend-ramp3", "blend", ramp=3),
+        Way("blend-ramp2", "blend", ramp=2),
+        Way("blend-5", "blend", overlap=5),
+        Way("blend-level", "blend", level=1.0),
+        Way("blend-half-level", "blend", level=0.5),
         Way("blend-7", "blend", overlap=7),
         Way("blend-noise16", "blend", repeat_noise=16),
         Way("known", "known"),
@@ -146,55 +150,53 @@ def measure_six(
     single: SingleViewPipeline,
     multi: MultiViewPipeline,
     scenes: Iterable[LongScene],
+    ways: Sequence[SixWay],
     options: dict[str, Any],
     output: Path,
     until: float,
 ) -> list[dict[str, Any]]:
-    """Six views over long front videos, made separate and blended, and with 9 or 1 frames given to later windows."""
+    """Six views over long joined front videos, made in every way; appends a row each to `six_rows.jsonl`."""
     rows = []
-    for number, scene in enumerate(scenes):
+    for scene in scenes:
         arrays = scene.read()
-        seed = options["seed"] + scene.noise_seed
-        front = LongVideo(single, scene.caption, arrays["hdmap"], **{**options, "seed": seed})
-        for way, given in (("blend", 9), ("separate", 9), ("blend", 1)):
+        of_scene = {**options, "seed": options["seed"] + scene.noise_seed}
+        front, _ = LongVideo(single, scene.caption, arrays["hdmap"], **of_scene).make(WAYS["blend"])
+        video = LongViews(multi, scene.caption, front, arrays["six_hdmap"], **of_scene)
+        for way in ways:
             if time.monotonic() > until:
                 return rows
-            made, _ = front.make(WAYS[way])
+            reset_peak(video.device)
             began = time.perf_counter()
-            views = multi(
-                view_prompts(scene.caption),
-                made,
-                {"hdmap": arrays["six_hdmap"]},
-                weights={"hdmap": options["weight"]},
-                steps=options["steps"],
-                guidance=options["guidance"],
-                seed=seed,
-                num_input_frames=given,
-            )
+            views, borders = video.make(way)
+            synchronize(video.device)
             row = {
                 "scene": scene.name,
                 "style": scene.style,
-                "front": way,
-                "given": given,
+                "way": way.name,
+                "evaluations": video.evaluations,
                 "seconds": round(time.perf_counter() - began, 2),
-                **six_measures(views, arrays, front.device),
+                **peak_gib(video.device),
+                **six_measures(views, arrays, borders, video.device),
             }
             append_line(output / "six_rows.jsonl", json.dumps(row, allow_nan=False))
             rows.append(row)
             print({key: value for key, value in row.items() if not isinstance(value, list)}, flush=True)
-            if number == 0:
-                at = np.arange(0, views.shape[1], 60)
-                named = {f"{scene.name}_{way}_{given}/{n:03d}_{v}": views[v, n] for n in at for v in range(len(views))}
-                keep_pictures(output / "six.zip", named)
+            at = np.arange(0, views.shape[1], 30)
+            named = {f"{scene.name}_{way.name}/{n:03d}_{v}": views[v, n] for n in at for v in range(len(views))}
+            keep_pictures(output / "six.zip", named)
     return rows
 
 
 def six_measures(
-    views_VTHWC: np.ndarray, arrays: dict[str, np.ndarray], device: torch.device = torch.device("cpu")
+    views_VTHWC: np.ndarray,
+    arrays: dict[str, np.ndarray],
+    borders: Sequence[int],
+    device: torch.device = torch.device("cpu"),
 ) -> dict[str, Any]:
-    """Views' agreement in the first and the last 57 frames, and colour and sharpness of the first and last frames.
+    """Views' agreement in the first and the last 57 frames, and side views' colour, sharpness, motion and borders.
 
     The agreement is the colour difference of surfaces that front and cross cameras share, over the front's mean.
+    `borders` are the frames after which the windows that make a frame change.
     """
     frames, pairs = arrays["six_measured"], arrays["pairs"]
     small = views_VTHWC[:, frames]
@@ -211,6 +213,7 @@ def six_measures(
     last = [value for frame, of in zip(frames, by_frame, strict=True) for value in of if frame >= 57]
     of_views = [series(view, device) for view in views_VTHWC]
     drifts = [drift(one["colour"], 57) for one in of_views]
+    seams = [seam(one["change"], borders) for one in of_views[1:]]
     ends = [(one["sharp"][:48].mean(), one["sharp"][-48:].mean()) for one in of_views]
     return {
         "apart_first": float(np.mean(first)),
@@ -220,8 +223,18 @@ def six_measures(
         "drift_front": drifts[0][0],
         "sharp_last_to_first": float(np.mean([last / first for first, last in ends[1:]])),
         "sharp_front": float(ends[0][1] / ends[0][0]),
+        "sharp": float(np.mean([one["sharp"].mean() for one in of_views[1:]])),
+        "sharp_by_24": np.mean([_means(one["sharp"], 24) for one in of_views[1:]], axis=0).round(3).tolist(),
+        "motion": float(np.mean([np.delete(one["change"], list(borders)).mean() for one in of_views[1:]])),
+        "border": float(np.mean([one["border"] for one in seams])),
+        "p95": float(np.mean([one["p95"] for one in seams])),
         "views": [{"drift": d, "sharp": [float(e) for e in end]} for d, end in zip(drifts, ends, strict=True)],
     }
+
+
+def _means(values: np.ndarray, length: int) -> np.ndarray:
+    """Means of successive parts of a series; what is left at the end is left out."""
+    return values[: len(values) // length * length].reshape(-1, length).mean(1)
 
 
 def keep_pictures(path: Path, pictures: Mapping[str, np.ndarray]) -> None:
@@ -251,6 +264,7 @@ def long_parser() -> argparse.ArgumentParser:
     add("--skip", type=int, default=0, help="leave out so many scenes, from the first")
     add("--count", type=int, help="make so many scenes; all if left out")
     add("--ways", default="separate,blend,known-again,both-again,shift", help=f"comma-separated, of {','.join(WAYS)}")
+    add("--six-ways", default="extension,joined-1", help=f"comma-separated, of {','.join(SIX_WAYS)}")
     add("--steps", type=int, default=20, help="sampling steps")
     add("--guidance", type=float, default=0.0, help="guidance; the tiny bundle was trained to run without")
     add("--weight", type=float, default=1.0, help="control weight")
@@ -277,7 +291,8 @@ def main(arguments: list[str] | None = None) -> int:
     single = SingleViewPipeline.from_checkpoints(asked.checkpoints)
     if asked.six:
         multi = MultiViewPipeline.from_checkpoints(asked.checkpoints)
-        rows = measure_six(single, multi, scenes[: asked.six], options, asked.output, until)
+        ways = [SIX_WAYS[name] for name in asked.six_ways.split(",")]
+        rows = measure_six(single, multi, scenes[: asked.six], ways, options, asked.output, until)
         write_json(asked.output / "six.json", {"machine": machine(device), "options": options, "rows": rows})
         return 0
     ways = [WAYS[name] for name in asked.ways.split(",")]

@@ -10,31 +10,41 @@ from dreamkit.captions.table import (
     caption_entry,
     caption_problems,
     chosen_counter,
-    condition_thumbnail,
+    condition_path,
     save_caption,
 )
+from dreamkit.errors import DreamkitError
 from dreamkit.notebook.editor import Editor, Texts
+from dreamkit.notebook.preview import small_copy
 from dreamkit.workspace.images import data_url
 from dreamkit.workspace.workspace import Workspace
 
 MARKS = {"good": "●", "look at it": "◐", "no caption": "○"}
 _ASIDE_HTML = Template(
-    """{% if picture %}<img style="max-width:100%" width="320" src="{{ picture }}">{% endif -%}
-<div style="overflow-wrap:anywhere">{{ clip }}</div>""",
+    """{% if moving %}<video style="max-width:100%" width="480" autoplay loop muted playsinline controls
+ title="the condition video · 条件视频" src="{{ moving }}"></video>{% endif -%}
+<div style="overflow-wrap:anywhere">{{ clip }}{% if fault %}<br><b>{{ fault }}</b>{% endif %}</div>""",
     autoescape=True,
 )
 
 
 def caption_editor(ws: Workspace, p: CaptionParams, table: CaptionTable) -> Editor:
-    """An editor that saves `captions/<clip>.txt`; it lists the clips of `table`, each with a mark for its state."""
+    """An editor that saves `captions/<clip>.txt`; it lists the clips of `table`, each with a mark for its state.
+
+    Above the text the clip's condition video plays, as a small copy that lives in the page alone.
+    """
     count = chosen_counter(p.tokenizer)
-    pictures: dict[str, str] = {}
+    pages: dict[str, str] = {}
 
     def aside(clip: str, _: str) -> str:
-        if clip not in pictures:
-            picture = condition_thumbnail(ws, clip)
-            pictures[clip] = data_url(picture) if picture else ""
-        return _ASIDE_HTML.render(picture=pictures[clip], clip=clip)
+        if clip not in pages:
+            path, moving, fault = condition_path(ws, clip), "", ""
+            try:
+                moving = data_url(small_copy(path), "video/mp4") if path else ""
+            except DreamkitError as error:
+                fault = error.message
+            pages[clip] = _ASIDE_HTML.render(moving=moving, clip=clip, fault=fault)
+        return pages[clip]
 
     return Editor(
         Texts(

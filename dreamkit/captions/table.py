@@ -149,18 +149,23 @@ def caption_entry(ws: Workspace, clip: str, count: TokenCounter, captioned: bool
     return CaptionEntry(clip, text, tuple(caption_problems(text, count)) if text else ())
 
 
+def condition_path(ws: Workspace, clip: str) -> Path | None:
+    """The clip's front condition video; None where there is none."""
+    paths = (ws.condition(control, SIX_VIEWS.front, Chunk(clip)) for control in CONTROLS)
+    return next((path for path in paths if path.is_file()), None)
+
+
 def condition_thumbnail(ws: Workspace, clip: str, width: int = PICTURE_WIDTH * 2) -> bytes | None:
     """The first frame of a clip's front condition video, JPEG of `width` pixels; None when no video can be read."""
-    for control in CONTROLS:
-        path = ws.condition(control, SIX_VIEWS.front, Chunk(clip))
-        if path.is_file():
-            try:
-                frame = video.read_video(path, 1)
-            except DreamkitError:
-                return None
-            height = round(frame.shape[1] * width / frame.shape[2] / 2) * 2
-            return jpeg(video.resize(frame, height, width)[0])
-    return None
+    path = condition_path(ws, clip)
+    try:
+        frame = video.read_video(path, 1) if path else None
+    except DreamkitError:
+        return None
+    if frame is None:
+        return None
+    height = round(frame.shape[1] * width / frame.shape[2] / 2) * 2
+    return jpeg(video.resize(frame, height, width)[0])
 
 
 def save_caption(ws: Workspace, clip: str, text: str) -> str:

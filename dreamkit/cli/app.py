@@ -6,6 +6,7 @@ A command that stands for a notebook takes the notebook's parameters by `-f FILE
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -181,45 +182,6 @@ def render_command(
     render_labels(source, output, options)
 
 
-@app.command("check")
-def check_command(
-    folder: Path = typer.Argument(..., help="RDS-HQ folder."),
-    clips: str | None = typer.Option(
-        None, "--clips", help="Names separated by commas, or a .json list of them; by default all."
-    ),
-    pictures: Path | None = typer.Option(None, "--pictures", help="Also draw a picture per camera into this folder."),
-    beside: Path | None = typer.Option(
-        None, "--beside", help="Videos to blend the pictures with: ftheta_<camera>/<clip>.mp4 or <clip>_0.mp4."
-    ),
-    frame: int | None = typer.Option(None, "--frame", help="Frame to draw; by default the middle one."),
-    camera_model: str = typer.Option("ftheta", "--camera-model", help="ftheta or pinhole."),
-    novel_pose: str | None = typer.Option(
-        None, "--novel-pose", help="Folder of other camera poses to check instead of pose/."
-    ),
-    rig: Path | None = RIG,
-    as_model: str | None = AS_MODEL,
-    fix: Path | None = typer.Option(
-        None, "--fix", help="First write a mended copy into this folder, and check that: what can be mended is."
-    ),
-) -> None:
-    """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""
-    from dreamkit.cli.rds import check_labels, clip_names, mend_labels, rig_option
-    from dreamkit.rds.plan import Options
-
-    options = Options(
-        conditions=("hdmap",),
-        clips=clip_names(clips),
-        model=camera_model,
-        novel_pose=novel_pose,
-        rig=rig_option(rig, as_model, folder, clip_names(clips)),
-    )
-    if fix:
-        mend_labels(folder, options, fix)
-        folder = fix
-    if not check_labels(folder, options, pictures, beside, frame):
-        raise typer.Exit(1)
-
-
 @bench.command("render")
 def bench_render_command(
     folder: Path = typer.Argument(..., help="RDS-HQ folder."),
@@ -314,13 +276,15 @@ app.command("export")(export.export_command)
 app.command("trajectory")(trajectory.trajectory_command)
 app.add_typer(styles.app, name="styles")
 app.add_typer(labels.rig_app, name="rig")
+app.command("check")(labels.check_command)
 app.command("convert")(labels.convert_command)
 
 
 def main() -> None:
     """Run the command line; a DreamkitError ends in its message and exit code 1, without a traceback."""
-    from dreamkit.workspace.processes import terminating_like_ctrl_c
+    from dreamkit.workspace.processes import SAFE_PATH, terminating_like_ctrl_c
 
+    os.environ.update(SAFE_PATH)  # all processes that a command starts inherit it
     with terminating_like_ctrl_c():
         try:
             app()

@@ -15,7 +15,7 @@ from dreamkit.notebook.param_values import PARAMS_VARIABLE, find_params_folder
 from dreamkit.runs import notebook_files
 from dreamkit.runs.notebook import can_encrypt, gather_params
 from dreamkit.workspace.paths import HOME, home
-from dreamkit.workspace.processes import run_child
+from dreamkit.workspace.processes import SAFE_PATH, run_child
 
 FIRST = "00_setup"
 
@@ -42,7 +42,10 @@ def open_lab(params: str = "", notebook: str = FIRST, arguments: Sequence[str] =
         _write_kernel(Path(kernels), folder, params)
         paths = [kernels, *filter(None, [os.environ.get("JUPYTER_PATH")])]
         environment = {**os.environ, "JUPYTER_PATH": os.pathsep.join(paths)}
-        command = [sys.executable, "-m", "jupyter", "lab", *_options(folder, name), *arguments]
+        for variable in SAFE_PATH:  # terminals of JupyterLab run the user's own scripts; kernels have it, see below
+            environment.pop(variable, None)
+        safe = ["-P"] if sys.version_info >= (3, 11) else []
+        command = [sys.executable, *safe, "-m", "jupyter", "lab", *_options(folder, name), *arguments]
         try:
             return run_child(command, folder, environment=environment)
         except KeyboardInterrupt:  # how JupyterLab is usually closed
@@ -82,15 +85,19 @@ def _options(folder: Path, notebook: str) -> list[str]:
 def _write_kernel(folder: Path, start: Path, params: str) -> None:
     """Write the specification of the kernel `python3`: this Python, with the folder and parameters of this command.
 
+    The notebook's folder comes last on Python's path: the user's own modules there are found, and a file with the name
+    of a library does not stand in for it.
+
     JupyterLab opens a widget channel before the first cell runs; ipykernel logs an error unless ipywidgets, which
     answers it, is imported by then.
     """
     from ipykernel.kernelspec import get_kernel_dict
 
     spec = get_kernel_dict()
-    lines = ["import ipywidgets as _widgets", KERNEL_LINE]
-    spec["argv"] = [sys.executable, *spec["argv"][1:], *(f"--IPKernelApp.exec_lines={line}" for line in lines)]
-    spec["env"] = {HOME: str(start), PARAMS_VARIABLE: params}
+    lines = ["import ipywidgets as _widgets", KERNEL_LINE, "__import__('sys').path.append('')"]
+    options = ["--InteractiveShellApp.ignore_cwd=True", *(f"--IPKernelApp.exec_lines={line}" for line in lines)]
+    spec["argv"] = [sys.executable, *spec["argv"][1:], *options]
+    spec["env"] = {HOME: str(start), PARAMS_VARIABLE: params, **SAFE_PATH}
     target = folder / "kernels" / "python3"
     target.mkdir(parents=True)
     (target / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")

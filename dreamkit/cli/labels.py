@@ -1,4 +1,4 @@
-"""The commands for labels of one's own: `dreamkit rig propose`."""
+"""The commands for labels of one's own: `dreamkit rig propose`, `check` and `convert`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from dreamkit.cli.options import AS_MODEL, RIG
 from dreamkit.errors import DreamkitError
 
 rig_app = typer.Typer(no_args_is_help=True, help="Which of your cameras stands for which of the six views.")
@@ -50,6 +51,49 @@ def rig_propose_command(
     print(f"{output}, from the clip {chosen}:\n{proposal.report()}")
     print(f"pictures: {above} (from above), {frames} (frame {number}: own lens left, the view's lens right)")
     print(f"next: dreamkit render {folder} --rig {output}   (or with --as-model ftheta)")
+
+
+def check_command(
+    folder: Path = typer.Argument(..., help="RDS-HQ folder."),
+    clips: str | None = typer.Option(
+        None, "--clips", help="Names separated by commas, or a .json list of them; by default all."
+    ),
+    pictures: Path | None = typer.Option(None, "--pictures", help="Also draw a picture per camera into this folder."),
+    beside: Path | None = typer.Option(
+        None, "--beside", help="Videos to blend the pictures with: ftheta_<camera>/<clip>.mp4 or <clip>_0.mp4."
+    ),
+    frame: int | None = typer.Option(None, "--frame", help="Frame to draw; by default the middle one."),
+    camera_model: str = typer.Option("ftheta", "--camera-model", help="ftheta or pinhole."),
+    novel_pose: str | None = typer.Option(
+        None, "--novel-pose", help="Folder of other camera poses to check instead of pose/."
+    ),
+    rig: Path | None = RIG,
+    as_model: str | None = AS_MODEL,
+    fix: Path | None = typer.Option(
+        None, "--fix", help="First write a mended copy into this folder, and check that: what can be mended is."
+    ),
+    output: Path = typer.Option(
+        Path("outputs"), "--output", "-o", help="Workspace folder; its object_types.yaml says what own types are."
+    ),
+) -> None:
+    """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""
+    from dreamkit.cli.rds import check_labels, clip_names, mend_labels, rig_option
+    from dreamkit.rds.object_types import types_of_workspace
+    from dreamkit.rds.plan import Options
+
+    options = Options(
+        conditions=("hdmap",),
+        clips=clip_names(clips),
+        model=camera_model,
+        novel_pose=novel_pose,
+        types=types_of_workspace(output),
+        rig=rig_option(rig, as_model, folder, clip_names(clips)),
+    )
+    if fix:
+        mend_labels(folder, options, fix)
+        folder = fix
+    if not check_labels(folder, options, pictures, beside, frame):
+        raise typer.Exit(1)
 
 
 def convert_command(

@@ -22,6 +22,7 @@ from dreamkit.download.hub_api import (
     official,
     offline,
     read_remote,
+    shown_endpoint,
     user_token,
 )
 from dreamkit.download.rds_listing import clip_files, lacking_files
@@ -35,7 +36,17 @@ log = logging.getLogger(__name__)
 OPEN, ACCEPTED = "open to all", "licence accepted"
 TO_ACCEPT, NO_TOKEN, BAD_TOKEN = "licence to accept", "token lacking", "token refused"
 NOT_FOUND, NO_ANSWER, OFFLINE = "not found", "no answer", "offline"
-__all__ = ["Access", "Remote", "endpoint", "fetch_file", "has_token", "look_up_access", "look_up_all", "official"]
+__all__ = [
+    "Access",
+    "Remote",
+    "endpoint",
+    "fetch_file",
+    "has_token",
+    "look_up_access",
+    "look_up_all",
+    "official",
+    "shown_endpoint",
+]
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Access:
     def page(self) -> str:
         """URL of its page, where a licence is accepted."""
         folder = "datasets/" if self.repository.kind == "dataset" else ""
-        return f"{endpoint()}/{folder}{self.repository.name}"
+        return f"{shown_endpoint()}/{folder}{self.repository.name}"
 
 
 def look_up_all(repositories: Sequence[Repository], clips: Sequence[str], parts: Sequence[str]) -> list[Access]:
@@ -75,7 +86,7 @@ def look_up_all(repositories: Sequence[Repository], clips: Sequence[str], parts:
     if user_token().secret and not has_token():
         log.warning(
             "the token is not sent to %s, because others can read what goes over http; a mirror with https gets it",
-            endpoint(),
+            shown_endpoint(),
         )
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda repository: look_up_access(repository, clips, parts), repositories))
@@ -108,7 +119,7 @@ def look_up_access(repository: Repository, clips: Sequence[str] = (), parts: Seq
             return Access(repository, NOT_FOUND)
         return Access(repository, NO_ANSWER, error.reason[:300])
     except (KeyError, TypeError, AttributeError, ValueError):
-        return Access(repository, NO_ANSWER, f"{endpoint()} answers with something else than the hub's lists")
+        return Access(repository, NO_ANSWER, f"{shown_endpoint()} answers with something else than the hub's lists")
 
 
 def _look_up(api: RepositoryPages, repository: Repository, clips: Sequence[str], parts: Sequence[str]) -> Access:
@@ -123,7 +134,7 @@ def _look_up(api: RepositoryPages, repository: Repository, clips: Sequence[str],
     else:
         files = {file["rfilename"]: read_remote(file) for file in info.get("siblings") or ()}
     for file in files:
-        check_relative(file, f"The hub {endpoint()}")
+        check_relative(file, f"The hub {shown_endpoint()}")
     return Access(repository, ACCEPTED if info.get("gated") else OPEN, "", info["sha"], files, tuple(lacking))
 
 
@@ -166,7 +177,7 @@ def fetch_file(name: str, kind: str, file: str, revision: str, folder: str, remo
     """
     from huggingface_hub import hf_hub_url
 
-    path = Path(folder) / check_relative(file, f"The hub {endpoint()}")
+    path = Path(folder) / check_relative(file, f"The hub {shown_endpoint()}")
     # The name has the checksum, so that a file that changed on the hub is not continued.
     mark = (remote.checksum if remote and remote.checksum else revision).split(":")[-1][:16]
     if not mark.isalnum() or not mark.isascii():  # whatever a mirror sends becomes part of a file name here

@@ -13,7 +13,9 @@ from urllib.parse import urlparse
 
 import httpx
 
-from dreamkit.download.web import Token, json_answer
+from dreamkit.download.web import Token, WebError, json_answer, without_password
+
+MOST_PARTS = 10_000  # of a list, with up to 1,000 entries each
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return constants.ENDPOINT
+
+
+def shown_endpoint() -> str:
+    """`endpoint` for messages and logs: without a user name and password in it."""
+    return without_password(endpoint())
 
 
 def official() -> str:
@@ -82,13 +89,19 @@ class RepositoryPages:
         return json_answer(self.client, "GET" if body is None else "POST", self.url + rest, self.token, body)[0]
 
     def entries(self, rest: str) -> list[Any]:
-        """All entries of a list that comes in parts."""
+        """All entries of a list that comes in parts.
+
+        Raises:
+            WebError: as `json_answer`; or the parts do not end.
+        """
         found: list[Any] = []
         at = self.url + rest
-        while at:
+        for _ in range(MOST_PARTS):
             part, at = json_answer(self.client, "GET", at, self.token)
             found += part
-        return found
+            if not at:
+                return found
+        raise WebError(f"{shown_endpoint()} sends a list in more than {MOST_PARTS:,} parts")
 
 
 def read_remote(file: Mapping[str, Any]) -> Remote:

@@ -166,7 +166,7 @@ class DownloadPlan:
         for access in self.refused():
             advice = AT_A_MIRROR.get(access.state) if hub.endpoint() != hub.official() else None
             text = (advice or ADVICE[access.state]).format(
-                endpoint=hub.endpoint(), official=hub.official(), name=access.repository.name
+                endpoint=hub.shown_endpoint(), official=hub.official(), name=access.repository.name
             )
             text = f"{access.detail}; {text}" if access.detail else text
             # A licence is accepted, and a token made for it, page by page; other causes are the same for all.

@@ -32,14 +32,18 @@ class DownloadOutcome:
         fetched: files that were fetched and verified.
         linked: files that were elsewhere on this machine.
         kept: number of files that were in place.
+        listed: whether the files were only listed.
     """
 
     root: Path
     fetched: tuple[Item, ...] = ()
     linked: tuple[Item, ...] = ()
     kept: int = 0
+    listed: bool = False
 
     def __str__(self) -> str:
+        if self.listed:
+            return "Listed only; nothing was fetched."
         if not (self.fetched or self.linked or self.kept):
             return f"{self.root} needed no file."
         size = amount(sum(item.remote.size for item in self.fetched if item.remote))
@@ -61,7 +65,7 @@ def fetch(ws: Workspace, p: DownloadParams, todo: DownloadPlan) -> DownloadOutco
         DreamkitError: a repository is not accessible, the disk is too small, or files could not be fetched.
     """
     if p.list_only:
-        return DownloadOutcome(todo.root, kept=len(todo.items) - len(todo.todo))
+        return DownloadOutcome(todo.root, kept=len(todo.items) - len(todo.todo), listed=True)
     with logging_to(ws.log_file("download")):
         return _fetch(todo, p.workers)
 

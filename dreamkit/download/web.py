@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import json
 import logging
 import os
 import time
@@ -19,7 +18,8 @@ from urllib.parse import urljoin, urlparse
 
 import httpx
 
-from dreamkit.errors import first_line
+from dreamkit.errors import DreamkitError, first_line
+from dreamkit.workspace.parsing import parse_json
 from dreamkit.workspace.this_machine import is_this_machine
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ TIMEOUT = httpx.Timeout(60, connect=10)
 UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 """Failures that seldom pass: tried UNREACHABLE_TRIES times only."""
 UNREACHABLE_TRIES = 3
+MOST_LIST_BYTES = 2**28
+"""Bytes of one answer of the hub's pages, decompressed; the list of a repository with 100,000 files has some 30 MB."""
 PAGE = "a web page came instead of data, such as a login page of this network or its proxy"
 
 
@@ -104,16 +106,23 @@ def open_client() -> httpx.Client:
 def proxies_in_use() -> str:
     """The environment's proxies without passwords, as `NAME=address, ...`; empty without any."""
     names = [name for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY") if _variable(name)]
-    return ", ".join(f"{name}={_without_password(_variable(name))}" for name in names)
+    return ", ".join(f"{name}={without_password(_variable(name))}" for name in names)
 
 
 def _variable(name: str) -> str:
     return os.environ.get(name) or os.environ.get(name.lower()) or ""
 
 
-def _without_password(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('//')[0]}//{after}" if at else url
+def without_password(url: str) -> str:
+    """A URL without the user name and password before its host, for messages."""
+    scheme, slashes, rest = url.partition("//") if "//" in url else ("", "", url)
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL."""
+    return urlparse(without_password(url)).netloc
 
 
 @contextlib.contextmanager
@@ -152,15 +161,15 @@ def answer(
         except httpx.TransportError as error:
             reason, wait = f"the connection failed ({first_line(error) or type(error).__name__})", None
             if isinstance(error, httpx.UnsupportedProtocol):
-                raise WebError(f"{url[:80]} is no web address; it must begin with https://") from None
+                raise WebError(f"{without_password(url)[:80]} is no web address; it must begin with https://") from None
             if attempt == TRIES or (isinstance(error, UNREACHABLE) and attempt >= UNREACHABLE_TRIES):
                 raise WebError(reason) from None
         except (httpx.InvalidURL, ValueError) as error:
-            raise WebError(f"{url[:80]} is no web address ({first_line(error)})") from None
+            raise WebError(f"{without_password(url)[:80]} is no web address ({first_line(error)})") from None
         seconds = min(2.0 ** (attempt - 1) if wait is None else wait, LONGEST_WAIT)
         # The first waits are short and common; with many files each of them would be a line.
         level = logging.WARNING if attempt > QUIET_TRIES or seconds > QUIET_SECONDS else logging.DEBUG
-        log.log(level, "%s: %s; again in %.0f s", urlparse(url).netloc, reason, seconds)
+        log.log(level, "%s: %s; again in %.0f s", _host(url), reason, seconds)
         time.sleep(seconds)
     assert response is not None  # as the loop ends with a response or raises
     try:
@@ -184,11 +193,11 @@ def _follow(
         response.close()
         target = urljoin(url, response.headers["Location"])
         if urlparse(target).scheme not in ("http", "https"):
-            raise WebError(f"{urlparse(url).netloc} redirects to {target[:80]}, which is no web address")
+            raise WebError(f"{_host(url)} redirects to {without_password(target)[:80]}, which is no web address")
         if response.status_code == 303:
             method, body = "GET", None
         url = target
-    raise WebError(f"{urlparse(url).netloc} redirects in a circle")
+    raise WebError(f"{_host(url)} redirects in a circle")
 
 
 def _redirected(url: str, response: httpx.Response, token: Token) -> str:
@@ -227,22 +236,32 @@ def is_page(response: httpx.Response, file: str = "") -> bool:
 def json_answer(client: httpx.Client, method: str, url: str, token: Token, body: Any = None) -> tuple[Any, str]:
     """The JSON value of an answer, and the URL of the next part of a list; empty at the end.
 
+    An answer that is cut off is requested again, TRIES times in all.
+
     Raises:
-        WebError: as `answer`; or the answer is no JSON.
+        WebError: as `answer`; or the answer is no JSON, too long, or never whole.
     """
-    with answer(client, method, url, token, body=body) as response:
+    for attempt in range(TRIES):
+        with answer(client, method, url, token, body=body) as response:
+            host, status = response.url.host, response.status_code
+            if is_page(response):
+                raise WebError(PAGE, status)
+            data = bytearray()
+            try:
+                for block in response.iter_bytes(BLOCK):
+                    data += block
+                    if len(data) > MOST_LIST_BYTES:
+                        raise WebError(f"{host} answers with a list of over {MOST_LIST_BYTES:,} bytes", status)
+            except httpx.HTTPError as error:
+                if attempt == TRIES - 1:
+                    raise WebError(f"the connection failed ({first_line(error) or type(error).__name__})") from None
+                time.sleep(2.0**attempt)
+                continue
         try:
-            text = response.read()
-        except httpx.HTTPError as error:
-            raise WebError(f"the connection failed ({first_line(error) or type(error).__name__})") from None
-        if is_page(response):
-            raise WebError(PAGE, response.status_code)
-        try:
-            return json.loads(text or b"null"), response.links.get("next", {}).get("url", "")
-        except (ValueError, RecursionError):
-            raise WebError(
-                f"{response.url.host} answers with something that is no JSON", response.status_code
-            ) from None
+            return parse_json(data.decode() or "null", "The list"), response.links.get("next", {}).get("url", "")
+        except (UnicodeDecodeError, DreamkitError):
+            raise WebError(f"{host} answers with something that is no JSON", status) from None
+    raise AssertionError  # as the loop returns or raises
 
 
 def download(client: httpx.Client, url: str, token: Token, part: IO[bytes], size: int | None, file: str) -> None:
@@ -257,7 +276,8 @@ def download(client: httpx.Client, url: str, token: Token, part: IO[bytes], size
         file: its name, which says whether a web page is expected.
 
     Raises:
-        WebError: as `answer`; a page came instead of the file; the connection ended too early TRIES times in a row.
+        WebError: as `answer`; a page came instead of the file; more bytes than the file has; the connection ended too
+            early TRIES times in a row.
         OSError: the file cannot be written.
     """
     failures = 0
@@ -280,6 +300,9 @@ def download(client: httpx.Client, url: str, token: Token, part: IO[bytes], size
                     _empty(part)
                 for block in response.iter_bytes(BLOCK):
                     part.write(block)
+                    if size is not None and part.tell() > size:
+                        _empty(part)
+                        raise WebError(f"{response.url.host} sends more than the {size:,} bytes that are listed")
         except httpx.HTTPError as error:
             reason = f"the connection failed ({first_line(error) or type(error).__name__})"
         except WebError as error:

@@ -21,7 +21,7 @@ from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
-from dreamkit.transfer.windows import front_windows, multi_view_starts
+from dreamkit.transfer.windows import front_windows, multi_view_windows
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.sizes import GIB
@@ -190,7 +190,7 @@ def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
 def _window_counter(p: Params) -> Callable[[int, int, str], int]:
     """The number of windows of a result, from its frames, those that a window takes over, and the kind of its windows.
 
-    The kind is a value of the parameter `windows`; six views have one kind only.
+    The kind is a value of the parameter `windows`; one that six views do not have counts as `extension`.
     """
     multi = isinstance(p, MultiViewParams)
     folder, config = (folders.MULTI_VIEW, COSMOS_7B_MULTI) if multi else (folders.SINGLE_VIEW, COSMOS_7B_SINGLE)
@@ -198,7 +198,7 @@ def _window_counter(p: Params) -> Callable[[int, int, str], int]:
         config = read_config(checkpoints.folder(p.checkpoints) / folder, config)
     length = config.window_frames
     if multi:
-        return lambda frames, given, kind: len(multi_view_starts(frames, length, given))
+        return lambda frames, given, kind: len(multi_view_windows(frames, length, given, True, kind).starts)
     return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
 
 

@@ -254,7 +254,7 @@ class JobBuilder:
         """The windows of a result whose inputs have that many frames."""
         length, p = self.model.config.window_frames, self.params
         if isinstance(p, MultiViewParams):
-            return multi_view_windows(frames, length, p.num_input_frames, self.model.has_extension)
+            return multi_view_windows(frames, length, p.num_input_frames, self.model.has_extension, p.windows)
         return front_windows(frames, length, getattr(p, "windows", "first"))
 
     def _windows(self, name: str, frames: int) -> WindowPlan:
@@ -264,7 +264,7 @@ class JobBuilder:
             if plan.frames < frames:
                 log.warning(
                     "%s: %d of %d frames are made: longer ones need v2w_base_model.pt and %sv2w control files beside "
-                    "the t2w ones",
+                    "the t2w ones, or windows: joined",
                     name,
                     plan.frames,
                     frames,

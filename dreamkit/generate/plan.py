@@ -80,7 +80,10 @@ class RunPlan:
             negative = "" if p.negative_prompt == NEGATIVE_PROMPT else p.negative_prompt
             values |= {"negative_prompt": negative, "windows": p.windows if later else "first"}
         elif isinstance(p, MultiViewParams):
-            values |= {"views": p.views, "num_input_frames": p.num_input_frames if later else 9}
+            given = p.num_input_frames if later and not job.windows.joined else 9
+            values |= {"views": p.views, "num_input_frames": given}
+            if job.windows.joined:  # left out elsewhere, so that results made before it existed stay valid
+                values["windows"] = "joined"
         if checks := chosen_checks(p.guardrail):
             values["guardrail"] = {"checks": list(checks), "stride": p.guardrail_stride}
         if p.resample_fps:  # left out at 0, so that results made before it existed stay valid

@@ -242,7 +242,11 @@ def resolve(path: str, source: Path | None, *others: Path) -> Path | None:
 
     Relative paths are tried in the working folder, beside the spec, in `cosmos-transfer1/` (upstream's scripts change
     into it) and in `others`.
+
+    Raises:
+        DreamkitError: no system has such a path.
     """
+    from_home(path)  # raises
     wanted = Path(path).expanduser()
     folders = [home(), *([source.parent] if source else []), home() / "cosmos-transfer1", *others]
     return next((folder / wanted for folder in folders if (folder / wanted).is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
 from dreamkit.errors import ARROW, DreamkitError
@@ -42,3 +43,21 @@ def interruptible(kept: Callable[[], str]) -> Iterator[None]:
         if not in_kernel():
             raise
         raise Interrupted(kept(), "Run this cell again to go on from there.") from None
+
+
+def on_idle_interrupt(action: Callable[[], None]) -> bool:
+    """Call a function when the kernel is interrupted while no cell runs, where the signal is otherwise ignored.
+
+    Must be called while a cell runs: ipykernel puts `saved_sigint_handler` back when the cell ends.
+
+    Args:
+        action: the function; one given earlier is replaced.
+
+    Returns:
+        Whether the kernel takes it: False outside of a kernel, and in one without that attribute.
+    """
+    kernel = getattr(sys.modules["IPython"].get_ipython(), "kernel", None) if in_kernel() else None
+    if kernel is None or not hasattr(kernel, "saved_sigint_handler"):
+        return False
+    kernel.saved_sigint_handler = lambda *_: action()
+    return True

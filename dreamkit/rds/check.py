@@ -100,7 +100,8 @@ def check_clip(
         model: camera model, "ftheta" or "pinhole".
         poses: folder of the camera poses.
         rig: the rig file, whose views are checked instead of the cameras; it replaces `model`.
-        options: the options of render, with the same model, poses and rig; its defaults when left out.
+        options: the options of render, with the same model, poses and rig, and the workspace's object types; its
+            defaults when left out.
     """
     root = Path(root)
     options = options or Options(model=model, novel_pose=None if poses == "pose" else poses, rig=rig)
@@ -143,7 +144,7 @@ def check_clip(
         path = (vehicle if vehicle is not None else next(iter(cameras.values())))[:, :3, 3]
         findings += map_findings(layers, path)
         if objects is not None:
-            findings += object_findings(objects, layers, path, vehicle is not None)
+            findings += object_findings(objects, layers, path, vehicle is not None, dict(options.types))
         if lidar is not None:
             findings += lidar_findings(lidar, path)
         for name in sorted(cameras.keys() - intrinsics.keys()) if intrinsics else ():

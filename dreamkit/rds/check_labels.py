@@ -81,7 +81,11 @@ def _place_findings(
 
 
 def object_findings(
-    objects: Objects, layers: Mapping[str, Shapes], path: np.ndarray, path_is_ground: bool
+    objects: Objects,
+    layers: Mapping[str, Shapes],
+    path: np.ndarray,
+    path_is_ground: bool,
+    types: Mapping[str, str],
 ) -> Iterator[LabelFinding]:
     """Boxes of impossible size, below the road, that jump, of unknown type, or not labelled at 10 Hz.
 
@@ -90,10 +94,11 @@ def object_findings(
         layers: the map layers by name, for the height of the road.
         path: world positions of the vehicle, or of a camera without it, float64 [T, 3].
         path_is_ground: whether the path lies on the road, as the vehicle's does.
+        types: own object types and the class of their boxes; empty where the user has not said.
     """
     yield from rate_findings(objects, len(path))
     yield from float32_findings(OBJECT_FOLDER, {"the objects": objects.pose[:, :3, 3]})
-    if unknown := unknown_types(objects):
+    if unknown := {kind: count for kind, count in unknown_types(objects).items() if not types.get(kind)}:
         listed = ", ".join(f"{kind!r} ({count})" for kind, count in list(unknown.items())[:_MOST_TYPES])
         more = f" and {len(unknown) - _MOST_TYPES} more" if len(unknown) > _MOST_TYPES else ""
         what = f"labels of unknown types: {listed}{more}"

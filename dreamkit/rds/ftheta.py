@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from dreamkit.errors import DreamkitError
-from dreamkit.rds.intrinsics import array_library, check_picture_size, finite_vector
+from dreamkit.rds.intrinsics import ORDER_HINT, array_library, check_picture_size, finite_vector
 
 _NO_STRETCH = (1.0, 0.0, 0.0)
 _FIT_SAMPLES = 500
@@ -44,13 +44,28 @@ def _derivative(coefficients: np.ndarray) -> np.ndarray:
 
 
 def _fit_inverse(coefficients: np.ndarray, upper: float) -> np.ndarray:
-    """Least-squares inverse on 0..upper: a polynomial of the same degree without a constant."""
+    """Least-squares inverse on 0..upper: a polynomial of the same degree without a constant.
+
+    Raises:
+        DreamkitError: the numbers are too large or too small for a fit.
+    """
     y = np.linspace(0.0, upper, _FIT_SAMPLES)
-    x = _horner(y, coefficients)
-    scale = float(np.abs(x).max()) or 1.0
     powers = np.arange(1, len(coefficients))
-    solution = np.linalg.lstsq((x[:, None] / scale) ** powers, y, rcond=None)[0] / scale**powers
-    return np.concatenate([[0.0], solution.astype(np.float32).astype(np.float64)])
+    with np.errstate(all="ignore"):
+        x = _horner(y, coefficients)
+        scale = float(np.abs(x).max()) or 1.0
+        samples = (x[:, None] / scale) ** powers
+        # A sum that overflows would end in a message of the library and a LinAlgError.
+        solution = np.full(len(powers), np.nan)
+        if np.isfinite(samples).all() and np.isfinite(y).all():
+            solution = np.linalg.lstsq(samples, y, rcond=None)[0] / scale**powers
+        single = solution.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise DreamkitError(
+            f"The f-theta polynomial {coefficients.tolist()} has no inverse for radii or angles up to {upper:.3g}.",
+            ORDER_HINT,
+        )
+    return np.concatenate([[0.0], single.astype(np.float64)])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.objects import CLASS_OF, OTHERS, is_known_type
 from dreamkit.workspace.files import nearest, read_text, read_yaml, write_text
+from dreamkit.workspace.paths import from_home, type_table
 
 CLASSES = (*dict.fromkeys(CLASS_OF.values()), OTHERS)
 _HEADING = f"""\
@@ -50,6 +51,11 @@ def read_type_table(path: Path) -> dict[str, str]:
             )
         found[str(kind)] = name
     return found
+
+
+def types_of_workspace(root: Path) -> tuple[tuple[str, str], ...]:
+    """The table of a workspace as `Options.types`, sorted; raises as `read_type_table`."""
+    return tuple(sorted(read_type_table(type_table(from_home(root))).items()))
 
 
 def types_record(types: Iterable[tuple[str, str]]) -> dict[str, dict[str, str]]:

@@ -22,7 +22,7 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.drawing import LoadedClip, draw_pool, read_clip, shared_hdmap
 from dreamkit.rds.lidar_labels import read_lidar
-from dreamkit.rds.object_types import ask_for_types, read_type_table, unknown_kinds
+from dreamkit.rds.object_types import ask_for_types, types_of_workspace, unknown_kinds
 from dreamkit.rds.plan import Options, PlannedVideo, choose_cameras, choose_clips, chosen_poses, is_done, plan_clip
 from dreamkit.rds.resize import resizer
 from dreamkit.rds.rig_file import write_rig
@@ -72,7 +72,7 @@ def render_clips(
     """
     root, out = Path(root), Path(out)
     table = type_table(Workspace(out).root)
-    options = replace(options, types=tuple(sorted(read_type_table(table).items())))
+    options = replace(options, types=types_of_workspace(out))
     if options.novel_pose:
         out = out.with_name(f"{out.name}_{Path(options.novel_pose).name}")
     clips = choose_clips(root, options)

@@ -145,6 +145,15 @@ def count_votes(choices: Sequence[Any]) -> dict[str, Any]:
     }
 
 
+def _is_answer(record: Any) -> bool:
+    """Whether a kept record has what `criticise` writes, of the right types."""
+    if not isinstance(record, dict) or not isinstance(record.get("flags"), list):
+        return False
+    score, fault = record.get("score"), record.get("error", "")
+    texts = [fault, *record["flags"]]
+    return (score is None or isinstance(score, (int, float))) and all(isinstance(text, str) for text in texts)
+
+
 def criticise(
     videos: Sequence[ReviewVideo], critic: Critic, path: Path, progress: Callable[..., Any] = tqdm
 ) -> dict[str, dict[str, Any]]:
@@ -160,7 +169,7 @@ def criticise(
         found = read_json(path, "critic's answers") if path.is_file() else {}
     except DreamkitError:
         found = {}
-    kept: dict[str, dict[str, Any]] = {key: record for key, record in found.items() if isinstance(record, dict)}
+    kept: dict[str, dict[str, Any]] = {key: record for key, record in found.items() if _is_answer(record)}
     server = critic_server(critic)
     model = critic.model or server.first_model()
     mark = {"model": model, "version": VERSION, "asked": critic.votes, "frames": critic.frames}

@@ -104,7 +104,7 @@ def _row(video: ReviewVideo, measured: Mapping[str, Any], by: str, root: Path, l
         "style": video.style,
         "stage": video.stage,
         "prompt": video.prompt,
-        "seed": seed if isinstance(seed := (video.sidecar or {}).get("seed"), int) and abs(seed) < 2**63 else None,
+        "seed": seed if type(seed := (video.sidecar or {}).get("seed")) is int and abs(seed) < 2**63 else None,
         "accepted_by": by,
         "model": model_licence(video),
         "synthetic": True,

@@ -50,7 +50,8 @@ def model_of_video(video: ReviewVideo) -> ModelOrigin:
     record = video.sidecar or {}
     files = str(record.get("checkpoints", "")) + str(record.get("identity", ""))
     size = record.get("size")
-    if isinstance(size, Mapping) and (size.get("height"), size.get("width")) in _tiny_sizes():
+    sides = [size.get("height"), size.get("width")] if isinstance(size, Mapping) else []
+    if any(sides == list(known) for known in _tiny_sizes()):
         return TINY
     if "tiny/" in files:
         return TINY
@@ -87,8 +88,9 @@ def generation_facts(video: ReviewVideo) -> dict[str, str]:
     for name in ("seed", "steps", "guidance", "preset"):
         if isinstance(value := record.get(name), (str, int, float)):
             facts[name] = f"{value:g}" if isinstance(value, float) else str(value)
-    if isinstance(record.get("frames"), int) and record.get("fps"):
-        facts["frames"] = f"{record['frames']} at {record['fps']:g} fps"
+    frames, fps = record.get("frames"), record.get("fps")
+    if isinstance(frames, int) and isinstance(fps, (int, float)) and fps:
+        facts["frames"] = f"{frames} at {fps:g} fps"
     controls = record.get("controls")
     for name, control in controls.items() if isinstance(controls, Mapping) else ():
         weight = control.get("weight") if isinstance(control, Mapping) else None

@@ -8,7 +8,7 @@ checksums of the labels; condition videos without a sidecar are taken as drawn w
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,64 @@ class LabelledVideo:
         return np.flatnonzero(self.boxes.frame == self.first + frame)
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_FRAMES
+
+
+def _is_side(value: Any) -> bool:
+    return _is_count(value) and 2 <= value <= _LARGEST_SIDE
+
+
+def _is_rules(value: Any) -> bool:
+    """Whether the known entries of the drawing rules are of the types of their defaults, numbers in their range."""
+    if not isinstance(value, dict):
+        return False
+    known = {field.name: field.default for field in fields(Rules)}
+    for name, part in ((name, part) for name, part in value.items() if name in known):
+        if isinstance(known[name], tuple):
+            good = isinstance(part, list) and all(layer in tuple(LAYERS) for layer in part)
+        elif isinstance(known[name], bool):
+            good = isinstance(part, bool)
+        else:
+            number = isinstance(part, int) or (isinstance(part, float) and isinstance(known[name], float))
+            good = number and 0 < part <= _MOST_FRAMES
+        if not good:
+            return False
+    return True
+
+
+_MOST_FRAMES, _LARGEST_SIDE = 10**6, 2**14
+_RECORDED: Mapping[str, Callable[[Any], bool]] = {
+    "first_frame": _is_count,
+    "frames": _is_count,
+    "fps": lambda value: isinstance(value, (int, float)) and 0 < value <= 1000,
+    "novel_pose": lambda value: value is None or isinstance(value, str),
+    "drawn": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_side, value)),
+    "size": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_side, value)),
+    "rules": _is_rules,
+}
+"""What render writes into the sidecar of a condition video, and what its values can be."""
+
+
 def condition_record(path: Path) -> dict[str, Any]:
-    """The sidecar of a condition video; {} for a user's own, and where it is damaged."""
+    """The sidecar of a condition video; {} for a user's own, and where it is damaged.
+
+    Raises:
+        DreamkitError: a value in it is of another kind or size than render writes.
+    """
+    place = path.with_suffix(".json")
     try:
-        return read_json(path.with_suffix(".json"), "sidecar") if path.with_suffix(".json").is_file() else {}
+        record = read_json(place, "sidecar") if place.is_file() else {}
     except DreamkitError as error:
         log.warning("%s The condition video is taken as drawn with the defaults.", error.message)
         return {}
+    for name, fits in _RECORDED.items():
+        if name in record and not fits(record[name]):
+            raise DreamkitError(
+                f"The sidecar {place} has a value of {name} that no condition video is drawn with.",
+                "Render the condition video again.",
+            )
+    return record
 
 
 def read_labelled(video: ReviewVideo, root: Path) -> LabelledVideo:
@@ -126,11 +177,11 @@ def read_labelled(video: ReviewVideo, root: Path) -> LabelledVideo:
     if vehicle is None:
         log.warning("clip %s has no poses of the vehicle: its axes are taken from the front camera", clip)
         front = next(iter(video.views))
-        vehicle = _poses(root, clip, replace(_options(records[front], front), novel_pose=None)) @ _CAMERA_AXES
+        vehicle = _poses(root, clip, replace(recorded_options(records[front], front), novel_pose=None)) @ _CAMERA_AXES
     views, firsts, drives = {}, {}, []
     for name, path in video.views.items():
         record, info = records[name], probe(path)
-        options = _options(record, name)
+        options = recorded_options(record, name)
         camera = next(iter(choose_cameras(root, clip, options).values()))
         recorded = _poses(root, clip, replace(options, novel_pose=None))
         driven = _poses(root, clip, options) if options.novel_pose else recorded
@@ -183,7 +234,7 @@ def _check_inputs(video: ReviewVideo, records: Mapping[str, Mapping[str, Any]], 
             )
 
 
-def _options(record: Mapping[str, Any], name: str) -> Options:
+def recorded_options(record: Mapping[str, Any], name: str) -> Options:
     """How a condition video was drawn, for one camera."""
     defaults = Options()
     camera = str(record.get("camera", f"camera_{name}"))

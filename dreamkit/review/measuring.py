@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dreamkit.errors import DreamkitError, first_line
+from dreamkit.notebook.interruption import on_idle_interrupt
 from dreamkit.notebook.progress import clock
 from dreamkit.review.session import Review
 
@@ -34,7 +35,7 @@ class BackgroundWork:
             review.work.stopped.set()
             review.work.wait()
         review.work = self
-        review.board.on_stop = self.stopped.set
+        review.board.on_stop = self.stop
 
     @property
     def running(self) -> bool:
@@ -42,8 +43,15 @@ class BackgroundWork:
         return self.thread.is_alive()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; an interrupt of the idle kernel (the button ■) then stops it."""
+        on_idle_interrupt(self.stop)
         self.thread.start()
+
+    def stop(self) -> None:
+        """End after the present video; nothing where it has ended already."""
+        if self.running and not self.stopped.is_set():
+            self.stopped.set()
+            self._say("Stopping after the present video.")
 
     def wait(self, seconds: float | None = None) -> None:
         """Return when the thread has ended, or after some seconds."""
@@ -74,5 +82,4 @@ class BackgroundWork:
         except Exception as error:  # a thread's own traceback would be lost
             log.exception("measuring stopped")
             text = f"The measuring stopped: {type(error).__name__}: {first_line(error)}."
-        stopped = "Stopped; run the cell again to go on. " if self.stopped.is_set() else ""
-        self._say(stopped + text)
+        self._say(text)

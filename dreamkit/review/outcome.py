@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dreamkit.notebook.progress import interactive
+from dreamkit.notebook.interruption import interruptible
+from dreamkit.notebook.progress import counted, interactive
 from dreamkit.review.export import export_accepted
 from dreamkit.review.measuring import BackgroundWork
 from dreamkit.review.params import ReviewParams
@@ -17,6 +18,13 @@ from dreamkit.review.slides import clip_slides
 from dreamkit.review.stills import stills_html
 from dreamkit.review.widgets import plots
 from dreamkit.workspace.files import write_text
+
+STOPPED = "The measuring is stopped."
+AGAIN = "Run the cell that measures again to go on."
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 class ReviewOutcome:
@@ -54,6 +62,18 @@ class ReviewOutcome:
         """Whether the thread has work left."""
         return self.work is not None and self.work.running and not self._measured
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the thread was stopped before its end."""
+        return self.work is not None and self.work.stopped.is_set()
+
+    def kept(self) -> str:
+        """What an interrupted or stopped run keeps, as a sentence."""
+        due = sum(1 for video in self.review.videos.values() if not video.blocked)
+        done = len(self.table)
+        return f"{done} of {counted(due, 'video')} {_is(done)} measured; these measures and all verdicts are kept."
+
+    @interruptible(lambda: "Nothing is lost: measures and verdicts are kept.")
     def show(self) -> None:
         """Display stills with state and flags, and the plots; they are drawn again when the measuring ends."""
         from IPython.display import display
@@ -63,7 +83,11 @@ class ReviewOutcome:
     def _page(self) -> Any:
         from IPython.display import HTML
 
-        note = "<p>The measuring goes on; this page is drawn again when it is done.</p>" if self.measuring else ""
+        note = ""
+        if self.stopped:
+            note = f"<p>{STOPPED} {self.kept()} {AGAIN}</p>"
+        elif self.measuring:
+            note = "<p>The measuring goes on; this page is drawn again when it is done.</p>"
         return HTML(note + stills_html(self.review) + self._plots())
 
     def _plots(self) -> str:
@@ -84,12 +108,16 @@ class ReviewOutcome:
         if self._place is not None:
             self._place.update(self._page())
         flagged = sum(1 for key in self.review.videos if self.review.flags(key))
-        text = f"{len(self.table)} videos are measured, {flagged} flagged."
+        done = len(self.table)
+        text = f"{counted(done, 'video')} {_is(done)} measured, {flagged} flagged."
+        if self.stopped:
+            text = f"{STOPPED} {self.kept()} {AGAIN}"
         if asked:
             self._write()
             text += " Table and report are written; run the last cell again when you have judged more."
         return text
 
+    @interruptible(lambda: "Files that were not written yet stay as they were; measures and verdicts are kept.")
     def finish(self) -> str:
         """Write the table, the report and, with the parameter `export`, the dataset; returns lines that name them.
 

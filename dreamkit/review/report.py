@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.interruption import interruptible
 from dreamkit.notebook.progress import interactive
 from dreamkit.review import critic
 from dreamkit.review.library import ReviewVideo, find_videos
@@ -77,8 +78,9 @@ def run_review(review: Review, params: ReviewParams, background: bool | None = N
         outcome.work = BackgroundWork(review, steps, outcome.on_measured)
         outcome.work.start()
         return outcome
-    for step in steps:
-        step()
+    with interruptible(outcome.kept):
+        for step in steps:
+            step()
     review.refresh()
     return outcome
 

@@ -13,6 +13,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.notebook.progress import MODE
 from dreamkit.runs.batch_units import BatchFolder, Unit
 from dreamkit.runs.child_process import PARENT
+from dreamkit.workspace.processes import SAFE_PATH
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class LocalEngine:
     def start(self, folder: BatchFolder, unit: Unit, attempt: int) -> str:
         """Start a unit's process; returns its process id and GPUs."""
         gpus = self._free()[: unit.gpus]
-        environment = {**os.environ, PARENT: str(os.getpid()), MODE: "lines"}
+        environment = {**os.environ, **SAFE_PATH, PARENT: str(os.getpid()), MODE: "lines"}
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         else:

@@ -21,6 +21,7 @@ from dreamkit.runs.batch_store import result_patterns, scratch_unit
 from dreamkit.runs.batch_units import BatchFolder, Unit
 from dreamkit.runs.child_process import PARENT
 from dreamkit.runs.engine_local import Ended
+from dreamkit.workspace.processes import SAFE_PATH
 
 # Of the driver's environment, what the units on other nodes need too.
 _PASSED_ON = ("PYTHONPATH", "DREAMKIT_CACHE", "HF_HOME")
@@ -57,7 +58,7 @@ def unit_process(root: str, key: str, attempt: int, folder: str, environment: Ma
         folder: working folder.
         environment: variables to add.
     """
-    own = {**os.environ, **environment, PARENT: str(os.getpid()), MODE: "lines"}
+    own = {**os.environ, **environment, **SAFE_PATH, PARENT: str(os.getpid()), MODE: "lines"}
     log = BatchFolder(Path(root)).log(key, attempt)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:

@@ -185,10 +185,10 @@ def login_checks(access: Sequence[Access]) -> list[Check]:
         state = "ok" if one.granted else "missing"
         advice = {
             hub.TO_ACCEPT: f"accept it at {one.page}",
-            hub.NO_ANSWER: f"check the network; or set HF_ENDPOINT to a mirror of {hub.endpoint()}",
+            hub.NO_ANSWER: f"check the network; or set HF_ENDPOINT to a mirror of {hub.shown_endpoint()}",
             hub.OFFLINE: "unset HF_HUB_OFFLINE",
         }.get(one.state, "" if one.granted else "hf auth login")
-        name = hub.endpoint() if one.state in (hub.NO_ANSWER, hub.OFFLINE) else one.repository.name
+        name = hub.shown_endpoint() if one.state in (hub.NO_ANSWER, hub.OFFLINE) else one.repository.name
         checks.append(Check(name, state, f"{one.state} {one.detail}".strip(), advice))
     return checks
 

@@ -236,7 +236,7 @@ class Pipeline:
                 VIEW_IDS.get(views, (0,)),
             )
             kind = LATER_WINDOWS if index and self.has_extension else FIRST_WINDOW
-            on_step = self._on_step(report, steps, latent_length(overlap) if given else 0)
+            on_step = self.on_step(report, steps, latent_length(overlap) if given else 0)
             latent = self._denoise(kind, window, report, on_step)
             end = min(frames, start + window_frames)
             parts, shape = latent.chunk(views, dim=2), (window_frames, *self.size, 3)
@@ -256,7 +256,7 @@ class Pipeline:
 
         return self.store.run(kind, work)
 
-    def _on_step(self, report: Reporter, steps: int, given_latents: int) -> Callable[[int, torch.Tensor], None] | None:
+    def on_step(self, report: Reporter, steps: int, given_latents: int) -> Callable[[int, torch.Tensor], None] | None:
         """The callback of `denoise_window` that reports each step; None without a listener."""
         if report.listener is None:
             return None

@@ -19,6 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from dreamkit.transfer.config import TEMPORAL_COMPRESSION, ModelConfig
 from dreamkit.transfer.denoising import (
@@ -37,9 +38,10 @@ from dreamkit.transfer.windows import WindowPlan
 
 @dataclass(frozen=True)
 class JoinedLatents:
-    """Where the latents of overlapping windows stand in one tensor, [1, C, L + n - 1, H, W].
+    """Where the latents of overlapping windows stand in one tensor, [1, C, V x (L + n - 1), H, W].
 
-    Its first L frames are the long latent; behind them are the first latents of the windows after the first.
+    Of each view, the first L frames are the long latent; behind them are the first latents of the windows after the
+    first.
 
     Attributes:
         starts: first latent frame of each window, ascending from 0.
@@ -47,16 +49,22 @@ class JoinedLatents:
         ramp: latent frames in the middle of an overlap that are blended of both windows, or the whole overlap where it
             is shorter. Before them the earlier window counts alone, behind them the later one: means of two estimates
             are smoother than either, so few are blended.
+        views: V, the views of a window, which stand one after the other on the time axis.
+        level: share of the slow change of the mean of each channel along the video that is taken out of the estimates.
     """
 
     starts: tuple[int, ...]
     window: int
     ramp: int = 1
+    views: int = 1
+    level: float = 0.0
 
     @classmethod
     def of(cls, plan: WindowPlan, config: ModelConfig) -> JoinedLatents:
         """The layout of a plan from `joined_windows`."""
-        return cls(tuple(start // TEMPORAL_COMPRESSION for start in plan.starts), config.latent_frames)
+        return cls(
+            tuple(start // TEMPORAL_COMPRESSION for start in plan.starts), config.latent_frames, views=config.views
+        )
 
     @property
     def length(self) -> int:
@@ -64,13 +72,13 @@ class JoinedLatents:
         return self.starts[-1] + self.window
 
     def cut(self, joined_BCTHW: torch.Tensor, index: int) -> torch.Tensor:
-        """The latent of one window, [1, C, T, H, W]."""
-        start = self.starts[index]
-        if index == 0:
-            return joined_BCTHW[:, :, : self.window]
-        first = self.length + index - 1
-        later = joined_BCTHW[:, :, start + 1 : start + self.window]
-        return torch.cat([joined_BCTHW[:, :, first : first + 1], later], dim=2)
+        """The latent of one window, [1, C, V x T, H, W]."""
+        start, first = self.starts[index], self.length + index - 1
+        frames = slice(0, 1) if index == 0 else slice(first, first + 1)
+        parts = []
+        for view_BCTHW in joined_BCTHW.chunk(self.views, dim=2):
+            parts += [view_BCTHW[:, :, frames], view_BCTHW[:, :, start + 1 : start + self.window]]
+        return torch.cat(parts, dim=2)
 
     def weights(self) -> torch.Tensor:
         """Weight of each window's estimate at each of its latent frames, float32 [n, T]; 1 for its own first latent.
@@ -100,15 +108,29 @@ class JoinedLatents:
         for index, latent_BCTHW in enumerate(windows_BCTHW):
             if joined is None:
                 shape = list(latent_BCTHW.shape)
-                shape[2] = self.length + len(self.starts) - 1
+                shape[2] = self.views * (self.length + len(self.starts) - 1)
                 joined = latent_BCTHW.new_zeros(shape)
-            weighted = latent_BCTHW * weights[index].to(latent_BCTHW)[:, None, None]
             start, own = self.starts[index], 0 if index == 0 else 1
-            joined[:, :, start + own : start + self.window] += weighted[:, :, own:]
-            if own:
-                joined[:, :, self.length + index - 1] = weighted[:, :, 0]
+            parts = latent_BCTHW.chunk(self.views, dim=2), joined.chunk(self.views, dim=2)
+            for part_BCTHW, view_BCTHW in zip(*parts, strict=True):  # the latter are views of one tensor, filled here
+                weighted = part_BCTHW * weights[index].to(latent_BCTHW)[:, None, None]
+                view_BCTHW[:, :, start + own : start + self.window] += weighted[:, :, own:]
+                if own:
+                    view_BCTHW[:, :, self.length + index - 1] = weighted[:, :, 0]
         assert joined is not None  # there is a window
+        if self.level:
+            for view_BCTHW in joined.chunk(self.views, dim=2):
+                self._take_out_slow_change(view_BCTHW)
         return joined
+
+    def _take_out_slow_change(self, view_BCTHW: torch.Tensor) -> None:
+        """Move the mean of each channel over a window's length towards that of the whole video, in place."""
+        mean_BCT = view_BCTHW[:, :, 1 : self.length].mean((3, 4))  # the first latent is normalised by other numbers
+        half = self.window // 2
+        slow_BCT = F.avg_pool1d(mean_BCT, 2 * half + 1, 1, half, count_include_pad=False)
+        offset_BCT = F.pad(self.level * (slow_BCT - mean_BCT.mean(2, keepdim=True)), (1, 0), mode="replicate")
+        firsts = [offset_BCT[:, :, start : start + 1] for start in self.starts[1:]]
+        view_BCTHW -= torch.cat([offset_BCT, *firsts], dim=2)[..., None, None]
 
 
 @torch.inference_mode()
@@ -128,9 +150,9 @@ def denoise_joined(
     Args:
         networks: the networks.
         config: sizes of the model.
-        windows: the windows; they differ in their hints and weights alone.
+        windows: the windows; they differ in their hints, weights and given latents alone.
         layout: where their latents stand.
-        noise: unit normal, [1, C, L + n - 1, H, W].
+        noise: unit normal, [1, C, V x (L + n - 1), H, W].
         on_step: as for `denoise_window`; the estimate is that of the whole tensor.
     """
     passes = without_hints(prepare_passes(networks, config, windows[0]))
@@ -142,8 +164,19 @@ def denoise_joined(
         ]
         return [layout.blend(of_pass) for of_pass in zip(*of_windows, strict=True)]
 
-    x0_of = guided_estimate(networks, config, windows[0], estimates_of)
+    whole = replace(windows[0], given=joined_given(windows, layout))
+    x0_of = guided_estimate(networks, config, whole, estimates_of)
     return sample(x0_of, noise.to(networks.base.trunk.patch.weight.device), windows[0].steps, on_step=on_step)
+
+
+def joined_given(windows: Sequence[Window], layout: JoinedLatents) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Mask and clean latent of what is not generated, in the whole tensor; None where all is generated."""
+    given = [window.given for window in windows if window.given is not None]
+    if not given:
+        return None
+    masks, latents = zip(*given, strict=True)
+    plain = replace(layout, level=0.0)
+    return plain.blend(masks), plain.blend(latents)
 
 
 def without_hints(passes: Sequence[GuidancePass]) -> list[GuidancePass]:
@@ -186,18 +219,21 @@ def hinted(
 
 
 def joined_noise(layout: JoinedLatents, seeded: Callable[[int], torch.Tensor]) -> torch.Tensor:
-    """Noise of the long latent and the first latents, [1, C, L + n - 1, H, W].
+    """Noise of the long latents and the first latents, [1, C, V x (L + n - 1), H, W].
 
-    `seeded(i)` is the noise of window i where windows do not overlap, [1, C, T, H, W]; their latent frames follow each
-    other here as they do there.
+    `seeded(i)` is the noise of window i where windows do not overlap, [1, C, V x T, H, W]; their latent frames follow
+    each other here as they do there.
     """
-    parts = [seeded(0)]
-    firsts = []
-    while sum(part.shape[2] for part in parts) < layout.length or len(firsts) < len(layout.starts) - 1:
-        noise = seeded(len(firsts) + 1)
-        firsts.append(noise[:, :, :1])
-        parts.append(noise[:, :, 1:])
-    return torch.cat([torch.cat(parts, dim=2)[:, :, : layout.length], *firsts[: len(layout.starts) - 1]], dim=2)
+    later, covered = len(layout.starts) - 1, layout.window
+    noises = [seeded(0)]
+    while covered < layout.length or len(noises) <= later:
+        noises.append(seeded(len(noises)))
+        covered += layout.window - 1
+    views = []
+    for of_view in zip(*(noise.chunk(layout.views, dim=2) for noise in noises), strict=True):
+        long_BCTHW = torch.cat([of_view[0], *(noise[:, :, 1:] for noise in of_view[1:])], dim=2)
+        views += [long_BCTHW[:, :, : layout.length], *(noise[:, :, :1] for noise in of_view[1 : later + 1])]
+    return torch.cat(views, dim=2)
 
 
 def join_frames(plan: WindowPlan, decoded: Iterable[np.ndarray], made_THWC: np.ndarray) -> None:

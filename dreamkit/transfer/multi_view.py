@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from dreamkit.transfer.base_pipeline import RUN_HINT, Pipeline
 from dreamkit.transfer.call_checks import check_frames
 from dreamkit.transfer.config import latent_length
 from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
+from dreamkit.transfer.joined_video import make_joined
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import multi_view_model
 from dreamkit.transfer.reports import Listener, Reporter
@@ -71,6 +73,7 @@ class MultiViewPipeline(Pipeline):
         seed: int = 0,
         fps: float = 24,
         num_input_frames: int = 9,
+        windows: Literal["extension", "joined"] = "extension",
         progress: Listener | None = None,
     ) -> np.ndarray:
         """Generate the videos of all views from a front video.
@@ -86,10 +89,14 @@ class MultiViewPipeline(Pipeline):
             fps: of the result; the model takes it as an input.
             num_input_frames: frames that a later window takes over from the one before, 9 or 1. Not used with encoded
                 controls, whose windows are fixed.
+            windows: of a front video longer than one window: `extension` makes one window after another by the `v2w`
+                files, as upstream; `joined` denoises overlapping windows together by the `t2w` files, see `joined`.
+                Not used with encoded controls.
             progress: called at every stage and step; after a step it can decode a preview frame.
 
         Returns:
-            uint8 [V, T, H, W, 3] at the model's size. Without the `v2w` files T is at most one window.
+            uint8 [V, T, H, W, 3] at the model's size. Without the `v2w` files T is at most one window
+            with `extension`.
 
         Raises:
             DreamkitError: an argument of another shape, type or range; out of memory.
@@ -106,7 +113,7 @@ class MultiViewPipeline(Pipeline):
         if isinstance(controls, EncodedControls):
             plan, self._encode_peak = controls.windows, controls.peak_gpu_bytes
         else:
-            plan = multi_view_windows(front.shape[0], self.window_frames, num_input_frames, self.has_extension)
+            plan = multi_view_windows(front.shape[0], self.window_frames, num_input_frames, self.has_extension, windows)
             self._encode_peak = 0
         report = Reporter(progress, len(plan.starts))
         report("text", 0, 1)
@@ -120,7 +127,10 @@ class MultiViewPipeline(Pipeline):
             if not isinstance(controls, EncodedControls):
                 controls = EncodedControls(plan, self._encode(controls, plan, report), 0)
             negative = torch.zeros_like(text_VMC)
-            return self._make(text_VMC, negative, controls, weights, steps, guidance, seed, fps, report, given)
+            arguments = (text_VMC, negative, controls, weights, steps, guidance, seed, fps, report)
+            if plan.joined:
+                return make_joined(self, *arguments, lambda start: self._given(front, front[None], start, 0))
+            return self._make(*arguments, given)
 
     def _given(self, front: np.ndarray, made: np.ndarray, start: int, overlap: int) -> Given:
         """Mask and clean latents of what is not generated: the front view, and the overlap of every other view.

@@ -134,7 +134,8 @@ class ParallelPipeline:
                 controls = {name: [video] for name, video in controls.items()}
             else:
                 inputs = options.get("num_input_frames", 9)
-                plan = multi_view_windows(len(given[1]), self.window_frames, inputs, self.has_extension)
+                mode = options.get("windows") or "extension"
+                plan = multi_view_windows(len(given[1]), self.window_frames, inputs, self.has_extension, mode)
             controls = self.encode_controls(controls, plan, progress)
         results = self.pool.run(_call_pipeline, (*given[:-1], controls), options, listener=progress)
         return results[0]

@@ -10,17 +10,12 @@ import numpy as np
 import torch
 
 from dreamkit.transfer.base_pipeline import RUN_HINT, Pipeline
-from dreamkit.transfer.denoising import Window
 from dreamkit.transfer.encoded_controls import EncodedControls, Weights
-from dreamkit.transfer.engine import Networks
-from dreamkit.transfer.joined import JoinedLatents, denoise_joined, join_frames, joined_noise
+from dreamkit.transfer.joined_video import make_joined
 from dreamkit.transfer.memory import explain_out_of_memory
-from dreamkit.transfer.model_files import FIRST_WINDOW, single_view_model
-from dreamkit.transfer.parallel import decode_views
+from dreamkit.transfer.model_files import single_view_model
 from dreamkit.transfer.reports import Listener, Reporter
-from dreamkit.transfer.sampling import seeded_noise
 from dreamkit.transfer.tokenizer import Tokenizer
-from dreamkit.transfer.weight_maps import weight_of_window
 from dreamkit.transfer.windows import front_windows
 
 # A model input, verbatim from cosmos-transfer1 diffusion/inference/transfer.py (--negative_prompt).
@@ -133,50 +128,5 @@ class SingleViewPipeline(Pipeline):
             if not isinstance(controls, EncodedControls):
                 latents = self._encode({name: [video] for name, video in controls.items()}, plan, report)
                 controls = EncodedControls(plan, latents, 0)
-            make = self._make_joined if plan.joined else self._make
-            return make(text_VMC, negative_VMC, controls, weights, steps, guidance, seed, fps, report)[0]
-
-    def _make_joined(
-        self,
-        text_VMC: torch.Tensor,
-        negative_VMC: torch.Tensor,
-        controls: EncodedControls,
-        weights: Weights | None,
-        steps: int,
-        guidance: float,
-        seed: int,
-        fps: float,
-        report: Reporter,
-    ) -> np.ndarray:
-        """All windows of a video, denoised together, uint8 [1, T, H, W, 3]; see `joined`."""
-        config, device, plan = self.config, self.compute.device, controls.windows
-        layout = JoinedLatents.of(plan, config)
-        noise = joined_noise(layout, lambda index: seeded_noise((1, *config.latent_shape), seed + index, device))
-        windows = [
-            Window(
-                text_VMC,
-                negative_VMC,
-                {name: latent.to(device) for name, latent in controls.latents[index].items()},
-                {n: weight_of_window(w, plan.frames, start, self.window_frames) for n, w in (weights or {}).items()},
-                layout.cut(noise, index),
-                steps,
-                guidance,
-                fps,
-                self.window_frames,
-            )
-            for index, start in enumerate(plan.starts)
-        ]
-        report.window, report.windows = 0, 1
-        on_step = self._on_step(report, steps, 0)
-
-        def work(networks: Networks) -> torch.Tensor:
-            report("denoise", 0, steps + 1)
-            return denoise_joined(networks, config, windows, layout, noise, on_step)
-
-        latent = self.store.run(FIRST_WINDOW, work)
-        made = np.empty((1, plan.frames, *self.size, 3), np.uint8)
-        parts, shape = [layout.cut(latent, i) for i in range(len(windows))], (self.window_frames, *self.size, 3)
-        decoded = decode_views(self.compute.ranks, parts, self.decode_latent, shape, report)
-        join_frames(plan, (frames_THWC for _, frames_THWC in decoded), made[0])
-        report("decode", len(windows), len(windows))
-        return made
+            arguments = (text_VMC, negative_VMC, controls, weights, steps, guidance, seed, fps, report)
+            return (make_joined(self, *arguments) if plan.joined else self._make(*arguments))[0]

@@ -11,6 +11,9 @@ from dreamkit.transfer.config import TEMPORAL_COMPRESSION, latent_length
 OVERLAP_LATENTS = 3
 """Latent frames that neighbouring joined windows share at least."""
 
+VIEWS_OVERLAP_LATENTS = 1
+"""The same of six views, whose windows are shorter and follow one front video."""
+
 
 @dataclass(frozen=True)
 class WindowPlan:
@@ -46,28 +49,32 @@ def front_windows(frames: int, window: int, mode: str) -> WindowPlan:
     return joined_windows(frames, window) if mode == "joined" else single_view_windows(frames, window, mode == "all")
 
 
-def joined_windows(frames: int, window: int) -> WindowPlan:
-    """The windows of a front video that are denoised together; a video of one window has that window alone.
+def joined_windows(frames: int, window: int, overlap: int = OVERLAP_LATENTS) -> WindowPlan:
+    """The windows of a video that are denoised together; a video of one window has that window alone.
 
     Args:
         frames: frames of the condition videos.
         window: frames of one window.
+        overlap: as for `joined_starts`.
     """
     if frames <= window:
         return single_view_windows(frames, window, every=True)
-    starts = joined_starts(latent_length(frames + TEMPORAL_COMPRESSION - 1), latent_length(window))
+    starts = joined_starts(latent_length(frames + TEMPORAL_COMPRESSION - 1), latent_length(window), overlap)
     return WindowPlan(frames, tuple(start * TEMPORAL_COMPRESSION for start in starts), 1, joined=True)
 
 
-def multi_view_windows(frames: int, window: int, given: int, extension: bool) -> WindowPlan:
-    """The windows of a set of views.
+def multi_view_windows(frames: int, window: int, given: int, extension: bool, mode: str = "extension") -> WindowPlan:
+    """The windows of a set of views by the parameter `windows`, `extension` or `joined`.
 
     Args:
         frames: frames of the front video and the condition videos.
         window: frames of one window.
         given: frames that a later window takes over from the one before it.
-        extension: whether there are networks for later windows; without them one window is made.
+        extension: whether there are networks for later windows; without them `extension` makes one window.
+        mode: `extension` for one window after another, `joined` for all together, by the first window's networks.
     """
+    if mode == "joined":
+        return joined_windows(frames, window, VIEWS_OVERLAP_LATENTS)
     frames = frames if extension else min(frames, window)
     return WindowPlan(frames, tuple(multi_view_starts(frames, window, given)), given)
 

@@ -17,6 +17,9 @@ from typing import Any
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux, prctl(2)
 _POLL_SECONDS = 1.0
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+"""Environment of child processes whose Python leaves the working folder out of its path (from Python 3.11 on), because
+a file there may have the name of a module."""
 
 
 def is_running(process: int) -> bool:

@@ -52,6 +52,7 @@ def run(lab, name: str):
 
 def test_a_caption_is_typed_checked_and_saved(lab):
     page, ws = run(lab, "02_captions")
+    wait(page, "document.querySelector('.dk-editor video')?.currentTime > 0", 20)  # the condition moves
     before = caption_files.read_captions(ws.captions, CURVE)["Original"]
     text = page.find_element(By.CSS_SELECTOR, EDITOR)
     text.send_keys(" It is a dark night.")

@@ -79,6 +79,7 @@ def test_the_editor_checks_while_typing_and_saves(ws):
     editor = caption_editor(ws, CaptionParams(), table)
     assert editor.text.value == GOOD
     assert "Nothing is wrong" in editor.faults.value
+    assert "<video" in editor.aside.value and "autoplay loop muted" in editor.aside.value  # the condition moves
     editor.next.click()
     assert editor.choice.value == "beta"
     assert editor.button.disabled

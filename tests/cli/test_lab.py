@@ -41,12 +41,12 @@ def test_lab_opens_in_the_users_folder_on_working_copies(started, tmp_path):
     assert result.exit_code == 0, result.output
     ((command, folder, _, kernel),) = started
     assert folder == tmp_path
-    assert command[1:4] == ["-m", "jupyter", "lab"]
+    assert command[command.index("-m") :][:3] == ["-m", "jupyter", "lab"]
     assert f"--ServerApp.root_dir={tmp_path}" in command
     assert "--LabApp.default_url=/lab/tree/my_notebooks/04_single_view.ipynb" in command
     assert command[-2:] == ["--no-browser", "--port=8890"]
     assert kernel["argv"][0] == sys.executable
-    assert kernel["env"] == {"DREAMKIT_HOME": str(tmp_path), "DREAMKIT_PARAMS": ""}
+    assert kernel["env"] == {"DREAMKIT_HOME": str(tmp_path), "DREAMKIT_PARAMS": "", "PYTHONSAFEPATH": "1"}
     assert len(list((tmp_path / "my_notebooks").glob("*.ipynb"))) == 7
 
 

@@ -9,9 +9,11 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from huggingface_hub import constants
 
 from dreamkit.captions.model_server import ModelServer, ServerUnavailable
-from dreamkit.download import web
+from dreamkit.download import hub, hub_api, web
+from dreamkit.download.catalogue import Repository
 from dreamkit.download.web import Token, WebError
 from dreamkit.workspace.this_machine import is_this_machine, uses_proxy
 
@@ -48,7 +50,8 @@ def serve():
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 requests.append((self.command, self.path, dict(self.headers), body))
-                status, headers, data = answers[min(len(requests), len(answers)) - 1]
+                given = server.answers
+                status, headers, data = given[min(len(requests), len(given)) - 1]
                 self.send_response(status)
                 for key, value in {"Content-Length": str(len(data)), **headers}.items():
                     self.send_header(key, value)
@@ -62,7 +65,7 @@ def serve():
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
-        server.requests = requests
+        server.requests, server.answers = requests, answers
         server.url = f"http://127.0.0.1:{server.server_port}"
         return server
 
@@ -208,6 +211,35 @@ def test_lists_in_parts(serve, waits):
     assert ask(server.url) == ([1], "http://x.example/2")
 
 
+def test_a_list_that_is_cut_off_is_requested_again(serve, waits):
+    cut = (200, {"Content-Length": "99"}, b'[{"path"')
+    assert ask(serve(cut, cut, (200, {}, b"[1]")).url)[0] == [1]
+    with pytest.raises(WebError, match="the connection failed"):
+        ask(serve(cut).url)
+
+
+def test_answers_without_end_are_bounded(serve, waits, monkeypatch):
+    part = io.BytesIO()
+    with pytest.raises(WebError, match="sends more than the 2,048 bytes that are listed"):
+        get(serve((200, {}, DATA * 50)).url, part=part)
+    assert part.getvalue() == b""
+    monkeypatch.setattr(web, "MOST_LIST_BYTES", 10_000)
+    with pytest.raises(WebError, match="a list of over 10,000 bytes"):
+        ask(serve((200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 100_000))).url)
+    monkeypatch.setattr(hub_api, "MOST_PARTS", 3)
+    server = serve((200, {"Link": '<2>; rel="next"'}, b"[1]"))
+    server.answers = [(200, {"Link": f'<{server.url}>; rel="next"'}, b"[1]")]
+    with web.open_client() as client, pytest.raises(WebError, match="in more than 3 parts"):
+        hub_api.RepositoryPages(client, Token(""), server.url).entries("")
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1e999}', b"[" * 10**5, b"9" * 5000, b"\xff\xfe", b'{"a": 1, "a": 2}'])
+def test_lists_that_are_no_plain_json(serve, waits, body):
+    with pytest.raises(WebError, match="no JSON"):
+        ask(serve((200, {}, body)).url)
+
+
 def test_this_machine_is_never_reached_through_a_proxy(serve, waits, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
@@ -231,6 +263,19 @@ def test_a_proxy_that_cannot_be_used_is_told_without_its_password(waits, monkeyp
     with pytest.raises(ServerUnavailable, match=r"The proxy of the environment cannot be used") as told:
         ModelServer("http://model.example/v1").models()
     assert "hidden" not in str(told.value)
+
+
+def test_a_password_in_an_address_is_in_no_message(monkeypatch, waits, caplog, serve):
+    assert web.without_password("https://u:hidden@hub.example:8/a@b") == "https://hub.example:8/a@b"
+    assert web.without_password("u:hidden@hub.example:8") == "hub.example:8"
+    assert web.without_password("https://hub.example/x") == "https://hub.example/x"
+    monkeypatch.setattr(constants, "ENDPOINT", "http://u:hidden@192.0.2.1:9")
+    access = hub.Access(Repository("a/b", ()), hub.NO_ANSWER)
+    url = serve((429, {"Retry-After": "20"}, b""), (302, {"Location": "ftp://u:hidden@x/"}, b"")).url
+    with pytest.raises(WebError) as caught:
+        ask(url.replace("http://", "http://u:hidden@"))
+    assert "hidden" not in f"{access.page} {hub_api.shown_endpoint()} {caught.value} {caplog.text}"
+    assert "again in 20 s" in caplog.text
 
 
 def test_a_socks_proxy_works_or_is_told(waits, monkeypatch):

@@ -72,6 +72,7 @@ def test_windows_count(ws):
 
     assert (told().videos, told().windows, told(frames=105).windows, told(frames=57).windows) == (1, 3, 2, 1)
     assert told(frames=105, num_input_frames=1).windows == 2 and told(frames=999).windows == 3
+    assert told(windows="joined").windows == 3 and told(windows="joined", frames=57).windows == 1
     assert "1 to make on cpu, 3 windows of 10 evaluations" in str(told())
     record = {"steps": 4, "seconds": 10.0, "preset": "exact", "size": {"height": 96}, "pipeline": {"device": "cpu"}}
     ws.write_sidecar("multi_view", Chunk("long"), "Original", {**record, "frames": 105, "num_input_frames": 9})

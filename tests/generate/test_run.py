@@ -253,6 +253,11 @@ def test_frames_cuts_the_inputs_before_windows_are_counted(ws, pipes, capsys):
     assert video.probe(ws.view(CLIP, "Night", 5)).frames == 105
     assert "the shorter one counts" not in capsys.readouterr().out
     assert multi(ws, frames=105).results[0].state == "done before"
+    assert multi(ws, frames=105, windows="joined").results[0].state == "made"
+    record = ws.read_sidecar("multi_view", CLIP, "Night")
+    assert pipes[-1].encoded[0].joined and record["window_starts"] == list(pipes[-1].encoded[0].starts)
+    assert record["windows"] == record["identity"]["parameters"]["windows"] == "joined"
+    assert multi(ws, frames=105, windows="joined", num_input_frames=1).results[0].state == "done before"
     assert multi(ws).results[0].state == "made"
     assert "frames" not in ws.read_sidecar("multi_view", CLIP, "Night")["identity"]["parameters"]
     assert multi(ws, frames=121).results[0].state == "done before"  # as many as there are: no cut
@@ -747,6 +752,7 @@ def test_parameters_without_effect_change_nothing(ws, pipes):
     assert made.results[0].state == "made"
     multi(ws)
     assert multi(ws, num_input_frames=1).results[0].state == "done before"
+    assert multi(ws, windows="joined").results[0].state == "done before"
 
 
 def test_a_weight_map_of_the_whole_video_is_cut_to_what_is_made(ws, pipes, tmp_path):

@@ -110,6 +110,12 @@ def test_where_a_spec_is_looked_for(ws, tmp_path):
         specs.find_spec("single_view", "mime.json", ws)
 
 
+@pytest.mark.parametrize("path", ["\u00e9" * 200 + ".mp4", "a/" * 2000, "~no_such_user/x.mp4", "a\0b"])
+def test_paths_that_no_system_has_are_told(ws, path):
+    with pytest.raises(DreamkitError, match="is no path of a file or folder"):
+        specs.resolve(path, ws.spec("single_view"), ws.root)
+
+
 def test_a_spec_is_written_for_the_user_to_edit(ws):
     spec = specs.choose_spec("multi_view", "", ws)
     assert spec.source == ws.spec("multi_view") and not spec.written and not ws.root.exists()

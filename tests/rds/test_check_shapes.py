@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from label_damage import KINDS, damaged_copies
 from rds_clips import CLIP, HEADINGS, PINHOLE, camera_to_vehicle, drive, map_layers, objects, rig_poses, write_clip
+from typer.testing import CliRunner
 
+from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.check import check_clip
@@ -159,6 +161,26 @@ def test_own_object_types_are_asked_for_once_and_drawn_as_told(folder, tmp_path,
     with pytest.raises(DreamkitError, match="no class of boxes") as caught:
         render_clips(folder, tmp_path / "out", options)
     assert "Cyclist" in caught.value.hint
+
+
+def test_check_is_silent_on_types_that_the_workspace_has_a_class_for(folder, tmp_path, monkeypatch):
+    given = objects(FRAMES)
+    own = {"Automobile": "moto", "Person": "cone"}
+    kinds = tuple(own.get(kind, kind) for kind in given.kind)
+    assert len({"moto", "cone"} & set(kinds)) == 2
+    writer.write_objects(folder, CLIP, dataclasses.replace(given, kind=kinds))
+    monkeypatch.chdir(tmp_path)
+
+    def warned(*more):
+        said = CliRunner().invoke(app, ["check", str(folder), *more], catch_exceptions=False).output
+        return [kind for kind in ("moto", "cone") if repr(kind) in said]
+
+    assert warned() == ["moto", "cone"]
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "object_types.yaml").write_text("moto: Cyclist\ncone:  # not said yet\n")
+    assert warned() == ["cone"] and warned("-o", "elsewhere") == ["moto", "cone"]
+    (tmp_path / "outputs" / "object_types.yaml").write_text("moto: Cyclist\ncone: Others\n")
+    assert warned() == [] and warned("-o", "outputs") == []
 
 
 def test_the_table_of_types_keeps_what_stands_in_it(tmp_path):

@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,16 @@ def test_intrinsics_that_cannot_be_are_refused(vector):
 def test_pinhole_intrinsics_that_cannot_be_are_refused(vector):
     with pytest.raises(DreamkitError):
         Pinhole.from_vector(np.array(vector, float))
+
+
+@pytest.mark.parametrize("backward", [0, 1])
+@pytest.mark.parametrize(("place", "number"), [(0, 1e300), (5, 1e300), (6, -1e150), (9, 1e38), (5, 5e-324), (9, 1e308)])
+def test_numbers_beyond_any_fit_end_in_no_traceback(place, number, backward, recwarn, capfd):
+    vector = [960, 540, 1920, 1080, 0, 1e-3, 0, 0, 0, 0, backward]
+    vector[place] = number
+    with contextlib.suppress(DreamkitError):  # some forward ones are usable, if absurd
+        assert np.isfinite(FTheta.from_vector(vector).edge).all()
+    assert "illegal value" not in "".join(capfd.readouterr())
 
 
 def test_an_f_theta_camera_of_another_shape_keeps_one_radius_and_is_stretched_later():

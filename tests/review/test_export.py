@@ -11,6 +11,8 @@ from review_workspace import make
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review.export import MARK, export_accepted, model_licence
+from dreamkit.review.facts import generation_facts, model_of_video, prompts_of
+from dreamkit.review.labelled import condition_record
 from dreamkit.review.library import ReviewVideo
 from dreamkit.review.session import Review
 from dreamkit.workspace.cameras import SIX_VIEWS
@@ -126,3 +128,23 @@ def test_a_verdict_on_an_older_video_does_not_export_the_new_one(workspace, tmp_
     view.write_bytes((workspace.root / KEY / "3.mp4").read_bytes())
     with pytest.raises(DreamkitError, match="nothing to export"):
         export_accepted(Review(Workspace(workspace.root)), str(tmp_path / "set"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("size", [{}, 3]), ("frames", "many"), ("fps", 0), ("novel_pose", 5), ("rules", {"depth_max": "far"}),
+     ("rules", {"layers": ["../../x"]}), ("drawn", [1e9, 3]), ("first_frame", -1)],
+)  # fmt: skip
+def test_values_of_a_condition_videos_sidecar_are_checked(tmp_path, name, value):
+    (tmp_path / "a_0.json").write_text(json.dumps({"size": [1280, 704], "frames": 3, name: value}))
+    with pytest.raises(DreamkitError, match=f"has a value of {name} that no condition video is drawn with"):
+        condition_record(tmp_path / "a_0.mp4")
+
+
+@pytest.mark.parametrize("value", [{}, [], "x", True, -1, 10**200])
+def test_no_value_of_a_sidecar_stops_the_facts_or_the_export(value):
+    keys = ("size", "frames", "fps", "seed", "steps", "controls", "prompts", "prompt", "identity", "checkpoints")
+    for key in keys:
+        for given in (value, {"height": value, "weight": value, "hdmap": value}):
+            video = ReviewVideo("single_view/a_Night", "single_view", Chunk("a"), "Night", {}, {}, {key: given})
+            assert isinstance(str((generation_facts(video), prompts_of(video), model_of_video(video))), str)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 
 import pytest
+from jupyter_client.manager import start_new_kernel
 from PIL import Image
 from review_workspace import make
 
@@ -116,11 +118,64 @@ def test_stopped_measuring_goes_on_where_it_was(workspace, monkeypatch):
     monkeypatch.setattr(table, "measure_video", one_then_stop)
     first = report.run_review(review, ReviewParams(), background=True)
     first.work.wait(60)
-    assert len(first.table) == 1 and review.board.progress["text"].startswith("Stopped; run the cell again")
+    said = "The measuring is stopped. 1 of 3 videos is measured; these measures and all verdicts are kept."
+    assert len(first.table) == 1
+    assert review.board.progress["text"] == f"{said} Run the cell that measures again to go on."
     monkeypatch.setattr(table, "measure_video", measured_row)
     again = report.run_review(review, ReviewParams(), background=True)
     again.work.wait(60)
     assert len(again.table) == 3 and len(Review(workspace).rows) == 3
+
+
+SLOW_MEASURES = """
+import time
+from dreamkit.review import report
+from dreamkit.review.measures import table
+from dreamkit.review.params import ReviewParams
+from dreamkit.workspace.workspace import Workspace
+def slowly(video):
+    time.sleep(1)
+    return {"key": video.key, "fingerprint": video.fingerprint, "version": table.VERSION, "problems": "", "faults": []}
+table.measure_video = slowly
+p, ws = ReviewParams(), Workspace(ROOT)
+review = report.open_review(ws, p)
+"""
+
+
+def cell(client, code, while_it_runs=None):
+    """Outputs of a cell in a kernel, as text."""
+    said = []
+    client.execute(code)
+    while True:
+        message = client.get_iopub_msg(timeout=60)
+        content = message["content"]
+        if while_it_runs and content.get("execution_state") == "busy":
+            time.sleep(1)
+            while_it_runs()
+        if content.get("execution_state") == "idle":
+            return "".join(said)
+        said += [content.get("text", ""), "\n".join(content.get("traceback", ""))]
+
+
+def test_an_interrupt_of_the_kernel_ends_in_one_sentence(workspace):
+    workspace.review_file("metrics.parquet").unlink(missing_ok=True)
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+    try:
+        assert cell(client, SLOW_MEASURES.replace("ROOT", repr(str(workspace.root)))) == ""
+        said = cell(client, "report.run_review(review, p, background=False)", manager.interrupt_kernel)
+        kept = r"[0-2] of 3 videos (is|are) measured; these measures and all verdicts are kept\."
+        assert re.search(rf"^Interrupted\. {kept}\n  -> Run this cell again to go on from there\.$", said, re.MULTILINE)
+        assert "Traceback" not in said
+        # The same where a thread measures and no cell runs: the button's signal ends the thread.
+        again = "table.VERSION += 1; outcome = report.run_review(review, p, background=True)"
+        assert cell(client, again) == ""
+        manager.interrupt_kernel()
+        said = cell(client, "outcome.work.wait(20); print(review.board.progress['text'])")
+        assert re.search(rf"^The measuring is stopped\. {kept} Run the cell that measures again to go on\.$", said)
+        assert cell(client, "print(1 + 1)") == "2\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def test_an_error_of_the_thread_is_a_sentence_on_the_board(workspace, monkeypatch):

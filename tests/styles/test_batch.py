@@ -125,7 +125,7 @@ def test_one_word_quotes_and_newlines_work(workspace: Workspace, caplog: pytest.
     (workspace.captions / "quotes.txt").write_text("A sign says \"OPEN\nat night\".\n\nA car\r\nstops in the 'rain'.")
     report = write_styles(workspace, Restyler())
     assert not report.problems and "one word" in caplog.text
-    assert captions(workspace, "word")["Night"].startswith("Highway. The scene")
+    assert captions(workspace, "word")["Night"].startswith("Highway. ")
     sunny = captions(workspace, "quotes")["Sunny"]
     assert '"OPEN at night"' in sunny and "rain" not in sunny and "\n" not in sunny
 

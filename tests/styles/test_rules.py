@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dreamkit.captions.conditions import contradictions, read_state
 from dreamkit.captions.split import sentences
 from dreamkit.styles import RuleRewriter, check_rewrite, load_styles
-from dreamkit.styles.rules.plain import named_things, plain_sentence
+from dreamkit.styles.rules.plain import named_things, new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
 
 DATA = Path(__file__).parents[1] / "data"
@@ -185,8 +185,11 @@ def test_road_users_of_a_cut_clause_are_named_with_their_counts_and_new_actions(
     text = "Two white SUVs wait behind the school bus; three pedestrians and a dog cross at the bus stop."
     assert named_things(text) == ["Two white SUVs", "the school bus", "three pedestrians", "a dog"]
     gone = ["the cars turning left in the rain"]
-    assert plain_sentence(gone, "Several cars wait.", str, 0) == "The cars turning left in the rain are visible."
-    assert plain_sentence(gone, "Several cars are turning left.", str, 0) == ""
+    assert new_names(gone, "Several cars wait.", str) == ["the cars turning left in the rain"]
+    assert new_names(gone, "Several cars are turning left.", str) == []
+    assert plain_sentence(["two vans"], "Cars wait on the street.", 0) == "Two vans are visible on the street."
+    assert plain_sentence(["a van at the curb", "a man"], "", 1) == "A van at the curb and a man can be seen."
+    assert named_things("A clear path for pedestrians and occasional car noises.") == []
     assert named_things("There is a stop sign.") == ["a stop sign"]
 
 

@@ -468,9 +468,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sources", nargs="+", help="RDS-HQ folders, with :pinhole for pinhole cameras")
     parser.add_argument("--copies", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     pairs = [(source.partition(":")[0], source.partition(":")[2] or "ftheta") for source in given.sources]
-    results = list(damaged_copies(pairs, given.copies))
+    results = list(damaged_copies(pairs, given.copies, given.seed))
     print(table(results))
     for one in results:
         if one.trace or one.passed_silently:

@@ -221,6 +221,20 @@ def test_six_views_go_on_after_the_first_window(multi):
     assert not np.array_equal(out, multi(["a car"] * 6, front, hdmap, steps=STEPS, seed=1, num_input_frames=1))
 
 
+def test_six_views_joined(multi):
+    """The front view is that of separate windows where they do not overlap; encoded controls give the same."""
+    front, hdmap, seen = condition(33, 5), condition(33, 6, (6,)), []
+    out = multi(["a car"] * 6, front, {"hdmap": hdmap}, steps=STEPS, seed=1, windows="joined", progress=seen.append)
+    assert out.shape == (6, 33, 32, 48, 3) and sum(told.stage == "denoise" for told in seen) == STEPS + 2
+    first = multi(["a car"] * 6, front[:17], {"hdmap": hdmap[:, :17]}, steps=STEPS, seed=1, windows="joined")
+    assert np.array_equal(out[0, :9], first[0, :9])  # given: whole in every window
+    assert not np.array_equal(out[1, :17], first[1])  # denoised with what follows
+    plan = multi_view_windows(33, 17, 9, extension=False, mode="joined")
+    assert plan.joined and plan.starts == (0, 8, 16)
+    encoded = multi.encode_controls({"hdmap": iter(hdmap)}, plan)
+    assert np.array_equal(multi(["a car"] * 6, front, encoded, steps=STEPS, seed=1), out)
+
+
 def test_the_front_view_comes_back_through_the_tokenizer(multi):
     front = condition(17, 5)
     out = multi(["a car"] * 6, front, {"hdmap": condition(17, 6, (6,))}, steps=STEPS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -23,8 +23,6 @@ _SLIGHT = re.compile(
     r"(?i)\b(?:slight|light|mild|faint|thin|some|possibl)\w*(?: [\w,]+){0,2} (?:fog|mist|haz|rain|drizzl|snow)"
 )
 _STRONG = re.compile(r"(?i)\b(?:dense|thick|heavy|swallows|wall|low|poor|reduced|hard|closest|nearest)\b")
-# Clauses that need one about rain or snow before them.
-_REFERS = re.compile(r"the (?:drops|flakes)\b|everything farther")
 # Words that a text may have twice.
 _COMMON = word_set("with that from where them into over through across along here there above what which everything")
 # A plural noun that the caption speaks of, with its adjectives: "several tall palm trees" -> "tall palm trees".
@@ -51,11 +49,11 @@ class StyleSentence:
 
     Attributes:
         text: the sentence.
-        after: a word of the caption's sentence that it belongs behind; "" for the sentence about sky and light.
+        behind: index of the line that it belongs behind; None for the sentence about sky and light.
     """
 
     text: str
-    after: str = ""
+    behind: int | None = None
 
 
 @lru_cache(maxsize=1)
@@ -103,10 +101,10 @@ class _Said:
         self.stems.update(_stems(text))
         return text
 
-    def one_of(self, templates: Sequence[str], draw: random.Random) -> str:
-        """One of the templates with its alternatives chosen that fits, recorded; "" when none does."""
+    def one_of(self, templates: Sequence[str], draw: random.Random, ok: Callable[[str], bool] = bool) -> str:
+        """One of the templates with its alternatives chosen that fits and is `ok`, recorded; "" when none does."""
         tried = (chosen(template, draw) for template in draw.sample(templates, len(templates)) * 8)
-        return next((self.add(text) for text in tried if self.fits(text)), "")
+        return next((self.add(text) for text in tried if self.fits(text) and ok(text)), "")
 
 
 def _stems(text: str) -> list[str]:
@@ -115,7 +113,13 @@ def _stems(text: str) -> list[str]:
 
 
 def style_sentences(
-    style: Style, scene: ConditionTexts | None, caption: str, kept: str, lead: str, draw: random.Random, most: int
+    style: Style,
+    scene: ConditionTexts | None,
+    caption: str,
+    lines: Sequence[str],
+    lead: str,
+    draw: random.Random,
+    most: int,
 ) -> list[StyleSentence]:
     """The style's sentences for a caption: sky and light first, then the road and objects that the caption names.
 
@@ -123,7 +127,7 @@ def style_sentences(
         style: the style.
         scene: the table's texts of its time and weather; None for a style with sentences of its own only.
         caption: the caption.
-        kept: what is kept of it; its topics are not repeated.
+        lines: what is kept of it, by sentence; its topics are not repeated.
         lead: the phrase that sets the scene in the rewrite, "" for none.
         draw: picks the wordings.
         most: number of sentences at most.
@@ -135,10 +139,11 @@ def style_sentences(
         return [StyleSentence(_sentence(chosen(text, draw))) for text in texts[: max(1, count)]]
     assert scene is not None
     if scene.details:
-        lines = list(draw.choice(scene.details))
+        told = list(draw.choice(scene.details))
         named = without_quotes(caption)
         extras = [text for word, text in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", named)]
-        return [StyleSentence(line) for line in [*lines, *extras[:1]][: max(1, most)]]
+        return [StyleSentence(text) for text in [*told, *extras[:1]][: max(1, most)]]
+    kept = " ".join(lines)
     counts = Counter(topics(kept))
     if not style.weather:
         counts.update({topic: 9 for topic in ("falling", "fog", "snow on the ground", "wet") if counts[topic]})
@@ -147,36 +152,78 @@ def style_sentences(
     said = _Said(counts, slight=bool(_SLIGHT.search(kept)))
     said.add(lead)
     said.topics.subtract(topic for topic in topics(lead) if topic in lexicon()["topics_twice"])
-    pair = [said.one_of(scene.sky, draw)]
-    pair.append(said.one_of([text for text in scene.light if pair[0] or not _REFERS.match(text)], draw))
-    pair = [text for text in pair if text]
-    joint = draw.choice((", and ", ", while ", ", and ")) if pair and ", and" not in pair[0] else ", while "
-    made = [StyleSentence(_sentence(joint.join(pair)))] if pair else []
-    return [*made, *_about_things(scene, kept, said, draw)[: max(0, most - 1)]]
+    # Where nothing names the style yet, its first sentence does.
+    named = bool(lead) or has_word(style, kept)
+    sky = said.one_of(scene.sky, draw, lambda text: named or has_word(style, text)) or said.one_of(scene.sky, draw)
+    made = []
+    alone = not sky or not (named or has_word(style, sky))
+    light = said.one_of(scene.light, draw, lambda text: not alone or has_word(style, text))
+    if light and not sky:
+        made.append(StyleSentence(_sentence(light)))
+    elif sky:
+        joint = draw.choice((", and ", ", while ", ", and ")) if ", and" not in sky else ", while "
+        made.append(StyleSentence(_sentence(f"{sky}{joint}{light}" if light else sky)))
+    return [*made, *_about_things(scene, lines, said, draw)[: max(0, most - 1)]]
 
 
-def _about_things(scene: ConditionTexts, kept: str, said: _Said, draw: random.Random) -> list[StyleSentence]:
+def _about_things(scene: ConditionTexts, lines: Sequence[str], said: _Said, draw: random.Random) -> list[StyleSentence]:
     """Sentences about the road and about objects, in a drawn order; none about what the text denies or lacks."""
-    plain = without_quotes(kept)
-    road = _ROAD.search(plain)
-    the_road = f"the {road.group().lower()}" if road else ""
+    plain = [without_quotes(line) for line in lines]
+    road = next((m.group().lower() for m in map(_ROAD.search, plain) if m), "")
     made: list[StyleSentence] = []
-    cars_told = False
     for word in draw.sample(["", *scene.objects], len(scene.objects) + 1):
-        hits = [road] if not word else re.finditer(rf"(?i)\b(?:{_OBJECTS.get(word, word + 's')})\b", plain)
-        hit = next((m for m in hits if m and not negated(plain, m.start())), None)
-        if not hit or (cars_told and "car" in word):
+        templates = [one for one in scene.objects.get(word, scene.surface) if road or "<road>" not in one]
+        name_is = re.compile(rf"(?i)\b(?:{_OBJECTS.get(word, word + 's')})\b") if word else _ROAD
+        hits = [(index, m) for index, line in enumerate(plain) for m in name_is.finditer(line)]
+        hits = [(index, m) for index, m in hits if not negated(plain[index], m.start())]
+        if any("car" in one and "car" in word for one in (line.text for line in made)):
             continue
-        templates = scene.objects[word] if word else scene.surface
-        text = said.one_of([one for one in templates if the_road or "<road>" not in one], draw)
-        if text:
+        for index, hit in hits[:3]:
             name = hit.group().lower()
             name = f"parked {name}" if word == "parked car" and "parked" not in name else name
-            made.append(
-                StyleSentence(_sentence(text.replace("<it>", f"the {name}").replace("<road>", the_road)), hit.group())
-            )
-            cars_told = cars_told or "car" in word
+
+            def filled(text: str, name: str = name) -> str:
+                return _sentence(text.replace("<it>", f"the {name}").replace("<road>", f"the {road}"))
+
+            taken = any(line.behind == index for line in made)
+            if not taken and (word != "car" or not _NOT_NEAR.search(plain[index])):
+                text = said.one_of(templates, draw, lambda one, at=index, fill=filled: has_room(lines, at, fill(one)))
+                if text:
+                    made.append(StyleSentence(filled(text), index))
+                    break
     return made
+
+
+# Cars whose windows are not seen, or that do not drive.
+_NOT_NEAR = re.compile(r"(?i)\b(?:distan\w+|background|far|parked)\b")
+# A sentence that continues the one before it.
+_CONTINUES = re.compile(
+    r"(?i)(?:it|they|its|their|these|those|this|he|she|his|her|others?|another|one|some|both|meanwhile|also|additionally|"
+    r"similarly|then|as)\b|(?:(?:on|to|in|at|from) )?the (?:left|right|other|opposite|far|near|next|background|"
+    r"foreground|middle|cent(?:er|re)|distance|\w+(?:nd|rd|th|first) )"
+)
+
+
+def _subject(sentence: str) -> str:
+    words = re.findall(r"[\w'’-]+", sentence.lower())
+    return next((word for word in words if word not in ("the", "a", "an", "fresh", "soft", "fine", "steady")), "")
+
+
+def has_room(lines: Sequence[str], index: int, text: str) -> bool:
+    """Whether a sentence of the style may stand behind a line: neighbours neither share its subject nor continue."""
+    before = next((line for line in reversed(lines[: index + 1]) if line), "")
+    after = next((line for line in lines[index + 1 :] if line), "")
+    words = re.findall(r"[\w'’-]+", text.lower())
+    subject, following = _subject(text), _subject(after)
+    if _CONTINUES.match(after) or (CLOSES.match(before) and index):
+        return False
+    return subject != following and following not in words and _subject(before) not in words
+
+
+# A last sentence that sums up.
+CLOSES = re.compile(
+    r"(?i)(?:the )?overall\b|the (?:atmosphere|mood|time of day)\b|the scene (?:is|appears|seems|feels)\b"
+)
 
 
 def chosen(template: str, draw: random.Random) -> str:
@@ -194,9 +241,14 @@ def _sentence(text: str) -> str:
 _DAY_WORD = re.compile(r"(?i)\b(?:day|daytime|night|nighttime|morning|evening|afternoon|dusk|dawn|twilight|sunset)\b")
 
 
-def lead_of(style: Style, time: str, first: str, draw: random.Random) -> str:
-    """A phrase that sets the scene, such as "on a rainy day"; preferably one with no word of the sentence."""
+def lead_of(style: Style, time: str, kept: str, first: str, draw: random.Random) -> str:
+    """A phrase that sets the scene, such as "on a rainy day"; preferably one with no word of the first sentence.
+
+    It names the time of day where nothing that is kept of the caption does.
+    """
     said = set(re.findall(r"[a-z]{3,}", first.lower())) - {"the"}
     leads = [lead for lead in style.leads if "{day}" not in lead or not _DAY_WORD.search(first)]
+    if time not in ("", "day", style.time) and read_state(kept)[0] != time:
+        leads = [lead for lead in leads if "{day}" in lead] or leads
     fresh = [lead for lead in leads if not said & set(re.findall(r"[a-z]{3,}", lead.lower()))]
     return style.at(draw.choice(fresh or leads), time) if leads else ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dreamkit.captions.conditions import found as terms_in
 from dreamkit.styles.rules.clauses import Part, finite, parts
 from dreamkit.styles.rules.softening import DAY_PHRASE, LEAD, Softener, clean
 from dreamkit.styles.table import has_word
@@ -21,7 +22,10 @@ _EMPTY = re.compile(
     r"visible|present|their|the|(?:tail|head|street) ?lights)\W*)*$"
 )
 # ", with the streetlights" before "casting a glow" that was cut.
-_WITH_ONLY = re.compile(r", (?:with|and) (?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+ ?)+)$")
+_WITH_ONLY = re.compile(
+    r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+ ?)+)$"
+)
+_LIST = re.compile(r", (?:and|or) ")
 _PRONOUN = re.compile(
     r"(?i)(?:it|they|its|their|he|she|this|these|others|some|both|each)\b(?! (?:is|are) (?:no|several|a few))"
 )
@@ -31,6 +35,7 @@ _DANGLING = re.compile(
     r"\w+ effect)"
     r"|\b(?:the|an?|its|their|of|in|on|at|under|by|from|with|without|and|or|but|while|as|during|into|through|"
     r"along|between|to|very|some of)\s*(?:[.,;:]|$)"
+    r"|\b(?:cut|cutting|piercing|shining|casting|creating|reflecting|illuminating|providing|lighting|glowing)\s*(?:[.,;]|$)"
     r"|\b(?:the|an?)\s+(?:and|or|is|are|was|with|in|on|at|by|from|of|to|as|the|an?)\b|,\s*,|\b(?:and|"
     r"or)\s+(?:and|or|but|is|with)\b"
     r"|\b(?:in|on|at|under|by|from|with|during)\s+(?:in|on|at|under|by|from|with|during|and|or|is|"
@@ -111,7 +116,9 @@ class Cutter(Softener):
             some = after_with = False
             with_gone = False
             empty = part_text != part.text and (
-                _EMPTY.match(clean(part_text)) or _headless(part.text, clean(part_text))
+                _EMPTY.match(clean(part_text))
+                or _headless(part.text, clean(part_text))
+                or _broken(clean(part_text), part.text)
             )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
@@ -125,9 +132,13 @@ class Cutter(Softener):
             ):
                 match = _WITH_ONLY.search(text)
                 # ", and two vans" that ends a list stays when its "with ..." goes.
-                if part.joint == " " and match and (match[0].startswith(", with") or not part.text.startswith("with ")):
+                if (
+                    part.joint == " "
+                    and match
+                    and (not match[0].startswith(", and") or not part.text.startswith("with "))
+                ):
                     lost.append(match["what"])
-                    text, with_gone = text[: match.start()], match.group().startswith(", with")
+                    text, with_gone = text[: match.start()], not match.group().startswith(", and")
                 lost.append(part.text)
                 if self.style.time and re.match(r"(?i)(?:due|owing) to|because", part.text) and "visibility" in text:
                     return ""
@@ -141,6 +152,14 @@ class Cutter(Softener):
                 text += f"{part.joint}{part_text}"
         if hollow:
             return ""
+        # "parked cars, houses with windows" whose last member is gone.
+        if (
+            lost
+            and not re.search(r",? (?:and|or) ", text.rpartition(", ")[2])
+            and _LIST.search(main.text)
+            and not _LIST.search(text)
+        ):
+            text = re.sub(r", (?=(?!with|which|some|where|while|who)[^,]*$)(?!\w+ing\b)", " and ", text)
         if opening:
             first_text = "".join(f"{part.joint}{self.soften(part.text, first)}" for part in opening)
             bare_opening = clean(first_text).strip(" ,")
@@ -151,7 +170,7 @@ class Cutter(Softener):
             else:
                 text = f"{first_text}{main.joint}{text}"
         plain = clean(text)
-        if _broken(plain, _joined(group)) or self._bad(plain):
+        if _broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
             return ""
         gone += lost
         return text
@@ -171,6 +190,11 @@ class Cutter(Softener):
     def _bad(self, text: str) -> bool:
         return bool(self.unwanted(clean(text)))
 
+    def _says_new_time(self, text: str, original: str) -> bool:
+        """Whether a cut made a statement about the time, as "the sky is dark" of "dark with clouds"."""
+        times = {term.time for term, _ in terms_in(text)} - {term.time for term, _ in terms_in(original)}
+        return not self.style.time and bool(times - {"", self.time})
+
     def _other_time(self, text: str) -> bool:
         """Whether a clause about the time of day does not name the time that the style sets."""
         return bool(self.style.time) and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
@@ -189,7 +213,10 @@ def _headless(before: str, after: str) -> bool:
 def _broken(text: str, original: str) -> bool:
     """Whether a cut left a dangling word that the original has not, or took the verb."""
     dangling = [m.group().strip() for m in _DANGLING.finditer(text)]
-    return any(found_one not in original for found_one in dangling) or bool(finite(original) and not finite(text))
+    more = len(dangling) > len(_DANGLING.findall(original))
+    return (
+        more or any(found_one not in original for found_one in dangling) or bool(finite(original) and not finite(text))
+    )
 
 
 def _groups(found_parts: Sequence[Part]) -> list[list[Part]]:

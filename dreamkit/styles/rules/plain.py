@@ -26,7 +26,7 @@ _TRAILING = re.compile(
     r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading|"
     r"approaching|passing|following)\b"
     r"(?:\s+(?:slowly|by|left|right|straight|past|ahead|carefully|cautiously)\b)?)?"
-    r"(?:\s+(?:the (?:street|road|intersection))(?=[\s.,;]|$))?"
+    r"(?:\s+(?:the (?:street|road|intersection|camera|vehicle))(?=[\s.,;]|$))?"
     r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards)\s+"
     r"(?:the|a|an|both|its|each|either)\s+(?:(?:left|right|opposite|other|near|far|same|inner|outer|side|sides|"
     r"edge|of|the)\s+){0,4}[\w-]+(?=[\s.,;]|$)"
@@ -37,7 +37,7 @@ _TRAILING = re.compile(
 
 # Structures that are told though their article is definite: "the pine trees".
 _ADORNED = re.compile(r"(?i)the [\w-]+ (?:trees|buildings|houses|hills)$")
-_MOTOR = re.compile(r"\b(?:cars?|vans?|trucks?|suvs?|bus(?:es)?|sedans?|vehicles?|traffic)\b")
+_MOTOR = re.compile(r"\b(?:cars?|vans?|trucks?|suvs?|bus(?:es)?|sedans?|vehicles?|traffic(?! (?:light|sign|cone)))\b")
 
 
 def named_things(text: str) -> list[str]:
@@ -53,11 +53,10 @@ def named_things(text: str) -> list[str]:
             or re.match(r"['’]|[ -](?:head|tail|street)?lights?\b", plain[end:])
         ):
             continue
-        if re.match(
-            r"(?i)street ?(?:light|lamp)s?$|lamp ?posts?$|windows?$|lanes?$|lane markings$|markings$", match.group()
-        ):
+        lamps = r"street ?(?:light|lamp)s?$|lamp ?posts?$|" if not re.search(r"(?i)\bshadows? of\b", plain) else ""
+        if re.match(rf"(?i){lamps}windows?$|lanes?$|lane markings$|markings$", match.group()):
             continue
-        if re.search(r"(?i)\b(?:ego|own)[ -]$|\bglimpses? of (?:\w+ )?$", plain[:start]):
+        if re.search(r"(?i)\b(?:ego|own)[ -]$|\b(?:glimpses? of|for) (?:(?:the|both|any) )?(?:\w+ )?$", plain[:start]):
             continue
         while after := re.match(r"[ -](?=\w)", plain[end:]):
             more = structures_pattern().match(plain, end + after.end()) or users_pattern().match(
@@ -69,6 +68,10 @@ def named_things(text: str) -> list[str]:
         begin, determiner = _beginning(plain, start)
         if re.match(r"(?i)an?\b", match.group()):
             begin, determiner = start, "a"
+        if not determiner and not re.search(
+            r"(?i)s$|people$|men$|children$|traffic$|vegetation$|greenery$|grass$", plain[start:end]
+        ):
+            continue
         if users_pattern().match(plain, start):
             trailing = _TRAILING.match(plain[end:])
             # "shadows of the trees and people on the ground": it is the shadows that lie there.
@@ -77,8 +80,6 @@ def named_things(text: str) -> list[str]:
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
             begin = start
-        elif not determiner and not plain[start:end].endswith("s"):
-            continue
         if not (found and begin < found[-1][1]):
             found.append((begin, end))
     return [text[a:b].strip(" ,.") for a, b in found]
@@ -131,14 +132,13 @@ def is_plural(phrase: str) -> bool:
     return bool(re.search(many, head)) or (bool(re.search(r"(?<![su])s$", head)) and not head.endswith("bus"))
 
 
-def plain_sentence(gone: Sequence[str], kept: str, soften: Callable[[str], str], choice: int) -> str:
-    """A sentence that names what was cut and the kept text does not name; "" when there is nothing to name.
+def new_names(gone: Sequence[str], kept: str, soften: Callable[[str], str]) -> list[str]:
+    """The road users and structures that were cut and that the kept text does not name.
 
     Args:
         gone: the texts that were cut.
         kept: all that is kept of the caption.
         soften: a noun phrase without its words about time and weather; "" when they cannot be left out.
-        choice: a number that picks one of the wordings.
     """
     names: list[str] = []
     for thing in (thing for text in gone for thing in named_things(text)):
@@ -146,12 +146,30 @@ def plain_sentence(gone: Sequence[str], kept: str, soften: Callable[[str], str],
         if not name or _known(name, kept + " " + " ".join(names)):
             continue
         names.append(name if name[1:2].isupper() else name[0].lower() + name[1:])
+    return names
+
+
+def plain_sentence(names: Sequence[str], kept: str, choice: int) -> str:
+    """A sentence that names road users and structures, in one of two wordings; "" when there are none."""
     if not names:
         return ""
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     verb = "are" if len(names) > 1 or is_plural(names[0]) else "is"
-    said = (f"{verb} visible", "can be seen", f"{verb} in view")[choice % 3]
+    said = (f"{verb} visible", "can be seen")[choice % 2]
+    road = _ROAD.search(kept)
+    if (
+        road
+        and not any(map(NEW_PLACE.search, names))
+        and not re.search(r"(?i)\b(?:on|in|at|along|near|behind|by|across|to|down|ahead)\b", listed)
+    ):
+        vehicles = all(_MOTOR.search(name.lower()) for name in names)
+        said += f" {'on' if vehicles else 'along'} the {road.group().lower()}"
     return f"{listed[0].upper()}{listed[1:]} {said}."
+
+
+_ROAD = re.compile(r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard)\b(?! signs?)")
+_MOVES = re.compile(r"(?i)\b(?:passing|moving|oncoming|approaching)\b")
+_MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion|flow)\w*")
 
 
 def _known(name: str, kept: str) -> bool:
@@ -163,6 +181,10 @@ def _known(name: str, kept: str) -> bool:
     low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
         "traffic lights", "traffic lights, traffic signals"
     )
+    if _MOVES.match(name) and not _MOVING.search(
+        re.sub(r"(?i)\b(?:drive|driving)(?= (?:through|scene|along|down|on|in)\b)", "", kept)
+    ):
+        return False
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
         return True
     if name.lower() == "people" and "pedestrian" in low:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dreamkit.captions.camera_sentence import part_camera_sentence
 from dreamkit.captions.conditions import ENCLOSED, read_state
 from dreamkit.captions.split import sentences, without_quotes
-from dreamkit.styles.rules.compose import StyleSentence, lead_of, style_sentences
-from dreamkit.styles.rules.cutting import Cutter
-from dreamkit.styles.rules.plain import plain_sentence
+from dreamkit.styles.rules.clauses import finite
+from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, style_sentences
+from dreamkit.styles.rules.cutting import Cut, Cutter
+from dreamkit.styles.rules.plain import new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
+from dreamkit.styles.rules.scene import NEW_PLACE
 from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean
 from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
 
@@ -28,9 +30,6 @@ _OPENS = re.compile(
     r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
     r"|Pedestrians|This|Children|People|Trees|Rows)\b"
 )
-_BARE = re.compile(r"(?:The )?([\w -]+?s) (?:are|can be) (?:visible|seen|in view)\.")
-# A last sentence that sums up.
-_CLOSES = re.compile(r"(?i)(?:the )?overall\b|the (?:scene|atmosphere|mood|time of day)\b")
 _QUOTED = re.compile(r"[\"“](?P<text>[^\"“”]*[.!?])[\"”]")
 
 
@@ -47,12 +46,10 @@ class _Line:
     Attributes:
         text: the sentence, "" for none.
         weather_place: it stands in place of one about weather that was cut.
-        plain: it only names what a cut sentence named.
     """
 
     text: str
     weather_place: bool = False
-    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,74 +96,95 @@ class RuleRewriter:
         source = read_state(caption)
         time, weather = style.target(*source)
         enclosed = ENCLOSED.search(without_quotes(caption))
-        cutter = Cutter(style, time, weather, lamps_stay=bool(enclosed))
-        lead = "" if enclosed else lead_of(style, time, (sentences(caption) or ("",))[0], draw)
-        lines, has_lead = self._cut_lines(caption, cutter, lead, draw)
+        cutter = Cutter(style, time, weather, was=source[0], lamps_stay=bool(enclosed))
+        found = sentences(caption)
+        cuts = [cutter.cut(sentence, index == 0) for index, sentence in enumerate(found)]
+        bare = [clean(cut.text) for cut in cuts]
+        lead = "" if enclosed else lead_of(style, time, " ".join(bare), (bare or [""])[0], draw)
+        lines, has_lead = _kept_lines(cuts, found, cutter, lead, draw)
         kept = " ".join(line.text for line in lines)
         changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
         first = next((index for index, line in enumerate(lines) if line.text), None)
-        needs_lead = bool(lead) and not has_lead and (changed or not has_word(style, kept))
         # "during twilight" needs no second phrase about the time.
         stated = read_state(lines[first].text) if first is not None else ("", "")
-        if (style.time and stated[0]) or (not changed and any(stated)):
-            needs_lead = False
-        if first is not None and needs_lead and not has_word(style, lines[first].text):
-            lines[first : first + 1] = _led(lines[first].text, lead, style, draw)
+        needs_lead = bool(lead) and not has_lead and (changed or not has_word(style, kept))
+        if first is not None and needs_lead and not (style.time and stated[0]) and (changed or not any(stated)):
+            led = lines[first].text if has_word(style, lines[first].text) else _led(lines[first].text, lead, style)
+            has_lead = led != lines[first].text
+            lines[first].text = led
         scene = None if style.sentences else table.scene(time, weather)
+        texts = [line.text for line in lines]
         if enclosed and scene:
             made = [StyleSentence(f"Outside the {enclosed['place'] or 'tunnel'}, {scene.clause}.")]
         else:
-            made = style_sentences(style, scene, caption, kept, lead if has_lead or needs_lead else "", draw, length)
+            made = style_sentences(style, scene, caption, texts, lead if has_lead else "", draw, length)
         if (
             not changed
             and style.changes_state
             and has_word(style, kept)
             and not any(line.weather_place for line in lines)
         ):
-            made = made[1:]
+            made = [one for one in made if one.behind is not None]
         if not length:
-            made = [] if has_word(style, " ".join(line.text for line in lines)) else made[:1]
-        # "Trees can be seen. Water drips from the trees." needs no first sentence.
-        for line in [line for line in lines if line.plain]:
-            bare = _BARE.fullmatch(line.text)
-            at = next((i for i, one in enumerate(made) if bare and one.after.lower() == bare[1].lower()), None)
-            if at is not None:
-                line.text, line.weather_place = "", True
-                made[at] = StyleSentence(made[at].text)
-        texts = _placed(lines, made, draw)
-        if lead and not has_word(style, " ".join(texts)):
-            texts.insert(1, f"The scene is set {lead}.")
-        return " ".join(texts)
+            made = [] if has_word(style, " ".join(texts)) else made[:1]
+        result = _placed(lines, made, draw)
+        if lead and not has_word(style, " ".join(result)):
+            result.insert(1, f"The scene is set {lead}.")
+        return " ".join(result)
 
-    def _cut_lines(self, caption: str, cutter: Cutter, lead: str, draw: random.Random) -> tuple[list[_Line], bool]:
-        """The kept sentences with plain ones for what was cut, and whether one of them holds the lead."""
-        found = sentences(caption)
-        cuts = [cutter.cut(sentence, index == 0) for index, sentence in enumerate(found)]
-        texts = [
-            _filled(cut.text, lead if index == 0 or "set" + LEAD in cut.text else "", cutter.style)
-            for index, cut in enumerate(cuts)
-        ]
-        has_lead = any(cut.text != clean(cut.text) and (LEAD in cut.text or ADJECTIVE in cut.text) for cut in cuts[:1])
-        has_lead = has_lead or any(
-            has_word(cutter.style, text) for text, old in zip(texts, found, strict=True) if text != old
-        )
-        lines: list[_Line] = []
 
-        def soften(thing: str) -> str:
-            bare = clean(cutter.soften(thing, False)).strip(" ,.")
-            return "" if cutter.unwanted(bare) else bare
+def _kept_lines(
+    cuts: Sequence[Cut], found: Sequence[str], cutter: Cutter, lead: str, draw: random.Random
+) -> tuple[list[_Line], bool]:
+    """The kept sentences with plain ones for what was cut, and whether one of them holds the lead."""
+    texts = [
+        _filled(cut.text, lead if index == 0 or "set" + LEAD in cut.text else "", cutter.style)
+        for index, cut in enumerate(cuts)
+    ]
+    has_lead = any(
+        text != old and has_word(cutter.style, text) and not has_word(cutter.style, old)
+        for text, old in zip(texts, found, strict=True)
+    )
+    lines: list[_Line] = []
 
-        told = ""
-        for index, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
-            if text:
-                lines.append(_Line(text))
-            others = " ".join([*texts, told])
-            if plain := plain_sentence(cut.gone, others, soften, draw.randrange(3)):
-                lines.append(_Line(plain, plain=True))
-                told += plain
-            if not text and not plain and index:
-                lines.append(_Line("", weather_place=True))
-        return lines, has_lead
+    def soften(thing: str) -> str:
+        bare = clean(cutter.soften(thing, False)).strip(" ,.")
+        return "" if cutter.unwanted(bare) else bare
+
+    told = ""
+    for index, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
+        if text:
+            lines.append(_Line(text))
+        others = " ".join([*texts, told])
+        if not text and not index and (frame := _frame(found[0], soften)):
+            lines.append(_Line(f"{frame} {lead}.".replace(" .", ".")))
+            has_lead = bool(lead)
+            others += frame
+        names = new_names(cut.gone, others, soften)
+        if names and _ENUMERATES.fullmatch(text):
+            # "The scene includes a road, several cars and a bus."
+            lines[-1].text = f"{', '.join([text[:-1], *names[:-1]])} and {names[-1]}."
+            told += lines[-1].text
+            names = []
+        if plain := plain_sentence(names, others, draw.randrange(2)):
+            lines.append(_Line(plain))
+            told += plain
+        if not text and not plain and index:
+            lines.append(_Line("", weather_place=True))
+    return lines, has_lead
+
+
+_ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|features?|shows?) [^,.;]+\.")
+
+
+def _frame(first: str, soften: Callable[[str], str]) -> str:
+    """A plain beginning for a caption whose first sentence goes, such as "The video shows a drive on a city street"."""
+    place = NEW_PLACE.search(first)
+    if not _FILM.match(first) or not place or not soften(place.group()):
+        return ""
+    return (
+        f"The video shows {'a drive along ' if re.search(r'(?i)driv(?:e|ing)', first) else ''}{soften(place.group())}"
+    )
 
 
 def _filled(text: str, lead: str, style: Style) -> str:
@@ -193,54 +211,58 @@ def _filled(text: str, lead: str, style: Style) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _led(first: str, lead: str, style: Style, draw: random.Random) -> list[_Line]:
-    """The first sentence with the lead in it, before it, or in a sentence of its own."""
-    if _FILM.match(first):
-        simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
-        joined = simple and re.search(
-            r"(?i)\b(?:while|as|that|which|where|and|when|who|is|are|seen from)\b", simple["head"]
-        )
-        if simple and not joined:
-            head, tail = simple["head"], simple["tail"] or ""
-            place = re.search(r"\b(an?) ((?:busy|quiet|calm|narrow|wide|peaceful|bustling) )?(?!.*\ban? )", head)
-            if tail.startswith(" with ") and style.time in ("", "day") and place:
-                # "a foggy road with three lanes", not "a road in the fog with three lanes".
-                own = f"{place[2] or ''}{style.adjective} "
-                return [_Line(f"{head[: place.start()]}{article(own)} {own}{head[place.end() :]}{tail}.")]
-            if re.match(r",? with (?:[\w-]+ )*?(?:lanes?|lane markings)\b(?!.*\band\b)", tail):
-                return [_Line(f"{head}{tail} {lead}.")]
-            return [_Line(f"{head} {lead}{tail}.")]
-    elif _OPENS.match(first):
-        return [_Line(f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}")]
-    first = first if first[-1] in '.!?"”' else first + "."
-    return [_Line(f"{first} {draw.choice(['The scene is set', 'The scene takes place'])} {lead}.")]
+_JOINED = re.compile(r"(?i)\b(?:while|as|that|which|where|when|who|is|are|seen from)\b")
+
+
+def _led(first: str, lead: str, style: Style) -> str:
+    """The first sentence with the lead in it or before it; unchanged where neither is possible."""
+    if not _FILM.match(first):
+        return f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}" if _OPENS.match(first) else first
+    simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
+    if not simple or _JOINED.search(simple["head"]) or finite(simple["head"].partition(" and ")[2]):
+        return first
+    head, tail = simple["head"], simple["tail"] or ""
+    place = re.search(r"\b(an?) (?=(?:[\w-]+ )?[\w-]+$)(?!busy|quiet|calm|narrow|wide|bustling|typical)", head)
+    if (
+        tail.startswith(" with ")
+        and style.time in ("", "day")
+        and place
+        and not re.search("morning|evening|night", lead)
+    ):
+        # "a foggy road with three lanes", not "a road in the fog with three lanes".
+        return f"{head[: place.start()]}{article(style.adjective)} {style.adjective} {head[place.end() :]}{tail}."
+    if re.match(r",? with (?:[\w-]+ )*?(?:lanes?|lane markings)\b(?!.*\band\b)", tail):
+        return f"{head}{tail} {lead}."
+    day = re.search(
+        r" (?:(?:early|late) )?(?:during|at|in|on|around) (?:[\w-]+ ){0,6}?(?:day|daytime|night|nighttime|dusk|dawn|"
+        r"twilight|evening|morning|afternoon|sunset|hours|hour)$",
+        head,
+    )
+    if day:
+        return f"{head[: day.start()]} {lead}{head[day.start() :]}{tail}."
+    return f"{head} {lead}{tail}."
 
 
 def _placed(lines: list[_Line], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
-    """The kept sentences with the style's own, each behind the sentence that names its thing."""
+    """The kept sentences with the style's own, each behind the sentence that it belongs to."""
     texts = [line.text for line in lines]
-    last = len(texts) - 2 if len(texts) > 1 and _CLOSES.match(texts[-1]) else len(texts)
-    behind: dict[int, list[str]] = {}
+    behind = {one.behind: one.text for one in made if one.behind is not None}
     for one in made:
-        spots = [
-            min(index, last)
-            for index, text in enumerate(texts)
-            if one.after and re.search(rf"(?i)\b{re.escape(one.after)}\b", without_quotes(text))
-        ]
-        weather = [index for index, line in enumerate(lines) if line.weather_place]
-        free = [spot for spot in spots if spot not in behind]
-        if one.after and spots and not free:
+        if one.behind is not None:
             continue
-        if one.after and free:
-            spot = draw.choice(free[:3])
-        elif weather and (weather[-1] < len(texts) - 1 or draw.random() < 0.5):
-            spot = draw.choice(weather)
+        weather = [index for index, line in enumerate(lines) if line.weather_place]
+        if weather and (weather[-1] < len(texts) - 1 or draw.random() < 0.5):
+            draw.shuffle(weather)
         else:
-            spot = draw.choice([0, 0, len(texts) // 2]) if texts else 0
-        if spot == 0 and len(texts) > 1 and re.match(r"The scene (?:is set|takes place)", texts[1]):
-            spot = 1
-        behind.setdefault(spot, []).append(one.text)
-    result = [text for index, line in enumerate(texts or [""]) for text in (line, *behind.get(index, ()))]
+            weather = []
+        full = {index: f"{text} {behind.get(index, '')}".strip() for index, text in enumerate(texts)}
+        spots = [index for index in [*weather, *range(len(texts))] if index not in behind]
+        spot = next((index for index in spots if has_room(list(full.values()), index, one.text)), None)
+        if spot is None:
+            spot = next(iter(spots), 0)
+        if spot is not None:
+            behind[spot] = f"{behind.get(spot, '')} {one.text}".strip()
+    result = [text for index, line in enumerate(texts or [""]) for text in (line, behind.get(index, ""))]
     return [text if text[-1:] in '.!?"”' else text + "." for text in result if text]
 
 

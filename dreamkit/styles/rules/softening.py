@@ -28,6 +28,8 @@ _TURNING = re.compile(
     r"branch|point|look|slop|swing|sweep|lean)(?:e|s|es|ed|ing)?"
     r"(?: \w+ly| hard| sharp| back| off| over)?|the|an?|its|to|slight|hard|sharp|left and|left or|far)$"
 )
+# What every car or house has: "with a snow-covered roof" goes whole.
+_BODY = re.compile(r"(?:roof|window|hood|windshield)s?\b")
 _NEEDS_ADJECTIVE = word_set(
     "conditions condition weather day atmosphere effect ambiance ambience mood appearance look feel tone environment "
     "light sun sunlight glow haze air hours hour"
@@ -100,7 +102,10 @@ def _whole_scene() -> re.Pattern[str]:
 
 @lru_cache(maxsize=1)
 def _not_noun() -> re.Pattern[str]:
-    return re.compile(rf"(?i)(?:{alternatives('clauses', 'after_noun')}|because|than|enough|it|they|the|a|an)$")
+    return re.compile(
+        rf"(?i)(?!(?:driv|park|build|cross|shopp|lodg|dwell)ing)"
+        rf"(?:{alternatives('clauses', 'after_noun')}|because|than|enough|it|they|the|a|an|up)$"
+    )
 
 
 @dataclass
@@ -111,12 +116,14 @@ class Softener:
         style: the style.
         time: the rewrite's time, "" for unknown.
         weather: its weather, "" for unknown.
+        was: the time that the caption states, "" for unknown.
         lamps_stay: the caption is inside a tunnel or garage, where lamps shine at any time.
     """
 
     style: Style
     time: str
     weather: str
+    was: str = ""
     lamps_stay: bool = False
     _seen: dict[str, list[re.Match[str]]] = field(default_factory=dict, repr=False)
 
@@ -137,6 +144,8 @@ class Softener:
             about_weather = bool(self.style.weather) and term.tied_to_weather
             wet = weather in ("rain", "snow", "fog")
             return (bool(time) and term.tied_to_time) or (about_weather and (wet or term.allows("", weather)))
+        if term.name == "well lit" and time == "night":
+            return self.was in ("day", "golden", "morning")
         if len(term.fits) > 1 and time and not weather:
             # Headlights are on in the morning where the caption has rain or fog.
             weather = self.weather or "clear"
@@ -251,6 +260,8 @@ class Softener:
                 and last
                 and not (found(f"{last[1]} scene") or _NEUTRAL.match(last[1]) or last[1] in ("long", "wide", "narrow"))
             )
+            if _BODY.match(match["next"]) and (bare := re.search(r"(?i)\s+with (?:an? |its |their )?$", before)):
+                return before[: bare.start()] + after[len(match["next"]) :]
             if joined and (listed or joined == ","):
                 # "cars and wet roads" is a list of nouns; "a long and wet road" one of adjectives.
                 return f"{before}{match['and']}{after}"

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 
+from dreamkit.rds.strokes import Rules
 from dreamkit.review import verdicts
 from dreamkit.review.export import export_accepted
+from dreamkit.review.facts import generation_facts, prompts_of
+from dreamkit.review.labelled import condition_record, recorded_options
 from dreamkit.review.library import find_videos
 from dreamkit.review.session import Review
 from dreamkit.workspace import video
@@ -30,12 +34,17 @@ def seeds(folder):
         "outputs": {"clip_a_Night.mp4": sha256(path)},
         "guardrail": {"note": "none"},
         "size": {"height": 32, "width": 32},
+        "frames": 3,
+        "fps": 24,
+        "controls": {"hdmap": {"weight": 0.5}},
     }
-    return path, record
+    drawn = {"stage": "render", "camera": "camera_front_wide_120fov", "model": "ftheta", "first_frame": 0, "frames": 3}
+    drawn |= {"fps": 30, "size": [32, 32], "drawn": [64, 36], "novel_pose": None, "rules": asdict(Rules())}
+    return path, record, drawn
 
 
 def case(rng, folder, given):
-    path, record = given
+    path, record, drawn = given
     ws = Workspace(folder / "ws")
     (ws.root / "single_view").mkdir(parents=True)
     (ws.root / "multi_view" / "clip_a_Night").mkdir(parents=True)
@@ -56,7 +65,10 @@ def case(rng, folder, given):
         json.loads(line)
     found = find_videos(ws)
     for one in found:
-        str((one.prompt, one.rig, one.conditions))
+        str((one.prompt, one.rig, one.conditions, generation_facts(one), prompts_of(one)))
+    (folder / "drawn.json").write_bytes(mutate.hostile_json(rng, drawn))
+    with refused():
+        recorded_options(condition_record(folder / "drawn.mp4"), "front_wide_120fov")
     if rng.random() < 0.3:
         review = Review(ws, "ann")
         review.items()
