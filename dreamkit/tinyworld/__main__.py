@@ -6,6 +6,8 @@ python -m dreamkit.tinyworld samples FOLDER      the two sample clips of dreamki
 python -m dreamkit.tinyworld sheet FILE.png SEED a scene in eight styles and six views
 python -m dreamkit.tinyworld speed               rendered frames per second on this machine
 python -m dreamkit.tinyworld figures ...         measures the tiny bundle; --help lists the options
+python -m dreamkit.tinyworld judge ...         measures the vehicle judge itself; --help lists the options
+python -m dreamkit.tinyworld tokenizer ...     measures a tokenizer alone; --help lists the options
 python -m dreamkit.tinyworld.train STAGE ...     trains one stage of the tiny bundle; --help lists the stages
 """
 
@@ -43,6 +45,14 @@ def run_tinyworld(arguments: list[str]) -> int:
             from dreamkit.tinyworld.evaluate.command import run_evaluation
 
             return run_evaluation(options)
+        case ["judge", *options]:
+            from dreamkit.tinyworld.evaluate.judge import run_judge_figures
+
+            return run_judge_figures(options)
+        case ["tokenizer", *options]:
+            from dreamkit.tinyworld.evaluate.tokenizer import run_tokenizer_figures
+
+            return run_tokenizer_figures(options)
         case _:
             print(__doc__)
             return 2

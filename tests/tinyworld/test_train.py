@@ -17,10 +17,13 @@ import torch
 
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld import __main__ as command
+from dreamkit.tinyworld.evaluate import judge as judge_figures
+from dreamkit.tinyworld.evaluate import tokenizer as tokenizer_figures
+from dreamkit.tinyworld.evaluate.held_out import VideoSizes
 from dreamkit.tinyworld.render.colour import condition_pictures
 from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
-from dreamkit.tinyworld.train import dataset, network_stage, paraphrases, text_stage
+from dreamkit.tinyworld.train import dataset, judge_stage, network_stage, paraphrases, text_stage
 from dreamkit.tinyworld.train import recipe as recipe_module
 from dreamkit.tinyworld.train.codec import Decoder, Encoder
 from dreamkit.tinyworld.train.dataset import (
@@ -77,6 +80,9 @@ def recipe(tmp_path_factory, one_thread):
         patch.setattr(dataset, "draw_pool", here)
         patch.setattr(dataset, "condition_pictures", quarter)
         patch.setattr(dataset, "lidar_pictures", noise)
+        patch.setattr(judge_stage, "draw_pool", here)
+        for name, value in (("_FRAMES", 3), ("_FRONT", (32, 48)), ("_SIDE", (32, 48)), ("_CROP", (16, 24))):
+            patch.setattr(judge_stage, name, value)
         for stage in recipe_module.STAGES:
             assert run(stage, root) == 0, stage
     log.removeHandler(handler)
@@ -238,7 +244,10 @@ def test_a_batch_fits_together_and_leaves_scenes_out(config):
     assert (own | none).all()
     mask, given = batch.given
     frames = mask.view(400, 6, config.latent_frames)
-    assert frames[:, 0].all() and (frames[:, 1:] == frames[:, 1:2]).all()
+    # The front view is given whole, or in a fifth of the examples not at all.
+    whole = frames[:, 0].all(1)
+    assert 0.72 < whole.float().mean() < 0.88 and not frames[~whole, 0].any()
+    assert (frames[:, 1:] == frames[:, 1:2]).all()
     assert 0.55 < (frames[:, 1].sum(1) == 2).float().mean() < 0.78
     dirt = (given - batch.latent).flatten(1).std(1)
     assert dirt.min() < 0.01 and 0.1 < dirt.max() < 0.13
@@ -286,10 +295,10 @@ def test_every_stage_leaves_its_files(recipe):
     data, out, said = recipe
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     shipped = {str(path.relative_to(folders.TINY_FOLDER)) for path in folders.TINY_FOLDER.rglob("*") if path.is_file()}
-    states = {f"states/{stage}.pt" for stage in ("text", "text-words", "tokenizer", *network_stage.NETWORKS)}
+    states = {f"states/{stage}.pt" for stage in ("judge", "text", "text-words", "tokenizer", *network_stage.NETWORKS)}
     looks = {f"states/{stage}.png" for stage in network_stage.NETWORKS}
     models = {name for name in shipped if name.startswith(("nvidia/", "google-t5/"))}
-    assert files == models | states | looks
+    assert files == models | states | looks | {"vehicle_judge.safetensors"}
     assert json.loads((data / "front.json").read_text())["asked"] == [SCENES, 1, 0, 1]
     for stage in recipe_module.STAGES:
         assert f"{stage}: done after" in said
@@ -301,6 +310,22 @@ def test_a_look_shows_truth_picture_and_condition(recipe):
     # Six examples; one view shows three frames, six views one each; a base has no condition to show.
     for name, rows, columns in (("base", 2, 3), ("lidar", 3, 3), ("t2w", 2, 6), ("v2w-hdmap", 3, 6)):
         assert cv2.imread(str(out / "states" / f"{name}.png")).shape == (6 * rows * 32, columns * 48, 3), name
+
+
+def test_the_tokenizer_and_the_judge_are_measured_alone(recipe, tmp_path, monkeypatch, capsys):
+    _, out, _ = recipe
+    small = VideoSizes((32, 48), 57, (32, 48), 57)
+    monkeypatch.setattr(tokenizer_figures, "SIZES", small)
+    monkeypatch.setattr(judge_figures, "JUDGE_SIZES", (small,))
+    shared = ["--judge", str(out / "vehicle_judge.safetensors"), "--scenes", "1", "--device", "cpu"]
+    files = ["--out", str(tmp_path / "facts.json"), "--sheet", str(tmp_path / "sheet.png")]
+    assert command.run_tinyworld(["tokenizer", str(out / folders.TOKENIZER), *shared, *files]) == 0
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    assert set(facts) == {"front", "side views"} and 3 < facts["front"]["psnr, all"] < 40
+    assert facts["front"]["found"]["0-15"][0] == facts["front"]["found in true pictures"]["0-15"][0]
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * (2 * 32 + 4), 4 * 48, 3)
+    assert command.run_tinyworld(["judge", *shared]) == 0
+    assert "side views 32x48: {'iou': {'nothing':" in capsys.readouterr().out
 
 
 def test_stages_go_on_from_one_another(recipe):

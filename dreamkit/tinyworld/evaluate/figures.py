@@ -16,6 +16,7 @@ import numpy as np
 from dreamkit.review.measures.style_agreement import light_of
 from dreamkit.tinyworld.evaluate.held_out import CROSS, GroundTruth
 from dreamkit.tinyworld.evaluate.overlap import Pairs, colour_difference
+from dreamkit.tinyworld.evaluate.vehicles import NEAR, RANGES, share_found, summed
 from dreamkit.tinyworld.render.style_presets import STYLES
 
 Row = dict[str, Any]
@@ -55,7 +56,7 @@ def of_front(made: np.ndarray, truth: GroundTruth) -> Row:
 
 def of_six(made: np.ndarray, truth: GroundTruth, pairs: Sequence[Sequence[Pairs]]) -> Row:
     """Measurements of six views at the measured frames, uint8 [6, T, H, W, 3]; the front view was given."""
-    others = GroundTruth(*(values[1:] for values in vars(truth).values()))
+    others = side_views(truth)
     return {
         **follows(made[1:], others),
         "views": [psnr(made[view], truth.colour[view], truth.determined[view]) for view in range(1, len(made))],
@@ -65,6 +66,11 @@ def of_six(made: np.ndarray, truth: GroundTruth, pairs: Sequence[Sequence[Pairs]
         "luminance": float(np.mean([light_of(view).luminance for view in made[1:]])),
         "true_luminance": float(np.mean([light_of(view).luminance for view in truth.colour[1:]])),
     }
+
+
+def side_views(truth: GroundTruth) -> GroundTruth:
+    """The truth of six views without the front one."""
+    return GroundTruth(**{name: values[1:] for name, values in vars(truth).items()})
 
 
 def views_apart(views: np.ndarray, pairs: Sequence[Sequence[Pairs]]) -> float | None:
@@ -160,6 +166,8 @@ def figures(rows: Iterable[Row]) -> list[Figure]:
     result.append(_figure("two seeds differ", "of 255", 0.01, True, of("reseeded", "difference")))
     apart, truly = ([100 * value for value in of("six", key)] for key in ("apart", "true_apart"))
     result.append(_figure("front and cross views differ", "%", 12, False, apart, truly))
+    for name, kind, bound in (("front", "front", 70), ("five views", "six", 60)):
+        result.append(_share_found(f"{name}: mapped vehicles within 40 m found", bound, by_kind.get(kind, {}).values()))
     slow = {kind: [row for row in by_kind.get(kind, {}).values() if _timed(row)] for kind in ("front", "six")}
     result += [
         _figure("121 front frames, 2 CPU cores", "s", 60, False, [r["seconds"] for r in slow["front"]]),
@@ -188,6 +196,15 @@ def _figure(
     )
 
 
+def _share_found(name: str, bound: float, rows: Iterable[Row]) -> Figure:
+    """Per cent of the vehicles within 40 m that the judge finds, over all videos together."""
+    measured = [row for row in rows if "vehicles" in row]
+    made, true = (summed(row[key] for row in measured) for key in ("vehicles", "true_vehicles"))
+    each = [found for row in measured if (found := share_found(row["vehicles"])) is not None]
+    seen = sum(made[near][0] for near in NEAR)
+    return Figure(name, "%", bound, True, share_found(made), min(each, default=None), seen, share_found(true))
+
+
 def _ratios(rows: Mapping[tuple[int, str], Row], style: str, value: Callable[[Row], float]) -> list[float]:
     """Ratio of a style's value to that of Sunny, for every scene that has both."""
     return [
@@ -211,6 +228,23 @@ def by_style(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
         values = {figure.name: figure.value for figure in mine if figure.unit in ("dB", "%", "of 255")}
         if found := {name: value for name, value in values.items() if value is not None}:
             table[style] = found
+    return table
+
+
+def by_distance(rows: Iterable[Row]) -> dict[str, dict[str, list[float | None]]]:
+    """By `front` and `five views`, and range of distance in metres, of the mapped vehicles seen there.
+
+    Each has five numbers: vehicles seen, per cent found and named in generated pictures, and the same in true ones.
+    """
+    rows, table = list(rows), {}
+    for label, kind in (("front", "front"), ("five views", "six")):
+        measured = [row for row in rows if row["kind"] == kind and "vehicles" in row]
+        made, true = (summed(row[key] for row in measured) for key in ("vehicles", "true_vehicles"))
+        table[label] = {
+            name: [made[name][0], *(share_found(of, [name], which) for of in (made, true) for which in (1, 2))]
+            for name in RANGES
+            if made[name][0]
+        }
     return table
 
 

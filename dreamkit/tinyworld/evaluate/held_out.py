@@ -56,6 +56,7 @@ class GroundTruth:
     marks: np.ndarray
     distance: np.ndarray
     still: np.ndarray
+    track: np.ndarray
 
 
 def draw_conditions(seed: int, sizes: VideoSizes, six: bool, views: slice = slice(None)) -> np.ndarray:
@@ -137,9 +138,7 @@ class HeldOutScene:
         )
         frames = measured if frames is None else frames
         seen = render_scene(self.scene, style, cameras, size, frames, device=self.device, tensors=self.tensors)
-        return GroundTruth(
-            *(values.cpu().numpy() for values in (seen.colour, seen.determined, seen.marks, seen.distance, seen.still))
-        )
+        return GroundTruth(**{name: values.cpu().numpy() for name, values in vars(seen).items()})
 
     def pairs(self, truth: GroundTruth) -> list[list[Pairs]]:
         """For each cross camera and measured frame, pixels shared with the front view; equal in all styles."""

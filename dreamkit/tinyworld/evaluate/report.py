@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dreamkit.tinyworld.evaluate.figures import Figure, Row, by_style, by_view, figures
+from dreamkit.tinyworld.evaluate.figures import Figure, Row, by_distance, by_style, by_view, figures
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import write_json, write_text
 
@@ -23,12 +23,13 @@ def report_facts(rows: Sequence[Row]) -> dict[str, Any]:
         "devices": sorted({row["device"] for row in rows}),
         "figures": [{**asdict(figure), "passed": figure.passed} for figure in figures(rows)],
         "styles": by_style(rows),
+        "vehicles": by_distance(rows),
         "views": dict(zip(SIX_VIEWS.names[1:], by_view(rows), strict=False)),
     }
 
 
 def report_text(rows: Sequence[Row]) -> str:
-    """The report in Markdown: figures with bound and verdict, figures by style, PSNR by view."""
+    """The report in Markdown: figures with bound and verdict, by style, PSNR by view, vehicles by distance."""
     found = report_facts(rows)
     lines = [
         "# The tiny bundle, measured",
@@ -49,6 +50,14 @@ def report_text(rows: Sequence[Row]) -> str:
     if any(value is not None for value in found["views"].values()):
         lines += ["", f"| view | {' | '.join(found['views'])} |", "|---" * (len(found["views"]) + 1) + "|"]
         lines += [f"| PSNR, dB | {' | '.join(_number(value) for value in found['views'].values())} |"]
+    vehicles = [(label, *entry) for label, ranges in found["vehicles"].items() for entry in ranges.items()]
+    if vehicles:
+        heads = ("vehicles", "metres", "seen", "found, %", "named, %", "found in true pictures, %", "named there, %")
+        lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        lines += [
+            f"| {label} | {name} | {seen} | {' | '.join(_number(value) for value in shares)} |"
+            for label, name, (seen, *shares) in vehicles
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -22,7 +22,10 @@ from dreamkit.tinyworld.evaluate import figures
 from dreamkit.tinyworld.evaluate.figures import Row
 from dreamkit.tinyworld.evaluate.held_out import ConditionCache, GroundTruth, HeldOutScene, scene_seed
 from dreamkit.tinyworld.evaluate.models import TinyModels
+from dreamkit.tinyworld.evaluate.vehicles import count_vehicles
 from dreamkit.tinyworld.render.style_presets import STYLES
+from dreamkit.tinyworld.train.vehicle_judge import JUDGE_FILE, VehicleJudge, judged_classes, load_judge
+from dreamkit.workspace.files import sha256
 
 # Kinds of videos. Front: as it is; with the next scene's map; with control weight 0; with another seed. Six views from
 # the front video: as they are; with the next scene's maps; with control weight 0.
@@ -62,8 +65,9 @@ class EvaluationPlan:
 
 
 def identity(models: TinyModels, plan: EvaluationPlan) -> str:
-    """Twelve hex digits of what must be equal to compare rows: bundle, settings, seed and frames."""
-    facts = [models.fingerprint(), asdict(models.settings), plan.seed, asdict(models.sizes(plan.frames)), plan.every]
+    """Twelve hex digits of what must be equal to compare rows: bundle, settings, seed, frames and vehicle judge."""
+    sizes = asdict(models.sizes(plan.frames))
+    facts = [models.fingerprint(), asdict(models.settings), plan.seed, sizes, plan.every, sha256(JUDGE_FILE)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
@@ -174,7 +178,7 @@ def measure_bundle(
     say(f"{len(todo)} videos to make, {len(plan.videos()) - len(todo)} done before; run {run}")
     progress = EvaluationProgress(len(todo), minutes, say)
     sizes = models.sizes(plan.frames)
-    drawn = ConditionCache(sizes, pool)
+    drawn, judge = ConditionCache(sizes, pool), load_judge(models.device)
     for number in sorted({number for number, _, _ in todo}):
         if pool:
             for six, near in ((False, number), (True, number), (False, number + 1), (True, number + 1)):
@@ -185,7 +189,7 @@ def measure_bundle(
         for style in dict.fromkeys(style for style, _ in mine):
             kinds = [kind for of, kind in mine if of == style]
             following = scene_seed(plan.seed, number + 1)
-            for kind, made in _videos(models, scene, following, drawn, style, kinds, plan.seed, progress):
+            for kind, made in _videos(models, judge, scene, following, drawn, style, kinds, plan.seed, progress):
                 row = {"run": run, "kind": kind, "scene": number, "style": style, **made, **_machine(models)}
                 append_row(path, row)
                 rows.append(row)
@@ -198,6 +202,7 @@ def measure_bundle(
 
 def _videos(
     models: TinyModels,
+    judge: VehicleJudge,
     scene: HeldOutScene,
     following: int,
     drawn: ConditionCache,
@@ -219,6 +224,8 @@ def _videos(
             weight = 0.0 if kind == "six_uncontrolled" else None
             made, seconds = models.six(caption, style, front, condition, noise, weight)
             measured = figures.of_six(made[:, scene.six_frames], true_six, scene.pairs(true_six))
+            if kind == "six":
+                measured |= _vehicles(judge, made[1:, scene.six_frames], scene, figures.side_views(true_six))
         elif kind == "reseeded":
             made, seconds = models.front(caption, drawn.get(scene.seed, False)[0], noise + 1)
             measured = {"difference": float(np.abs(made.astype(np.int16) - front).mean())}
@@ -230,9 +237,21 @@ def _videos(
                 weight = 0.0 if kind == "uncontrolled" else None
                 made, seconds = models.front(caption, condition, noise, weight)
             measured = figures.of_front(made[scene.front_frames], true_front)
+            if kind == "front":
+                measured |= _vehicles(judge, made[None, scene.front_frames], scene, true_front)
         yield kind, {"frames": made.shape[-4], "seconds": round(seconds, 3), **measured}
         if progress.out_of_time():
             return
+
+
+def _vehicles(judge: VehicleJudge, made: np.ndarray, scene: HeldOutScene, truth: GroundTruth) -> Row:
+    """What the judge finds in generated and true pictures, see `count_vehicles`."""
+    classes = judged_classes(scene.scene)
+    true = count_vehicles(judge, truth.colour, truth, classes)
+    return {
+        **count_vehicles(judge, made, truth, classes),
+        **{f"true_{name}": value for name, value in true.items()},
+    }
 
 
 def _noise_seed(seed: int, scene: int, style: str) -> int:

@@ -53,6 +53,7 @@ class RaySamples:
         marks: share that is paint, kerb or a mapped object.
         distance: metres along the ray; 0 for the sky.
         still: whether the surface is static, bool.
+        track: index of the road user that is met, int64; -1 for anything else.
     """
 
     light: torch.Tensor
@@ -60,6 +61,7 @@ class RaySamples:
     marks: torch.Tensor
     distance: torch.Tensor
     still: torch.Tensor
+    track: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def trace_cameras(tensors: SceneTensors, preset: StylePreset, batch: CameraBatch
         light = light + _reflected(tensors, preset, tiled, floor, distance, mirror, axis[order], angle[order], smallest)
     reached = torch.minimum(distance, floor)
     light = through_air(preset, tiled.ray, tiled.frame, tiled.spread, light, reached)
-    still = (tensors.track[solid] < 0) | (floor < distance)
+    track = torch.where(floor < distance, -1, tensors.track[solid])
     reached = torch.where(reached.isfinite(), reached, 0.0)
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
@@ -101,7 +103,7 @@ def trace_cameras(tensors: SceneTensors, preset: StylePreset, batch: CameraBatch
     def restored(values: torch.Tensor) -> torch.Tensor:
         return values[back].unflatten(0, (count, tiles))
 
-    return RaySamples(*map(restored, (light, determined, marks, reached, still & (reached > 0))))
+    return RaySamples(*map(restored, (light, determined, marks, reached, (track < 0) & (reached > 0), track)))
 
 
 def _turned(ray: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:

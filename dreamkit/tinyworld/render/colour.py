@@ -39,6 +39,7 @@ class RenderedViews:
         marks: bool [V, T, H, W], of these only paint, kerbs and mapped objects.
         distance: float32 [V, T, H, W], metres along the ray; 0 for the sky.
         still: bool [V, T, H, W], static surfaces.
+        track: int64 [V, T, H, W], index in `MadeUpScene.movers` of the road user that is seen; -1 for anything else.
     """
 
     colour: torch.Tensor
@@ -46,6 +47,7 @@ class RenderedViews:
     marks: torch.Tensor
     distance: torch.Tensor
     still: torch.Tensor
+    track: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _join(
     colour = _untile(samples_of.light, shape)
     shares = _untile(torch.stack([samples_of.determined, samples_of.marks], -1), shape)
     distance = _untile(samples_of.distance[..., None], shape)[..., 0]
-    still = _untile(samples_of.still[..., None], shape)[..., 0]
+    still, track = (_untile(values[..., None], shape)[..., 0] for values in (samples_of.still, samples_of.track))
     pick = samples // 2
     colour = weather.develop(_average(colour, samples), preset)
     determined, marks = (_average(shares, samples) > torch.tensor((0.5, 0.25), device=shares.device)).unbind(-1)
@@ -174,6 +176,7 @@ def _join(
         marks & determined,
         distance[:, pick::samples, pick::samples],
         still[:, pick::samples, pick::samples],
+        track[:, pick::samples, pick::samples],
     )
 
 

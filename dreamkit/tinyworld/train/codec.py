@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 CHANNELS = 16
-_FINE, _WIDTH = 48, 128
+FINE, WIDTH = 48, 128  # channels of the shipped tokenizer, on the fine grid and on the latent's
 
 
 def to_signal(pixels_BTHWC: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -67,13 +67,13 @@ def _unfold(x: torch.Tensor, time: int, space: int) -> torch.Tensor:
 class Encoder(nn.Module):
     """Frames [B, 3, 1 + 8 n, H, W] in -1..1 to latents [B, 16, 1 + n, H / 8, W / 8]."""
 
-    def __init__(self) -> None:
+    def __init__(self, fine: int = FINE, width: int = WIDTH) -> None:
         super().__init__()
-        self.into = nn.Conv2d(3 * 2 * 16, _FINE, 3, padding=1)
-        self.fine = _Spatial(_FINE)
-        self.down = nn.Conv2d(_FINE * 4 * 4, _WIDTH, 1)
-        self.blocks = nn.Sequential(_Causal(_WIDTH), _Causal(_WIDTH))
-        self.out = nn.Conv2d(_WIDTH, CHANNELS, 1)
+        self.into = nn.Conv2d(3 * 2 * 16, fine, 3, padding=1)
+        self.fine = _Spatial(fine)
+        self.down = nn.Conv2d(fine * 4 * 4, width, 1)
+        self.blocks = nn.Sequential(_Causal(width), _Causal(width))
+        self.out = nn.Conv2d(width, CHANNELS, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode; the first frame is repeated to fill its group of eight."""
@@ -93,13 +93,13 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents [B, 16, 1 + n, h, w] to frames [B, 3, 1 + 8 n, 8 h, 8 w]."""
 
-    def __init__(self) -> None:
+    def __init__(self, fine: int = FINE, width: int = WIDTH) -> None:
         super().__init__()
-        self.into = nn.Conv2d(CHANNELS, _WIDTH, 3, padding=1)
-        self.blocks = nn.Sequential(_Causal(_WIDTH), _Causal(_WIDTH))
-        self.up = nn.Conv2d(_WIDTH, _FINE * 4 * 4, 1)
-        self.fine = nn.Sequential(_Spatial(_FINE), _Spatial(_FINE))
-        self.out = nn.Conv2d(_FINE, 3 * 2 * 16, 3, padding=1)
+        self.into = nn.Conv2d(CHANNELS, width, 3, padding=1)
+        self.blocks = nn.Sequential(_Causal(width), _Causal(width))
+        self.up = nn.Conv2d(width, fine * 4 * 4, 1)
+        self.fine = nn.Sequential(_Spatial(fine), _Spatial(fine))
+        self.out = nn.Conv2d(fine, 3 * 2 * 16, 3, padding=1)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Decode; of the first group of eight frames only the last is kept."""

@@ -41,6 +41,7 @@ _RAYS_PER_PROCESS = 5_000_000  # traced at a time by each process that shares a 
 _MEMORY_PER_PROCESS = 6e9  # bytes of GPU memory, CUDA context included
 _SHORT_FRAMES = 17  # three latent frames
 _FIRST_SHORT_SCENE = 50_000
+_ARRAYS = ("colour", "hdmap", "kinds")
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,15 @@ class VideoDataset:
     Attributes:
         colour: uint8 [N, S, V, T, H, W, 3].
         hdmap: uint8 [N, V, T, H, W, 3], HDMap condition videos.
+        kinds: uint8 [N, V, T, H, W], of each pixel: 2 for a road user, 1 for paint, kerbs and other mapped objects,
+            0 for anything else.
         styles: N lists of S style names.
         captions: N lists of S captions.
     """
 
     colour: np.ndarray
     hdmap: np.ndarray
+    kinds: np.ndarray
     styles: list[list[str]]
     captions: list[list[str]]
 
@@ -108,7 +112,7 @@ def draw_dataset(
     """Render `scenes` scenes in `styles` styles each; a dataset of the same options on disk is read instead.
 
     Args:
-        folder: folder of `<name>_colour.npy`, `<name>_hdmap.npy` and `<name>.json`.
+        folder: folder of `<name>_colour.npy`, `<name>_hdmap.npy`, `<name>_kinds.npy` and `<name>.json`.
         spec: cameras, size and length.
         scenes: number of scenes; scene i has the seed FIRST_SEED + 100000 * seed + spec.first + i.
         styles: styles of each scene, taken in rotation, so that all are equally frequent.
@@ -127,7 +131,8 @@ def draw_dataset(
 
 def is_drawn(folder: Path, spec: DatasetSpec) -> bool:
     """Whether the folder holds this dataset, completely drawn."""
-    return (folder / f"{spec.name}.json").is_file()
+    # Folders of earlier versions have no kinds of pixels.
+    return all((folder / name).is_file() for name in (f"{spec.name}.json", f"{spec.name}_kinds.npy"))
 
 
 def read_dataset(folder: Path, spec: DatasetSpec) -> VideoDataset:
@@ -138,10 +143,10 @@ def read_dataset(folder: Path, spec: DatasetSpec) -> VideoDataset:
     """
     if not is_drawn(folder, spec):
         raise DreamkitError(f"There is no footage {spec.name} in {folder}.", f"Run the stage draw-{spec.name} first.")
-    colour, hdmap = (np.load(folder / f"{spec.name}_{what}.npy", mmap_mode="r") for what in ("colour", "hdmap"))
+    colour, hdmap, kinds = (np.load(folder / f"{spec.name}_{what}.npy", mmap_mode="r") for what in _ARRAYS)
     facts = json.loads((folder / f"{spec.name}.json").read_text())
     drawn = len(facts["captions"])  # less than the arrays' length when drawing ended at the time limit
-    return VideoDataset(colour[:drawn], hdmap[:drawn], facts["styles"], facts["captions"])
+    return VideoDataset(colour[:drawn], hdmap[:drawn], kinds[:drawn], facts["styles"], facts["captions"])
 
 
 def scene_seed(seed: int, index: int) -> int:
@@ -165,7 +170,7 @@ class _DrawOptions:
         return [STYLES[(index * self.styles + style) % len(STYLES)] for style in range(self.styles)]
 
     def file(self, what: str) -> Path:
-        """The array file of `colour` or `hdmap`."""
+        """The file of an array of _ARRAYS."""
         return self.folder / f"{self.spec.name}_{what}.npy"
 
 
@@ -173,8 +178,9 @@ def _draw(options: _DrawOptions, scenes: int, asked: list[int], until: float) ->
     begun, spec = time.perf_counter(), options.spec
     facts = options.folder / f"{spec.name}.json"
     facts.unlink(missing_ok=True)  # it belongs to the dataset that is overwritten now
-    picture = (len(spec.cameras), spec.frames, *spec.size, 3)
-    for what, shape in (("colour", (scenes, options.styles, *picture)), ("hdmap", (scenes, *picture))):
+    video = (len(spec.cameras), spec.frames, *spec.size)
+    shapes = ((scenes, options.styles, *video, 3), (scenes, *video, 3), (scenes, *video))
+    for what, shape in zip(_ARRAYS, shapes, strict=True):
         np.lib.format.open_memmap(options.file(what), "w+", np.uint8, shape).flush()
     captions: list[list[str]] = []
     with draw_pool(_processes(options.device), [__name__]) as pool:
@@ -195,7 +201,7 @@ def _draw_scene(options: _DrawOptions, index: int) -> list[str]:
     cv2.setNumThreads(1)
     spec, seed = options.spec, scene_seed(options.seed, options.spec.first + index)
     scene = make_scene(seed, spec.frames)
-    colour, hdmap = (np.load(options.file(what), mmap_mode="r+") for what in ("colour", "hdmap"))
+    colour, hdmap, kinds = (np.load(options.file(what), mmap_mode="r+") for what in _ARRAYS)
     hdmap[index] = condition_pictures(scene, spec.cameras, spec.size, reduced=spec.reduced)
     tensors = build_scene_tensors(scene, options.device)
     rays = _RAYS_PER_PROCESS if options.device.type == "cuda" else None
@@ -204,6 +210,8 @@ def _draw_scene(options: _DrawOptions, index: int) -> list[str]:
             scene, style, spec.cameras, spec.size, samples=options.samples, tensors=tensors, rays_at_once=rays
         )
         colour[index, row] = drawn.colour.cpu().numpy()
+        if row == 0:
+            kinds[index] = torch.where(drawn.track >= 0, 2, drawn.marks.to(torch.uint8)).cpu().numpy()
     texts = style_captions(scene, seed)
     return [texts[name] for name in options.styles_of(index)]
 

@@ -24,6 +24,9 @@ from dreamkit.transfer.views import condition_mask
 HELD_OUT = 8  # last scenes of a dataset, for previews; denoisers and control branches are not trained on them
 # Shares of examples with zeroed text, and (one view) with the negative prompt: both train the unconditional output.
 _NO_TEXT, _NEGATIVE = 0.1, 0.05
+# Share of six-view examples in which the front view is not given but generated too, so that maps are followed for
+# want of another source.
+_NO_FRONT = 0.2
 _FRAMES_TOGETHER = 400  # encoded at a time
 # At inference, given latents come from generated videos; noise of up to this standard deviation prepares for that.
 _GIVEN_NOISE = 0.12
@@ -198,7 +201,10 @@ def draw_batch(
     choice = (uniform(count) * len(masks)).long()
     noise = torch.randn(latent.shape, generator=generator, device=device)
     dirty = latent + noise * (_GIVEN_NOISE * uniform(count).view(-1, 1, 1, 1, 1))
-    return Batch(latent, data.text[rows_BV.flatten()], hint, (masks[choice], dirty))
+    mask = masks[choice]
+    without = (uniform(count) < _NO_FRONT).view(-1, 1, 1, 1, 1)
+    front = torch.arange(mask.shape[2], device=device).view(1, 1, -1, 1, 1) < config.latent_frames
+    return Batch(latent, data.text[rows_BV.flatten()], hint, (mask.masked_fill(without & front, 0), dirty))
 
 
 def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:

@@ -55,6 +55,7 @@ class NetworkStage:
         batch: examples per step.
         given: for six views, numbers of given latent frames; each example takes one at random.
         begins_with: file of another stage with the initial weights; None for random ones.
+        guidance: towards the control, of which the file `begins_with` is the teacher; 0 to train on true latents.
     """
 
     folder: str
@@ -64,6 +65,7 @@ class NetworkStage:
     batch: int = 16
     given: tuple[int, ...] = ()
     begins_with: str | None = None
+    guidance: float = 0.0
 
 
 _FIRST, _LATER = (0,), (1, 2, 2)  # given latent frames of a first window and of later ones
@@ -86,6 +88,12 @@ NETWORKS = {
         given=_LATER,
         begins_with="t2w_hdmap_control.pt",
     ),
+}
+_GUIDANCE = 0.5
+# Each of these replaces a branch by one that does in one pass what guidance towards the control does in two.
+NETWORKS |= {
+    f"{name}-guided": replace(NETWORKS[name], steps=800, begins_with=NETWORKS[name].file, guidance=_GUIDANCE)
+    for name in ("hdmap", "t2w-hdmap", "v2w-hdmap")
 }
 _LONG_EVERY = 4  # every 4th step uses long videos, the others short ones, if short clips are drawn
 _SHORT_LIDAR = 4  # short LiDAR videos per long one
@@ -129,6 +137,7 @@ def train_network(options: StageOptions, config: ModelConfig) -> bool:
     save_config(config, folder)
     with_hint = stage.base is not None
     trained, objective = _networks(options, stage, config)
+    teacher = _networks(options, stage, config)[1].requires_grad_(False) if stage.guidance else None
     trainer = Trainer(trained, Schedule(options.steps or stage.steps), options.state, options.seed, by_muon)
 
     def draw(generator: torch.Generator) -> Noised:
@@ -136,7 +145,10 @@ def train_network(options: StageOptions, config: ModelConfig) -> bool:
         examples = draw_batch(source.data, source.config, source.count, generator, with_hint, source.masks)
         return add_noise(examples, generator, _WEIGHTS[trainer.step % len(_WEIGHTS)])
 
-    finished = trainer.run(draw, objective.loss, options.minutes, options.seconds)
+    def loss_of(examples: Noised) -> torch.Tensor:
+        return objective.guided_loss(examples, teacher, stage.guidance) if teacher else objective.loss(examples)
+
+    finished = trainer.run(draw, loss_of, options.minutes, options.seconds)
     trainer.use_average()
     if finished:
         torch.save(released_tensors(trained), folder / stage.file)

@@ -117,12 +117,34 @@ class Objective(nn.Module):
 
     def loss(self, noised: Noised) -> torch.Tensor:
         """Mean squared error of F over the latents that are not given, float32 []."""
-        batch, sigma_B, weight = noised.batch, noised.sigma, noised.weight
-        level, data = sigma_B.view(-1, 1, 1, 1, 1), self.config.sigma_data
-        x = batch.latent + level * noised.noise
+        batch, level, data = noised.batch, noised.sigma.view(-1, 1, 1, 1, 1), self.config.sigma_data
+        x = self._noisy(noised)
         total = level.square() + data**2
         target = (batch.latent - x * data**2 / total) * total.sqrt() / (level * data)
-        error = (self.denoiser_output(x, sigma_B, batch, weight).float() - target).square()
+        return self._error(x, noised, target)
+
+    def guided_loss(self, noised: Noised, teacher: Objective, guidance: float) -> torch.Tensor:
+        """Mean squared error of F to a teacher's F with guidance towards its control: c + guidance (c - u), float32 [].
+
+        c is the teacher's output with its control branch and u that without it. One pass of the trained network then
+        does what two passes of the teacher do. Source: Meng et al. 2023 (arXiv 2210.03142), section 3.1, for guidance
+        towards a text.
+        """
+        x = self._noisy(noised)
+        with torch.no_grad():
+            with_control, without = (
+                teacher.denoiser_output(x, noised.sigma, batch, noised.weight)
+                for batch in (noised.batch, replace(noised.batch, hint=None))
+            )
+            target = with_control + guidance * (with_control - without)
+        return self._error(x, noised, target.float())
+
+    def _noisy(self, noised: Noised) -> torch.Tensor:
+        return noised.batch.latent + noised.sigma.view(-1, 1, 1, 1, 1) * noised.noise
+
+    def _error(self, x: torch.Tensor, noised: Noised, target: torch.Tensor) -> torch.Tensor:
+        batch = noised.batch
+        error = (self.denoiser_output(x, noised.sigma, batch, noised.weight).float() - target).square()
         if batch.given is None:
             return error.mean()
         open_ = (1 - batch.given[0]).expand_as(error)

@@ -28,6 +28,7 @@ class StageOptions:
         seed: of scenes, weights and batches.
         compile: whether the transformer blocks are compiled on a GPU.
         samples: rays along each side of a rendered pixel.
+        noise: standard deviation of noise on latents while the tokenizer is trained.
     """
 
     stage: str
@@ -45,6 +46,7 @@ class StageOptions:
     seed: int = 0
     compile: bool = True
     samples: int = 2
+    noise: float = 0.35
 
     @property
     def state(self) -> Path:

@@ -3,9 +3,9 @@
 python -m dreamkit.tinyworld.train STAGE --data FOLDER --out FOLDER [--steps N] [--minutes M] [--seed S] [--device D]
 
 Stages in order, as each needs files of earlier ones: draw-front and draw-six (training videos), lidar-footage, text,
-text-words, tokenizer; then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w, v2w-hdmap (six views). Each writes
-its files into --out in the released layout, and a resumable state into --out/states. `--minutes` stops a stage early;
-the same command resumes it.
+text-words, tokenizer; then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w, v2w-hdmap (six views). The stage
+judge, which needs none of them, trains the vehicle judge of the evaluation. Each writes its files into --out in the
+released layout, and a resumable state into --out/states. `--minutes` stops a stage early; the same command resumes it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,24 @@ from pathlib import Path
 import torch
 
 from dreamkit.tinyworld.train.dataset import dataset_spec, draw_dataset, draw_lidar, short_spec
+from dreamkit.tinyworld.train.judge_stage import train_judge
 from dreamkit.tinyworld.train.network_stage import NETWORKS, short_lidar_scenes, train_network
 from dreamkit.tinyworld.train.options import StageOptions
 from dreamkit.tinyworld.train.paraphrases import train_paraphrases
+from dreamkit.tinyworld.train.sizes import RECIPE_MULTI, RECIPE_SINGLE
 from dreamkit.tinyworld.train.text_stage import train_text
 from dreamkit.tinyworld.train.tokenizer_stage import train_tokenizer
 from dreamkit.transfer import folders
-from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE, ModelConfig
+from dreamkit.transfer.config import ModelConfig
 
 log = logging.getLogger("dreamkit")
 
-STAGES = ("draw-front", "draw-six", "lidar-footage", "text", "text-words", "tokenizer", *NETWORKS)
+STAGES = ("judge", "draw-front", "draw-six", "lidar-footage", "text", "text-words", "tokenizer", *NETWORKS)
 
 
-def train_stage(arguments: Sequence[str], single: ModelConfig = TINY_SINGLE, multi: ModelConfig = TINY_MULTI) -> int:
+def train_stage(
+    arguments: Sequence[str], single: ModelConfig = RECIPE_SINGLE, multi: ModelConfig = RECIPE_MULTI
+) -> int:
     """Run one stage from the command line.
 
     Args:
@@ -78,6 +82,7 @@ def _parse(arguments: Sequence[str]) -> StageOptions:
     add("--seed", type=int, default=0, help="of scenes, weights and batches")
     add("--no-compile", dest="compile", action="store_false", help="do not compile the transformer blocks; slower")
     add("--samples", type=int, default=2, help="rays along each side of a pixel")
+    add("--noise", type=float, default=0.35, help="noise on latents while the tokenizer is trained")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda or cuda:N")
     asked = vars(parser.parse_args(arguments))
     device = torch.device(asked.pop("device"))
@@ -110,6 +115,8 @@ def _run(options: StageOptions, single: ModelConfig, multi: ModelConfig) -> bool
                 scenes = short_lidar_scenes(options, options.short_scenes)
                 draw_lidar(options.data, short_spec(front), scenes, options.seed)
             return True
+        case "judge":
+            return train_judge(options)
         case "text":
             return train_text(options, single.denoiser.text_width)
         case "text-words":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from dreamkit.tinyworld.train.codec import CHANNELS, Decoder, Encoder, to_signal
 from dreamkit.tinyworld.train.dataset import DatasetSpec, VideoDataset, is_drawn, read_dataset, short_spec
 from dreamkit.tinyworld.train.options import StageOptions
+from dreamkit.tinyworld.train.sizes import RECIPE_CODEC
 from dreamkit.tinyworld.train.trainer import Schedule, Trainer
 from dreamkit.transfer import folders
 
@@ -20,9 +22,10 @@ log = logging.getLogger("dreamkit")
 
 _STEPS = 3000
 _FRAMES = 25  # of an example at most: four latent frames, so that layers learn to use earlier frames
-_EXAMPLES = {"front": 12, "front_short": 18, "six": 40, "six_short": 56}
+_EXAMPLES = {"front": 8, "front_short": 12, "six": 18, "six_short": 28}
 _KEPT = 30_000  # frames of each kind of video and style, kept on the device
-_NOISE = 0.7  # standard deviation of noise on latents in training: makes the decoder robust to a denoiser's errors
+# Weights of the loss at pixels of each kind in `VideoDataset.kinds`: small vehicles and signs are few of all pixels.
+_KIND_WEIGHTS = (1.0, 2.0, 5.0)
 _STATISTICS = 64  # number of videos that mean_std.pt is measured on
 
 
@@ -31,7 +34,7 @@ class Codec(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder = Encoder(), Decoder()
+        self.encoder, self.decoder = Encoder(*RECIPE_CODEC), Decoder(*RECIPE_CODEC)
 
 
 def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec]) -> bool:
@@ -56,21 +59,23 @@ def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec
     schedule = Schedule(options.steps or _STEPS, adamw_lr=2e-3, warmup=100, weight_decay=0.0)
     trainer = Trainer(codec, schedule, options.state, options.seed)
     half = device.type == "cuda"
+    weights = torch.tensor(_KIND_WEIGHTS, device=device)
 
-    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         kind = turns[trainer.step % len(turns)]
-        pixels = _examples(videos[kind], _EXAMPLES[kind.rsplit("_", 1)[0]], generator)
+        pixels, kinds = _examples(videos[kind], _EXAMPLES[kind.rsplit("_", 1)[0]], generator)
         count, frames, height, width, _ = pixels.shape
         latent = (count, CHANNELS, 1 + (frames - 1) // 8, height // 8, width // 8)
-        return pixels, torch.randn(latent, generator=generator, device=device)
+        return pixels, kinds, torch.randn(latent, generator=generator, device=device)
 
-    def loss_of(examples: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        pixels, noise = examples
+    def loss_of(examples: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        pixels, kinds, noise = examples
         x = to_signal(pixels)
+        # The noise makes the decoder robust to a denoiser's errors, at the price of detail.
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             z = codec.encoder(x)
-            y = codec.decoder(z + _NOISE * noise)
-        return _reconstruction_loss(y.float(), x) + 0.02 * _normality_loss(z.float())
+            y = codec.decoder(z + options.noise * noise)
+        return _reconstruction_loss(y.float(), x, weights[kinds.int()][:, None]) + 0.02 * _normality_loss(z.float())
 
     finished = trainer.run(draw, loss_of, options.minutes, options.seconds)
     if finished:
@@ -86,11 +91,18 @@ def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec
     return finished
 
 
-def _reconstruction_loss(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Squared and absolute error of pixels, and of their differences in time and space, which keeps edges sharp."""
+def _reconstruction_loss(y: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Squared and absolute error of pixels, and of their differences in time and space, which keeps edges sharp.
+
+    Args:
+        y: reconstruction [B, 3, T, H, W].
+        x: original.
+        weight: of each pixel, [B, 1, T, H, W]; means are weighted with it.
+    """
     error = y - x
-    steps = [error.diff(dim=dim).abs().mean() for dim in (2, 3, 4)]
-    return 4 * error.square().mean() + 0.5 * error.abs().mean() + 0.25 * sum(steps)
+    share = weight / weight.mean()
+    steps = [(error.diff(dim=dim).abs() * share.narrow(dim, 1, x.shape[dim] - 1)).mean() for dim in (2, 3, 4)]
+    return 4 * (error.square() * share).mean() + 0.5 * (error.abs() * share).mean() + 0.25 * sum(steps)
 
 
 def _normality_loss(z: torch.Tensor) -> torch.Tensor:
@@ -99,34 +111,53 @@ def _normality_loss(z: torch.Tensor) -> torch.Tensor:
     return by_channel.mean(1).square().mean() + (by_channel.std(1) - 1).square().mean()
 
 
-def _videos(data: Path, specs: tuple[DatasetSpec, DatasetSpec], device: torch.device) -> dict[str, torch.Tensor]:
-    """Videos uint8 [videos, T, H, W, 3] on the device, by `<dataset>_colour` and `<dataset>_hdmap`."""
+@dataclass(frozen=True)
+class _Videos:
+    """Videos uint8 [N, T, H, W, 3] and, of colour videos, kinds of pixels uint8 [N / styles, T, H, W] on a device."""
 
-    def flat(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-4:])).to(device)
+    pixels: torch.Tensor
+    kinds: torch.Tensor | None
+    views: int
+    styles: int
+
+
+def _videos(data: Path, specs: tuple[DatasetSpec, DatasetSpec], device: torch.device) -> dict[str, _Videos]:
+    """Videos on the device, by `<dataset>_colour` and `<dataset>_hdmap`."""
+
+    def flat(array: np.ndarray, last: int = 4) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array).reshape(-1, *array.shape[-last:])).to(device)
 
     found = {}
     # Short clips show more scenes, long ones more latent frames.
     for spec in (*specs, *(short for short in map(short_spec, specs) if is_drawn(data, short))):
         drawn = read_dataset(data, spec)
         scenes = max(1, _KEPT // (len(spec.cameras) * spec.frames))
-        found[f"{spec.name}_colour"] = flat(drawn.colour[:scenes])
+        styles, views = drawn.colour.shape[1:3]
+        found[f"{spec.name}_colour"] = _Videos(
+            flat(drawn.colour[:scenes]), flat(drawn.kinds[:scenes], 3), views, styles
+        )
         conditions = flat(drawn.hdmap[: scenes // 2])
         lidar = data / f"{spec.name}_lidar.npy"
         if lidar.is_file():
             # HDMap and LiDAR videos are drawn from one list, HDMap twice as often.
             conditions = torch.cat([conditions, flat(np.load(lidar, mmap_mode="r")[: scenes // 4])])
-        found[f"{spec.name}_hdmap"] = conditions
+        found[f"{spec.name}_hdmap"] = _Videos(conditions, None, views, 1)
     return found
 
 
-def _examples(videos_NTHWC: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Random windows of random videos, uint8 [count, _FRAMES, H, W, 3]."""
-    device = videos_NTHWC.device
-    number, frames = videos_NTHWC.shape[:2]
+def _examples(videos: _Videos, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random windows of random videos: uint8 [count, _FRAMES, H, W, 3], and kinds of pixels [count, _FRAMES, H, W]."""
+    device = videos.pixels.device
+    number, frames = videos.pixels.shape[:2]
     video = torch.randint(number, (count, 1), generator=generator, device=device)
     start = torch.randint(max(1, frames - _FRAMES + 1), (count, 1), generator=generator, device=device)
-    return videos_NTHWC[video, start + torch.arange(min(_FRAMES, frames), device=device)]
+    frame = start + torch.arange(min(_FRAMES, frames), device=device)
+    pixels = videos.pixels[video, frame]
+    if videos.kinds is None:
+        return pixels, torch.zeros(pixels.shape[:-1], dtype=torch.uint8, device=device)
+    # Videos are in the order scene, style, view; the kinds of a scene's pixels are those of all its styles.
+    scene, view = video // (videos.styles * videos.views), video % videos.views
+    return pixels, videos.kinds[scene * videos.views + view, frame]
 
 
 @torch.inference_mode()
