@@ -7,8 +7,8 @@ the last evaluation of a video run in bfloat16 (`use_float8`). Shape letters as 
 Values are quantised without their mean over the tokens, which is added behind the attention. Hopper adds float8
 products with about 14 bits: over 56,320 tokens a sum that grows steadily loses a third of itself. With the mean left
 in, random weights and an H100, attention's output was off by 0.43 (relative error) for a single view and by 0.71 for
-six; a simulation of such sums gave 0.36 and 0.49, and 0.0004 without the mean. Sources: DeepSeek-V3 (arXiv 2412.19437,
-section 3.3.2); SageAttention2 (arXiv 2411.10958, section 3.3).
+six; without it by 0.005 to 0.010 in both (H200). Sources: DeepSeek-V3 (arXiv 2412.19437, section 3.3.2);
+SageAttention2 (arXiv 2411.10958, section 3.3).
 """
 
 from __future__ import annotations
