@@ -74,12 +74,20 @@ def who_runs() -> dict[str, str]:
 
 
 def gpu_use() -> list[dict[str, Any]]:
-    """Index, use in percent, and used and total memory in MiB of this machine's GPUs; none where there is no GPU."""
+    """Index, use in percent, and used and total memory in MiB of this machine's GPUs; none where there is no GPU.
+
+    A value that the driver does not tell, such as the use of a GPU divided by MIG ("[N/A]"), is None.
+    """
     query = "index,utilization.gpu,memory.used,memory.total"
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
     try:
         text = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-        rows = [[int(value) for value in line.split(",")] for line in text.strip().splitlines()]
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
-    return [dict(zip(("index", "percent", "used_mib", "total_mib"), row, strict=True)) for row in rows]
+    rows = [[_number(value) for value in line.split(",")] for line in text.strip().splitlines()]
+    names = ("index", "percent", "used_mib", "total_mib")
+    return [dict(zip(names, row, strict=True)) for row in rows if len(row) == len(names) and row[0] is not None]
+
+
+def _number(value: str) -> int | None:
+    return int(value) if value.strip().isdecimal() else None

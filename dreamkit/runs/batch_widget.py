@@ -95,12 +95,14 @@ def plot_gpu_use(folder: BatchFolder) -> Figure:
     from matplotlib.figure import Figure
 
     samples: list[tuple[float, list[dict[str, Any]]]] = [
-        (event_time(event), event.get("use", [])) for event in read_events(folder.events) if event["event"] == "gpus"
+        (event_time(event), [gpu for gpu in event.get("use", []) if gpu["percent"] is not None])
+        for event in read_events(folder.events)
+        if event["event"] == "gpus"
     ]
-    if not samples:
+    if not any(use for _, use in samples):
         raise DreamkitError(
             f"The batch {folder.root.name} recorded no use of GPUs.",
-            "The local engine records it on machines with nvidia-smi; Ray has a dashboard of its own.",
+            "The local engine records it where nvidia-smi tells it; Ray has a dashboard of its own.",
         )
     began = samples[0][0]
     figure = Figure(figsize=(8, 2.5), layout="constrained")

@@ -98,7 +98,8 @@ def table(ends: dict[str, dict], use: list[tuple[float, list[dict]]]) -> list[di
     for key, end in ends.items():
         times = end["times"]
         seconds = [after - before for before, after in itertools.pairwise(times[1:])]
-        seen = [g["percent"] for at, gpus in use if first <= at <= last for g in gpus if str(g["index"]) == end["gpus"]]
+        own = [gpu for at, gpus in use if first <= at <= last for gpu in gpus if str(gpu["index"]) == end["gpus"]]
+        seen = [gpu["percent"] for gpu in own if gpu["percent"] is not None]
         rows.append(
             {
                 "unit": key,

@@ -572,8 +572,23 @@ def test_the_table_in_a_notebook(ws, pipes, engine):
         plot_gpu_use(folder_of(ws))
     events = EventLog(folder_of(ws).events)
     for percent in (10, 90):
-        events.write("gpus", use=[{"index": 0, "percent": percent}, {"index": 1, "percent": 100}])
+        events.write(
+            "gpus", use=[{"index": 0, "percent": percent}, {"index": 1, "percent": 100}, {"index": 2, "percent": None}]
+        )
     assert [line.get_ydata()[-1] for line in plot_gpu_use(folder_of(ws)).axes[0].lines] == [90, 100]
+
+
+def test_a_gpu_whose_use_is_not_told_is_left_out_of_the_plot_and_stops_nothing(monkeypatch, tmp_path):
+    from dreamkit.runs import batch_events
+
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho '0, [N/A], 1024, 81559'\necho '1, 97, 2048, 81559'\necho 'No devices'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert batch_events.gpu_use() == [
+        {"index": 0, "percent": None, "used_mib": 1024, "total_mib": 81559},
+        {"index": 1, "percent": 97, "used_mib": 2048, "total_mib": 81559},
+    ]
 
 
 def test_the_report_says_who_made_what_and_how(ws, pipes, engine):
