@@ -39,18 +39,41 @@ FORMATS = (
     DatasetFormat("argoverse2", "Argoverse 2 sensor log", is_argoverse2, read_argoverse2),
     DatasetFormat("123d", "log of py123d", is_arrow123d, read_arrow123d),
 )
-# Pattern of a file or folder of a data set that is not read here -> its name and what to do.
+_NO_KITTI = "KITTI is not read by py123d either; write a converter of your own with convert.drive."
+_PARQUET = "Convert the same drives from their tfrecord files, with py123d 0.7 in an environment of its own."
+_NO_POSES = "Fetch city_SE3_egovehicle.feather of the same log, which has its ego poses."
+# Name of a data set that is not read here, what to do, and patterns of files or folders that only it has.
 _OTHERS = (
-    ("v1.0-*/sample_data.json", "nuScenes", _BY_123D),
-    ("sample_data.json", "the tables of a nuScenes version", _BY_123D),
-    ("*.tfrecord*", "the Waymo Open Dataset", _BY_123D),
-    ("*.db", "nuPlan", _BY_123D),
-    ("data_3d_bboxes", "KITTI-360", _BY_123D),
-    ("oxts/data", "KITTI", "KITTI is not read by py123d either; write a converter of your own with convert.drive."),
-    ("annotations/cuboids", "PandaSet", _BY_123D),
-    ("scenario_*.parquet", "Argoverse 2 motion forecasting", "It has no sensors; take a log of the sensor data set."),
-    ("pose/*.tar", "RDS-HQ labels already", "Check them with `dreamkit check`, and draw them with `dreamkit render`."),
-    ("hdmap/*/*.mp4", "a workspace of dreamkit", "Give the folder of the recorded drives."),
+    ("nuScenes", _BY_123D, ("v1.0-*", "samples/CAM_*", "sweeps/CAM_*")),
+    ("the tables of a nuScenes version", _BY_123D, ("sample_data.json", "scene.json", "calibrated_sensor.json")),
+    ("the Waymo Open Dataset", _BY_123D, ("*.tfrecord*",)),
+    ("the Waymo Open Dataset in parquet files", _PARQUET, ("camera_image/*.parquet", "lidar/*.parquet")),
+    ("nuPlan", _BY_123D, ("*.db",)),
+    ("KITTI-360", _BY_123D, ("data_3d_bboxes", "data_2d_raw", "data_poses", "image_0?/data_rect", "image_0?/data_rgb")),
+    ("KITTI", _NO_KITTI, ("oxts/data", "velodyne_points", "image_02", "image_2")),
+    ("PandaSet", _BY_123D, ("annotations/cuboids", "meta/gps.json", "camera/front_camera")),
+    (
+        "an Argoverse 2 sensor log without its ego poses",
+        _NO_POSES,
+        ("calibration/egovehicle_SE3_sensor.feather", "calibration/intrinsics.feather", "sensors/cameras"),
+    ),
+    ("Argoverse 1", "Take a log of the Argoverse 2 sensor data set.", ("vehicle_calibration_info.json",)),
+    (
+        "Argoverse 2 motion forecasting",
+        "It has no sensors; take a log of the sensor data set.",
+        ("scenario_*.parquet",),
+    ),
+    (
+        "a log of py123d without its ego poses",
+        "Convert this log again with py123d 0.7.",
+        ("box_detections_se3.arrow",),
+    ),
+    (
+        "RDS-HQ labels already",
+        "Check them with `dreamkit check`, and draw them with `dreamkit render`.",
+        ("pose/*.tar",),
+    ),
+    ("a workspace of dreamkit", "Give the folder of the recorded drives.", ("hdmap/*/*.mp4",)),
 )
 
 
@@ -95,10 +118,11 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _nothing_found(folder: Path) -> DreamkitError:
-    """The error for a folder without drives: of a data set that is known, or of none."""
-    for pattern, title, hint in _OTHERS:
-        if next(folder.glob(pattern), None) is not None:
-            return DreamkitError(f"{folder} looks like {title}, which is not converted here.", f"{hint} {_HERE}")
+    """The error for a folder without drives: of a data set that is known, in it or below it, or of none."""
+    for inside in _folders(folder):
+        for title, hint, patterns in _OTHERS:
+            if any(next(inside.glob(pattern), None) is not None for pattern in patterns):
+                return DreamkitError(f"{inside} looks like {title}, which is not converted here.", f"{hint} {_HERE}")
     entries = sorted(entry.name for entry in folder.iterdir())[:6]
     return DreamkitError(
         f"{folder} holds no drive in a known form; it has {', '.join(entries) or 'nothing'}.",

@@ -91,6 +91,19 @@ def test_damaged_logs_and_folders_of_other_data_sets_are_told(tmp_path):
         ("d/data_3d_bboxes/x", "KITTI-360"),
         ("e/pose/x.tar", "RDS-HQ labels already"),
         ("f/holiday.jpg", "no drive in a known form; it has holiday.jpg"),
+        ("g/v1.0-mini/scene.json", "nuScenes"),
+        ("h/drives/2011_09_26/x_sync/image_02/data/0.png", "x_sync looks like KITTI,"),
+        ("i/data_2d_raw/x_sync/image_02/data_rgb/0.png", "KITTI-360"),
+        ("j/x_sync/image_00/data_rect/0.png", "KITTI-360"),
+        ("k/training/segment-1.tfrecord", "k/training looks like the Waymo"),
+        ("l/training/camera_image/1.parquet", "Waymo Open Dataset in parquet"),
+        (
+            "m/train/log/calibration/intrinsics.feather",
+            "log looks like an Argoverse 2 sensor log without its ego poses",
+        ),
+        ("n/train1/log/vehicle_calibration_info.json", "Argoverse 1"),
+        ("o/001/annotations/cuboids/00.pkl.gz", "PandaSet"),
+        ("q/logs/one/box_detections_se3.arrow", "log of py123d without its ego poses"),
     ):
         path = tmp_path / place
         path.parent.mkdir(parents=True)
