@@ -15,6 +15,7 @@ import numpy as np
 from dreamkit.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras
 from dreamkit.convert.map_areas import lines_once, outer_edges
 from dreamkit.convert.object_types import kind_of
+from dreamkit.convert.timelines import rising
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.poses import rotations
@@ -39,12 +40,12 @@ def read_argoverse2(folder: Path) -> Drive:
     Frame 0 is the first annotated sweep, so that every third frame is a sweep to within a millisecond or so.
 
     Raises:
-        DreamkitError: a file is missing, damaged, or lacks a column.
+        DreamkitError: a file is missing, damaged, or lacks a column; or times of poses do not rise.
     """
     folder = Path(folder)
     poses = _table(folder / _POSES, ("timestamp_ns", *_POSE_COLUMNS))
     clock = int(poses["timestamp_ns"].min())
-    times = _seconds(poses["timestamp_ns"], clock)
+    times = rising(_seconds(poses["timestamp_ns"], clock), f"The ego poses of {folder.name}")
     ego = _pose_matrices(poses)
     labels = next((folder / name for name in _LABELS if (folder / name).is_file()), None)
     boxes, signs = _boxes(labels, clock, times, ego) if labels else ([], [])

@@ -120,7 +120,8 @@ def list_clips(root: Path, poses: str = "pose") -> list[str]:
     if not folder.is_dir():
         raise DreamkitError(
             f"{folder} is missing, so {root} is not an RDS-HQ folder.",
-            "Give the folder that holds pose/, 3d_lanelines/, all_object_info/ and the others.",
+            "Give the folder that holds pose/, 3d_lanelines/, all_object_info/ and the others. Recorded drives of a "
+            "public data set become such a folder with `dreamkit convert`.",
         )
     clips = sorted(path.stem for path in folder.glob("*.tar") if not path.name.startswith("."))
     if not clips:

@@ -130,6 +130,17 @@ def test_an_unknown_version_of_the_tables_is_told(tmp_path):
         read_argoverse2(log)
 
 
+def test_poses_out_of_the_order_of_time_are_told(tmp_path):
+    from pyarrow import feather
+
+    path = write_log(tmp_path / "logs") / "city_SE3_egovehicle.feather"
+    table = feather.read_table(str(path))
+    feather.write_feather(table.take([*range(10), 11, 10, *range(12, len(table))]), str(path))
+    _, error = next(convert_logs(tmp_path / "logs", tmp_path / "rds"))
+    assert isinstance(error, DreamkitError) and "not in the order of time: number 11" in error.message
+    assert not (tmp_path / "rds").exists()
+
+
 @pytest.mark.real_data
 @pytest.mark.skipif("ARGOVERSE2_LOG" not in os.environ, reason="ARGOVERSE2_LOG names no log of the data set")
 def test_a_real_log_passes_the_check(tmp_path):

@@ -13,7 +13,10 @@ from dreamkit.cli.app import app
 from dreamkit.convert.mend import mend_clip
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
+from dreamkit.rds.drawing import read_clip
+from dreamkit.rds.hdmap import draw_hdmap_frames
 from dreamkit.rds.labels import Objects, Shapes, layer_path, read_layer, read_objects
+from dreamkit.rds.plan import Options
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 from dreamkit.rds.tars import encode_npy, write_tar
 
@@ -123,6 +126,38 @@ def test_float32_far_from_the_origin_is_moved_and_smoothed(tmp_path):
         read_layer(tmp_path / "out", CLIP, "lanelines").points, map_layers()["lanelines"].points, atol=0.6
     )
     assert np.abs(read_objects(tmp_path / "out", CLIP).pose[:, :3, 3]).max() < 200
+
+
+def drawings(root, frames=(0, 25, 50)):
+    """Pictures of the front condition, uint8 [n, H, W, 3]."""
+    clip = read_clip(root, CLIP, Options(("hdmap",), cameras=(FRONT.removeprefix("camera_"),), drawn=(480, 270)))
+    [camera] = clip.poses
+    return np.stack(list(draw_hdmap_frames(clip.scene, clip.cameras[camera], clip.poses[camera], frames)))
+
+
+def test_mended_copies_are_drawn_as_the_labels_that_were_damaged(tmp_path):
+    whole = drawings(write_clip(tmp_path / "good", frames=61, model=None))
+
+    slow = write_clip(tmp_path / "slow", frames=61, model=None)
+    boxes = read_objects(slow, CLIP)
+    writer.write_objects(slow, CLIP, Objects(**{**vars(boxes), "frames": boxes.frames // 3, "frame": boxes.frame // 3}))
+    assert (drawings(slow) != whole).any()
+    mend_clip(slow, CLIP, tmp_path / "slow_mended")
+    assert (drawings(tmp_path / "slow_mended") == whole).all()
+
+    far, offset = write_clip(tmp_path / "far", frames=61, model=None), np.array([200_000.0, 100_000.0, 40.0])
+    vehicle = drive(61)
+    vehicle[:, :3, 3] += offset
+    write_poses(far, vehicle, dtype=np.float32)
+    for name, shapes in map_layers().items():
+        writer.write_layer(far, CLIP, name, Shapes(shapes.points + offset, shapes.starts))
+    moved = objects(61)
+    moved.pose[:, :3, 3] += offset
+    writer.write_objects(far, CLIP, moved)
+    mend_clip(far, CLIP, tmp_path / "far_mended")
+    # float32 has steps of 16 mm there, and half a step that all poses share cannot be seen in the poses.
+    other = (drawings(tmp_path / "far_mended") != whole).any(-1)
+    assert other.mean() < 0.001
 
 
 def test_the_command_mends_swapped_intrinsics_and_checks_the_copy(tmp_path):
