@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dreamkit.errors import DreamkitError
 from dreamkit.review.library import ReviewVideo, changed_since_made, checksum_of
+from dreamkit.review.measures.definitions import failed_measures
 from dreamkit.workspace.partials import partial_path, remove_abandoned
 from dreamkit.workspace.workspace import from_home
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MARK = "dreamkit_export.json"  # file that marks a folder as an export; no other folder is ever replaced
+_WITHOUT_LIMITS = (
+    "; or run this command once more with -p 'thresholds={}' behind it (in a notebook: thresholds = {} in the "
+    "parameters cell), so that no measure has a limit."
+)
 
 
 def accepted_videos(review: Review, unjudged: bool = False) -> dict[str, tuple[ReviewVideo, str]]:
@@ -56,9 +61,10 @@ def accepted_videos(review: Review, unjudged: bool = False) -> dict[str, tuple[R
         told = f" ({len(changed)} accepted ones changed after their verdict, {changed[0]} first)" if changed else ""
         if flagged:
             key, flag = next(iter(flagged.items()))
+            limited = any(failed_measures(review.rows.get(one, {}), review.thresholds) for one in flagged)
             raise DreamkitError(
                 f"No video is accepted, and all {len(flagged)} that nobody judged are flagged: {key}: {flag}.",
-                "Accept some on the board, or give other limits: -p 'thresholds={}' for none.",
+                "Accept some on the board" + (_WITHOUT_LIMITS if limited else "."),
             )
         raise DreamkitError(
             f"No video is accepted, so there is nothing to export{told}.",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -24,6 +27,8 @@ from dreamkit.review.report_page import report_page
 from dreamkit.review.result_player import result_player
 from dreamkit.review.widgets.traits import LABELS
 from dreamkit.workspace.cameras import SIX_VIEWS
+from dreamkit.workspace.video import read_video
+from dreamkit.workspace.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +36,12 @@ def made(tmp_path_factory):
     return make_labelled(tmp_path_factory.mktemp("overlay"))
 
 
-def asked(player, size="grid"):
+def asked(player, cameras=SIX_VIEWS.names, size="grid"):
     """The streams of labels that the player sends for its open video, camera -> (message, bytes)."""
     sent = []
     player.send = lambda content, buffers: sent.append((content, buffers))
     key = player.video["key"]
-    wanted = [{"key": key, "layer": LABELS, "camera": name, "size": size} for name in SIX_VIEWS.names]
+    wanted = [{"key": key, "layer": LABELS, "camera": name, "size": size} for name in cameras]
     player._on_message(player, {"type": "streams", "wanted": wanted}, [])
     assert not player.message
     return {content["camera"]: (content, buffers[0]) for content, buffers in sent}
@@ -69,6 +74,21 @@ def test_the_player_sends_the_labels_lines_of_six_views_frame_by_frame(made):
     assert (200, 36, 35) in colours or (98, 183, 249) in colours
     total = sum(len(data) for _, data in streams.values())
     assert total < 6 * FRAMES * 8_000, "a view of a frame takes some kilobytes"
+
+
+def test_a_missing_view_leaves_the_lines_of_the_others(made, tmp_path):
+    workspace, gone = Workspace(Path(shutil.copytree(made[0].root, tmp_path / "outputs"))), "rear_left_70fov"
+    [video] = find_videos(workspace)
+    video.views[gone].unlink()
+    [video] = find_videos(workspace)
+    review = open_review(workspace, ReviewParams(workspace=str(workspace.root), labels=str(made[1])))
+    review.show(KEY)
+    offered = {view["camera"] for view in review.player.video["views"] if LABELS in view["layers"]}
+    assert set(video.views) == set(SIX_VIEWS.names) - {gone} == offered
+    streams = asked(review.player, offered)
+    for name, (content, data) in streams.items():
+        assert len(content["sizes"]) == FRAMES == len(read_video(video.views[name])), "a picture for each frame"
+        assert sum(content["sizes"]) == len(data)
 
 
 def test_without_labels_there_is_no_such_layer(made, tmp_path):
@@ -156,8 +176,13 @@ def test_notebook_06_exports_in_nuscenes_form_what_nobody_judged(made, tmp_path)
     review = open_review(workspace, flagged)
     facts = {"key": KEY, "fingerprint": review.videos[KEY].fingerprint, "version": table.VERSION}
     review.rows[KEY] = {**facts, "flicker": 3.0, "faults": []}
-    with pytest.raises(DreamkitError, match="all 1 that nobody judged are flagged: multi_view"):
+    with pytest.raises(DreamkitError, match="all 1 that nobody judged are flagged: multi_view") as error:
         ReviewOutcome(review, flagged)._export()
+    assert "once more with -p 'thresholds={}'" in error.value.hint
+    review.rows[KEY] = {**facts, "flicker": -1.0, "faults": ["no frames"]}
+    with pytest.raises(DreamkitError, match="no frames") as error:
+        ReviewOutcome(review, flagged)._export()
+    assert "thresholds" not in error.value.hint, "no limit would help"
     free = flagged.model_copy(update={"thresholds": {}})
     review = open_review(workspace, free)
     text = "\n".join(ReviewOutcome(review, free)._export())

@@ -7,7 +7,7 @@ are moved along themselves, so of all displacements with nearly the highest scor
 
 What it can tell depends on the pictures. A view with few long lines, such as a side view with a kerb beside a lane
 line, fits nearly as well where the lines are moved from one edge of the road to the next, even in pictures without any
-fault; `unseen` says how large an offset must be to show.
+fault.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ class EdgeAgreement:
         offset: the smallest displacement with nearly that score, right and down in parts of the picture's width.
         at_border: whether it is one of the largest that were tried, so that the score may rise beyond; then the offset
             is no measurement.
-        unseen: the largest distance from the best displacement, in parts of the picture's width, at which another one
-            has more than half of the best one's rise over the mean: smaller offsets do not show.
     """
 
     score: float
@@ -47,7 +45,6 @@ class EdgeAgreement:
     best: float
     offset: tuple[float, float]
     at_border: bool = False
-    unseen: float = float("nan")
 
     @property
     def lift(self) -> float:
@@ -81,10 +78,7 @@ def edge_agreement(pictures: Sequence[np.ndarray], lines: Sequence[np.ndarray]) 
     row, column = np.unravel_index(np.argmin(np.where(good, np.hypot(right, down), np.inf)), mean.shape)
     offset = int(right[row, column]) * STEP / WIDTH, int(down[row, column]) * STEP / WIDTH
     border = row in (0, mean.shape[0] - 1) or column in (0, mean.shape[1] - 1)
-    top_row, top_column = np.unravel_index(np.nanargmax(mean), mean.shape)
-    away = np.hypot(right - right[top_row, top_column], down - down[top_row, top_column])
-    unseen = float(away[mean > (best + average) / 2].max(initial=0.0)) * STEP / WIDTH
-    return EdgeAgreement(score, score - average, best, offset, bool(border), unseen)
+    return EdgeAgreement(score, score - average, best, offset, bool(border))
 
 
 def _profile(strength: np.ndarray, lines: np.ndarray) -> np.ndarray:
