@@ -306,7 +306,7 @@ class Review:
             return
         raise DreamkitError(
             f"{self.reviewer} has no verdict on this video to take back.",
-            "Another reviewer's verdict cannot be undone; give your own instead.",
+            "Give it a verdict of your own; another reviewer's cannot be undone.",
         )
 
     def reload_verdicts(self) -> None:

@@ -100,7 +100,7 @@ def test_the_board_opens_measures_judges_and_undoes(workspace):
     ask(again.player, type="verdict", key=SUNNY, state="undo", reasons=[], note="")
     assert again.player.verdict == {}
     ask(again.player, type="verdict", key=SUNNY, state="undo", reasons=[], note="")
-    assert "no verdict" in again.player.message
+    assert "no verdict" in again.player.message and "Give it a verdict of your own" in again.player.message
     again.board.order = [NIGHT, SUNNY]
     ask(again.player, type="move", by=1)
     assert again.board.opened == NIGHT
