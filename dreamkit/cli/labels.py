@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -87,11 +88,12 @@ def check_command(
         model=camera_model,
         novel_pose=novel_pose,
         types=types_of_workspace(output),
-        rig=rig_option(rig, as_model, folder, clip_names(clips)),
     )
     if fix:
         mend_labels(folder, options, fix)
         folder = fix
+    # After the mending, because a drafted rig depends on the order of the intrinsics.
+    options = replace(options, rig=rig_option(rig, as_model, folder, clip_names(clips)))
     if not check_labels(folder, options, pictures, beside, frame):
         raise typer.Exit(1)
 

@@ -167,4 +167,6 @@ def test_the_command_mends_swapped_intrinsics_and_checks_the_copy(tmp_path):
     assert done.exit_code == 1 and "cx, cy, fx, fy" in done.output and "--fix" in done.output
     done = CliRunner().invoke(app, [*line, "--fix", str(out)], catch_exceptions=False)
     assert done.exit_code == 0 and "mended: Intrinsics were in the order cx, cy, fx, fy: cam_bl." in done.output
+    done = CliRunner().invoke(app, ["check", str(root), "--rig", "auto", "--fix", str(out)], catch_exceptions=False)
+    assert done.exit_code == 0, "the rig is drafted from the mended copy"
     assert read_cameras(out, FLEET_CLIP, model="pinhole")["cam_bl"].fx == FLEET["cam_bl"][1]
