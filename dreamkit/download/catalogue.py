@@ -79,6 +79,18 @@ _MD5 = {
     f"{LLAMA_GUARD}/model-00004-of-00004.safetensors": "a94c830cafe5e1d8d54ea2f83378b234",
 }
 
+_GB = {
+    **{f"{folders.SINGLE_VIEW}/{role}_control.pt": 1.8 for role in ("hdmap", "lidar")},
+    f"{folders.SINGLE_VIEW}/base_model.pt": 14.5,
+    **{f"{folders.MULTI_VIEW}/{kind}_{role}_control.pt": 1.8 for kind in ("t2w", "v2w") for role in ("hdmap", "lidar")},
+    **{f"{folders.MULTI_VIEW}/{kind}_base_model.pt": 14.5 for kind in ("t2w", "v2w")},
+    f"{folders.TEXT_ENCODER}/pytorch_model.bin": 45.2,
+    f"{STYLES_MODEL}/*.safetensors": 29.6,
+    **{f"{LLAMA_GUARD}/model-{number:05}-of-00004.safetensors": 4.0 for number in range(1, 5)},
+    f"{GUARDRAIL}/{_SIGLIP}/**": 3.5,
+}
+"""Size of large files in GB, from the number of parameters: bf16, for T5-11B and SigLIP float32. Others are small."""
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -106,6 +118,10 @@ class Repository:
     def missing(self, files: Sequence[str]) -> list[str]:
         """Needed files and patterns that none of the repository's files matches."""
         return [pattern for pattern in self.needed if not any(matches(file, pattern) for file in files)]
+
+    def about_bytes(self) -> int:
+        """Size of the needed files from their numbers of parameters, for where the hub gives no list of files."""
+        return round(1e9 * sum(_GB.get(f"{self.name}/{file}", 0) for file in self.needed))
 
     def md5(self, file: str) -> str | None:
         """The MD5 sum of a file in NVIDIA's scripts, or None."""

@@ -160,7 +160,9 @@ def disk_checks(p: SetupParams, access: Sequence[Access]) -> list[Check]:
     if not access:
         return [Check("disk", "ok", f"{amount(free)} free at {root}")]
     if unknown := [one.repository.name for one in access if not one.files]:
-        value = f"{amount(free)} free at {root}; the size of the models is not known: no file list of {unknown[0]}"
+        about = amount(sum(one.repository.about_bytes() for one in access))
+        need = f"{', '.join(p.models)} need about {about} in all by their numbers of parameters"
+        value = f"{amount(free)} free at {root}; {need}, since there is no file list of {unknown[0]}"
         return [Check("disk", "note", value, "See the line of Hugging Face below.")]
     total = here = 0
     for one in access:

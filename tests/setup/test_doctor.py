@@ -88,7 +88,16 @@ def test_disk_too_small(monkeypatch, tmp_path):
     assert "1.0 GB free" in check.value
     assert "need 3.0 GB, 3.0 GB still to come" in check.value
     (check,) = doctor.disk_checks(SetupParams(), [access(hubs.NO_ANSWER)])
-    assert "is not known" in check.value
+    assert "single_view, multi_view need about 16.3 GB in all by their numbers of parameters" in check.value
+
+
+def test_sizes_of_all_uses_without_a_hub():
+    def gigabytes(uses, controls=("hdmap",), long_videos=True):
+        return [round(one.about_bytes() / 1e9, 1) for one in catalogue.repositories(uses, controls, long_videos)]
+
+    assert gigabytes(["single_view"], ("hdmap", "lidar")) == [18.1, 0, 45.2]
+    assert gigabytes(["multi_view"]) == [32.6, 0, 45.2]
+    assert gigabytes(["styles", "guardrail"]) == [29.6, 3.5, 16.0]
 
 
 def test_licences_have_their_links():
