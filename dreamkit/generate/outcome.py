@@ -47,7 +47,7 @@ class RunOutcome:
     def kept(self, asked: int) -> str:
         """What an interrupted run keeps of the results that it was to make, as a sentence."""
         made = len(self.seconds)
-        verb = "is" if made == 1 else "are"
+        verb = "is" if 1 in (made, asked) else "are"
         return f"{made} of {counted(asked, 'video')} {verb} finished and kept; the one begun is not."
 
     @contextlib.contextmanager

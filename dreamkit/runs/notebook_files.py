@@ -48,8 +48,12 @@ def notebook_name(notebook: str) -> str:
     name = Path(notebook).name.removesuffix(".ipynb").removesuffix(".executed")
     if notebook.endswith(".ipynb") or name in MODELS or not name:
         return name
-    meant = [known for known in MODELS if known.startswith(name) or known[3:].startswith(name)]
+    meant = _beginning_with(name)
     return meant[0] if len(meant) == 1 else name
+
+
+def _beginning_with(name: str) -> list[str]:
+    return [known for known in MODELS if known.startswith(name) or known[3:].startswith(name)]
 
 
 def params_model(notebook: str) -> type[NotebookParams]:
@@ -88,7 +92,9 @@ def find_notebook(notebook: str) -> Path:
 
 
 def _nearest_notebook(name: str) -> str:
-    """A hint with the name most like a misspelt one, or with all names."""
+    """A hint with the names that begin so, with the name most like a misspelt one, or with all names."""
+    if name and (several := _beginning_with(name)):
+        return f"{name!r} may be {', '.join(several)}: write more of the name."
     close = nearest(name, MODELS)
     return f"Did you mean {close}?" if close else f"There are {', '.join(MODELS)}."
 

@@ -13,6 +13,7 @@ from dreamkit.captions.files import write_style_captions
 from dreamkit.errors import DreamkitError
 from dreamkit.generate import input_videos
 from dreamkit.generate import run as generate_run
+from dreamkit.generate.outcome import RunOutcome
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
 from dreamkit.notebook import interruption
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
@@ -663,6 +664,14 @@ def test_interrupted_in_a_notebook_it_ends_in_one_sentence(ws, pipes, monkeypatc
     ]
     monkeypatch.setattr(generate_run, "publish", publish)
     assert [one.state for one in single(ws).results] == ["done before", "made"]
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "said"), [(0, 1, "0 of 1 video is"), (0, 2, "0 of 2 videos are"), (1, 2, "1 of 2 videos is")]
+)
+def test_what_an_interrupted_run_keeps_agrees_in_number(made, asked, said):
+    outcome = RunOutcome(*[None] * 4, seconds=dict.fromkeys(map(str, range(made)), 1.0))
+    assert outcome.kept(asked).startswith(f"{said} finished and kept")
 
 
 def test_captions_with_faults_are_warned_of_before_the_model_loads(ws, pipes, monkeypatch, capsys):

@@ -191,6 +191,8 @@ def test_show_lists_names_bounds_and_meanings():
 def test_a_notebook_that_does_not_exist_names_the_nearest():
     with pytest.raises(DreamkitError, match="Did you mean 04_single_view"):
         notebook_run.find_notebook("04_singel")
+    with pytest.raises(DreamkitError, match=r"'0' may be 00_.*, 06_review: write more of the name\."):
+        notebook_run.find_notebook("0")
     assert any(notebook_run.find_notebook("04_single_view").samefile(path) for path in NOTEBOOKS)
 
 
