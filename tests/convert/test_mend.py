@@ -104,17 +104,23 @@ def test_boxes_written_three_times_are_kept_once(folder, tmp_path):
     assert read_objects(tmp_path / "out", CLIP).frames.tolist() == [0, 15, 30]
 
 
-def test_float32_far_from_the_origin_is_moved_and_smoothed(tmp_path):
-    far, root = np.array([500_000.0, 5_300_000.0, 40.0]), tmp_path / "rds"
-    write_clip(root, frames=121, model=None)
-    vehicle = drive(121)
-    vehicle[:, :3, 3] += far
+def write_far_clip(root, frames, offset):
+    """A clip moved by `offset`, its vehicle poses in float32; returns them in float64."""
+    write_clip(root, frames=frames, model=None)
+    vehicle = drive(frames)
+    vehicle[:, :3, 3] += offset
     write_poses(root, vehicle, dtype=np.float32)
     for name, shapes in map_layers().items():
-        writer.write_layer(root, CLIP, name, Shapes(shapes.points + far, shapes.starts))
-    moved = objects(121)
-    moved.pose[:, :3, 3] += far
+        writer.write_layer(root, CLIP, name, Shapes(shapes.points + offset, shapes.starts))
+    moved = objects(frames)
+    moved.pose[:, :3, 3] += offset
     writer.write_objects(root, CLIP, moved)
+    return vehicle
+
+
+def test_float32_far_from_the_origin_is_moved_and_smoothed(tmp_path):
+    far, root = np.array([500_000.0, 5_300_000.0, 40.0]), tmp_path / "rds"
+    vehicle = write_far_clip(root, 121, far)
     assert any("float32 5300 km" in line for line in mend_clip(root, CLIP, tmp_path / "out"))
     found = read_vehicle_poses(tmp_path / "out", CLIP)[:, :3, 3]
     exact = drive(121)[:, :3, 3]
@@ -145,15 +151,8 @@ def test_mended_copies_are_drawn_as_the_labels_that_were_damaged(tmp_path):
     mend_clip(slow, CLIP, tmp_path / "slow_mended")
     assert (drawings(tmp_path / "slow_mended") == whole).all()
 
-    far, offset = write_clip(tmp_path / "far", frames=61, model=None), np.array([200_000.0, 100_000.0, 40.0])
-    vehicle = drive(61)
-    vehicle[:, :3, 3] += offset
-    write_poses(far, vehicle, dtype=np.float32)
-    for name, shapes in map_layers().items():
-        writer.write_layer(far, CLIP, name, Shapes(shapes.points + offset, shapes.starts))
-    moved = objects(61)
-    moved.pose[:, :3, 3] += offset
-    writer.write_objects(far, CLIP, moved)
+    far = tmp_path / "far"
+    write_far_clip(far, 61, np.array([200_000.0, 100_000.0, 40.0]))
     mend_clip(far, CLIP, tmp_path / "far_mended")
     # float32 has steps of 16 mm there, and half a step that all poses share cannot be seen in the poses.
     other = (drawings(tmp_path / "far_mended") != whole).any(-1)
