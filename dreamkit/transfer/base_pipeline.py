@@ -222,19 +222,9 @@ class Pipeline:
         for index, start in enumerate(windows.starts):
             report.window = index
             overlap = windows.overlap if index else 0
-            window = Window(
-                text_VMC,
-                negative_VMC,
-                {name: latent.to(device) for name, latent in controls.latents[index].items()},
-                {n: weight_of_window(w, frames, start, window_frames) for n, w in (weights or {}).items()},
-                seeded_noise((1, *config.latent_shape), seed + index, device),
-                steps,
-                guidance,
-                fps,
-                window_frames,
-                given(made, start, overlap) if given else None,
-                VIEW_IDS.get(views, (0,)),
-            )
+            noise = seeded_noise((1, *config.latent_shape), seed + index, device)
+            known = given(made, start, overlap) if given else None
+            window = self.window(text_VMC, negative_VMC, controls, weights, index, noise, steps, guidance, fps, known)
             kind = LATER_WINDOWS if index and self.has_extension else FIRST_WINDOW
             on_step = self.on_step(report, steps, latent_length(overlap) if given else 0)
             latent = self._denoise(kind, window, report, on_step)
@@ -244,6 +234,36 @@ class Pipeline:
                 made[view, start + overlap : end] = frames_THWC[overlap : end - start]
         report("decode", views, views)
         return made
+
+    def window(
+        self,
+        text_VMC: torch.Tensor,
+        negative_VMC: torch.Tensor,
+        controls: EncodedControls,
+        weights: Weights | None,
+        index: int,
+        noise: torch.Tensor,
+        steps: int,
+        guidance: float,
+        fps: float,
+        given: Given | None,
+    ) -> Window:
+        """The inputs of window `index` of a video, its conditions and weight maps cut to its frames."""
+        plan, device = controls.windows, self.compute.device
+        start = plan.starts[index]
+        return Window(
+            text_VMC,
+            negative_VMC,
+            {name: latent.to(device) for name, latent in controls.latents[index].items()},
+            {n: weight_of_window(w, plan.frames, start, self.window_frames) for n, w in (weights or {}).items()},
+            noise,
+            steps,
+            guidance,
+            fps,
+            self.window_frames,
+            given,
+            VIEW_IDS.get(self.config.views, (0,)),
+        )
 
     def _denoise(
         self, kind: str, window: Window, report: Reporter, on_step: Callable[[int, torch.Tensor], None] | None

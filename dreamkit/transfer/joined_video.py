@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dreamkit.transfer.denoising import Window
 from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
 from dreamkit.transfer.engine import Networks
 from dreamkit.transfer.joined import JoinedLatents, denoise_joined, join_frames, joined_noise
@@ -16,8 +15,6 @@ from dreamkit.transfer.model_files import FIRST_WINDOW
 from dreamkit.transfer.parallel import decode_views
 from dreamkit.transfer.reports import Reporter
 from dreamkit.transfer.sampling import seeded_noise
-from dreamkit.transfer.views import VIEW_IDS
-from dreamkit.transfer.weight_maps import weight_of_window
 
 if TYPE_CHECKING:
     from dreamkit.transfer.base_pipeline import Pipeline
@@ -43,20 +40,9 @@ def make_joined(
     config, device, plan = pipeline.config, pipeline.compute.device, controls.windows
     layout = JoinedLatents.of(plan, config)
     noise = joined_noise(layout, lambda index: seeded_noise((1, *config.latent_shape), seed + index, device))
+    inputs = text_VMC, negative_VMC, controls, weights
     windows = [
-        Window(
-            text_VMC,
-            negative_VMC,
-            {name: latent.to(device) for name, latent in controls.latents[index].items()},
-            {n: weight_of_window(w, plan.frames, start, pipeline.window_frames) for n, w in (weights or {}).items()},
-            layout.cut(noise, index),
-            steps,
-            guidance,
-            fps,
-            pipeline.window_frames,
-            given(start) if given else None,
-            VIEW_IDS.get(config.views, (0,)),
-        )
+        pipeline.window(*inputs, index, layout.cut(noise, index), steps, guidance, fps, given(start) if given else None)
         for index, start in enumerate(plan.starts)
     ]
     report.window, report.windows = 0, 1
