@@ -37,8 +37,6 @@ WAYS = {
         Way("blend-ramp3", "blend", ramp=3),
         Way("blend-ramp2", "blend", ramp=2),
         Way("blend-5", "blend", overlap=5),
-        Way("blend-level", "blend", level=1.0),
-        Way("blend-half-level", "blend", level=0.5),
         Way("blend-7", "blend", overlap=7),
         Way("blend-noise16", "blend", repeat_noise=16),
         Way("known", "known"),

@@ -47,7 +47,6 @@ class Way:
         again: share of the steps that `known` and `both` take again, those in the middle.
         repeat_noise: latent frames after which the noise repeats in another order (FreeNoise, Qiu et al. 2023, arXiv
             2310.15169); 0 for never.
-        level: see JoinedLatents.
         fade: frames over which decoded windows are faded, at the end of the overlap; 0 for all of it.
     """
 
@@ -58,7 +57,6 @@ class Way:
     again: float = 0.0
     repeat_noise: int = 0
     fade: int = 0
-    level: float = 0.0
 
 
 class LongVideo:
@@ -124,7 +122,7 @@ class LongVideo:
         latents, window = 1 + math.ceil((self.frames - 1) / 8), self.config.latent_frames
         starts = joined_starts(latents, window, way.overlap)
         if way.kind == "blend":
-            layout = JoinedLatents(tuple(starts), window, way.ramp, level=way.level)
+            layout = JoinedLatents(tuple(starts), window, way.ramp)
             latent = self._blend(layout, self._noise(layout, way))
             return self._decode(layout, latent, way.fade)
         if way.kind == "shift":

@@ -37,7 +37,6 @@ class SixWay:
         given: frames given to a later window, 9 or 1.
         overlap: latent frames that neighbouring joined windows share at least, beside the later one's own first latent.
         ramp: latent frames of the overlap that are blended, see JoinedLatents.
-        level: see JoinedLatents.
     """
 
     name: str
@@ -45,7 +44,6 @@ class SixWay:
     given: int = 9
     overlap: int = 1
     ramp: int = 1
-    level: float = 0.0
 
 
 SIX_WAYS = {
@@ -58,7 +56,6 @@ SIX_WAYS = {
         SixWay("joined-1", "joined"),
         SixWay("joined-2", "joined", overlap=2),
         SixWay("joined-3", "joined", overlap=3),
-        SixWay("joined-1-level", "joined", level=1.0),
         SixWay("joined-3-wide", "joined", overlap=3, ramp=3),
     )
 }
@@ -127,7 +124,7 @@ class LongViews:
     def _joined(self, way: SixWay) -> tuple[np.ndarray, list[int]]:
         frames, views = len(self.front_THWC), self.config.views
         starts = joined_starts(latent_length(frames + 7), self.config.latent_frames, way.overlap)
-        layout = JoinedLatents(tuple(starts), self.config.latent_frames, way.ramp, views, way.level)
+        layout = JoinedLatents(tuple(starts), self.config.latent_frames, way.ramp, views)
         noise = joined_noise(layout, self._seeded)
         windows = [self._window(8 * start, layout.cut(noise, index), None, 0) for index, start in enumerate(starts)]
         latent = denoise_joined(self.networks[FIRST_WINDOW], self.config, windows, layout, noise)
