@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -128,7 +129,11 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "scenes": len(mine),
                 "border": mean(lambda row: row["seam"]["border"]),
                 "largest_border": max(row["seam"]["border_most"] for row in mine),
+                "other_latents": mean(lambda row: row["seam"]["latent"]),
                 "p95": mean(lambda row: row["seam"]["p95"]),
+                "p95_all": mean(lambda row: row["seam"]["p95_all"]),
+                "border_to_p95": mean(lambda row: row["seam"]["border"] / row["seam"]["p95"]),
+                "random_to_p95": mean(lambda row: row["seam"]["beginnings_ratio"] or math.nan),
                 "above_p95": mean(lambda row: row["seam"]["above_p95"]),
                 "other_latents_above": mean(lambda row: row["seam"]["latent_above_p95"]),
                 "luminance_step": mean(lambda row: row["luminance"]["border"] / row["luminance"]["steps"]),
