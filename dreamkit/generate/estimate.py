@@ -113,8 +113,11 @@ def _bytes_of(ws: Workspace, record: dict[str, Any]) -> int:
     return 0
 
 
-def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -> bool:
-    """Whether a result's sidecar has the caption, seed, steps, guidance and preset of this run; no file is hashed."""
+def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, windows: int) -> bool:
+    """Whether a sidecar has the caption, seed, steps, guidance, preset and kind of windows of this run.
+
+    `windows` is their number in this run; the parameter has no effect on a single one. No file is hashed.
+    """
     record = ws.read_sidecar(p.stage, chunk, style)
     path = ws.single_view(chunk, style) if p.stage == "single_view" else ws.grid(chunk, style)
     if record is None or not path.is_file():
@@ -123,7 +126,17 @@ def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -
     prompt = next(iter(prompts.values()), "") if isinstance(prompts, dict) else record.get("prompt", "")
     wanted = (video_seed(p.seed, chunk, style, p.seed_mode), p.num_steps, p.guidance, p.preset, p.fps)
     same = tuple(map(record.get, ("seed", "steps", "guidance", "preset", "fps"))) == wanted
-    return same and caption in str(prompt)
+    default = type(p).model_fields["windows"].default
+    kind = getattr(p, "windows", default) if windows > 1 else default
+    return same and caption in str(prompt) and _identity_value(record, "windows", default) == kind
+
+
+def _identity_value(record: dict[str, Any], key: str, default: object) -> object:
+    """A parameter in a sidecar's identity; `default` where it is missing or the sidecar is damaged."""
+    parameters: Any = record
+    for name in ("identity", "parameters"):
+        parameters = parameters.get(name) if isinstance(parameters, dict) else None
+    return parameters.get(key, default) if isinstance(parameters, dict) else default
 
 
 def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str) -> list[float]:
@@ -221,7 +234,7 @@ def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) ->
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
             windows = _windows_of(ws, p, chunk, count)
-            made = [_is_made(ws, p, chunk, style, captions.get(style, "")) for style in p.styles or captions]
+            made = [_is_made(ws, p, chunk, style, captions.get(style, ""), windows) for style in p.styles or captions]
             counts += [windows] * made.count(False)
             done += made.count(True)
     return counts, done
