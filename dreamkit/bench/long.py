@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamkit.bench.long_measures import drift, measure_long, seam, series
+from dreamkit.bench.long_measures import drift, measure_long, ratios_at_beginnings, seam, series
 from dreamkit.bench.long_scenes import LongScene, long_scenes, write_scenes
 from dreamkit.bench.long_ways import LongSettings, LongVideo, Way
 from dreamkit.bench.measure import first_device, machine, peak_gib, reset_peak, synchronize, table
@@ -108,7 +107,11 @@ def measure_ways(
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line a way: means over the scenes that it and `separate` have in common."""
+    """One line a way: means over the scenes that it and `separate` have in common.
+
+    `same_frames` and `other_frames` are changes as shares of those of `separate` in the same frames, where latents
+    begin: at the way's borders, and elsewhere.
+    """
     base = {row["scene"]: row for row in rows if row["way"] == "separate"}
     lines = []
     for way in dict.fromkeys(row["way"] for row in rows):
@@ -123,6 +126,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             return float(np.mean([row[key] / base[row["scene"]][key] for row in of]))
 
         drifts = mean(lambda row: row["drift"]) / mean(lambda row: base[row["scene"]]["drift_window"])
+        ratios = [ratios_at_beginnings(row["seam"], base[row["scene"]]["seam"]) for row in mine]
+        at_borders, elsewhere = (None if None in of else float(np.mean(of)) for of in zip(*ratios, strict=True))
         lines.append(
             {
                 "way": way,
@@ -132,8 +137,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "other_latents": mean(lambda row: row["seam"]["latent"]),
                 "p95": mean(lambda row: row["seam"]["p95"]),
                 "p95_all": mean(lambda row: row["seam"]["p95_all"]),
-                "border_to_p95": mean(lambda row: row["seam"]["border"] / row["seam"]["p95"]),
-                "random_to_p95": mean(lambda row: row["seam"]["beginnings_ratio"] or math.nan),
+                "same_frames": at_borders,
+                "other_frames": elsewhere,
                 "above_p95": mean(lambda row: row["seam"]["above_p95"]),
                 "other_latents_above": mean(lambda row: row["seam"]["latent_above_p95"]),
                 "luminance_step": mean(lambda row: row["luminance"]["border"] / row["luminance"]["steps"]),

@@ -32,17 +32,15 @@ def seam(change: np.ndarray, borders: Sequence[int]) -> dict[str, Any]:
 
     Every eighth frame begins a latent, which is a larger change in any video. Where windows overlap, all beginnings in
     the overlaps are borders, and `p95` is that of frames with fewer beginnings among them: lower than in a video
-    without borders. So there are two fair comparisons: `latent`, the mean at the other beginnings, and
-    `beginnings_ratio`.
+    without borders. Fairer comparisons are `p95_all`, of all changes; `latent`, the mean at the other beginnings; and
+    the same frames of a video made otherwise, see `ratios_at_beginnings`.
 
     Args:
         change: to the next frame, [T - 1].
         borders: number of the frame before each border.
 
     Returns:
-        Among others `border` and `latent`, means at borders and at other beginnings of latents; `p95` without the
-        borders; `p95_all` of all changes; and `beginnings_ratio`, the mean of border over p95 if beginnings of latents
-        picked at random were the borders, None where more borders than beginnings are given.
+        Multiples of the median, and `beginnings`, the changes themselves at frame 8, 16, ....
     """
     inside = np.delete(change, list(borders))
     median = float(np.median(inside))
@@ -55,25 +53,31 @@ def seam(change: np.ndarray, borders: Sequence[int]) -> dict[str, Any]:
         "border_most": float(at.max()),
         "p95": p95,
         "p95_all": float(np.percentile(change, 95)) / median,
-        "beginnings_ratio": _ratio_of_random_borders(change, len(borders)),
         "above_p95": float((at > p95).mean()),
         "latent": float(change[latent].mean() / median),
         "latent_above_p95": float((change[latent] / median > p95).mean()),
         "most": float(change.max() / median),
         "median": median,
+        "frames": list(borders),
+        "beginnings": [round(float(value), 4) for value in change[8::8]],
     }
 
 
-def _ratio_of_random_borders(change: np.ndarray, count: int, draws: int = 200) -> float | None:
-    """Mean over random sets of `count` beginnings of latents of their mean change over the other changes' p95."""
-    beginnings, random = np.arange(8, len(change), 8), np.random.default_rng(0)
-    if count > len(beginnings):
-        return None
-    ratios = []
-    for _ in range(draws):
-        picked = random.choice(beginnings, count, replace=False)
-        ratios.append(change[picked].mean() / np.percentile(np.delete(change, picked), 95))
-    return float(np.mean(ratios))
+def ratios_at_beginnings(one: dict[str, Any], other: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Changes of one video over those of another at beginnings of latents: at the borders of the first, and elsewhere.
+
+    Borders of the other video are left out of both. `one` and `other` are of `seam`; None where no frame is left.
+    """
+    frames = np.arange(8, 8 * len(one["beginnings"]) + 1, 8)
+    at, there = np.isin(frames, one["frames"]), ~np.isin(frames, other["frames"])
+
+    def ratio(chosen: np.ndarray) -> float | None:
+        if not chosen.any():
+            return None
+        mean, base = (np.array(video["beginnings"])[chosen].mean() for video in (one, other))
+        return float(mean / base)
+
+    return ratio(at & there), ratio(~at & there)
 
 
 def pulse(values: np.ndarray, borders: Sequence[int]) -> dict[str, float]:
