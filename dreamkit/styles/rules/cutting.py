@@ -23,7 +23,7 @@ _EMPTY = re.compile(
 )
 # ", with the streetlights" before "casting a glow" that was cut.
 _WITH_ONLY = re.compile(
-    r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+ ?)+)$"
+    r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+(?: |$))+)$"
 )
 _LIST = re.compile(r", (?:and|or) ")
 _PRONOUN = re.compile(
