@@ -73,7 +73,7 @@ def is_clause(text: str) -> bool:
     if not _patterns()["subject"].match(head):
         return False
     verb = finite(head)
-    return bool(verb and verb.start() > 1 and not _RELATIVE.search(head[: verb.start()]))
+    return bool(verb and not _RELATIVE.search(head[: verb.start()]))
 
 
 @lru_cache(maxsize=4096)
@@ -84,8 +84,6 @@ def parts(sentence: str) -> tuple[Part, ...]:
     found: list[Part] = []
     kind, joint, start, hangs = "clause", "", 0, False
     for match in _JOINT.finditer(hidden):
-        if match.start() < start or not hidden[match.end() :]:
-            continue
         step = _step(hidden, start, match, kind)
         if step is None:
             continue
@@ -136,8 +134,6 @@ def _step(text: str, start: int, match: re.Match[str], kind: str) -> tuple[str, 
         if mark and (_ABSOLUTE.match(rest) or re.match(r"(?i)(?:others|some)\b", rest)):
             return "phrase", False, True
         return None
-    if conj in ("and", "but") and mark and re.match(r"(?i)(?:others|with|without|some)\b", rest):
-        return "phrase", False, True
     if conj:
         return None
     hangs = bool(p["hanging"].match(rest))

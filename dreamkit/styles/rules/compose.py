@@ -215,7 +215,7 @@ def has_room(lines: Sequence[str], index: int, text: str) -> bool:
     after = next((line for line in lines[index + 1 :] if line), "")
     words = re.findall(r"[\w'’-]+", text.lower())
     subject, following = _subject(text), _subject(after)
-    if _CONTINUES.match(after) or (CLOSES.match(before) and index):
+    if _CONTINUES.match(after) or (CLOSES.match(before)):
         return False
     return subject != following and following not in words and _subject(before) not in words
 

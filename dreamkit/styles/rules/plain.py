@@ -80,8 +80,7 @@ def named_things(text: str) -> list[str]:
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
             begin = start
-        if not (found and begin < found[-1][1]):
-            found.append((begin, end))
+        found.append((begin, end))
     return [text[a:b].strip(" ,.") for a, b in found]
 
 
@@ -102,14 +101,12 @@ def _beginning(plain: str, start: int) -> tuple[int, str]:
     begin = start
     for word in reversed(list(re.finditer(r"[\w'’-]+(?P<gap>,?\s+)", plain[:start]))):
         token = word.group().strip(" ,").lower()
-        if word.end() != begin or token in _STOP or "," in word["gap"] or finite(token) or re.search(r"['’]s?$", token):
+        if word.end() != begin or token in _STOP or "," in word["gap"] or finite(token):
             break
         begin = word.start()
         if token in _INDEFINITE or token in _DEFINITE:
             if token == "few" and plain[:begin].lower().endswith("a "):
                 begin -= 2
-            if token == "other" and re.search(r"(?i)\b(?:several|many|the|a few|some|two) $", plain[:begin]):
-                continue
             return begin, token
     return begin, ""
 

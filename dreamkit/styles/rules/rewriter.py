@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dreamkit.captions.camera_sentence import part_camera_sentence
@@ -16,8 +16,7 @@ from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, styl
 from dreamkit.styles.rules.cutting import Cut, Cutter
 from dreamkit.styles.rules.plain import new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
-from dreamkit.styles.rules.scene import NEW_PLACE
-from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean
+from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean, with_article
 from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
 
 _FILM = re.compile(
@@ -156,10 +155,6 @@ def _kept_lines(
         if text:
             lines.append(_Line(text))
         others = " ".join([*texts, told])
-        if not text and not index and (frame := _frame(found[0], soften)):
-            lines.append(_Line(f"{frame} {lead}.".replace(" .", ".")))
-            has_lead = bool(lead)
-            others += frame
         names = new_names(cut.gone, others, soften)
         if names and _ENUMERATES.fullmatch(text):
             # "The scene includes a road, several cars and a bus."
@@ -177,23 +172,11 @@ def _kept_lines(
 _ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|features?|shows?) [^,.;]+\.")
 
 
-def _frame(first: str, soften: Callable[[str], str]) -> str:
-    """A plain beginning for a caption whose first sentence goes, such as "The video shows a drive on a city street"."""
-    place = NEW_PLACE.search(first)
-    if not _FILM.match(first) or not place or not soften(place.group()):
-        return ""
-    return (
-        f"The video shows {'a drive along ' if re.search(r'(?i)driv(?:e|ing)', first) else ''}{soften(place.group())}"
-    )
-
-
 def _filled(text: str, lead: str, style: Style) -> str:
     """The sentence with the style's words in place of the marks."""
     if ADJECTIVE in text and style.adjective and lead:
         head, tail = text.split(ADJECTIVE, 1)
-        if match := re.search(r"(?i)\b(an?)\s+$", head):
-            head = f"{head[: match.start()]}{article(style.adjective, match[1])} "
-        text = f"{head}{style.adjective}{tail.replace(LEAD, '')}"
+        text = f"{with_article(head, style.adjective)}{tail.replace(LEAD, '')}"
     elif LEAD in text and lead:
         head, tail = text.split(LEAD, 1)
         start = not head.strip()

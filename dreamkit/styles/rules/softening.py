@@ -215,9 +215,7 @@ class Softener:
                 continue
             if prep in ("due to", "because of", "owing to") and (found(before) or not users_pattern().search(before)):
                 continue
-            if prep == "on" and re.search(r"(?i)\b(?:switched|turned|put|come|coming|switch|turn)$", before.rstrip()):
-                continue
-            if prep in ("with", "in", "through") and _PARTICIPLE_BEFORE.search(before.rstrip()):
+            if prep in ("with", "in", "through", "on") and _PARTICIPLE_BEFORE.search(before.rstrip()):
                 continue
             if prep == "with" and (other := re.match(r"(?i)\s+and\s+(?=\w)", after)):
                 text = f"{before}{' ' if before else ''}{match['prep']} {after[other.end() :]}"
@@ -255,11 +253,7 @@ class Softener:
             if hollow or _not_noun().match(match["next"]) or (not joined and _PREDICATIVE.search(before.rstrip())):
                 continue
             last = re.search(r"([\w-]+)$", before)
-            listed = (
-                joined
-                and last
-                and not (found(f"{last[1]} scene") or _NEUTRAL.match(last[1]) or last[1] in ("long", "wide", "narrow"))
-            )
+            listed = last and not found(f"{last[1]} scene")
             if _BODY.match(match["next"]) and (bare := re.search(r"(?i)\s+with (?:an? |its |their )?$", before)):
                 return before[: bare.start()] + after[len(match["next"]) :]
             if joined and (listed or joined == ","):
@@ -268,7 +262,7 @@ class Softener:
             if joined:
                 return f"{before} {after}" if not match["sep"].strip() else f"{before}{match['and']}{after}"
             mark = f"{ADJECTIVE} " if first and _whole_scene().match(match["word"]) and ADJECTIVE not in text else ""
-            return f"{before}{mark}{after}" if mark else _with_article(before, after)
+            return f"{before}{mark}{after}" if mark else with_article(before, after)
         return None
 
 
@@ -277,7 +271,8 @@ def _keeps(text: str) -> bool:
     return bool(users_pattern().search(lamps) or structures_pattern().search(lamps))
 
 
-def _with_article(before: str, after: str) -> str:
+def with_article(before: str, after: str) -> str:
+    """The two put together; an article at the end of the first suits the second."""
     if match := re.search(r"(?i)\b(an?)\s+$", before):
         return f"{before[: match.start()]}{article(after, match[1])} {after}"
     return before + after
@@ -287,7 +282,7 @@ def clean(text: str) -> str:
     """The text without its marks."""
     if ADJECTIVE in text:
         head, tail = text.split(ADJECTIVE + " ", 1)
-        text = _with_article(head, tail)
+        text = with_article(head, tail)
     text = re.sub(r"\s*\x00", "", text)
     text = re.sub(r"^[\s,]+", "", re.sub(r"\s+([.,;])", r"\1", text))
     return re.sub(r"\s{2,}", " ", text)
