@@ -114,9 +114,7 @@ class Cutter(Softener):
             some = after_with = False
             with_gone = False
             empty = part_text != part.text and (
-                _EMPTY.match(clean(part_text))
-                or _headless(part.text, clean(part_text))
-                or _broken(clean(part_text), part.text)
+                _EMPTY.match(clean(part_text)) or _headless(part.text, clean(part_text))
             )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
-from dreamkit.captions.lexicon import alternatives, whole_words, word_set
+from dreamkit.captions.lexicon import alternatives, lexicon, word_set
 from dreamkit.styles.rules.clauses import is_clause
 from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 from dreamkit.styles.table import Style
@@ -93,11 +93,6 @@ def _adjective() -> re.Pattern[str]:
         rf"\b){_ADVERBS}(?P<word>{alternatives('clauses', 'adjectives')})(?P<sep>(?:,\s+|\s+and\s+|,\s+and\s+|\s+))"
         rf"(?=(?P<next>[a-z][\w'’-]*))"
     )
-
-
-@lru_cache(maxsize=1)
-def _whole_scene() -> re.Pattern[str]:
-    return whole_words(alternatives("clauses", "whole_scene"), "$")
 
 
 @lru_cache(maxsize=1)
@@ -261,7 +256,11 @@ class Softener:
                 return f"{before}{match['and']}{after}"
             if joined:
                 return f"{before} {after}" if not match["sep"].strip() else f"{before}{match['and']}{after}"
-            mark = f"{ADJECTIVE} " if first and _whole_scene().match(match["word"]) and ADJECTIVE not in text else ""
+            mark = (
+                f"{ADJECTIVE} "
+                if first and match["word"].lower() in lexicon()["clauses"]["whole_scene"] and ADJECTIVE not in text
+                else ""
+            )
             return f"{before}{mark}{after}" if mark else with_article(before, after)
         return None
 
