@@ -46,6 +46,7 @@ _PARTICIPLE = re.compile(
     r"(?! (?:cars|vehicles|lane|lot|area|street|road|meter|space)s?\b)"
 )
 _ABSOLUTE = re.compile(r"(?i)(?:the|an?|its|their|several|some)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")
+_ITS = re.compile(r"(?i)(?:its|their|his|her)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")
 _OPENS = re.compile(r"(?i)(?:as|while|when|because|since|although|though|after|before|if)\s")
 _SUBORDINATE = re.compile(r"(?i)(?:as|since|because|indicating|suggesting|implying|given) ")
 _NO_SPLIT_AFTER = re.compile(
@@ -124,6 +125,8 @@ def _step(text: str, start: int, match: re.Match[str], kind: str) -> tuple[str, 
         return None
     if conj:
         return None
+    if mark and _ITS.match(rest):
+        return "phrase", False, True
     if mark and (hangs or _words("opening").match(rest) or _PARTICIPLE.match(rest)):
         return "phrase", hangs, True
     if not mark and _words("inside").match(rest) and not _NO_SPLIT_AFTER.search(before):

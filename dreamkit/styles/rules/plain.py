@@ -12,7 +12,7 @@ from dreamkit.styles.rules.clauses import finite
 from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 
 _INDEFINITE = word_set(
-    "a an one two three four five six seven eight nine ten several many few some multiple various numerous other"
+    "a an one two three four five six seven eight nine ten several many few some multiple various numerous"
 )
 _DEFINITE = word_set("the its their his her this these")
 _STOP = word_set(
