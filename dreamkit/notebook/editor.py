@@ -12,6 +12,7 @@ from typing import Any
 import anywidget
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.restarted import restarted_style
 from dreamkit.workspace.files import read_json, write_json
 
 DRAFT = "✎"
@@ -93,7 +94,8 @@ class Editor:
             layout=widgets.Layout(flex="1 1 0", min_width="0"),
         )
         legend = f"{texts.legend}<br>" if texts.legend else ""
-        marks = widgets.HTML(f"{legend}{DRAFT} typed and not saved · 未保存<br>Ctrl-S saves · 保存")
+        style = f"<style>{restarted_style('dk-editor')}</style>"
+        marks = widgets.HTML(f"{style}{legend}{DRAFT} typed and not saved · 未保存<br>Ctrl-S saves · 保存")
         left = widgets.VBox([self.choice, marks])
         self.box = widgets.HBox([left, right, self.key], layout=widgets.Layout(width="100%"))
         self.box.add_class("dk-editor")
