@@ -79,8 +79,8 @@ def _check_name(model: type[NotebookParams], file: Path) -> None:
     own = file.with_name(f"{model.notebook}{file.suffix}")
     right = f"Give {own}, or the folder {file.parent}" if own.is_file() else f"Give a file of {model.notebook}"
     raise DreamkitError(
-        f"{file} is named after notebook {file.stem}, and this is {model.notebook}.",
-        f"{right}. To use these values here too, copy the file under a name of your own.",
+        f"{file} is by its name the parameter file of notebook {file.stem}, not of {model.notebook}.",
+        f"{right}, or run `dreamkit run {file.stem} -f {file}`. To use its values here, copy it under another name.",
     )
 
 
