@@ -99,10 +99,7 @@ def pictures(page, name: str, selector: str, where: str) -> None:
     """The page with an element in sight, in each size and theme; nothing of it may be wider than its place."""
     folder = os.environ.get("DREAMKIT_SCREENSHOTS")
     for theme in THEMES:
-        page.execute_script(
-            "return window.jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]})", theme
-        )
-        wait(page, f"document.body.dataset.jpThemeName === '{theme}'")
+        change_theme(page, theme)
         for size, (width, height) in SIZES.items():
             metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
             page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -114,7 +111,14 @@ def pictures(page, name: str, selector: str, where: str) -> None:
             )
             if folder:
                 page.save_screenshot(f"{folder}/walk_{where}_{name}_{theme.split()[-1].lower()}_{size}.png")
-    page.execute_script("window.jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]})", THEMES[0])
+    change_theme(page, THEMES[0])
+
+
+def change_theme(page, theme: str) -> None:
+    page.execute_script(
+        "return window.jupyterapp.commands.execute('apputils:change-theme', {theme: arguments[0]})", theme
+    )
+    wait(page, f"document.body.dataset.jpThemeName === '{theme}'")
 
 
 def field(page, name: str):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -161,19 +162,27 @@ def run_all(page: webdriver.Chrome, url: str, name: str) -> None:
 
 def menu(page: webdriver.Chrome, name: str, entry: str) -> None:
     """Click an entry of the menu bar."""
-    page.find_element(By.XPATH, f"//li[contains(@class,'lm-MenuBar-item')][normalize-space()='{name}']").click()
+    click_shown(page, f"//li[contains(@class,'lm-MenuBar-item')][normalize-space()='{name}']")
     menu_entry(page, entry)
 
 
 def menu_entry(page: webdriver.Chrome, entry: str) -> None:
     """Click an entry of the menu that is open."""
-    xpath = f"//li[contains(@class,'lm-Menu-item')]//div[starts-with(normalize-space(),'{entry}')]"
+    click_shown(page, f"//li[contains(@class,'lm-Menu-item')]//div[starts-with(normalize-space(),'{entry}')]")
 
-    def shown(page: webdriver.Chrome) -> list:
-        """The entry, once the menu is laid out."""
-        return [one for one in page.find_elements(By.XPATH, xpath) if one.is_displayed()]
 
-    WebDriverWait(page, 10, 0.1).until(shown)[0].click()
+def click_shown(page: webdriver.Chrome, xpath: str) -> None:
+    """Click the first element that has a size; while a page is laid out anew (theme, width) none may have one."""
+
+    def clicked(page: webdriver.Chrome) -> bool:
+        """Whether an element was there to be clicked."""
+        shown = [one for one in page.find_elements(By.XPATH, xpath) if one.is_displayed()]
+        if shown:
+            shown[0].click()
+        return bool(shown)
+
+    gone = (ElementNotInteractableException, StaleElementReferenceException)
+    WebDriverWait(page, 10, 0.1, ignored_exceptions=gone).until(clicked, xpath)
 
 
 def set_theme(root: Path, name: str) -> None:
