@@ -36,13 +36,24 @@ def test_without_earlier_results_the_7b_models_have_the_time_of_an_h100(ws):
     told = estimate(ws, SingleViewParams(device="cpu"))
     assert told.reference == pytest.approx(3 * 36 * 2 * 3.97)
     assert "on an H100 80GB: about 14:18, 0.24 GPU hours, by its measured forwards" in str(told)
-    assert "disk: the need is not known before the first result" in str(told)
     assert estimate(ws, SingleViewParams(device="cpu", guidance=0.0)).reference == pytest.approx(3 * 36 * 3.97)
     four = estimate(ws, SingleViewParams(device="cpu", num_gpus=4))
     assert "on 4 H100 80GB: about 3:49, 0.25 GPU hours" in str(four)
     assert estimate(ws, SingleViewParams(device="cpu", num_gpus=3)).reference is None
     assert estimate(ws, MultiViewParams(device="cpu", preset="24gb")).reference is None
     assert estimate(ws, SingleViewParams(**TINY)).reference is None
+
+
+def test_without_earlier_results_the_7b_models_have_the_size_of_a_published_video(ws):
+    """15.8 kB a frame; six views and their grid twelve times 13.5 kB; 121 frames, or those asked for."""
+    put_clip(ws, "long", frames=361, styles=("Original", "Night"))
+    told = estimate(ws, SingleViewParams(device="cpu", clips=["long"]))
+    assert told.disk_bytes == 2 * 121 * 15_800
+    assert "disk: from about 3.8 MB, reckoned from a front video of these models that NVIDIA published" in str(told)
+    joined = SingleViewParams(device="cpu", clips=["long"], windows="joined", frames=200)
+    assert estimate(ws, joined).disk_bytes == 2 * 200 * 15_800
+    assert estimate(ws, MultiViewParams(device="cpu", clips=["long"])).disk_bytes == 2 * 361 * 12 * 13_500
+    assert "disk: the need is not known before the first result" in str(estimate(ws, SingleViewParams(**TINY)))
 
 
 def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
