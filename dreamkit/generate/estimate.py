@@ -100,8 +100,9 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
     paces = evaluation_seconds(records, p, device)
-    (chunks, done), evaluations = _to_make(ws, p), p.num_steps + 1
-    counts = list(map(chunk_windows(ws, p), chunks))
+    windows, evaluations = chunk_windows(ws, p), p.num_steps + 1
+    chunks, done = _to_make(ws, p, windows)
+    counts = list(map(windows, chunks))
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
     peak = max((_whole(record["pipeline"].get("peak_gpu_bytes"), 0) for record in records), default=0)
     if not records and free and p.checkpoints != checkpoints.TINY:
@@ -123,8 +124,11 @@ def _bytes_of(ws: Workspace, record: dict[str, Any]) -> int:
     return 0
 
 
-def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -> bool:
-    """Whether a result's sidecar has the caption, seed, steps, guidance and preset of this run; no file is hashed."""
+def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, windows: int) -> bool:
+    """Whether a sidecar has the caption, seed, steps, guidance, preset and kind of windows of this run.
+
+    `windows` is their number in this run; the parameter has no effect on a single one. No file is hashed.
+    """
     record = ws.read_sidecar(p.stage, chunk, style)
     path = ws.single_view(chunk, style) if p.stage == "single_view" else ws.grid(chunk, style)
     if record is None or not path.is_file():
@@ -133,7 +137,17 @@ def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -
     prompt = next(iter(prompts.values()), "") if isinstance(prompts, dict) else record.get("prompt", "")
     wanted = (video_seed(p.seed, chunk, style, p.seed_mode), p.num_steps, p.guidance, p.preset, p.fps)
     same = tuple(map(record.get, ("seed", "steps", "guidance", "preset", "fps"))) == wanted
-    return same and caption in str(prompt)
+    default = type(p).model_fields["windows"].default
+    kind = getattr(p, "windows", default) if windows > 1 else default
+    return same and caption in str(prompt) and _identity_value(record, "windows", default) == kind
+
+
+def _identity_value(record: dict[str, Any], key: str, default: object) -> object:
+    """A parameter in a sidecar's identity; `default` where it is missing or the sidecar is damaged."""
+    parameters: Any = record
+    for name in ("identity", "parameters"):
+        parameters = parameters.get(name) if isinstance(parameters, dict) else None
+    return parameters.get(key, default) if isinstance(parameters, dict) else default
 
 
 def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str) -> list[float]:
@@ -221,8 +235,11 @@ def _window_counter(p: Params) -> Callable[[int, int, str], int]:
     return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
 
 
-def _to_make(ws: Workspace, p: Params) -> tuple[list[Chunk], int]:
-    """The chunk of every result to make, of clips whose captions can be read; and how many are found done."""
+def _to_make(ws: Workspace, p: Params, windows: Callable[[Chunk], int]) -> tuple[list[Chunk], int]:
+    """The chunk of every result to make, of clips whose captions can be read; and how many are found done.
+
+    `windows` gives the number of windows of a chunk's result.
+    """
     chunks, done = [], 0
     for clip in p.clips or ws.clips():
         try:
@@ -230,7 +247,8 @@ def _to_make(ws: Workspace, p: Params) -> tuple[list[Chunk], int]:
         except DreamkitError:
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
-            made = [_is_made(ws, p, chunk, style, captions.get(style, "")) for style in p.styles or captions]
+            count = windows(chunk)
+            made = [_is_made(ws, p, chunk, style, captions.get(style, ""), count) for style in p.styles or captions]
             chunks += [chunk] * made.count(False)
             done += made.count(True)
     return chunks, done

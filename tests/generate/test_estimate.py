@@ -124,6 +124,30 @@ def test_the_windows_that_overlap_count(ws):
     assert told("joined").seconds == pytest.approx(40.0) and told("all").seconds == pytest.approx(30.0)
 
 
+@pytest.mark.parametrize(("params", "stage"), [(SingleViewParams, "single_view"), (MultiViewParams, "multi_view")])
+def test_a_result_of_other_windows_is_not_done(ws, params, stage):
+    """A long result counts as done for its own kind of windows; of one window the kind has no effect."""
+    put_clip(ws, "long", frames=361, styles=("Original",))
+    chunk, default = Chunk("long"), params.model_fields["windows"].default
+    path = ws.single_view(chunk, "Original") if stage == "single_view" else ws.grid(chunk, "Original")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    record = {
+        "prompt": read_captions(ws.captions, "long")["Original"],
+        "seed": video_seed(1, chunk, "Original", "clip"),
+    }
+    record |= {"steps": 20, "guidance": 0.0, "preset": "exact", "fps": 24}
+
+    def done(of_result, windows):
+        ws.write_sidecar(stage, chunk, "Original", record | {"identity": {"parameters": of_result}})
+        return estimate(ws, params(clips=["long"], windows=windows, **TINY)).done
+
+    assert [done({}, windows) for windows in (default, "joined")] == [1, 0]
+    assert [done({"windows": "joined"}, windows) for windows in (default, "joined")] == [0, 1]
+    ws.write_sidecar(stage, chunk, "Original", record | {"identity": {"parameters": 3}})
+    assert estimate(ws, params(clips=["long"], **TINY)).done == 1
+
+
 def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):
     gib = 2**30
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
