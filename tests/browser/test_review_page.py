@@ -109,9 +109,6 @@ def test_review_in_jupyterlab(root):
     set_theme(root, "JupyterLab Light")
     with jupyter(root) as url, chromium(root / "profile") as page:
         open_and_run(page, url)
-        wait(page, "document.querySelector('.dk-progress').textContent.includes('3 videos are measured')", 120)
-        wait(page, "document.querySelectorAll('.jp-OutputArea-output svg').length >= 2")  # the plots
-        shot(page, "board_light", ".dk-board")
         cells = page.execute_script("return document.querySelectorAll('.jp-Cell').length")
         open_video(page, SUNNY)
 
@@ -234,6 +231,11 @@ def test_review_in_jupyterlab(root):
         shot(page, "rejected_light")
         # None of the keys reached the notebook, where `a` inserts a cell and `z` undoes.
         assert page.execute_script("return document.querySelectorAll('.jp-Cell').length") == cells
+
+        # Measured in the background, while the board was used.
+        wait(page, "document.querySelector('.dk-progress').textContent.includes('3 videos are measured')", 120)
+        wait(page, "document.querySelectorAll('.jp-OutputArea-output svg').length >= 2")  # the plots
+        shot(page, "board_light", ".dk-board")
 
         page.execute_script("document.querySelectorAll('.dk-review').forEach((node) => node.classList.add('before'))")
         menu(page, "Kernel", "Restart Kernel and Run All Cells")
