@@ -110,7 +110,7 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     if records:
         disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records)))
     else:
-        disk = reference_bytes(p, sum(map(chunk_frames(ws, p), chunks))) or 0
+        disk = reference_bytes(p, sum(map(result_frames(ws, p), chunks))) or 0
     made_on = (device, free, done, disk, p.num_gpus, reference_seconds(p, sum(counts)))
     return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
 
@@ -275,7 +275,7 @@ def _condition_frames(ws: Workspace, p: Params, chunk: Chunk) -> int:
     return 0
 
 
-def chunk_frames(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
+def result_frames(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
     """A function from a chunk to the frames of its result by the 7B models, its condition video read once."""
     window = (COSMOS_7B_MULTI if isinstance(p, MultiViewParams) else COSMOS_7B_SINGLE).window_frames
 

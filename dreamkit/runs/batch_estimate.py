@@ -63,7 +63,7 @@ def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
         needs.append((own * (p.num_steps + 1), paces[key], max(1, unit.gpus)))
         one = reference_seconds(p, own)
         references.append(None if one is None else one * max(1, unit.gpus))
-        frames = estimate.chunk_frames(plan.ws, p)
+        frames = estimate.result_frames(plan.ws, p)
         sizes.append(reference_bytes(p, sum(frames(Chunk(t.clip, t.chunk)) for t in unit.targets)))
         count, windows = count + len(unit.targets), windows + own
     known = all(pace is not None for _, pace, _ in needs)
