@@ -66,12 +66,14 @@ class Estimate:
     reference: float | None = None
 
     def __str__(self) -> str:
+        if not self.videos:
+            return f"0 to make on {self.device}" + (f", {self.done} found done" if self.done else "")
         windows = f"{self.windows} window{'s' * (self.windows != 1)} of {self.evaluations} evaluations"
         found = f", {self.done} found done" if self.done else ""
         lines = [f"{self.videos} to make on {self.device}{found}, {windows}"]
         if self.seconds is None:
             lines.append("  time: no earlier result of this preset and device here; known after the first step")
-            if self.videos and self.reference is not None:
+            if self.reference is not None:
                 lines.append(f"  on {on_reference(self.reference, self.gpus)}")
         else:
             hours = f", {gpu_hours(self.seconds, self.gpus)}" if self.free_bytes else ""
@@ -80,7 +82,7 @@ class Estimate:
             lines.append(f"  disk: from about {self.disk_bytes / 1e6:.1f} MB, {AS_PUBLISHED}")
         elif self.disk_bytes:
             lines.append(f"  disk: about {self.disk_bytes / 1e6:.1f} MB, as earlier results here take")
-        elif self.videos:
+        else:
             lines.append("  disk: the need is not known before the first result")
         if self.free_bytes:
             whose = "at the peak of those" if self.from_runs else "measured on an H100 for a forward"
@@ -108,7 +110,7 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     if records:
         disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records)))
     else:
-        disk = reference_bytes(p, sum(map(_chunk_frames(ws, p), chunks))) or 0
+        disk = reference_bytes(p, sum(map(result_frames(ws, p), chunks))) or 0
     made_on = (device, free, done, disk, p.num_gpus, reference_seconds(p, sum(counts)))
     return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
 
@@ -273,7 +275,7 @@ def _condition_frames(ws: Workspace, p: Params, chunk: Chunk) -> int:
     return 0
 
 
-def _chunk_frames(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
+def result_frames(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
     """A function from a chunk to the frames of its result by the 7B models, its condition video read once."""
     window = (COSMOS_7B_MULTI if isinstance(p, MultiViewParams) else COSMOS_7B_SINGLE).window_frames
 

@@ -26,7 +26,8 @@ _STYLE = """<style>
 .dk-form .jupyter-widget-Collapse-header { background: transparent; color: var(--jp-ui-font-color1, inherit) }
 .dk-form .jupyter-widget-Collapse-header:hover { background: rgba(128, 128, 128, .15) }
 .dk-form code, .dk-form pre { font-size: 12px }
-.dk-form pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 4px 0; padding: 6px 8px; user-select: all;
+.dk-form pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere;
+  margin: 4px 0; padding: 6px 8px; user-select: all;
   border: 1px solid rgba(128, 128, 128, .5); border-radius: 4px; color: var(--jp-ui-font-color1, inherit) }
 .dk-form .dk-meaning { line-height: 1.35; color: var(--jp-ui-font-color1, inherit); overflow-wrap: anywhere }
 .dk-form .dk-bounds { opacity: .8 }
@@ -74,8 +75,16 @@ def as_command(model: type[NotebookParams], given: Mapping[str, Any], params_fil
     parts = ["dreamkit", "run", model.notebook, *(["-f", params_file] if params_file else [])]
     for name, value in given.items():
         text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
-        parts += ["-p", f"{name}={text.removesuffix('...' + chr(10)).strip()}"]
+        text = text.removesuffix("...\n").strip()
+        if not {'"', "\\"} & set(text) and "''" not in text:  # a shell needs no quotes inside quotes for these
+            text = text.replace("'", '"')
+        parts += ["-p", f"{name}={text}"]
     return shlex.join(parts)
+
+
+def _given_values(params: NotebookParams) -> dict[str, Any]:
+    """The parameters that were given, in the model's order."""
+    return {name: getattr(params, name) for name in type(params).model_fields if name in params.model_fields_set}
 
 
 class ParameterForm:
@@ -94,7 +103,7 @@ class ParameterForm:
 
         self.model, self.namespace = model, namespace
         start = model.from_cell(namespace, report=False)
-        self.values = {name: getattr(start, name) for name in start.model_fields_set}
+        self.values = _given_values(start)
         self._filling, self._text_kind = False, widgets.Text
         self.message = widgets.HTML()
         self.shown = widgets.HTML()
@@ -187,7 +196,7 @@ class ParameterForm:
         self.namespace[name] = value
         self.writer.write(name, value)
         found = self.model.from_cell(self.namespace, report=False)
-        self.values = {name: getattr(found, name) for name in found.model_fields_set}
+        self.values = _given_values(found)
         if name == PARAMS_FILE:
             self._fill(found)
         elif self.values.get(name, value) != value:

@@ -151,7 +151,7 @@ class ReviewOutcome:
         write_text(paths.report, report_page(self.review, self.params))
         flagged = sum(1 for flags in rows["flags"] if flags) if len(rows) else 0
         lines = [f"{len(rows)} videos, {flagged} flagged.", f"table:  {paths.table}", f"report: {paths.report}"]
-        if clip_slides(self.review.videos.values(), paths.slides):
+        if clip_slides(self.review.videos.values(), paths.slides, paths.cache):
             lines.append(f"slides: {paths.slides} (a contact sheet and an animation of each clip)")
         if self.params.export and not self.measuring and threading.current_thread() is threading.main_thread():
             lines += self._export()

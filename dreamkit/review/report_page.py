@@ -80,7 +80,7 @@ def _result(review: Review, key: str, anchor: str) -> dict[str, Any]:
     """What the page shows of one video; `video` is a data URL, or empty with the reason in `error`."""
     video, root = review.videos[key], review.workspace.root
     try:
-        url, error = data_url(small_video(video, review.paths.cache), "video/mp4"), ""
+        url, error = data_url(small_video(video, review.paths.cache).read_bytes(), "video/mp4"), ""
     except DreamkitError as fault:
         url, error = "", video.blocked or _without_folder(fault.message, root)
     verdict = review.verdict(key)

@@ -20,7 +20,8 @@ from dreamkit.workspace.video import encode_video
 FRONT_WIDTH, VIEW_WIDTH = 480, 240  # pixels of a view of a small video
 CRF = 31  # of a small video: some 200 kB for 121 frames
 TILE = 288  # pixels of a result on a sheet or in an animation
-MOMENTS = (0.0, 0.33, 0.67, 1.0)  # of a result on a sheet
+MOMENTS = (0.0, 0.33, 0.67, 1.0)  # of a front video on a sheet
+GRID_MOMENTS = (0.0, 1.0)  # of several views on a sheet, where each moment takes two places
 GIF_RATE = 8  # frames a second
 GIF_FRAMES = 40
 GIF_RESULTS = 8  # of a clip in its animation
@@ -59,8 +60,8 @@ def _joined(video: ReviewVideo, width: int) -> tuple[np.ndarray, float]:
     return joined, first.fps
 
 
-def small_video(video: ReviewVideo, cache: Path) -> bytes:
-    """A result as a small mp4 file, several views in one picture; from the cache if it has it.
+def small_video(video: ReviewVideo, cache: Path) -> Path:
+    """A result as a small mp4 file in the cache, several views in one picture; made where it is not there yet.
 
     Raises:
         DreamkitError: not one view can be decoded, or the cache cannot be written.
@@ -70,13 +71,15 @@ def small_video(video: ReviewVideo, cache: Path) -> bytes:
         frames, fps = _joined(video, FRONT_WIDTH if video.stage == "single_view" else VIEW_WIDTH)
         with replacing(kept) as partial:
             encode_video(partial, frames, fps, CRF)
-    return kept.read_bytes()
+    return kept
 
 
-def _labelled(picture: np.ndarray, text: str) -> np.ndarray:
-    """The picture made TILE wide, with a line of text in its upper left corner."""
-    height = max(2, round(picture.shape[0] * TILE / picture.shape[1]))
-    shown = Image.fromarray(picture).resize((TILE, height), Image.Resampling.LANCZOS)
+def _labelled(picture: np.ndarray, text: str, width: int = TILE) -> np.ndarray:
+    """The picture made `width` wide, with a line of text, if any, in its upper left corner."""
+    height = max(2, round(picture.shape[0] * width / picture.shape[1]))
+    shown = Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS)
+    if not text:
+        return np.asarray(shown)
     draw = ImageDraw.Draw(shown)
     font = ImageFont.load_default(13)
     _, _, right, bottom = draw.textbbox((7, 5), text, font=font)
@@ -95,32 +98,57 @@ def _front_frames(video: ReviewVideo) -> np.ndarray:
     return np.empty((0, 2, 2, 3), np.uint8)
 
 
-def clip_sheet(videos: Sequence[ReviewVideo], frames: Sequence[np.ndarray]) -> np.ndarray | None:
-    """Results of one clip, one row each: the condition, and the front view at MOMENTS; uint8 [H, W, 3].
+def clip_sheet(videos: Sequence[ReviewVideo], cache: Path) -> np.ndarray | None:
+    """Results of one clip, one row each: the condition, and all views at MOMENTS or GRID_MOMENTS; uint8 [H, W, 3].
 
     Args:
         videos: the results.
-        frames: the front view's frames of each, see `clip_slides`.
+        cache: folder of the small videos, see `small_video`.
 
     Returns:
-        None where no frame is there.
+        None where no frame of any can be decoded.
     """
-    pictures: list[np.ndarray | None] = []
-    for video, one in zip(videos, frames, strict=True):
-        control = next(iter(video.conditions.values()), {})
-        path = next(iter(control.values()), None)
-        pictures.append(middle_frame(path, TILE, len(one) // 2) if path else None)
-        label = f"{video.style}, {video.stage_label}"
-        row: list[np.ndarray | None] = [one[round(at * (len(one) - 1))] if len(one) else None for at in MOMENTS]
-        if row[0] is not None:
-            row[0] = _labelled(row[0], label)
-        pictures += row
-    return contact_sheet(pictures, 1 + len(MOMENTS), TILE) if any(len(one) for one in frames) else None
+    rows = []
+    for video in videos:
+        several = video.stage == "multi_view"
+        moments, width = (GRID_MOMENTS, 2 * TILE) if several else (MOMENTS, TILE)
+        try:
+            frames = read_small(small_video(video, cache), width).frames_thwc
+        except DreamkitError:
+            continue
+        path = next(iter(next(iter(video.conditions.values()), {}).values()), None)
+        condition = middle_frame(path, TILE, len(frames) // 2) if path else None
+        if condition is None:
+            condition = np.full((2, TILE, 3), 96, np.uint8)
+        labels = [f"{video.style}, {video.stage_label}", *[""] * (len(moments) - 1)]
+        shown = [frames[round(at * (len(frames) - 1))] for at in moments]
+        tiles = [_labelled(frame, text, width) for frame, text in zip(shown, labels, strict=True)]
+        rows.append(_beside([_labelled(condition, ""), *tiles]))
+    return np.concatenate(rows) if rows else None
+
+
+def _beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures uint8 [h, w, 3] in one row as high as the highest; the others stand in its middle, on black."""
+    height = max(len(picture) for picture in pictures)
+    row = np.zeros((height, sum(picture.shape[1] for picture in pictures), 3), np.uint8)
+    left = 0
+    for picture in pictures:
+        top, right = (height - len(picture)) // 2, left + picture.shape[1]
+        row[top : top + len(picture), left:right] = picture
+        left = right
+    return row
 
 
 def clip_animation(videos: Sequence[ReviewVideo], frames: Sequence[np.ndarray], fps: float = 24.0) -> list[np.ndarray]:
-    """Frames of an animation of one clip: the front views of its results in sync, with their names; uint8 [H, W, 3]."""
-    there = [(video, one) for video, one in zip(videos, frames, strict=True) if len(one)][:GIF_RESULTS]
+    """Frames of an animation of one clip: the front view in its styles, in sync, with their names; uint8 [H, W, 3].
+
+    Six views follow the front video of their style, so that of a style with both the front video alone is shown.
+    """
+    styles: dict[str, tuple[ReviewVideo, np.ndarray]] = {}
+    for video, one in sorted(zip(videos, frames, strict=True), key=lambda pair: pair[0].stage == "single_view"):
+        if len(one):
+            styles[video.style] = (video, one)
+    there = list(styles.values())[:GIF_RESULTS]
     if not there:
         return []
     columns = min(len(there), 2 if len(there) <= 4 else 4)
@@ -135,7 +163,7 @@ def clip_animation(videos: Sequence[ReviewVideo], frames: Sequence[np.ndarray], 
     ]
 
 
-def clip_slides(videos: Iterable[ReviewVideo], folder: Path) -> list[Path]:
+def clip_slides(videos: Iterable[ReviewVideo], folder: Path, cache: Path) -> list[Path]:
     """Write `<clip>.png`, a contact sheet, and `<clip>.gif`, an animation; files newer than their videos stay.
 
     Raises:
@@ -153,12 +181,14 @@ def clip_slides(videos: Iterable[ReviewVideo], folder: Path) -> list[Path]:
         if all(path.is_file() and path.stat().st_mtime > newest for path in (sheet, animation)):
             continue
         frames = [_front_frames(video) for video in results]
-        picture = clip_sheet(results, frames)
+        picture = clip_sheet(results, cache)
         if picture is None:
             continue
         with replacing(sheet) as partial:
             Image.fromarray(picture).save(partial, format="PNG", optimize=True)
         moving = [Image.fromarray(one) for one in clip_animation(results, frames)]
+        if not moving:  # of several views only the first cannot be decoded
+            continue
         with replacing(animation) as partial:
             moving[0].save(partial, "GIF", save_all=True, append_images=moving[1:], duration=1000 // GIF_RATE, loop=0)
     return written

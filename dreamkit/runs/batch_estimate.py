@@ -9,7 +9,7 @@ from typing import Any
 
 from dreamkit.generate import estimate
 from dreamkit.generate.params import Params
-from dreamkit.generate.reference_pace import on_reference, reference_seconds
+from dreamkit.generate.reference_pace import on_reference, reference_bytes, reference_seconds
 from dreamkit.notebook.progress import clock
 from dreamkit.runs.batch_params import STAGE_MODELS
 from dreamkit.runs.batch_plan import BatchPlan, states_by_stage
@@ -33,6 +33,7 @@ class StageCost:
         size: bytes of all of them; None without earlier results.
         device: the device of the estimate.
         reference: seconds of GPU time for all of them on H100s; None where something was not measured.
+        least_size: bytes of all of them by `reference_bytes`; None for other models than the released ones.
     """
 
     left: int
@@ -42,13 +43,14 @@ class StageCost:
     size: float | None
     device: str
     reference: float | None = None
+    least_size: int | None = None
 
 
 def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
     """What the missing results of a generation stage need: those of its units, with their presets and windows."""
     records = plan.ws.sidecars(GENERATION[stage])
     paces: dict[tuple[Any, ...], float | None] = {}  # None where there is no earlier result
-    count, windows, device, needs, references = 0, 0, "", [], []
+    count, windows, device, needs, references, sizes = 0, 0, "", [], [], []
     for unit in (unit for unit in plan.units if unit.stage == stage):
         p = STAGE_MODELS[stage](**unit.params)
         assert isinstance(p, Params)
@@ -61,13 +63,17 @@ def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
         needs.append((own * (p.num_steps + 1), paces[key], max(1, unit.gpus)))
         one = reference_seconds(p, own)
         references.append(None if one is None else one * max(1, unit.gpus))
+        frames = estimate.result_frames(plan.ws, p)
+        sizes.append(reference_bytes(p, sum(frames(Chunk(t.clip, t.chunk)) for t in unit.targets)))
         count, windows = count + len(unit.targets), windows + own
     known = all(pace is not None for _, pace, _ in needs)
     seconds = sum(evaluations * (pace or 0) for evaluations, pace, _ in needs) if known else None
     gpu_seconds = sum(evaluations * (pace or 0) * gpus for evaluations, pace, gpus in needs)
     size = _median(_result_sizes(plan.ws, GENERATION[stage]))
     on_h100 = None if None in references else sum(one or 0 for one in references)
-    return StageCost(count, windows, seconds, gpu_seconds, None if size is None else size * count, device, on_h100)
+    least = None if None in sizes else sum(one or 0 for one in sizes)
+    whole = None if size is None else size * count
+    return StageCost(count, windows, seconds, gpu_seconds, whole, device, on_h100, least)
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -126,10 +132,12 @@ def _needs(plan: BatchPlan, costs: dict[str, StageCost]) -> list[str]:
             )
         lines.append(f"time of {stage}: {time}")
     free = free_bytes(plan.ws.root)
-    known = [cost.size for cost in costs.values() if cost.size is not None]
-    if known and len(known) == len(costs):
-        needed = sum(known)
-        lines.append(f"disk: about {size_text(needed)} of {size_text(free)} free, as earlier results here take")
+    own = all(cost.size is not None for cost in costs.values())
+    sizes = [cost.least_size if cost.size is None else cost.size for cost in costs.values()]
+    if sizes and None not in sizes:
+        needed = sum(size or 0 for size in sizes)
+        about, source = ("about", "as earlier results here take") if own else ("from about", estimate.AS_PUBLISHED)
+        lines.append(f"disk: {about} {size_text(needed)} of {size_text(free)} free, {source}")
         if needed + plan.batch.keep_free_gib * GIB > free:
             lines.append("  that is more than is free; the batch pauses when the disk is nearly full")
     elif costs:

@@ -91,13 +91,13 @@ def lab(tmp_path_factory):
 
 def look(lab, name: str) -> None:
     """The notebook has run: no error, and it can be read in both themes."""
-    root, _, page, _ = lab
+    _, _, page, _ = lab
     wait(page, DONE, 120)
     assert page.execute_script(f"return {ERRORS}") == []
     for theme in (LIGHT, DARK):
         switch_theme(page, theme)
         assert_readable(page)
-        shot(page, f"{name}_{theme.split()[-1].lower()}", root)
+        shot(page, f"{name}_{theme.split()[-1].lower()}")
     switch_theme(page, LIGHT)
 
 

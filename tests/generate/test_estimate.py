@@ -89,6 +89,8 @@ def test_finished_results_are_not_counted(ws):
     assert (told.done, told.videos) == (1, 1)
     assert "1 to make on cpu, 1 found done" in str(told) and "disk: about 2.0 MB" in str(told)
     assert estimate(ws, SingleViewParams(num_steps=4, clips=["alpha"], seed=2, **TINY)).done == 0
+    nothing = estimate(ws, SingleViewParams(num_steps=4, clips=["alpha"], styles=["Night"], **TINY))
+    assert str(nothing) == "0 to make on cpu, 1 found done"
 
 
 def test_windows_count(ws):

@@ -78,6 +78,9 @@ def test_the_report_is_one_file_with_everything_in_it(workspace, quick):
     assert "slides" in lines
     sheet, animation = (Image.open(review.paths.slides / f"drawn_0.{suffix}") for suffix in ("png", "gif"))
     assert sheet.width == 5 * 288 and animation.n_frames > 1
+    # Two rows of six views, and one of the front view; the animation has the two styles once each, side by side.
+    front, several = 288 * 144 // 256, 2 * 576 * 144 // (3 * 256)
+    assert sheet.height == front + 2 * several and animation.size == (2 * 288, front)
     before = (review.paths.slides / "drawn_0.gif").stat().st_mtime_ns
     outcome.finish()
     assert (review.paths.slides / "drawn_0.gif").stat().st_mtime_ns == before

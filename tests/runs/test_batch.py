@@ -181,6 +181,7 @@ def test_the_plan_counts_estimates_and_writes_nothing(ws, pipes, engine, capsys,
         patch.setattr(reference_pace.folders, "model_name", lambda *_: "Cosmos-Transfer1-7B-Sample-AV")
         batch_run.run_batch(batch, dry_run=True)
     assert "; on an H100 80GB: about " in (text := capsys.readouterr().out) and " GPU hours, by its measured" in text
+    assert "disk: from about " in text and "NVIDIA published" in text
     run(ws, styles=["Night"], stages="single")
     for sidecar in ws.root.glob("single_view/*.json"):
         record = json.loads(sidecar.read_text()) | {"seconds": 30.0}

@@ -54,6 +54,14 @@ def test_what_is_typed_is_checked_and_becomes_the_notebooks_variable():
     assert (found.num_steps, found.preset, found.control_weight) == (20, "16gb", {"hdmap": 0.3})
     pairs = shlex.split(form.command())[3:]
     assert gather_params(SingleViewParams, None, read_pairs(SingleViewParams, pairs[1::2])) == found
+    assert form.command() == (
+        "dreamkit run 04_single_view -p 'styles=[Night, \"0001\"]' -p 'control_weight={hdmap: 0.3}' -p num_steps=20"
+        " -p preset=16gb -p offload=true"
+    )
+    form.fields["negative_prompt"].value = "it's a \"C:\\n\" 'quoted' one"
+    pairs = shlex.split(form.command())[3:]
+    assert read_pairs(SingleViewParams, pairs[1::2])["negative_prompt"] == cell["negative_prompt"]
+    form.fields["negative_prompt"].value = ""
     form.fields["num_steps"].value = "35"
     assert "num_steps" not in form.yaml()
     assert parse_yaml(form.yaml(), "it")["styles"] == ["Night", "0001"]

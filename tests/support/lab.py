@@ -207,9 +207,10 @@ def assert_readable(page: webdriver.Chrome) -> None:
     assert page.execute_script(FAINT) == []
 
 
-def shot(page: webdriver.Chrome, name: str, root: Path) -> None:
-    """A picture of the whole notebook, kept in the folder DREAMKIT_SCREENSHOTS where that is set."""
-    folder = Path(os.environ.get("DREAMKIT_SCREENSHOTS", root))
+def shot(page: webdriver.Chrome, name: str) -> None:
+    """A picture of the whole notebook in the folder DREAMKIT_SCREENSHOTS, where that is set."""
+    if not (folder := os.environ.get("DREAMKIT_SCREENSHOTS")):
+        return
     page.execute_script("document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollTop = 0")
     tall = page.execute_script("return document.querySelector('.jp-Notebook .jp-WindowedPanel-inner').scrollHeight")
     for height in (tall + 160, 800):
@@ -217,7 +218,7 @@ def shot(page: webdriver.Chrome, name: str, root: Path) -> None:
         page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         if height > 800:
             time.sleep(0.5)
-            page.save_screenshot(str(folder / f"{name}.png"))
+            page.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
 def switch_theme(page: webdriver.Chrome, name: str) -> None:
