@@ -155,7 +155,8 @@ def style_sentences(
     # Where nothing names the style yet, its first sentence does.
     named = bool(lead) or has_word(style, kept)
     sky = said.one_of(scene.sky, draw, lambda text: named or has_word(style, text)) or said.one_of(scene.sky, draw)
-    alone = not sky or not (named or has_word(style, sky))
+    # A sentence on the light alone says too little of a style, but at night, where it is about the dark or its lamps.
+    alone = not (named or has_word(style, sky)) or not (sky or style.time == "night")
     light = said.one_of(scene.light, draw, lambda text: not alone or has_word(style, text))
     joint = ", while " if ", and" in sky or not sky else draw.choice((", and ", ", while ", ", and "))
     first = joint.join(text for text in (sky, light) if text)

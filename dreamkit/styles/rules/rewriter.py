@@ -101,7 +101,8 @@ class RuleRewriter:
         if enclosed and scene:
             made = [StyleSentence(f"Outside the {enclosed['place']}, {scene.clause}.")]
         else:
-            made = style_sentences(style, scene, caption, lines, lead if has_lead else "", draw, length)
+            told = lead if has_lead and lead in " ".join(lines) else ""  # the adjective may stand instead
+            made = style_sentences(style, scene, caption, lines, told, draw, length)
         if not changed and style.changes_state and named and all(lines):
             made = [one for one in made if one.behind is not None]
         result = _placed(lines, made, draw)
