@@ -96,19 +96,16 @@ def mentions(sentence: str) -> tuple[tuple[str, str, str], ...]:
 
 def users_fault(original: str, rewrite: str, recolour: bool = False) -> str | None:
     """Road users that are lost, new, or differ in number or colour."""
-    before = [(one, touched(s)) for s in sentences(original) for one in mentions(s)]
-    after = [one for s in sentences(rewrite) for one in mentions(s)]
-    kinds_before, kinds_after = {kind for (kind, _, _), _ in before}, {kind for kind, _, _ in after}
-    for kind in sorted(kinds_before - kinds_after):
-        if kind == "vehicle" and (kinds_after & _MOTOR or all(free for (k, _, _), free in before if k == kind)):
-            continue
-        return f"the {kind} of the caption is missing"
-    for kind in sorted(kinds_after - kinds_before):
-        if (kind == "vehicle" and kinds_before & _MOTOR) or (kind == "car" and "vehicle" in kinds_before):
-            continue
-        return f"the caption has no {kind}"
+    before, after = ([one for s in sentences(text) for one in mentions(s)] for text in (original, rewrite))
+    had, has = {kind for kind, _, _ in before}, {kind for kind, _, _ in after}
+    for kind in sorted(had - has):
+        if kind != "vehicle" or not has & _MOTOR:
+            return f"the {kind} of the caption is missing"
+    for kind in sorted(has - had):
+        if not (kind == "vehicle" and had & _MOTOR) and not (kind == "car" and "vehicle" in had):
+            return f"the caption has no {kind}"
     for index, name in ((1, "number"), (2, "colour")):
-        had = {(one[0], one[index]) for one, _ in before if one[index] not in ("", "1")}
+        had = {(one[0], one[index]) for one in before if one[index] not in ("", "1")}
         has = {(one[0], one[index]) for one in after if one[index] not in ("", "1")}
         if had != has and not (name == "colour" and recolour):
             kind, differs = min(had ^ has)

@@ -25,6 +25,7 @@ _EMPTY = re.compile(
 _WITH_ONLY = re.compile(
     r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+(?: |$))+)$"
 )
+_SOME = re.compile(r"(?i)(?:with )?some\b")
 _LIST = re.compile(r", (?:and|or) ")
 _PRONOUN = re.compile(
     r"(?i)(?:it|they|its|their|he|she|this|these|others|some|both|each)\b(?! (?:is|are) (?:no|several|a few))"
@@ -74,7 +75,7 @@ class Cutter(Softener):
                 r"(?i)\b(?:them|(?:past|behind|near|of|on|in|to|around) it)\b", _joined(group)
             )
             text = "" if broken and refers else self._cut_group(group, first, gone)
-            if gone and re.match(r"(?i)(?:with )?some\b", gone[-1]):
+            if gone and _SOME.match(gone[-1]):
                 text = re.sub(r"^others\b", "some", text)
             if not text:
                 gone.append(_joined(group))
@@ -100,25 +101,20 @@ class Cutter(Softener):
             if not subject or self._bad(subject):
                 return ""
             text, hollow = subject.rstrip(), True
-        lost, dropped, some, after_with = [], hollow, False, False
+        lost: list[str] = []
         split = self._split_words(group)
+        before = main.text if hollow else ""  # what was cut right before a part
         for part in rest:
             part_text = self.soften(part.text, first and part.kind == "phrase" and not part.hangs)
-            part_text = (
-                re.sub(r"(?i)^((?:and |while )?)others\b", lambda m: (m[1] or "") + "some", part_text)
-                if some
-                else part_text
-            )
-            if after_with and re.match(r"(?i)and (?!with)", part_text):
+            if _SOME.match(before):
+                part_text = re.sub(r"(?i)^((?:and |while )?)others\b", r"\1some", part_text)
+            if re.match(r"(?i)with\b", before) and re.match(r"(?i)and (?!with)", part_text):
                 part_text = "with " + part_text[4:]
-            some = after_with = False
-            with_gone = False
-            empty = part_text != part.text and (
-                _EMPTY.match(clean(part_text)) or _headless(part.text, clean(part_text))
-            )
+            bare_part = clean(part_text)
+            empty = part_text != part.text and (_EMPTY.match(bare_part) or _headless(part.text, bare_part))
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
-                ((part.hangs or part.joint == " ") and dropped)
+                ((part.hangs or part.joint == " ") and before)
                 or changed
                 or empty
                 or part in split
@@ -126,26 +122,19 @@ class Cutter(Softener):
                 or (hollow and part.kind != "predicate")
                 or (LEAD in text and _GUESSED.match(part.text))
             ):
-                match = _WITH_ONLY.search(text)
+                before = part.text
                 # ", and two vans" that ends a list stays when its "with ..." goes.
-                if (
-                    part.joint == " "
-                    and match
-                    and (not match[0].startswith(", and") or not part.text.startswith("with "))
-                ):
+                match = _WITH_ONLY.search(text) if part.joint == " " else None
+                if match and not (match[0].startswith(", and") and part.text.startswith("with ")):
                     lost.append(match["what"])
-                    text, with_gone = text[: match.start()], not match.group().startswith(", and")
+                    text = text[: match.start()]
+                    before = before if match[0].startswith(", and") else "with"
                 lost.append(part.text)
                 if self.style.time and re.match(r"(?i)(?:due|owing) to|because", part.text) and "visibility" in text:
                     return ""
-                dropped, some = True, bool(re.match(r"(?i)(?:with )?some\b", part.text))
-                after_with = with_gone or bool(re.match(r"(?i)with\b", part.text))
                 continue
-            dropped = False
-            if part.kind == "predicate" and hollow:
-                text, hollow = f"{text} {part_text}", False
-            else:
-                text += f"{part.joint}{part_text}"
+            text += f" {part_text}" if part.kind == "predicate" and hollow else f"{part.joint}{part_text}"
+            before, hollow = "", False
         if hollow:
             return ""
         # "parked cars, houses with windows" whose last member is gone.

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from dreamkit.captions.conditions import negated
-from dreamkit.captions.lexicon import word_set
+from dreamkit.captions.lexicon import structures_pattern, users_pattern, word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 
 _INDEFINITE = word_set(
     "a an one two three four five six seven eight nine ten several many few some multiple various numerous"

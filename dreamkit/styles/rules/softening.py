@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
-from dreamkit.captions.lexicon import alternatives, lexicon, word_set
+from dreamkit.captions.lexicon import alternatives, lexicon, structures_pattern, users_pattern, word_set
 from dreamkit.styles.rules.clauses import is_clause
-from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 from dreamkit.styles.table import Style
 
 # Marks in a cut text: a place for the style's lead, and one for its adjective.
