@@ -12,7 +12,7 @@ from dreamkit.captions.camera_sentence import part_camera_sentence
 from dreamkit.captions.conditions import ENCLOSED, read_state
 from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, style_sentences
+from dreamkit.styles.rules.compose import has_room, lead_of, style_sentences
 from dreamkit.styles.rules.cutting import Cut, Cutter
 from dreamkit.styles.rules.plain import new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
@@ -99,12 +99,12 @@ class RuleRewriter:
                 has_lead, lines[first] = led != lines[first], led
         scene = None if style.sentences else table.scene(time, weather)
         if enclosed and scene:
-            made = [StyleSentence(f"Outside the {enclosed['place']}, {scene.clause}.")]
+            made, behind = [f"Outside the {enclosed['place']}, {scene.clause}."], {}
         else:
-            made = style_sentences(style, scene, caption, lines, lead if has_lead else "", draw, length)
+            made, behind = style_sentences(style, scene, caption, lines, lead if has_lead else "", draw, length)
         if not changed and style.changes_state and named and all(lines):
-            made = [one for one in made if one.behind is not None]
-        result = _placed(lines, made, draw)
+            made = []
+        result = _placed(lines, made, behind, draw)
         if lead and not has_word(style, " ".join(result)):
             result.insert(1, f"The scene is set {lead}.")
         return " ".join(result)
@@ -174,7 +174,7 @@ def _led(first: str, lead: str, style: Style) -> str:
     """The first sentence with the lead in it or before it; unchanged where neither is possible."""
     if not _FILM.match(first):
         return _before(lead, first) if _OPENS.match(first) else first
-    simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
+    simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:(?<!ed),? with|,? where| featuring| showing)\b.*)?\.$", first)
     if not simple or _JOINED.search(simple["head"]) or finite(simple["head"].partition(" and ")[2]):
         return first
     head, tail = simple["head"], simple["tail"] or ""
@@ -199,12 +199,9 @@ def _led(first: str, lead: str, style: Style) -> str:
     return f"{head} {lead}{tail}."
 
 
-def _placed(lines: Sequence[str], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
-    """The kept sentences with the style's own, each behind the sentence that it belongs to."""
-    behind = {one.behind: one.text for one in made if one.behind is not None}
-    for one in made:
-        if one.behind is not None:
-            continue
+def _placed(lines: Sequence[str], made: Sequence[str], behind: dict[int, str], draw: random.Random) -> list[str]:
+    """The kept sentences with those of the style behind a line, and its others where they have room."""
+    for text in made:
         cut = [index for index, line in enumerate(lines) if not line]
         if cut and (cut[-1] < len(lines) - 1 or draw.random() < 0.5):
             draw.shuffle(cut)
@@ -212,8 +209,8 @@ def _placed(lines: Sequence[str], made: Sequence[StyleSentence], draw: random.Ra
             cut = []
         full = [f"{line} {behind.get(index, '')}".strip() for index, line in enumerate(lines)]
         spots = [index for index in [*cut, *range(len(lines))] if index not in behind] or [0]
-        spot = next((index for index in spots if has_room(full, index, one.text)), spots[0])
-        behind[spot] = f"{behind.get(spot, '')} {one.text}".strip()
+        spot = next((index for index in spots if has_room(full, index, text)), spots[0])
+        behind[spot] = f"{behind.get(spot, '')} {text}".strip()
     result = [text for index, line in enumerate(lines or [""]) for text in (line, behind.get(index, ""))]
     return [text if text[-1:] in '.!?"”' else text + "." for text in result if text]
 

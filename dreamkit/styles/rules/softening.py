@@ -135,9 +135,10 @@ class Softener:
         time = self.time if self.style.time else ""
         weather = self.weather if self.style.weather else ""
         if denied:
+            wet = ("rain", "snow", "fog")
+            near = wet if weather in wet else (weather,)
             about_weather = bool(self.style.weather) and term.tied_to_weather
-            wet = weather in ("rain", "snow", "fog")
-            return (bool(time) and term.tied_to_time) or (about_weather and (wet or term.allows("", weather)))
+            return (bool(time) and term.tied_to_time) or (about_weather and any(term.allows("", one) for one in near))
         if term.name == "well lit" and time == "night":
             return self.was in ("day", "golden", "morning")
         if len(term.fits) > 1 and time and not weather:
