@@ -83,22 +83,17 @@ def found(text: str) -> tuple[tuple[Term, re.Match[str]], ...]:
     """Every term in the text with its match, in order of position; harmless expressions and quotations are ignored."""
     hidden = masked(text)
     hits = [(term, match) for term in terms() for match in term.pattern.finditer(hidden)]
-    # "clouds" within "a few scattered clouds" is part of that longer term.
-    inner = _within_others({match.span() for _, match in hits})
-    generic = lexicon()["generic"]
-    whole = [h for h in hits if h[0].name not in generic or h[1].span() not in inner]
-    return tuple(sorted(whole, key=lambda hit: hit[1].start()))
-
-
-def _within_others(spans: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The spans (start, end) that lie within another one."""
-    inner, last = set(), -1
-    # The longer one first where two begin together, so that whatever reaches as far as one before lies within it.
-    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if end <= last:
-            inner.add((start, end))
-        last = max(last, end)
-    return inner
+    whole: list[tuple[Term, re.Match[str]]] = []
+    last, span, inside = -1, (0, 0), False
+    # The longer one first where two begin together, so that whatever ends no later than one before lies within it.
+    for term, match in sorted(hits, key=lambda hit: (hit[1].start(), -hit[1].end())):
+        if match.span() != span:
+            span, inside = match.span(), match.end() <= last
+            last = max(last, match.end())
+        # "clouds" within "a few scattered clouds" is part of that longer term.
+        if not (inside and term.name in lexicon()["generic"]):
+            whole.append((term, match))
+    return tuple(whole)
 
 
 _NEGATION = re.compile(
