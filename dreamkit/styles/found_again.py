@@ -25,7 +25,15 @@ _LIGHT_OR_SKY = re.compile(
     r"glow\w*)\b"
 )
 _MOTOR = {"car", "suv", "van", "truck", "bus", "vehicle", "ambulance", "motorcycle", "machine"}
-_VAGUE = {"several", "many", "multiple", "various", "numerous", "some", "few", "lots", "couple"}
+# Words that begin a noun phrase or stand before one.
+_BREAKS = word_set(
+    ", and or of with by in on at is are as the a an several many multiple various numerous some few lots couple"
+)
+# A word that makes the name of a road user before it the name of something else.
+_NO_USER = re.compile(
+    r"(?:head|tail)?lights?|lanes?|stops?|park(?:s|ing)|crossing|shelter|station|signs?|lamps?|rails?|paths?|"
+    r"dealership|wash|traffic"
+)
 
 
 @lru_cache(maxsize=1)
@@ -67,29 +75,17 @@ def touched(sentence: str) -> bool:
 @lru_cache(maxsize=4096)
 def mentions(sentence: str) -> tuple[tuple[str, str, str], ...]:
     """(kind, count, colour) of each road user in a sentence; the count is a number or "", the colour one or ""."""
-    plain = re.findall(r"[A-Za-z][\w'’-]*|\d+|,", hidden_names(sentence))
+    words = re.findall(r"[a-z][\w'’-]*|\d+|,", hidden_names(sentence).lower())
     colours, numbers = set(check_words()["colours"]), check_words()["numbers"]
     found = []
-    for index, word in enumerate(plain):
-        kind = _kinds().get(word.lower())
-        following = plain[index + 1].lower() if index + 1 < len(plain) else ""
-        if not kind or re.fullmatch(
-            r"(?:head|tail)?lights?|lanes?|stops?|park(?:s|ing)|crossing|shelter|station|signs?|lamps?|rails?|"
-            r"paths?|dealership|wash|traffic",
-            following,
-        ):
+    for index, word in enumerate(words):
+        kind = _kinds().get(word)
+        if not kind or _NO_USER.fullmatch("".join(words[index + 1 : index + 2])):
             continue
-        count = colour = ""
-        for before in reversed(plain[max(0, index - 4) : index]):
-            low = before.lower()
-            if before == "," or low in ("and", "or", "of", "with", "by", "in", "on", "at", "is", "are", "as"):
-                break
-            colour = colour or (low if low in colours else "")
-            if low in numbers or low.isdigit():
-                count = numbers.get(low, low)
-                break
-            if low in ("the", "a", "an", *_VAGUE):
-                break
+        before = words[max(0, index - 4) : index]
+        start = max((place for place, one in enumerate(before, 1) if one in _BREAKS), default=0)
+        colour = next((one for one in reversed(before[start:]) if one in colours), "")
+        count = next((numbers.get(one, one) for one in before[start:] if one in numbers or one.isdigit()), "")
         found.append((kind, count, colour))
     return tuple(found)
 

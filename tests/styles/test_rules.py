@@ -244,6 +244,12 @@ def test_no_text_breaks_the_rules(words: list[str]) -> None:
         assert text and not set(text) & set("\x00\x01\x02\x03\n")
 
 
+@pytest.mark.parametrize("caption", ["At dusk!", "At dusk, at night, in rain, a car stops.", "A long, wet road ends."])
+def test_no_mark_is_left_beside_what_is_cut(caption: str) -> None:
+    for style in TABLE.choose():
+        assert not re.search(r",\s*[,.!]|long, road", RULES.rewrite(caption, style)), style.name
+
+
 @pytest.mark.parametrize("caption", ["Highway.", "highway", "Car", 'A "quoted"\nline\n\nwith newlines.'])
 def test_very_short_and_broken_captions(caption: str) -> None:
     for style in TABLE.choose():

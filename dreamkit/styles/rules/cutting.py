@@ -65,7 +65,8 @@ class Cutter(Softener):
 
     def cut(self, sentence: str, first: bool) -> Cut:
         """Cut a sentence; marks are set only in the caption's first one."""
-        if not self.unwanted(sentence) and not self._names_other_day(sentence) and not self._other_time(sentence):
+        other_day = any(map(self._other_day, DAY_PHRASE.finditer(sentence)))
+        if not (self.unwanted(sentence) or other_day or self._other_time(sentence)):
             return Cut(sentence)
         gone: list[str] = []
         texts: list[tuple[str, str]] = []
@@ -151,7 +152,7 @@ class Cutter(Softener):
             if self._bad(first_text) or not (bare_opening or LEAD in first_text):
                 lost.append(first_text)
             else:
-                text = f"{first_text}{main.joint}{text}"
+                text = f"{first_text if bare_opening else LEAD}{main.joint}{text}"
         plain = clean(text)
         if _broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
             return ""
@@ -160,15 +161,14 @@ class Cutter(Softener):
 
     def _split_words(self, group: Sequence[Part]) -> list[Part]:
         """The phrases that share unwanted words, such as "with the streetlights" and "casting a glow"."""
-        spans = [m.span() for m in self.unwanted(_joined(group))]
-        shared, start = [], 0
-        for index, part in enumerate(group):
-            start += len(part.joint) if index else 0
+        text = _joined(group)
+        shared, end = [], 0
+        for part in group:
+            start = text.index(part.text, end)
             end = start + len(part.text)
-            if any((a < end and b > end) or (a < start and b > start) for a, b in spans) and part.kind == "phrase":
+            if any(m.start() < edge < m.end() for m in self.unwanted(text) for edge in (start, end)):
                 shared.append(part)
-            start = end
-        return shared
+        return [part for part in shared if part.kind == "phrase"]
 
     def _bad(self, text: str) -> bool:
         return bool(self.unwanted(clean(text)))
@@ -181,9 +181,6 @@ class Cutter(Softener):
     def _other_time(self, text: str) -> bool:
         """Whether a clause about the time of day does not name the time that the style sets."""
         return bool(self.style.time) and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
-
-    def _names_other_day(self, text: str) -> bool:
-        return any(self._other_day(match) is not None for match in DAY_PHRASE.finditer(text))
 
 
 def _headless(before: str, after: str) -> bool:

@@ -90,7 +90,8 @@ def named_things(text: str) -> list[str]:
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
             begin = start
-        found.append((begin, end))
+        if not found or begin >= found[-1][1]:
+            found.append((begin, end))
     return [text[a:b].strip(" ,.") for a, b in found]
 
 

@@ -157,7 +157,8 @@ def _filled(text: str, lead: str, style: Style) -> str:
         if head.strip():
             text = f"{head.rstrip()} {lead}{'' if tail[:1] in ' ,.;' else ' '}{tail}"
         else:
-            text = _before(lead, tail.lstrip(" ,"))
+            rest = tail.lstrip(" ,")
+            text = _before(lead, rest) if rest.strip(".!?") else lead + rest
     text = clean(text)
     return text[:1].upper() + text[1:]
 

@@ -274,7 +274,7 @@ def clean(text: str) -> str:
         head, tail = text.split(ADJECTIVE + " ", 1)
         text = with_article(head, tail)
     text = re.sub(r"\s*\x00", "", text)
-    text = re.sub(r"^[\s,]+", "", re.sub(r"\s+([.,;])", r"\1", text))
+    text = re.sub(r"^[\s,]+", "", re.sub(r"(?:\s+|,\s*(?=,))([.,;])", r"\1", text))
     return re.sub(r"\s{2,}", " ", text)
 
 
