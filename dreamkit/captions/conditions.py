@@ -106,8 +106,9 @@ _DENIED_AFTER = re.compile(r"(?i)^(?: \w+){0,2} (?:is|are) (?:not|absent|no long
 
 def negated(text: str, start: int, end: int | None = None) -> bool:
     """Whether what stands at `start` (to `end`) is denied: "no signs of rain or snow", "rain is not visible"."""
-    before = text[max(0, start - 110) : start]
-    return bool(_NEGATION.search(before)) or (end is not None and bool(_DENIED_AFTER.search(text[end:])))
+    before, own = text[max(0, start - 110) : start], text[start:end]
+    denied_here = end is not None and ("is not " in own or "are not " in own or _DENIED_AFTER.search(text[end:]))
+    return bool(denied_here or _NEGATION.search(before))
 
 
 ENCLOSED = re.compile(
@@ -159,7 +160,9 @@ def read_state(text: str) -> tuple[str, str]:
 
 def _time(times: Counter[str], maybe: Counter[str]) -> str:
     if not times:
-        return "night" if maybe.keys() == {"dusk", "night"} else next(iter(maybe)) if len(maybe) == 1 else ""
+        if maybe.keys() == {"dusk", "night"}:
+            return "night"
+        return next(iter(maybe)) if len(maybe) == 1 else ""
     if times.keys() >= {"day", "golden"}:
         times.pop("day")  # golden light by day is the golden hour
     ranked = times.most_common(2)

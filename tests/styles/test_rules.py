@@ -142,6 +142,29 @@ def test_a_long_list_of_plain_words_before_a_cut_phrase_is_read_in_linear_time()
         assert "empty area" in RULES.rewrite(caption, style)
 
 
+@pytest.mark.parametrize(
+    ("caption", "styles", "kept"),
+    [
+        (
+            "The video shows a road. The weather is clear, and the time of day is likely early morning or late "
+            "afternoon, as the lighting is soft and the sky is not bright. A car waits.",
+            ["Snowy", "Rainy"],
+            "early morning or late afternoon",
+        ),
+        ("The video shows a parking lot filled with cars at night.", ["Morning", "Sunny"], "filled with cars"),
+        (
+            "The video shows a highway at night. A concrete barrier separates the lanes, and occasional streetlights "
+            "provide additional lighting.",
+            ["Sunny", "Morning"],
+            "A concrete barrier separates the lanes.",
+        ),
+    ],
+)
+def test_what_stays_beside_what_a_style_changes(caption: str, styles: list[str], kept: str) -> None:
+    for style in TABLE.choose(styles):
+        assert kept in RULES.rewrite(caption, style), style.name
+
+
 def test_names_in_quotation_marks_stay() -> None:
     caption = 'A blue van waits under a sign that says "Sunny Day Foods". The sky is clear.'
     assert '"Sunny Day Foods"' in RULES.rewrite(caption, TABLE.style("Night"))
