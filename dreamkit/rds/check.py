@@ -24,11 +24,13 @@ from dreamkit.rds.check_poses import (
     intrinsic_findings,
     pose_findings,
 )
+from dreamkit.rds.check_precision import few_digits, precision_findings, turn_findings
 from dreamkit.rds.check_render import render_findings
 from dreamkit.rds.check_report import ERROR, NOTE, SEVERITIES, WARNING, LabelFinding
 from dreamkit.rds.check_rig import convention_findings, model_findings, order_findings
 from dreamkit.rds.check_time import (
-    float32_findings,
+    REPEATED,
+    distinct_places,
     repeated_findings,
     repetitions,
     timestamp_findings,
@@ -142,7 +144,7 @@ def check_clip(
         findings += convention_findings(cameras, vehicle)
         findings += camera_findings(cameras, vehicle)
         path = (vehicle if vehicle is not None else next(iter(cameras.values())))[:, :3, 3]
-        findings += map_findings(layers, path)
+        findings += map_findings(layers, path, None if vehicle is None else vehicle[0])
         if objects is not None:
             findings += object_findings(objects, layers, path, vehicle is not None, dict(options.types))
         if lidar is not None:
@@ -169,8 +171,13 @@ def track_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
     counts = {name: repetitions(track) for name, track in tracks.items()}
     for name, track in tracks.items():
         yield from pose_findings(name, track, max(1.0, np.ceil(counts[name])))
-    yield from uneven_findings({name: track for name, track in tracks.items() if counts[name] < 1.25}, LONGEST_STEP)
-    yield from float32_findings("pose", {name: track[:, :3, 3] for name, track in tracks.items()})
+    single = {name: track for name, track in tracks.items() if counts[name] < REPEATED}
+    places = {name: track[:, :3, 3] if name in single else distinct_places(track) for name, track in tracks.items()}
+    # Coarse positions make uneven steps, which then have this cause.
+    uneven = {name: track for name, track in single.items() if not few_digits(places[name])}
+    yield from uneven_findings(uneven, LONGEST_STEP)
+    yield from precision_findings("pose", places)
+    yield from turn_findings(single)
 
 
 def _rig_findings(parts: _Parts, rig: RigFile) -> list[LabelFinding]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from dreamkit.rds.check_layers import distance_findings, height_findings, layer_findings
 from dreamkit.rds.check_poses import MAX_SPEED, MILLIMETRES
+from dreamkit.rds.check_precision import float32_findings, precision_findings
 from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
-from dreamkit.rds.check_time import float32_findings, numbered_by_sweep, repetitions
+from dreamkit.rds.check_time import distinct_places, numbered_by_sweep, repetitions
 from dreamkit.rds.labels import CAMERA_HZ, LABEL_HZ, LABEL_STEP, OBJECT_FOLDER, Objects, Shapes
 from dreamkit.rds.objects import CLASS_OF, unknown_types
 from dreamkit.workspace.paths import TYPE_TABLE
@@ -23,49 +25,49 @@ _TWO_OBJECTS = "a track id given to two objects"
 _UNTRACKED = ("-1", "", "None", "null", "nan")
 
 
-def map_findings(layers: Mapping[str, Shapes], path: np.ndarray) -> Iterator[LabelFinding]:
+def map_findings(
+    layers: Mapping[str, Shapes], path: np.ndarray, start: np.ndarray | None = None
+) -> Iterator[LabelFinding]:
     """Shapes too small to draw, and a map in another place or in other units.
 
     Args:
         layers: the map layers by name.
         path: world positions of the vehicle, or of a camera without it, float64 [T, 3].
+        start: the vehicle's first pose [4, 4], or None.
     """
     for name, shapes in layers.items():
         short = sum(len(part) < 2 for part in shapes)
         if short:
             what = f"{short} of {len(shapes)} shapes have a single point"
             yield LabelFinding(WARNING, f"3d_{name}", what, "a filter that split lines into points; they are not drawn")
-    points = np.concatenate([shapes.points for shapes in layers.values()] or [np.zeros((0, 3))])
-    if not len(points):
+    filled = {name: shapes for name, shapes in layers.items() if len(shapes.points)}
+    if not filled:
         if layers:
             yield LabelFinding(WARNING, "3d_*", "every map layer is empty", "a clip outside the mapped area")
         return
+    odd = list(layer_findings(filled, path, start))
+    yield from odd
+    told = {layer for finding in odd for layer in finding.layer.split(", ")}
+    rest = {name: shapes for name, shapes in filled.items() if f"3d_{name}" not in told}
+    if not rest or "3d_*" in told:
+        return
+    points = np.concatenate([shapes.points for shapes in rest.values()])
     sampled = np.arange(0, len(path), max(1, len(path) // 20))
     distance = np.linalg.norm(points[:, None, :2] - path[None, sampled, :2], axis=2)
     nearest = distance.min()
     extent = np.ptp(points, axis=0).max()
-    if nearest > 100:
-        what = f"no map vertex within 100 m of the drive; the nearest is {nearest:.0f} m off"
+    if nearest > _COVERED:
+        what = f"no map vertex within {_COVERED} m of the drive; the nearest is {nearest:.0f} m off"
         cause = MILLIMETRES if extent > _LARGEST_MAP else "map and poses in different world frames"
         yield LabelFinding(ERROR, "3d_*", what, cause)
     elif extent > _LARGEST_MAP:
         yield LabelFinding(ERROR, "3d_*", f"the map spans {extent:.0f} m", MILLIMETRES)
     else:
-        yield from _elsewhere_findings(layers, path[sampled, :2])
-        yield from _place_findings(layers, points, path, sampled, distance)
-
-
-def _elsewhere_findings(layers: Mapping[str, Shapes], places: np.ndarray) -> Iterator[LabelFinding]:
-    """Lane lines or road boundaries of another place than the drive, at horizontal places [S, 2], and other layers."""
-    for name in ("lanelines", "road_boundaries"):
-        points = layers[name].points if name in layers else np.zeros((0, 3))
-        if not len(points):
-            continue
-        nearest = np.linalg.norm(points[:, None, :2] - places[None], axis=2).min()
-        if nearest > _COVERED:
-            what = f"the nearest vertex is {nearest:.0f} m away from the drive; other layers are nearer"
-            cause = "a layer in another world frame, such as latitude and longitude in degrees"
-            yield LabelFinding(WARNING, f"3d_{name}", what, cause)
+        yield from distance_findings(rest, path)
+        uneven = list(height_findings(rest, path))
+        yield from uneven
+        if not odd and not uneven:
+            yield from _place_findings(rest, points, path, sampled, distance)
 
 
 def _place_findings(
@@ -80,7 +82,7 @@ def _place_findings(
         sampled: frames of the path that are compared, int64 [S].
         distance: horizontal distance of vertices and positions in metres, [P, S].
     """
-    yield from float32_findings("3d_*", {name: shapes.points for name, shapes in layers.items() if len(shapes)})
+    yield from float32_findings("3d_*", {name: shapes.points for name, shapes in layers.items()})
     uncovered = sampled[distance.min(0) > _COVERED]
     if len(uncovered):
         what = f"no map vertex within {_COVERED} m of the drive in {len(uncovered)} of {len(sampled)} frames looked at"
@@ -111,7 +113,9 @@ def object_findings(
         types: own object types and the class of their boxes; empty where the user has not said.
     """
     yield from rate_findings(objects, len(path))
-    yield from float32_findings(OBJECT_FOLDER, {"the objects": objects.pose[:, :3, 3]})
+    tracks = {f"object {name}": objects.pose[objects.track == track] for track, name in enumerate(objects.ids)}
+    places = {name: distinct_places(track) for name, track in tracks.items()}
+    yield from precision_findings(OBJECT_FOLDER, places)
     if unknown := {kind: count for kind, count in unknown_types(objects).items() if not types.get(kind)}:
         listed = ", ".join(f"{kind!r} ({count})" for kind, count in list(unknown.items())[:_MOST_TYPES])
         more = f" and {len(unknown) - _MOST_TYPES} more" if len(unknown) > _MOST_TYPES else ""

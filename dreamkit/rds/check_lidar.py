@@ -9,8 +9,9 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.check_poses import MILLIMETRES
+from dreamkit.rds.check_precision import precision_findings
 from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
-from dreamkit.rds.check_time import float32_findings, numbered_by_sweep
+from dreamkit.rds.check_time import numbered_by_sweep
 from dreamkit.rds.labels import LABEL_STEP, LIDAR_FOLDER
 from dreamkit.rds.lidar_labels import Lidar
 
@@ -96,7 +97,7 @@ def _place_findings(sweeps: Sequence[_SweepSummary], path: np.ndarray | None) ->
         return
     places = np.array([sweep.place for sweep in sweeps])
     reach = float(np.median([sweep.reach for sweep in sweeps]))
-    yield from float32_findings(LIDAR_FOLDER, {"the sensor": places})
+    yield from precision_findings(LIDAR_FOLDER, {"the sensor": places})
     if moves_with_drive(np.array([sweep.middle for sweep in sweeps]), places[:, :2]):
         what = "the points of the sweeps move with the drive"
         cause = "points in world coordinates; the format has the sensor's axes, and lidar_to_world brings them there"

@@ -39,3 +39,8 @@ def report(clip: str, findings: Sequence[LabelFinding]) -> str:
     counts = [(sum(finding.severity == severity for finding in findings), severity) for severity in SEVERITIES]
     summary = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for count, severity in counts if count)
     return "\n".join([f"{clip}: {summary}", *(f"  {finding}".replace("\n", "\n  ") for finding in findings)])
+
+
+def and_others(names: Sequence[str], first: str) -> str:
+    """A name, and how many others there are."""
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"

@@ -1,4 +1,4 @@
-"""Checks of `dreamkit check` on time: timestamps, repeated poses, uneven steps, numbering, and steps of float32."""
+"""Checks of `dreamkit check` on time: timestamps, repeated poses, uneven steps, and numbering."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding
+from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding, and_others
 from dreamkit.rds.labels import CAMERA_HZ, LABEL_STEP
 from dreamkit.rds.timestamps import TIMESTAMP_FOLDER
 
@@ -14,10 +14,10 @@ _RATE_TOLERANCE = 0.03
 _UNITS = {1000: "nanoseconds", 0.001: "milliseconds", 1e-6: "seconds"}
 _STANDING = 10
 """Frames with the same pose after which the vehicle counts as standing."""
+REPEATED = 1.25
+"""Frames for each different pose from which poses count as repeated."""
 _WINDOW = 4
 """Steps on each side that a step is compared with."""
-_COARSE = 0.01
-"""Metres between neighbouring float32 numbers above which poses jitter visibly."""
 
 
 def timestamp_findings(numbers: np.ndarray, times: np.ndarray, frames: int) -> Iterator[LabelFinding]:
@@ -75,16 +75,21 @@ def repetitions(poses: np.ndarray) -> float:
     return float(runs.mean()) if len(runs) >= 4 else 1.0
 
 
+def distinct_places(poses: np.ndarray) -> np.ndarray:
+    """Positions float64 [N, 3] of poses [T, 4, 4], without those of poses that are equal to the one before."""
+    return poses[np.append(True, (np.diff(poses, axis=0) != 0).any((1, 2))), :3, 3]
+
+
 def repeated_findings(tracks: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
     """Poses that are written several times each.
 
     Args:
         tracks: poses float64 [T, 4, 4] by camera, and those of the vehicle.
     """
-    repeated = {name: count for name, track in tracks.items() if (count := repetitions(track)) >= 1.25}
+    repeated = {name: count for name, track in tracks.items() if (count := repetitions(track)) >= REPEATED}
     if repeated:
         name, count = next(iter(repeated.items()))
-        what = f"the poses of {_and_others(list(repeated), name)} come {count:.2g} times each"
+        what = f"the poses of {and_others(list(repeated), name)} come {count:.2g} times each"
         cause = (
             f"poses at {CAMERA_HZ / count:.0f} Hz written at {CAMERA_HZ} Hz, so motion stutters; `dreamkit check "
             "FOLDER --fix OUT` writes a copy with poses in between"
@@ -107,7 +112,7 @@ def uneven_findings(tracks: Mapping[str, np.ndarray], longest: float) -> Iterato
         frame = uneven[0]
         step = np.linalg.norm(np.diff(tracks[names[0]][frame - 2 : frame + 1, :3, 3], axis=0), axis=1)
         what = (
-            f"{_and_others(names, names[0])} moves unevenly at {len(uneven)} frames; at the first {step[1]:.2f} m, "
+            f"{and_others(names, names[0])} moves unevenly at {len(uneven)} frames; at the first {step[1]:.2f} m, "
             f"before it {step[0]:.2f} m"
         )
         cause = "frames that were lost or written twice; interpolate the poses at even times"
@@ -130,48 +135,8 @@ def _uneven_steps(positions: np.ndarray, longest: float) -> tuple[int, ...]:
     return tuple((np.flatnonzero(uneven) + _WINDOW + 1).tolist())
 
 
-def float32_findings(layer: str, positions: Mapping[str, np.ndarray]) -> Iterator[LabelFinding]:
-    """Positions so far from the origin that float32 has no numbers close enough for them.
-
-    Args:
-        layer: the folder that they are from.
-        positions: name -> world positions, float64 [N, 3].
-    """
-    coarse = {name: step for name, points in positions.items() if (step := coarse_step(points)) > _COARSE}
-    if coarse:
-        name, step = max(coarse.items(), key=lambda item: item[1])
-        far = np.abs(positions[name]).max() / 1000
-        what = (
-            f"{_and_others(list(coarse), name)} lies {far:,.0f} km from the origin in float32, whose steps there are "
-            f"{step:.2g} m"
-        )
-        cause = (
-            "UTM or other map coordinates written as float32; subtract one origin from poses, map, objects and LiDAR "
-            "before rounding"
-        )
-        yield LabelFinding(ERROR if step > 0.1 else WARNING, layer, what, cause)
-
-
-def coarse_step(points: np.ndarray) -> float:
-    """Metres from the largest coordinate to the next float32 number, if all coordinates are float32 numbers; else 0."""
-    if len(np.unique(points)) < 4:
-        return 0.0
-    with np.errstate(over="ignore"):
-        single = points.astype(np.float32)
-    step = float(np.spacing(np.abs(single).max()))
-    if not np.isfinite(step) or (single.astype(np.float64) != points).any():
-        return 0.0
-    whole = (points == np.round(points)).all()
-    return 0.0 if whole and step < 1 else step
-
-
 def numbered_by_sweep(numbers: Sequence[int] | np.ndarray, frames: int) -> bool:
     """Whether labels at 10 Hz are numbered 0, 1, 2, ... instead of by the frames of the poses."""
     count = len(numbers)
     consecutive = count > LABEL_STEP and list(numbers) == list(range(int(numbers[0]), int(numbers[0]) + count))
     return consecutive and abs(count * LABEL_STEP - frames) <= 2 * LABEL_STEP
-
-
-def _and_others(names: Sequence[str], first: str) -> str:
-    """A name, and how many others there are."""
-    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"

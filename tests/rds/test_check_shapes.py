@@ -14,6 +14,7 @@ from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.check import check_clip
+from dreamkit.rds.check_labels import map_findings
 from dreamkit.rds.check_report import report
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import Shapes
@@ -243,6 +244,83 @@ def test_sizes_in_another_order_and_a_layer_of_another_place(folder):
     lines = Shapes.of([np.array([[37.1, -222.0, 0.0], [37.2, -222.1, 0.0]])])
     writer.write_layer(folder, CLIP, "lanelines", lines)
     assert found(folder, "away from the drive; other layers are nearer", "warning")
+
+
+def curve():
+    """A drive [T, 4, 4] along a bend of 90 m, and map layers along it: what a straight road does not tell apart."""
+    angle = np.arange(FRAMES) * 0.012
+    poses = np.tile(np.eye(4), (FRAMES, 1, 1))
+    poses[:, 0, 3], poses[:, 1, 3] = 200 + 60 * np.sin(angle), 30 + 60 * (1 - np.cos(angle))
+    poses[:, 0, 0] = poses[:, 1, 1] = np.cos(angle)
+    poses[:, 1, 0], poses[:, 0, 1] = np.sin(angle), -np.sin(angle)
+
+    def beside(left):
+        return poses[::4, :3, 3] + left * poses[::4, :3, 1]
+
+    def place(left, frame, up=0.0):
+        return poses[frame, :3, 3] + left * poses[frame, :3, 1] + [0, 0, up]
+
+    return poses, {
+        "lanelines": [beside(1.75), beside(-1.75)],
+        "road_boundaries": [beside(5.5), beside(-5.5)],
+        "poles": [np.array([place(7, frame), place(7, frame, 6)]) for frame in range(5, FRAMES, 25)],
+        "wait_lines": [np.array([place(-1.7, 60), place(1.7, 60)])],
+        "crosswalks": [np.array([place(-5, 64), place(-5, 70), place(5, 70), place(5, 64)])],
+        "road_markings": [np.array([place(-1, 40), place(-1, 44), place(1, 44), place(1, 40)])],
+    }
+
+
+LAYER_FAULTS = {
+    "x and y swapped": lambda p, start: p[:, [1, 0, 2]],
+    "y with the wrong sign": lambda p, start: p * [1, -1, 1],
+    "turned by a half": lambda p, start: p * [-1, -1, 1],
+    "an origin subtracted": lambda p, start: p - start[:3, 3],
+    "latitude and longitude in degrees": lambda p, start: (p - start[:3, 3]) / 111_000 + np.array([11.5, 48.1, 0]),
+    "lengths in millimetres": lambda p, start: p * 1000,
+    "z = 0 in this layer": lambda p, start: p - [0, 0, 250],
+    "another world frame": lambda p, start: p + np.array([4000, 900, 0]),
+}
+
+
+@pytest.mark.parametrize("fault", LAYER_FAULTS)
+@pytest.mark.parametrize("wrong", [("lanelines", "road_boundaries"), ("poles", "crosswalks"), ("lanelines",)])
+def test_layers_in_other_axes_units_or_places_than_the_rest_are_named(fault, wrong):
+    vehicle, layers = curve()
+    right = {name: Shapes.of(parts) for name, parts in layers.items()}
+    path, start = vehicle[:, :3, 3], vehicle[0]
+    assert not list(map_findings(right, path, start))
+    change = LAYER_FAULTS[fault]
+    broken = right | {name: Shapes.of(change(part, start) for part in layers[name]) for name in wrong}
+    findings = list(map_findings(broken, path, start))
+    assert {layer for finding in findings for layer in finding.layer.split(", ")} == {f"3d_{name}" for name in wrong}
+    assert all(fault in finding.cause for finding in findings)
+
+
+def test_a_map_in_other_axes_than_the_drive_is_told_as_a_whole():
+    vehicle, layers = curve()
+    whole = {name: Shapes.of(part[:, [1, 0, 2]] for part in parts) for name, parts in layers.items()}
+    (finding,) = map_findings(whole, vehicle[:, :3, 3], vehicle[0])
+    assert finding.layer == "3d_*" and finding.cause == "x and y swapped, in the map or in the poses"
+
+
+def test_render_warns_of_layers_out_of_place(folder, tmp_path, caplog):
+    vehicle, layers = curve()
+    swapped = {name: layers[name] for name in ("lanelines", "road_boundaries")}
+    writer.write_map(folder, CLIP, {name: Shapes.of(parts) for name, parts in layers.items()})
+    writer.write_map(folder, CLIP, {k: Shapes.of(part[:, [1, 0, 2]] for part in v) for k, v in swapped.items()})
+    writer.write_camera_poses(folder, CLIP, rig_poses(vehicle))
+    render_clips(folder, tmp_path / "out", dataclasses.replace(QUICK, cameras=("camera_front_wide_120fov",)))
+    assert "3d_lanelines, 3d_road_boundaries of made-up_000_100: they do not fit the drive" in caplog.text
+
+
+def test_sparse_layers_and_wide_ones_are_no_finding():
+    vehicle, layers = curve()
+    path, start = vehicle[:, :3, 3], vehicle[0]
+    aside = Shapes.of([np.array([[262.0, 10, 0], [262, 10, 6]])])
+    grid = [np.array([[x, -2000.0, 0], [x, 2000, 0]]) for x in range(-2000, 2000, 250)]
+    wide = {name: Shapes.of(parts + grid if name == "lanelines" else parts) for name, parts in layers.items()}
+    for given in (wide, {"poles": aside, "lanelines": Shapes.of(layers["lanelines"][:1])}, {"wait_lines": aside}):
+        assert not list(map_findings(given, path, start))
 
 
 def test_the_file_without_any_intrinsics_is_named(folder):

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
 from dreamkit.rds import writer
-from dreamkit.rds.check import check_clip
+from dreamkit.rds.check import check_clip, track_findings
+from dreamkit.rds.check_precision import coarse_step
 from dreamkit.rds.check_report import report
-from dreamkit.rds.check_time import coarse_step, repetitions, timestamp_findings
+from dreamkit.rds.check_time import repetitions, timestamp_findings
 from dreamkit.rds.labels import Shapes
 from dreamkit.rds.lidar_labels import LidarFrame
 from dreamkit.rds.tars import write_tar
@@ -102,6 +103,77 @@ def test_float32_far_from_the_origin(folder):
     drive_as(folder, far)
     assert not [f for f in check_clip(folder, CLIP) if "in float32" in f.what]
     assert coarse_step(np.array([[500_000.0, 4_000_000, 0], [500_010, 4_000_020, 0]])) == 0  # whole metres are a choice
+
+
+def uneven_drive():
+    """A drive [T, 4, 4] that speeds up and turns, as real ones do."""
+    angle = 0.4 * (np.arange(FRAMES) / FRAMES) ** 2
+    poses = drive(FRAMES)
+    poses[:, 0, 0] = poses[:, 1, 1] = np.cos(angle)
+    poses[:, 1, 0], poses[:, 0, 1] = np.sin(angle), -np.sin(angle)
+    step = (0.3 + 0.2 * np.linspace(0, 1, FRAMES))[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    poses[:, :2, 3] = np.cumsum(step, 0) + np.array([100.3, 40.7])
+    return poses
+
+
+def rounded_angles(poses, degrees):
+    angle = np.arctan2(poses[:, 1, 0], poses[:, 0, 0])
+    angle = np.radians(np.round(np.degrees(angle) / degrees) * degrees)
+    out = poses.copy()
+    out[:, 0, 0] = out[:, 1, 1] = np.cos(angle)
+    out[:, 1, 0], out[:, 0, 1] = np.sin(angle), -np.sin(angle)
+    return out
+
+
+def at(poses, change):
+    """Poses with changed positions."""
+    out = poses.copy()
+    out[:, :3, 3] = change(poses[:, :3, 3])
+    return out
+
+
+def bfloat16(values):
+    return (np.asarray(values, np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "cause", "severity"),
+    [
+        (lambda p: p.astype(np.float16), "on a grid of 0.12 m", "written as float16", "error"),
+        (lambda p: at(p, bfloat16), "on a grid of 1 m", "written as bfloat16", "error"),
+        (lambda p: at(p, lambda x: x.round(1)), "on a grid of 0.1 m", "few decimals", "error"),
+        (lambda p: at(p, lambda x: x.round(1).astype(np.float32)), "on a grid of 0.1 m", "few decimals", "error"),
+        (lambda p: at(p, np.round), "on a grid of 1 m", "few decimals", "error"),
+        (lambda p: at(p, lambda x: (x + 900).astype(np.float16) - 900.3), "on a grid of 0.5 m", "were moved", "error"),
+        (lambda p: at(p, lambda x: x.round(2)), "", "", ""),
+        (lambda p: p.astype(np.float32), "", "", ""),
+        (lambda p: rounded_angles(p, 1), "go in steps of 1 degrees", "angles", "error"),
+        (lambda p: rounded_angles(p, 0.5), "go in steps of 0.5 degrees", "angles", "error"),
+        (lambda p: rounded_angles(p, 0.001), "", "", ""),
+    ],
+)
+def test_poses_of_few_digits_are_named(change, what, cause, severity):
+    poses = change(uneven_drive()).astype(np.float64)
+    findings = [one for one in track_findings({"vehicle": poses}) if one.severity != "note"]
+    if not what:
+        assert not findings
+        return
+    (finding,) = findings
+    assert what in finding.what and cause in finding.cause and finding.severity == severity
+
+
+def test_objects_of_few_digits_are_named_and_even_drives_are_not(folder):
+    for even in (0.25, 0.3, 0.5):
+        assert not list(track_findings({"vehicle": drive(FRAMES, even)}))
+    given = objects(FRAMES)
+    poses = given.pose.copy()
+    rows = given.track == 0
+    poses[rows, 0, 3] = 100 + 0.01 * given.frame[rows] ** 1.7
+    writer.write_objects(folder, CLIP, dataclasses.replace(given, pose=poses))
+    assert not [one for one in check_clip(folder, CLIP) if "grid" in one.what]
+    poses[rows, 0, 3] = poses[rows, 0, 3].astype(np.float16)
+    writer.write_objects(folder, CLIP, dataclasses.replace(given, pose=poses))
+    assert "float16" in found(folder, "positions of object 7 lie on a grid of 0.12 m").cause
 
 
 def test_labels_numbered_one_by_one(folder):

@@ -197,6 +197,12 @@ def test_right_goes_with_the_hour_where_it_is_no_direction() -> None:
             assert "bus stops" in text and "near a bridge" in text
 
 
+def test_a_pale_sky_of_the_day_does_not_stay_at_night() -> None:
+    caption = "The video shows a city street on a clear day. It is daytime, and the sky is pale and clear."
+    assert "pale" not in RULES.rewrite(caption, TABLE.style("Night"), 1)
+    assert "pale" in RULES.rewrite(caption, TABLE.style("Sunny"), 1)
+
+
 def test_what_weather_hid_is_told_when_its_sentence_goes() -> None:
     caption = "A road leads through a village. Fog hides the two buses at the stop. A man walks ahead."
     text = RULES.rewrite(caption, TABLE.style("Sunny"))
