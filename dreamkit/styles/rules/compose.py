@@ -129,8 +129,8 @@ def style_sentences(
     assert scene is not None
     if scene.details:
         told = list(draw.choice(scene.details))
-        named = without_quotes(caption)
-        extras = [text for word, text in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", named)]
+        plain = without_quotes(caption)
+        extras = [text for word, text in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", plain)]
         return [*told, *extras[:1]][:most], {}
     kept = " ".join(lines)
     counts = Counter(topics(kept))

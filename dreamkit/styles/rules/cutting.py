@@ -112,7 +112,9 @@ class Cutter(Softener):
             if re.match(r"(?i)with\b", before) and re.match(r"(?i)and (?!with)", part_text):
                 part_text = "with " + part_text[4:]
             bare_part = clean(part_text)
-            empty = part_text != part.text and (_EMPTY.match(bare_part) or _headless(part.text, bare_part))
+            empty = part_text != part.text and (
+                _EMPTY.match(bare_part) or _headless(part.text, bare_part) or _broken(bare_part, part.text)
+            )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
                 ((part.hangs or part.joint == " ") and before)

@@ -35,7 +35,7 @@ _TRAILING = re.compile(
 
 
 # "a quiet residential street": with an indefinite article a place is new.
-_PLACE = re.compile(
+PLACE = re.compile(
     r"(?i)\ban?(?:[ -](?!(?:as|and|with|on|at|in|of)\b)[\w'-]+){0,4}[ -]"
     r"(?:lanes?|road|street|highway|avenue|boulevard|freeway|motorway|expressway|alley|town|city|neighbou?rhood|"
     r"district|village|downgrade|route|roadway|square|plaza)\b"
@@ -55,7 +55,7 @@ def named_things(text: str) -> list[str]:
     """The noun phrases of the road users and structures in a text that it does not deny, with what belongs to them."""
     plain = without_quotes(text)
     found: list[tuple[int, int]] = []
-    places = [place for place in _PLACE.finditer(plain) if not finite(place.group())]
+    places = [place for place in PLACE.finditer(plain) if not finite(place.group())]
     hits = [*users_pattern().finditer(plain), *structures_pattern().finditer(plain), *places[:1]]
     for match in sorted(hits, key=re.Match.start):
         start, end = match.span()
@@ -155,7 +155,7 @@ def plain_sentence(names: Sequence[str], kept: str, choice: int) -> str:
     road = _ROAD.search(kept)
     if (
         road
-        and not any(map(_PLACE.search, names))
+        and not any(map(PLACE.search, names))
         and not re.search(r"(?i)\b(?:on|in|at|along|near|behind|by|across|to|down|ahead)\b", listed)
     ):
         vehicles = all(_MOTOR.search(name.lower()) for name in names)
@@ -171,7 +171,7 @@ _MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion
 def _known(name: str, kept: str) -> bool:
     """Whether the kept text names the thing already: the same noun, and nothing new about it."""
     nouns = [m.group().lower() for p in (users_pattern(), structures_pattern()) for m in p.finditer(name)]
-    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in _PLACE.finditer(name)]
+    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in PLACE.finditer(name)]
     low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
         "traffic lights", "traffic lights, traffic signals"
     )

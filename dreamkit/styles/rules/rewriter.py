@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dreamkit.captions.camera_sentence import part_camera_sentence
@@ -14,7 +14,7 @@ from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.rules.clauses import finite
 from dreamkit.styles.rules.compose import has_room, lead_of, style_sentences
 from dreamkit.styles.rules.cutting import Cut, Cutter
-from dreamkit.styles.rules.plain import new_names, plain_sentence
+from dreamkit.styles.rules.plain import PLACE, new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
 from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean, with_article
 from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
@@ -131,7 +131,8 @@ def _kept_lines(
 
     told = ""
     for index, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
-        others = " ".join([*texts, told])
+        frame = "" if text or index else _frame(found[0], soften)
+        others = " ".join([*texts, told, frame])
         names = new_names(cut.gone, others, soften)
         if names and _ENUMERATES.fullmatch(text):
             # "The scene includes a road, several cars and a bus."
@@ -140,8 +141,17 @@ def _kept_lines(
             names = []
         plain = plain_sentence(names, others, draw.randrange(2))
         told += plain
+        if frame:
+            has_lead, text = bool(lead), f"{frame} {lead}".strip() + "."
         lines += [line for line in (text, plain) if line] or [""] * bool(index)
     return lines, has_lead
+
+
+def _frame(first: str, soften: Callable[[str], str]) -> str:
+    """A plain beginning where the first sentence goes, such as "The video shows a drive along a city street"."""
+    place = PLACE.search(first)
+    name = soften(place.group()) if place and _FILM.match(first) else ""
+    return name and f"The video shows {'a drive along ' if re.search('(?i)driv(?:e|ing)', first) else ''}{name}"
 
 
 _ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|features?|shows?) [^,.;]+\.")
