@@ -83,22 +83,17 @@ def found(text: str) -> tuple[tuple[Term, re.Match[str]], ...]:
     """Every term in the text with its match, in order of position; harmless expressions and quotations are ignored."""
     hidden = masked(text)
     hits = [(term, match) for term in terms() for match in term.pattern.finditer(hidden)]
-    # "clouds" within "a few scattered clouds" is part of that longer term.
-    inner = _within_others({match.span() for _, match in hits})
-    generic = lexicon()["generic"]
-    whole = [h for h in hits if h[0].name not in generic or h[1].span() not in inner]
-    return tuple(sorted(whole, key=lambda hit: hit[1].start()))
-
-
-def _within_others(spans: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The spans (start, end) that lie within another one."""
-    inner, last = set(), -1
-    # The longer one first where two begin together, so that whatever reaches as far as one before lies within it.
-    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if end <= last:
-            inner.add((start, end))
-        last = max(last, end)
-    return inner
+    whole: list[tuple[Term, re.Match[str]]] = []
+    last, span, inside = -1, (0, 0), False
+    # The longer one first where two begin together, so that whatever ends no later than one before lies within it.
+    for term, match in sorted(hits, key=lambda hit: (hit[1].start(), -hit[1].end())):
+        if match.span() != span:
+            span, inside = match.span(), match.end() <= last
+            last = max(last, match.end())
+        # "clouds" within "a few scattered clouds" is part of that longer term.
+        if not (inside and term.name in lexicon()["generic"]):
+            whole.append((term, match))
+    return tuple(whole)
 
 
 _NEGATION = re.compile(
@@ -111,8 +106,9 @@ _DENIED_AFTER = re.compile(r"(?i)^(?: \w+){0,2} (?:is|are) (?:not|absent|no long
 
 def negated(text: str, start: int, end: int | None = None) -> bool:
     """Whether what stands at `start` (to `end`) is denied: "no signs of rain or snow", "rain is not visible"."""
-    before = text[max(0, start - 110) : start]
-    return bool(_NEGATION.search(before)) or (end is not None and bool(_DENIED_AFTER.search(text[end:])))
+    before, own = text[max(0, start - 110) : start], text[start:end]
+    denied_here = end is not None and ("is not " in own or "are not " in own or _DENIED_AFTER.search(text[end:]))
+    return bool(denied_here or _NEGATION.search(before))
 
 
 ENCLOSED = re.compile(
@@ -164,7 +160,9 @@ def read_state(text: str) -> tuple[str, str]:
 
 def _time(times: Counter[str], maybe: Counter[str]) -> str:
     if not times:
-        return "night" if maybe.keys() == {"dusk", "night"} else next(iter(maybe)) if len(maybe) == 1 else ""
+        if maybe.keys() == {"dusk", "night"}:
+            return "night"
+        return next(iter(maybe)) if len(maybe) == 1 else ""
     if times.keys() >= {"day", "golden"}:
         times.pop("day")  # golden light by day is the golden hour
     ranked = times.most_common(2)

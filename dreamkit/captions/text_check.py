@@ -116,9 +116,6 @@ def _is_verb(words: list[str], index: int) -> bool:
     plural = last.endswith("s") or last in ("people", "men", "women", "children", "traffic", "that", "police")
     if low in _BASE_VERBS and (plural or any(one.endswith("s") and one not in _NOT_BEFORE_VERB for one in before)):
         return True
-    if low.endswith("ed") and plural and index + 1 < len(words):
-        return words[index + 1].lower() in ("the", "a", "an", "past", "to")
     # "a line of cars heads out"
-    counted = plural and "of" in before
-    single = counted or not last.endswith(("s", "ed")) or last.endswith("ss") or last in ("bus", "walgreens")
+    single = not last.endswith(("s", "ed")) or last.endswith("ss") or last == "bus" or (plural and "of" in before)
     return low.endswith("s") and not low.endswith("ss") and single

@@ -25,7 +25,15 @@ _LIGHT_OR_SKY = re.compile(
     r"glow\w*)\b"
 )
 _MOTOR = {"car", "suv", "van", "truck", "bus", "vehicle", "ambulance", "motorcycle", "machine"}
-_VAGUE = {"several", "many", "multiple", "various", "numerous", "some", "few", "lots", "couple"}
+# Words that begin a noun phrase or stand before one.
+_BREAKS = word_set(
+    ", and or of with by in on at is are as the a an several many multiple various numerous some few lots couple"
+)
+# A word that makes the name of a road user before it the name of something else.
+_NO_USER = re.compile(
+    r"(?:head|tail)?lights?|lanes?|stops?|park(?:s|ing)|crossing|shelter|station|signs?|lamps?|rails?|paths?|"
+    r"dealership|wash|traffic"
+)
 
 
 @lru_cache(maxsize=1)
@@ -67,48 +75,33 @@ def touched(sentence: str) -> bool:
 @lru_cache(maxsize=4096)
 def mentions(sentence: str) -> tuple[tuple[str, str, str], ...]:
     """(kind, count, colour) of each road user in a sentence; the count is a number or "", the colour one or ""."""
-    plain = re.findall(r"[A-Za-z][\w'’-]*|\d+|,", hidden_names(sentence))
+    words = re.findall(r"[a-z][\w'’-]*|\d+|,", hidden_names(sentence).lower())
     colours, numbers = set(check_words()["colours"]), check_words()["numbers"]
     found = []
-    for index, word in enumerate(plain):
-        kind = _kinds().get(word.lower())
-        following = plain[index + 1].lower() if index + 1 < len(plain) else ""
-        if not kind or re.fullmatch(
-            r"(?:head|tail)?lights?|lanes?|stops?|park(?:s|ing)|crossing|shelter|station|signs?|lamps?|rails?|"
-            r"paths?|dealership|wash|traffic",
-            following,
-        ):
+    for index, word in enumerate(words):
+        kind = _kinds().get(word)
+        if not kind or _NO_USER.fullmatch("".join(words[index + 1 : index + 2])):
             continue
-        count = colour = ""
-        for before in reversed(plain[max(0, index - 4) : index]):
-            low = before.lower()
-            if before == "," or low in ("and", "or", "of", "with", "by", "in", "on", "at", "is", "are", "as"):
-                break
-            colour = colour or (low if low in colours else "")
-            if low in numbers or low.isdigit():
-                count = numbers.get(low, low)
-                break
-            if low in ("the", "a", "an", *_VAGUE):
-                break
+        before = words[max(0, index - 4) : index]
+        start = max((place for place, one in enumerate(before, 1) if one in _BREAKS), default=0)
+        colour = next((one for one in reversed(before[start:]) if one in colours), "")
+        count = next((numbers.get(one, one) for one in before[start:] if one in numbers or one.isdigit()), "")
         found.append((kind, count, colour))
     return tuple(found)
 
 
 def users_fault(original: str, rewrite: str, recolour: bool = False) -> str | None:
     """Road users that are lost, new, or differ in number or colour."""
-    before = [(one, touched(s)) for s in sentences(original) for one in mentions(s)]
-    after = [one for s in sentences(rewrite) for one in mentions(s)]
-    kinds_before, kinds_after = {kind for (kind, _, _), _ in before}, {kind for kind, _, _ in after}
-    for kind in sorted(kinds_before - kinds_after):
-        if kind == "vehicle" and (kinds_after & _MOTOR or all(free for (k, _, _), free in before if k == kind)):
-            continue
-        return f"the {kind} of the caption is missing"
-    for kind in sorted(kinds_after - kinds_before):
-        if (kind == "vehicle" and kinds_before & _MOTOR) or (kind == "car" and "vehicle" in kinds_before):
-            continue
-        return f"the caption has no {kind}"
+    before, after = ([one for s in sentences(text) for one in mentions(s)] for text in (original, rewrite))
+    had, has = {kind for kind, _, _ in before}, {kind for kind, _, _ in after}
+    for kind in sorted(had - has):
+        if kind != "vehicle" or not has & _MOTOR:
+            return f"the {kind} of the caption is missing"
+    for kind in sorted(has - had):
+        if not (kind == "vehicle" and had & _MOTOR) and not (kind == "car" and "vehicle" in had):
+            return f"the caption has no {kind}"
     for index, name in ((1, "number"), (2, "colour")):
-        had = {(one[0], one[index]) for one, _ in before if one[index] not in ("", "1")}
+        had = {(one[0], one[index]) for one in before if one[index] not in ("", "1")}
         has = {(one[0], one[index]) for one in after if one[index] not in ("", "1")}
         if had != has and not (name == "colour" and recolour):
             kind, differs = min(had ^ has)

@@ -142,6 +142,29 @@ def test_a_long_list_of_plain_words_before_a_cut_phrase_is_read_in_linear_time()
         assert "empty area" in RULES.rewrite(caption, style)
 
 
+@pytest.mark.parametrize(
+    ("caption", "styles", "kept"),
+    [
+        (
+            "The video shows a road. The weather is clear, and the time of day is likely early morning or late "
+            "afternoon, as the lighting is soft and the sky is not bright. A car waits.",
+            ["Snowy", "Rainy"],
+            "early morning or late afternoon",
+        ),
+        ("The video shows a parking lot filled with cars at night.", ["Morning", "Sunny"], "filled with cars"),
+        (
+            "The video shows a highway at night. A concrete barrier separates the lanes, and occasional streetlights "
+            "provide additional lighting.",
+            ["Sunny", "Morning"],
+            "A concrete barrier separates the lanes.",
+        ),
+    ],
+)
+def test_what_stays_beside_what_a_style_changes(caption: str, styles: list[str], kept: str) -> None:
+    for style in TABLE.choose(styles):
+        assert kept in RULES.rewrite(caption, style), style.name
+
+
 def test_names_in_quotation_marks_stay() -> None:
     caption = 'A blue van waits under a sign that says "Sunny Day Foods". The sky is clear.'
     assert '"Sunny Day Foods"' in RULES.rewrite(caption, TABLE.style("Night"))
@@ -248,6 +271,12 @@ def test_no_text_breaks_the_rules(words: list[str]) -> None:
     for style in TABLE.choose():
         text = RULES.rewrite(caption, style)
         assert text and not set(text) & set("\x00\x01\x02\x03\n")
+
+
+@pytest.mark.parametrize("caption", ["At dusk!", "At dusk, at night, in rain, a car stops.", "A long, wet road ends."])
+def test_no_mark_is_left_beside_what_is_cut(caption: str) -> None:
+    for style in TABLE.choose():
+        assert not re.search(r",\s*[,.!]|long, road", RULES.rewrite(caption, style)), style.name
 
 
 @pytest.mark.parametrize("caption", ["Highway.", "highway", "Car", 'A "quoted"\nline\n\nwith newlines.'])

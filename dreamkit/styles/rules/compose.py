@@ -43,19 +43,6 @@ _OBJECTS = {
 }
 
 
-@dataclass(frozen=True)
-class StyleSentence:
-    """A composed sentence.
-
-    Attributes:
-        text: the sentence.
-        behind: index of the line that it belongs behind; None for the sentence about sky and light.
-    """
-
-    text: str
-    behind: int | None = None
-
-
 @lru_cache(maxsize=1)
 def _topics() -> dict[str, re.Pattern[str]]:
     return {name: whole_words("|".join(says)) for name, says in lexicon()["topics"].items()}
@@ -120,8 +107,8 @@ def style_sentences(
     lead: str,
     draw: random.Random,
     most: int,
-) -> list[StyleSentence]:
-    """The style's sentences for a caption: sky and light first, then the road and objects that the caption names.
+) -> tuple[list[str], dict[int, str]]:
+    """The style's sentences for a caption: about sky and light, and about the road and objects that the caption names.
 
     Args:
         style: the style.
@@ -130,19 +117,21 @@ def style_sentences(
         lines: what is kept of it, by sentence; its topics are not repeated.
         lead: the phrase that sets the scene in the rewrite, "" for none.
         draw: picks the wordings.
-        most: number of sentences at most.
+        most: number of sentences at most, 1 or more.
+
+    Returns:
+        (sentences for any place, index of a line -> the sentence behind it).
     """
     if style.sentences:
         texts = draw.sample(style.sentences, len(style.sentences))
         texts.sort(key=lambda text: not has_word(style, text))
-        count = min(most, len(texts), 2)
-        return [StyleSentence(_sentence(chosen(text, draw))) for text in texts[: max(1, count)]]
+        return [_sentence(chosen(text, draw)) for text in texts[: min(most, 2)]], {}
     assert scene is not None
     if scene.details:
         told = list(draw.choice(scene.details))
-        named = without_quotes(caption)
-        extras = [text for word, text in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", named)]
-        return [StyleSentence(text) for text in [*told, *extras[:1]][: max(1, most)]]
+        plain = without_quotes(caption)
+        extras = [text for word, text in scene.extras.items() if re.search(rf"(?i)\b{word}s?\b", plain)]
+        return [*told, *extras[:1]][:most], {}
     kept = " ".join(lines)
     counts = Counter(topics(kept))
     if not style.weather:
@@ -155,39 +144,40 @@ def style_sentences(
     # Where nothing names the style yet, its first sentence does.
     named = bool(lead) or has_word(style, kept)
     sky = said.one_of(scene.sky, draw, lambda text: named or has_word(style, text)) or said.one_of(scene.sky, draw)
-    alone = not sky or not (named or has_word(style, sky))
-    light = said.one_of(scene.light, draw, lambda text: not alone or has_word(style, text))
+    # A sentence on the light alone says too little of a style, but at night, where it is about the dark or its lamps.
+    named = bool(sky or style.time == "night") and (named or has_word(style, sky))
+    light = said.one_of(scene.light, draw, lambda text: named or has_word(style, text))
     joint = ", while " if ", and" in sky or not sky else draw.choice((", and ", ", while ", ", and "))
-    first = joint.join(text for text in (sky, light) if text)
-    made = [StyleSentence(_sentence(first))] if first else []
-    return [*made, *_about_things(scene, lines, said, draw)[: max(0, most - 1)]]
+    both = joint.join(text for text in (sky, light) if text)
+    things = _about_things(scene, lines, said, draw)
+    return [_sentence(both)] if both else [], dict(list(things.items())[: most - 1])
 
 
-def _about_things(scene: ConditionTexts, lines: Sequence[str], said: _Said, draw: random.Random) -> list[StyleSentence]:
-    """Sentences about the road and about objects, in a drawn order; none about what the text denies or lacks."""
+def _about_things(scene: ConditionTexts, lines: Sequence[str], said: _Said, draw: random.Random) -> dict[int, str]:
+    """Sentences about the road and objects by line, in a drawn order; none about what the text denies or lacks."""
     plain = [without_quotes(line) for line in lines]
     road = next((m.group().lower() for m in map(_ROAD.search, plain) if m), "")
-    made: list[StyleSentence] = []
+    made: dict[int, str] = {}
     for word in draw.sample(["", *scene.objects], len(scene.objects) + 1):
         templates = [one for one in scene.objects.get(word, scene.surface) if road or "<road>" not in one]
         name_is = re.compile(rf"(?i)\b(?:{_OBJECTS.get(word, word + 's')})\b") if word else _ROAD
         hits = [(index, m) for index, line in enumerate(plain) for m in name_is.finditer(line)]
         hits = [(index, m) for index, m in hits if not negated(plain[index], m.start())]
-        if any("car" in one and "car" in word for one in (line.text for line in made)):
+        if "car" in word and any("car" in one for one in made.values()):
             continue
         for index, hit in hits[:3]:
+            if index in made or (word == "car" and _NOT_NEAR.search(plain[index])):
+                continue
             name = hit.group().lower()
             name = f"parked {name}" if word == "parked car" and "parked" not in name else name
 
             def filled(text: str, name: str = name) -> str:
                 return _sentence(text.replace("<it>", f"the {name}").replace("<road>", f"the {road}"))
 
-            taken = any(line.behind == index for line in made)
-            if not taken and (word != "car" or not _NOT_NEAR.search(plain[index])):
-                text = said.one_of(templates, draw, lambda one, at=index, fill=filled: has_room(lines, at, fill(one)))
-                if text:
-                    made.append(StyleSentence(filled(text), index))
-                    break
+            text = said.one_of(templates, draw, lambda one, at=index, fill=filled: has_room(lines, at, fill(one)))
+            if text:
+                made[index] = filled(text)
+                break
     return made
 
 

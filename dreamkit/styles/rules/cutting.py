@@ -25,6 +25,7 @@ _EMPTY = re.compile(
 _WITH_ONLY = re.compile(
     r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+(?: |$))+)$"
 )
+_SOME = re.compile(r"(?i)(?:with )?some\b")
 _LIST = re.compile(r", (?:and|or) ")
 _PRONOUN = re.compile(
     r"(?i)(?:it|they|its|their|he|she|this|these|others|some|both|each)\b(?! (?:is|are) (?:no|several|a few))"
@@ -64,7 +65,8 @@ class Cutter(Softener):
 
     def cut(self, sentence: str, first: bool) -> Cut:
         """Cut a sentence; marks are set only in the caption's first one."""
-        if not self.unwanted(sentence) and not self._names_other_day(sentence) and not self._other_time(sentence):
+        other_day = any(map(self._other_day, DAY_PHRASE.finditer(sentence)))
+        if not (self.unwanted(sentence) or other_day or self._other_time(sentence)):
             return Cut(sentence)
         gone: list[str] = []
         texts: list[tuple[str, str]] = []
@@ -74,7 +76,7 @@ class Cutter(Softener):
                 r"(?i)\b(?:them|(?:past|behind|near|of|on|in|to|around) it)\b", _joined(group)
             )
             text = "" if broken and refers else self._cut_group(group, first, gone)
-            if gone and re.match(r"(?i)(?:with )?some\b", gone[-1]):
+            if gone and _SOME.match(gone[-1]):
                 text = re.sub(r"^others\b", "some", text)
             if not text:
                 gone.append(_joined(group))
@@ -100,25 +102,22 @@ class Cutter(Softener):
             if not subject or self._bad(subject):
                 return ""
             text, hollow = subject.rstrip(), True
-        lost, dropped, some, after_with = [], hollow, False, False
+        lost: list[str] = []
         split = self._split_words(group)
+        before = main.text if hollow else ""  # what was cut right before a part
         for part in rest:
             part_text = self.soften(part.text, first and part.kind == "phrase" and not part.hangs)
-            part_text = (
-                re.sub(r"(?i)^((?:and |while )?)others\b", lambda m: (m[1] or "") + "some", part_text)
-                if some
-                else part_text
-            )
-            if after_with and re.match(r"(?i)and (?!with)", part_text):
+            if _SOME.match(before):
+                part_text = re.sub(r"(?i)^((?:and |while )?)others\b", r"\1some", part_text)
+            if re.match(r"(?i)with\b", before) and re.match(r"(?i)and (?!with)", part_text):
                 part_text = "with " + part_text[4:]
-            some = after_with = False
-            with_gone = False
+            bare_part = clean(part_text)
             empty = part_text != part.text and (
-                _EMPTY.match(clean(part_text)) or _headless(part.text, clean(part_text))
+                _EMPTY.match(bare_part) or _headless(part.text, bare_part) or _broken(bare_part, part.text)
             )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
-                ((part.hangs or part.joint == " ") and dropped)
+                ((part.hangs or part.joint == " ") and before)
                 or changed
                 or empty
                 or part in split
@@ -126,26 +125,19 @@ class Cutter(Softener):
                 or (hollow and part.kind != "predicate")
                 or (LEAD in text and _GUESSED.match(part.text))
             ):
-                match = _WITH_ONLY.search(text)
+                before = part.text
                 # ", and two vans" that ends a list stays when its "with ..." goes.
-                if (
-                    part.joint == " "
-                    and match
-                    and (not match[0].startswith(", and") or not part.text.startswith("with "))
-                ):
+                match = _WITH_ONLY.search(text) if part.joint == " " else None
+                if match and not (match[0].startswith(", and") and part.text.startswith("with ")):
                     lost.append(match["what"])
-                    text, with_gone = text[: match.start()], not match.group().startswith(", and")
+                    text = text[: match.start()]
+                    before = before if match[0].startswith(", and") else "with"
                 lost.append(part.text)
                 if self.style.time and re.match(r"(?i)(?:due|owing) to|because", part.text) and "visibility" in text:
                     return ""
-                dropped, some = True, bool(re.match(r"(?i)(?:with )?some\b", part.text))
-                after_with = with_gone or bool(re.match(r"(?i)with\b", part.text))
                 continue
-            dropped = False
-            if part.kind == "predicate" and hollow:
-                text, hollow = f"{text} {part_text}", False
-            else:
-                text += f"{part.joint}{part_text}"
+            text += f" {part_text}" if part.kind == "predicate" and hollow else f"{part.joint}{part_text}"
+            before, hollow = "", False
         if hollow:
             return ""
         # "parked cars, houses with windows" whose last member is gone.
@@ -162,7 +154,7 @@ class Cutter(Softener):
             if self._bad(first_text) or not (bare_opening or LEAD in first_text):
                 lost.append(first_text)
             else:
-                text = f"{first_text}{main.joint}{text}"
+                text = f"{first_text if bare_opening else LEAD}{main.joint}{text}"
         plain = clean(text)
         if _broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
             return ""
@@ -171,15 +163,14 @@ class Cutter(Softener):
 
     def _split_words(self, group: Sequence[Part]) -> list[Part]:
         """The phrases that share unwanted words, such as "with the streetlights" and "casting a glow"."""
-        spans = [m.span() for m in self.unwanted(_joined(group))]
-        shared, start = [], 0
-        for index, part in enumerate(group):
-            start += len(part.joint) if index else 0
+        text = _joined(group)
+        shared, end = [], 0
+        for part in group:
+            start = text.index(part.text, end)
             end = start + len(part.text)
-            if any((a < end and b > end) or (a < start and b > start) for a, b in spans) and part.kind == "phrase":
+            if any(m.start() < edge < m.end() for m in self.unwanted(text) for edge in (start, end)):
                 shared.append(part)
-            start = end
-        return shared
+        return [part for part in shared if part.kind == "phrase"]
 
     def _bad(self, text: str) -> bool:
         return bool(self.unwanted(clean(text)))
@@ -193,9 +184,6 @@ class Cutter(Softener):
         """Whether a clause about the time of day does not name the time that the style sets."""
         return bool(self.style.time) and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
 
-    def _names_other_day(self, text: str) -> bool:
-        return any(self._other_day(match) is not None for match in DAY_PHRASE.finditer(text))
-
 
 def _headless(before: str, after: str) -> bool:
     """Whether a cut took the head of a phrase: "with raindrops on the windshield" became "on the windshield"."""
@@ -206,11 +194,8 @@ def _headless(before: str, after: str) -> bool:
 
 def _broken(text: str, original: str) -> bool:
     """Whether a cut left a dangling word that the original has not, or took the verb."""
-    dangling = [m.group().strip() for m in _DANGLING.finditer(text)]
-    more = len(dangling) > len(_DANGLING.findall(original))
-    return (
-        more or any(found_one not in original for found_one in dangling) or bool(finite(original) and not finite(text))
-    )
+    more = len(_DANGLING.findall(text)) > len(_DANGLING.findall(original))
+    return more or bool(finite(original) and not finite(text))
 
 
 def _groups(found_parts: Sequence[Part]) -> list[list[Part]]:

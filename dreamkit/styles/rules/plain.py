@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from dreamkit.captions.conditions import negated
-from dreamkit.captions.lexicon import word_set
+from dreamkit.captions.lexicon import structures_pattern, users_pattern, word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 
 _INDEFINITE = word_set(
     "a an one two three four five six seven eight nine ten several many few some multiple various numerous"
@@ -36,7 +35,7 @@ _TRAILING = re.compile(
 
 
 # "a quiet residential street": with an indefinite article a place is new.
-_PLACE = re.compile(
+PLACE = re.compile(
     r"(?i)\ban?(?:[ -](?!(?:as|and|with|on|at|in|of)\b)[\w'-]+){0,4}[ -]"
     r"(?:lanes?|road|street|highway|avenue|boulevard|freeway|motorway|expressway|alley|town|city|neighbou?rhood|"
     r"district|village|downgrade|route|roadway|square|plaza)\b"
@@ -46,23 +45,28 @@ _ADORNED = re.compile(r"(?i)the [\w-]+ (?:trees|buildings|houses|hills)$")
 _MOTOR = re.compile(r"\b(?:cars?|vans?|trucks?|suvs?|bus(?:es)?|sedans?|vehicles?|traffic(?! (?:light|sign|cone)))\b")
 
 
+_LAMPS = re.compile(r"['’]|[ -](?:head|tail|street)?lights?\b")
+_LAMP_POSTS = re.compile(r"(?i)(?:street ?(?:light|lamp)s?|lamp ?posts?)$")
+_OPENINGS = re.compile(r"(?i)(?:windows?|lanes?|(?:lane )?markings)$")
+_NOT_TOLD = re.compile(r"(?i)\b(?:ego|own)[ -]$|\b(?:glimpses? of|for) (?:(?:the|both|any) )?(?:\w+ )?$")
+
+
 def named_things(text: str) -> list[str]:
     """The noun phrases of the road users and structures in a text that it does not deny, with what belongs to them."""
     plain = without_quotes(text)
     found: list[tuple[int, int]] = []
-    hits = [*users_pattern().finditer(plain), *structures_pattern().finditer(plain), *[*_PLACE.finditer(plain)][:1]]
+    places = [place for place in PLACE.finditer(plain) if not finite(place.group())]
+    hits = [*users_pattern().finditer(plain), *structures_pattern().finditer(plain), *places[:1]]
     for match in sorted(hits, key=re.Match.start):
         start, end = match.span()
         if (
             (found and start < found[-1][1])
             or negated(plain, start)
-            or re.match(r"['’]|[ -](?:head|tail|street)?lights?\b", plain[end:])
+            or _LAMPS.match(plain, end)
+            or _OPENINGS.match(match.group())
+            or (_LAMP_POSTS.match(match.group()) and not re.search(r"(?i)\bshadows? of\b", plain))
+            or _NOT_TOLD.search(plain[:start])
         ):
-            continue
-        lamps = r"street ?(?:light|lamp)s?$|lamp ?posts?$|" if not re.search(r"(?i)\bshadows? of\b", plain) else ""
-        if re.match(rf"(?i){lamps}windows?$|lanes?$|lane markings$|markings$", match.group()):
-            continue
-        if re.search(r"(?i)\b(?:ego|own)[ -]$|\b(?:glimpses? of|for) (?:(?:the|both|any) )?(?:\w+ )?$", plain[:start]):
             continue
         while after := re.match(r"[ -](?=\w)", plain[end:]):
             more = structures_pattern().match(plain, end + after.end()) or users_pattern().match(
@@ -86,7 +90,8 @@ def named_things(text: str) -> list[str]:
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
             begin = start
-        found.append((begin, end))
+        if not found or begin >= found[-1][1]:
+            found.append((begin, end))
     return [text[a:b].strip(" ,.") for a, b in found]
 
 
@@ -99,9 +104,7 @@ def _beginning(plain: str, start: int) -> tuple[int, str]:
             break
         begin = word.start()
         if token in _INDEFINITE or token in _DEFINITE:
-            if token == "few" and plain[:begin].lower().endswith("a "):
-                begin -= 2
-            return begin, token
+            return begin - 2 * plain[:begin].lower().endswith("a "), token
     return begin, ""
 
 
@@ -116,11 +119,13 @@ def is_plural(phrase: str) -> bool:
         head,
     ):
         return False
-    many = (
-        r"\b(?:people|men|women|children|two|three|four|five|six|several|many|few|some|multiple|various|"
-        r"numerous|rows|police)\b"
+    return bool(
+        re.search(
+            r"\b(?:people|men|women|children|two|three|four|five|six|several|many|few|some|multiple|various|numerous|"
+            r"rows|police)\b|(?<![su])s$",
+            head,
+        )
     )
-    return bool(re.search(many, head)) or (bool(re.search(r"(?<![su])s$", head)) and not head.endswith("bus"))
 
 
 def new_names(gone: Sequence[str], kept: str, soften: Callable[[str], str]) -> list[str]:
@@ -150,7 +155,7 @@ def plain_sentence(names: Sequence[str], kept: str, choice: int) -> str:
     road = _ROAD.search(kept)
     if (
         road
-        and not any(map(_PLACE.search, names))
+        and not any(map(PLACE.search, names))
         and not re.search(r"(?i)\b(?:on|in|at|along|near|behind|by|across|to|down|ahead)\b", listed)
     ):
         vehicles = all(_MOTOR.search(name.lower()) for name in names)
@@ -166,9 +171,7 @@ _MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion
 def _known(name: str, kept: str) -> bool:
     """Whether the kept text names the thing already: the same noun, and nothing new about it."""
     nouns = [m.group().lower() for p in (users_pattern(), structures_pattern()) for m in p.finditer(name)]
-    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in _PLACE.finditer(name)]
-    if not nouns:
-        return True
+    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in PLACE.finditer(name)]
     low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
         "traffic lights", "traffic lights, traffic signals"
     )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dreamkit.captions.camera_sentence import part_camera_sentence
 from dreamkit.captions.conditions import ENCLOSED, read_state
 from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, style_sentences
+from dreamkit.styles.rules.compose import has_room, lead_of, style_sentences
 from dreamkit.styles.rules.cutting import Cut, Cutter
-from dreamkit.styles.rules.plain import new_names, plain_sentence
+from dreamkit.styles.rules.plain import PLACE, new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
 from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean, with_article
 from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
@@ -99,12 +99,13 @@ class RuleRewriter:
                 has_lead, lines[first] = led != lines[first], led
         scene = None if style.sentences else table.scene(time, weather)
         if enclosed and scene:
-            made = [StyleSentence(f"Outside the {enclosed['place']}, {scene.clause}.")]
+            made, behind = [f"Outside the {enclosed['place']}, {scene.clause}."], {}
         else:
-            made = style_sentences(style, scene, caption, lines, lead if has_lead else "", draw, length)
+            told = lead if has_lead and lead in " ".join(lines) else ""  # the adjective may stand instead
+            made, behind = style_sentences(style, scene, caption, lines, told, draw, length)
         if not changed and style.changes_state and named and all(lines):
-            made = [one for one in made if one.behind is not None]
-        result = _placed(lines, made, draw)
+            made = []
+        result = _placed(lines, made, behind, draw)
         if lead and not has_word(style, " ".join(result)):
             result.insert(1, f"The scene is set {lead}.")
         return " ".join(result)
@@ -131,7 +132,8 @@ def _kept_lines(
 
     told = ""
     for index, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
-        others = " ".join([*texts, told])
+        frame = "" if text or index else _frame(found[0], soften)
+        others = " ".join([*texts, told, frame])
         names = new_names(cut.gone, others, soften)
         if names and _ENUMERATES.fullmatch(text):
             # "The scene includes a road, several cars and a bus."
@@ -140,8 +142,17 @@ def _kept_lines(
             names = []
         plain = plain_sentence(names, others, draw.randrange(2))
         told += plain
+        if frame:
+            has_lead, text = bool(lead), f"{frame} {lead}".strip() + "."
         lines += [line for line in (text, plain) if line] or [""] * bool(index)
     return lines, has_lead
+
+
+def _frame(first: str, soften: Callable[[str], str]) -> str:
+    """A plain beginning where the first sentence goes, such as "The video shows a drive along a city street"."""
+    place = PLACE.search(first)
+    name = soften(place.group()) if place and _FILM.match(first) else ""
+    return name and f"The video shows {'a drive along ' if re.search('(?i)driv(?:e|ing)', first) else ''}{name}"
 
 
 _ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|features?|shows?) [^,.;]+\.")
@@ -157,7 +168,8 @@ def _filled(text: str, lead: str, style: Style) -> str:
         if head.strip():
             text = f"{head.rstrip()} {lead}{'' if tail[:1] in ' ,.;' else ' '}{tail}"
         else:
-            text = _before(lead, tail.lstrip(" ,"))
+            rest = tail.lstrip(" ,")
+            text = _before(lead, rest) if rest.strip(".!?") else lead + rest
     text = clean(text)
     return text[:1].upper() + text[1:]
 
@@ -174,7 +186,7 @@ def _led(first: str, lead: str, style: Style) -> str:
     """The first sentence with the lead in it or before it; unchanged where neither is possible."""
     if not _FILM.match(first):
         return _before(lead, first) if _OPENS.match(first) else first
-    simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
+    simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:(?<!ed),? with|,? where| featuring| showing)\b.*)?\.$", first)
     if not simple or _JOINED.search(simple["head"]) or finite(simple["head"].partition(" and ")[2]):
         return first
     head, tail = simple["head"], simple["tail"] or ""
@@ -199,12 +211,9 @@ def _led(first: str, lead: str, style: Style) -> str:
     return f"{head} {lead}{tail}."
 
 
-def _placed(lines: Sequence[str], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
-    """The kept sentences with the style's own, each behind the sentence that it belongs to."""
-    behind = {one.behind: one.text for one in made if one.behind is not None}
-    for one in made:
-        if one.behind is not None:
-            continue
+def _placed(lines: Sequence[str], made: Sequence[str], behind: dict[int, str], draw: random.Random) -> list[str]:
+    """The kept sentences with those of the style behind a line, and its others where they have room."""
+    for text in made:
         cut = [index for index, line in enumerate(lines) if not line]
         if cut and (cut[-1] < len(lines) - 1 or draw.random() < 0.5):
             draw.shuffle(cut)
@@ -212,8 +221,8 @@ def _placed(lines: Sequence[str], made: Sequence[StyleSentence], draw: random.Ra
             cut = []
         full = [f"{line} {behind.get(index, '')}".strip() for index, line in enumerate(lines)]
         spots = [index for index in [*cut, *range(len(lines))] if index not in behind] or [0]
-        spot = next((index for index in spots if has_room(full, index, one.text)), spots[0])
-        behind[spot] = f"{behind.get(spot, '')} {one.text}".strip()
+        spot = next((index for index in spots if has_room(full, index, text)), spots[0])
+        behind[spot] = f"{behind.get(spot, '')} {text}".strip()
     result = [text for index, line in enumerate(lines or [""]) for text in (line, behind.get(index, ""))]
     return [text if text[-1:] in '.!?"”' else text + "." for text in result if text]
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
-from dreamkit.captions.lexicon import alternatives, lexicon, word_set
+from dreamkit.captions.lexicon import alternatives, lexicon, structures_pattern, users_pattern, word_set
 from dreamkit.styles.rules.clauses import is_clause
-from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 from dreamkit.styles.table import Style
 
 # Marks in a cut text: a place for the style's lead, and one for its adjective.
@@ -136,9 +135,10 @@ class Softener:
         time = self.time if self.style.time else ""
         weather = self.weather if self.style.weather else ""
         if denied:
+            wet = ("rain", "snow", "fog")
+            near = wet if weather in wet else (weather,)
             about_weather = bool(self.style.weather) and term.tied_to_weather
-            wet = weather in ("rain", "snow", "fog")
-            return (bool(time) and term.tied_to_time) or (about_weather and (wet or term.allows("", weather)))
+            return (bool(time) and term.tied_to_time) or (about_weather and any(term.allows("", one) for one in near))
         if term.name == "well lit" and time == "night":
             return self.was in ("day", "golden", "morning")
         if len(term.fits) > 1 and time and not weather:
@@ -274,7 +274,7 @@ def clean(text: str) -> str:
         head, tail = text.split(ADJECTIVE + " ", 1)
         text = with_article(head, tail)
     text = re.sub(r"\s*\x00", "", text)
-    text = re.sub(r"^[\s,]+", "", re.sub(r"\s+([.,;])", r"\1", text))
+    text = re.sub(r"^[\s,]+", "", re.sub(r"(?:\s+|,\s*(?=,))([.,;])", r"\1", text))
     return re.sub(r"\s{2,}", " ", text)
 
 
