@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,7 @@ class _Parts:
             effect: what a missing tar leads to.
         """
         path = layer_path(self.root, self.clip, folder)
-        if not path.is_file():
+        if not os.path.lexists(path):
             if missing:
                 self.findings.append(LabelFinding(missing, folder, f"{path} is missing", effect))
             return None
