@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch
 
 from dreamkit.bench.long_measures import drift, measure_long, seam, series
 from dreamkit.bench.long_scenes import LongScene, long_scenes, write_scenes
-from dreamkit.bench.long_ways import LongVideo, Way
+from dreamkit.bench.long_ways import LongSettings, LongVideo, Way
 from dreamkit.bench.measure import first_device, machine, peak_gib, reset_peak, synchronize, table
 from dreamkit.bench.six_ways import SIX_WAYS, LongViews, SixWay
 from dreamkit.transfer import folders
@@ -37,8 +39,6 @@ WAYS = {
         Way("blend-ramp3", "blend", ramp=3),
         Way("blend-ramp2", "blend", ramp=2),
         Way("blend-5", "blend", overlap=5),
-        Way("blend-level", "blend", level=1.0),
-        Way("blend-half-level", "blend", level=0.5),
         Way("blend-7", "blend", overlap=7),
         Way("blend-noise16", "blend", repeat_noise=16),
         Way("known", "known"),
@@ -57,7 +57,7 @@ def measure_ways(
     pipeline: SingleViewPipeline,
     scenes: Iterable[LongScene],
     ways: Sequence[Way],
-    options: dict[str, Any],
+    settings: LongSettings,
     output: Path,
     strips: int,
     until: float,
@@ -68,7 +68,7 @@ def measure_ways(
         pipeline: the model.
         scenes: the scenes.
         ways: the ways.
-        options: steps, guidance, weight and seed, see LongVideo.
+        settings: steps, guidance, control weight, and the seed of the first scene.
         output: folder for rows and strips.
         strips: number of scenes whose frames around frame 120 and 240 are kept, and every 20th frame.
         until: `time.monotonic` after which no video is begun.
@@ -76,9 +76,8 @@ def measure_ways(
     rows = []
     for number, scene in enumerate(scenes):
         arrays = scene.read()
-        video = LongVideo(
-            pipeline, scene.caption, arrays["hdmap"], **{**options, "seed": options["seed"] + scene.noise_seed}
-        )
+        of_scene = replace(settings, seed=settings.seed + scene.noise_seed)
+        video = LongVideo(pipeline, scene.caption, arrays["hdmap"], of_scene)
         for way in ways:
             if time.monotonic() > until:
                 return rows
@@ -130,7 +129,11 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "scenes": len(mine),
                 "border": mean(lambda row: row["seam"]["border"]),
                 "largest_border": max(row["seam"]["border_most"] for row in mine),
+                "other_latents": mean(lambda row: row["seam"]["latent"]),
                 "p95": mean(lambda row: row["seam"]["p95"]),
+                "p95_all": mean(lambda row: row["seam"]["p95_all"]),
+                "border_to_p95": mean(lambda row: row["seam"]["border"] / row["seam"]["p95"]),
+                "random_to_p95": mean(lambda row: row["seam"]["beginnings_ratio"] or math.nan),
                 "above_p95": mean(lambda row: row["seam"]["above_p95"]),
                 "other_latents_above": mean(lambda row: row["seam"]["latent_above_p95"]),
                 "luminance_step": mean(lambda row: row["luminance"]["border"] / row["luminance"]["steps"]),
@@ -151,7 +154,7 @@ def measure_six(
     multi: MultiViewPipeline,
     scenes: Iterable[LongScene],
     ways: Sequence[SixWay],
-    options: dict[str, Any],
+    settings: LongSettings,
     output: Path,
     until: float,
 ) -> list[dict[str, Any]]:
@@ -159,9 +162,9 @@ def measure_six(
     rows = []
     for scene in scenes:
         arrays = scene.read()
-        of_scene = {**options, "seed": options["seed"] + scene.noise_seed}
-        front, _ = LongVideo(single, scene.caption, arrays["hdmap"], **of_scene).make(WAYS["blend"])
-        video = LongViews(multi, scene.caption, front, arrays["six_hdmap"], **of_scene)
+        of_scene = replace(settings, seed=settings.seed + scene.noise_seed)
+        front, _ = LongVideo(single, scene.caption, arrays["hdmap"], of_scene).make(WAYS["blend"])
+        video = LongViews(multi, scene.caption, front, arrays["six_hdmap"], of_scene)
         for way in ways:
             if time.monotonic() > until:
                 return rows
@@ -287,21 +290,20 @@ def main(arguments: list[str] | None = None) -> int:
     asked.output.mkdir(parents=True, exist_ok=True)
     device = first_device()
     scenes = long_scenes(asked.scenes)[asked.skip :][: asked.count]
-    options = {name: getattr(asked, name) for name in ("steps", "guidance", "weight", "seed")}
+    settings = LongSettings(asked.steps, asked.guidance, asked.weight, asked.seed)
+    head = {"machine": machine(device), "options": asdict(settings)}
     single = SingleViewPipeline.from_checkpoints(asked.checkpoints)
     if asked.six:
         multi = MultiViewPipeline.from_checkpoints(asked.checkpoints)
         ways = [SIX_WAYS[name] for name in asked.six_ways.split(",")]
-        rows = measure_six(single, multi, scenes[: asked.six], ways, options, asked.output, until)
-        write_json(asked.output / "six.json", {"machine": machine(device), "options": options, "rows": rows})
+        rows = measure_six(single, multi, scenes[: asked.six], ways, settings, asked.output, until)
+        write_json(asked.output / "six.json", {**head, "rows": rows})
         return 0
     ways = [WAYS[name] for name in asked.ways.split(",")]
-    rows = measure_ways(single, scenes, ways, options, asked.output, asked.strips, until)
+    rows = measure_ways(single, scenes, ways, settings, asked.output, asked.strips, until)
     lines = summary(rows)
     print(table(lines), flush=True)
-    write_json(
-        asked.output / "long.json", {"machine": machine(device), "options": options, "summary": lines, "rows": rows}
-    )
+    write_json(asked.output / "long.json", {**head, "summary": lines, "rows": rows})
     return 0
 
 

@@ -30,14 +30,23 @@ def series(video_THWC: np.ndarray, device: torch.device = torch.device("cpu")) -
 def seam(change: np.ndarray, borders: Sequence[int]) -> dict[str, Any]:
     """Changes at borders as multiples of the median change inside windows, beside the 95th percentile there.
 
+    Every eighth frame begins a latent, which is a larger change in any video. Where windows overlap, all beginnings in
+    the overlaps are borders, and `p95` is that of frames with fewer beginnings among them: lower than in a video
+    without borders. So there are two fair comparisons: `latent`, the mean at the other beginnings, and
+    `beginnings_ratio`.
+
     Args:
         change: to the next frame, [T - 1].
         borders: number of the frame before each border.
+
+    Returns:
+        Among others `border` and `latent`, means at borders and at other beginnings of latents; `p95` without the
+        borders; `p95_all` of all changes; and `beginnings_ratio`, the mean of border over p95 if beginnings of latents
+        picked at random were the borders, None where more borders than beginnings are given.
     """
     inside = np.delete(change, list(borders))
     median = float(np.median(inside))
     at = change[list(borders)] / median
-    # Every eighth frame begins a latent, which is a larger change in any video: those inside windows, for comparison.
     latent = [frame for frame in range(0, len(change), 8) if frame not in borders and frame > 0]
     p95 = float(np.percentile(inside, 95)) / median
     return {
@@ -45,12 +54,26 @@ def seam(change: np.ndarray, borders: Sequence[int]) -> dict[str, Any]:
         "border": float(at.mean()),
         "border_most": float(at.max()),
         "p95": p95,
+        "p95_all": float(np.percentile(change, 95)) / median,
+        "beginnings_ratio": _ratio_of_random_borders(change, len(borders)),
         "above_p95": float((at > p95).mean()),
         "latent": float(change[latent].mean() / median),
         "latent_above_p95": float((change[latent] / median > p95).mean()),
         "most": float(change.max() / median),
         "median": median,
     }
+
+
+def _ratio_of_random_borders(change: np.ndarray, count: int, draws: int = 200) -> float | None:
+    """Mean over random sets of `count` beginnings of latents of their mean change over the other changes' p95."""
+    beginnings, random = np.arange(8, len(change), 8), np.random.default_rng(0)
+    if count > len(beginnings):
+        return None
+    ratios = []
+    for _ in range(draws):
+        picked = random.choice(beginnings, count, replace=False)
+        ratios.append(change[picked].mean() / np.percentile(np.delete(change, picked), 95))
+    return float(np.mean(ratios))
 
 
 def pulse(values: np.ndarray, borders: Sequence[int]) -> dict[str, float]:

@@ -47,7 +47,6 @@ class Way:
         again: share of the steps that `known` and `both` take again, those in the middle.
         repeat_noise: latent frames after which the noise repeats in another order (FreeNoise, Qiu et al. 2023, arXiv
             2310.15169); 0 for never.
-        level: see JoinedLatents.
         fade: frames over which decoded windows are faded, at the end of the overlap; 0 for all of it.
     """
 
@@ -58,7 +57,23 @@ class Way:
     again: float = 0.0
     repeat_noise: int = 0
     fade: int = 0
-    level: float = 0.0
+
+
+@dataclass(frozen=True)
+class LongSettings:
+    """How the videos of a measurement are sampled.
+
+    Attributes:
+        steps: solver steps.
+        guidance: guidance.
+        weight: control weight.
+        seed: of the noise.
+    """
+
+    steps: int
+    guidance: float
+    weight: float
+    seed: int
 
 
 class LongVideo:
@@ -68,24 +83,14 @@ class LongVideo:
         pipeline: the model.
         caption: the prompt.
         hdmap_THWC: condition video, uint8.
-        steps: solver steps.
-        guidance: guidance.
-        weight: control weight.
-        seed: of the noise.
+        settings: steps, guidance, control weight and seed.
     """
 
     def __init__(
-        self,
-        pipeline: SingleViewPipeline,
-        caption: str,
-        hdmap_THWC: np.ndarray,
-        steps: int,
-        guidance: float,
-        weight: float,
-        seed: int,
+        self, pipeline: SingleViewPipeline, caption: str, hdmap_THWC: np.ndarray, settings: LongSettings
     ) -> None:
-        self.pipeline, self.hdmap_THWC, self.weight = pipeline, hdmap_THWC, weight
-        self.steps, self.guidance, self.seed = steps, guidance, seed
+        self.pipeline, self.hdmap_THWC, self.settings = pipeline, hdmap_THWC, settings
+        self.steps, self.seed = settings.steps, settings.seed
         self.config, self.device = pipeline.config, pipeline.compute.device
         self.text, self.negative = pipeline.text.encode([caption, NEGATIVE_PROMPT])[:, None]
         self.evaluations = 0
@@ -110,10 +115,9 @@ class LongVideo:
         if start not in self._hints:
             frames = cut_window(self.hdmap_THWC, start, self.config.window_frames)
             self._hints[start] = self.pipeline.encode_frames(frames)
-        hints, weights = {"hdmap": self._hints[start]}, {"hdmap": self.weight}
-        return Window(
-            *(self.text, self.negative, hints, weights, noise, self.steps, self.guidance, 24, self.config.window_frames)
-        )
+        hints, weights = {"hdmap": self._hints[start]}, {"hdmap": self.settings.weight}
+        sampled = (self.settings.steps, self.settings.guidance, 24, self.config.window_frames)
+        return Window(self.text, self.negative, hints, weights, noise, *sampled)
 
     @torch.inference_mode()
     def make(self, way: Way) -> tuple[np.ndarray, list[int]]:
@@ -124,7 +128,7 @@ class LongVideo:
         latents, window = 1 + math.ceil((self.frames - 1) / 8), self.config.latent_frames
         starts = joined_starts(latents, window, way.overlap)
         if way.kind == "blend":
-            layout = JoinedLatents(tuple(starts), window, way.ramp, level=way.level)
+            layout = JoinedLatents(tuple(starts), window, way.ramp)
             latent = self._blend(layout, self._noise(layout, way))
             return self._decode(layout, latent, way.fade)
         if way.kind == "shift":

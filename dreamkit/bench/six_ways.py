@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from dreamkit.bench.long_ways import LongSettings
 from dreamkit.transfer.config import latent_length
 from dreamkit.transfer.denoising import Window, denoise_window
 from dreamkit.transfer.engine import Networks
@@ -37,7 +38,6 @@ class SixWay:
         given: frames given to a later window, 9 or 1.
         overlap: latent frames that neighbouring joined windows share at least, beside the later one's own first latent.
         ramp: latent frames of the overlap that are blended, see JoinedLatents.
-        level: see JoinedLatents.
     """
 
     name: str
@@ -45,7 +45,6 @@ class SixWay:
     given: int = 9
     overlap: int = 1
     ramp: int = 1
-    level: float = 0.0
 
 
 SIX_WAYS = {
@@ -58,7 +57,6 @@ SIX_WAYS = {
         SixWay("joined-1", "joined"),
         SixWay("joined-2", "joined", overlap=2),
         SixWay("joined-3", "joined", overlap=3),
-        SixWay("joined-1-level", "joined", level=1.0),
         SixWay("joined-3-wide", "joined", overlap=3, ramp=3),
     )
 }
@@ -72,10 +70,7 @@ class LongViews:
         caption: the front view's prompt.
         front_THWC: the front video, uint8.
         hdmap_VTHWC: condition videos, uint8.
-        steps: solver steps.
-        guidance: guidance.
-        weight: control weight.
-        seed: of the noise.
+        settings: steps, guidance, control weight and seed.
     """
 
     def __init__(
@@ -84,13 +79,9 @@ class LongViews:
         caption: str,
         front_THWC: np.ndarray,
         hdmap_VTHWC: np.ndarray,
-        steps: int,
-        guidance: float,
-        weight: float,
-        seed: int,
+        settings: LongSettings,
     ) -> None:
-        self.pipeline, self.front_THWC, self.hdmap_VTHWC, self.weight = pipeline, front_THWC, hdmap_VTHWC, weight
-        self.steps, self.guidance, self.seed = steps, guidance, seed
+        self.pipeline, self.front_THWC, self.hdmap_VTHWC, self.settings = pipeline, front_THWC, hdmap_VTHWC, settings
         self.config, self.device = pipeline.config, pipeline.compute.device
         self.text = pipeline.text.encode(view_prompts(caption))
         self.evaluations = 0
@@ -118,20 +109,21 @@ class LongViews:
         clean = torch.zeros_like(hint) if given is None else given.clone()
         clean[:, :, :count] = front
         mask = condition_mask(views, count, latents, self.device)
-        settings = (self.steps, self.guidance, 24, self.config.window_frames, (mask, clean), VIEW_IDS[views])
-        return Window(self.text, torch.zeros_like(self.text), {"hdmap": hint}, {"hdmap": self.weight}, noise, *settings)
+        sampled = (self.settings.steps, self.settings.guidance, 24, self.config.window_frames)
+        weights, rest = {"hdmap": self.settings.weight}, ((mask, clean), VIEW_IDS[views])
+        return Window(self.text, torch.zeros_like(self.text), {"hdmap": hint}, weights, noise, *sampled, *rest)
 
     def _seeded(self, index: int) -> torch.Tensor:
-        return seeded_noise((1, *self.config.latent_shape), self.seed + index, self.device)
+        return seeded_noise((1, *self.config.latent_shape), self.settings.seed + index, self.device)
 
     def _joined(self, way: SixWay) -> tuple[np.ndarray, list[int]]:
         frames, views = len(self.front_THWC), self.config.views
         starts = joined_starts(latent_length(frames + 7), self.config.latent_frames, way.overlap)
-        layout = JoinedLatents(tuple(starts), self.config.latent_frames, way.ramp, views, way.level)
+        layout = JoinedLatents(tuple(starts), self.config.latent_frames, way.ramp, views)
         noise = joined_noise(layout, self._seeded)
         windows = [self._window(8 * start, layout.cut(noise, index), None, 0) for index, start in enumerate(starts)]
         latent = denoise_joined(self.networks[FIRST_WINDOW], self.config, windows, layout, noise)
-        self.evaluations += len(windows) * (self.steps + 1)
+        self.evaluations += len(windows) * (self.settings.steps + 1)
         plan = WindowPlan(frames, tuple(8 * start for start in starts), 1, joined=True)
         made = np.empty((views, frames, *self.pipeline.size, 3), np.uint8)
         parts = [layout.cut(latent, index).chunk(views, dim=2) for index in range(len(starts))]
@@ -154,7 +146,7 @@ class LongViews:
             latents = latent_length(overlap) if given is not None else 0
             window = self._window(start, self._seeded(index), given, latents)
             latent, before = denoise_window(networks, config, window), start
-            self.evaluations += self.steps + 1
+            self.evaluations += self.settings.steps + 1
             end, skip = min(frames, start + config.window_frames), min(overlap, 1 if given is None else overlap)
             for view, part in enumerate(latent.chunk(views, dim=2)):
                 made[view, start + skip : end] = self.pipeline.decode_latent(part)[skip : end - start]

@@ -1,14 +1,13 @@
 """Words of a caption about time, weather, light, sky, road surface and shadow, and the states that each fits.
 
 A state is a pair (time, weather), such as ("night", "rain"). The lexicon lists the states that a term fits; in any
-other state the term is a contradiction. The rewriting rules remove contradictions, the checks report them.
+other state the term is a contradiction. The rewriting rules remove contradictions.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -123,35 +122,9 @@ ENCLOSED = re.compile(
 )
 
 
-def _by_sentence(text: str) -> Iterator[tuple[str, Term, re.Match[str]]]:
-    """Every term with its sentence. By sentence, because rewrites share most of them and `found` caches."""
-    for sentence in sentences(text):
-        for term, match in found(sentence):
-            yield sentence, term, match
-
-
 def of_lamps(term: Term) -> bool:
     """Whether the term is about lamps, which light a tunnel or a garage at any time."""
     return term.name in lexicon()["lamps"]
-
-
-def contradictions(text: str, time: str, weather: str) -> list[str]:
-    """The words of the text that do not fit this time and weather; an empty one is unknown and contradicts nothing.
-
-    A negated term ("no rain") contradicts the state that it states. Terms about lamps are allowed in a tunnel or a
-    garage at any time.
-    """
-    wrong = []
-    enclosed = ENCLOSED.search(text)
-    for sentence, term, match in _by_sentence(text):
-        if enclosed and of_lamps(term):
-            continue
-        if negated(sentence, match.start(), match.end()):
-            if (term.time or term.weather) and term.time in ("", time) and term.weather in ("", weather):
-                wrong.append(f"no {match.group()}")
-        elif not term.allows(time, weather):
-            wrong.append(match.group())
-    return wrong
 
 
 _ALTERNATIVE = re.compile(r"(?i)^(?: [\w-]+){0,2}(?: hours)?,? (?:or|to|and) (?:[\w-]+ ){0,3}$")
@@ -167,21 +140,20 @@ def read_state(text: str) -> tuple[str, str]:
     times: Counter[str] = Counter()
     weathers: Counter[str] = Counter()
     maybe: Counter[str] = Counter()
-    hits = [(s, term, m) for s, term, m in _by_sentence(text) if not negated(s, m.start(), m.end())]
-    unsure = {
-        (sentence, match.start())
-        for (sentence, term, match), (other, next_term, following) in pairwise([hit for hit in hits if hit[1].time])
-        if sentence is other
-        and term.time != next_term.time
-        and _ALTERNATIVE.match(sentence[match.end() : following.start()])
-        for match in (match, following)
-    }
-    for sentence, term, match in hits:
-        if term.time:
-            (maybe if (sentence, match.start()) in unsure else times)[term.time] += 1
-        if term.weather and not _GUESS.search(sentence[: match.start()]):
-            weathers[term.weather] += 1
-    names = {term.name for _, term, _ in hits}
+    names: set[str] = set()
+    for sentence in sentences(text):
+        hits = [(term, match) for term, match in found(sentence) if not negated(sentence, match.start(), match.end())]
+        names |= {term.name for term, _ in hits}
+        timed = [(term, match) for term, match in hits if term.time]
+        unsure = {
+            match
+            for (term, first), (other, second) in pairwise(timed)
+            if term.time != other.time and _ALTERNATIVE.match(sentence[first.end() : second.start()])
+            for match in (first, second)
+        }
+        for term, match in timed:
+            (maybe if match in unsure else times)[term.time] += 1
+        weathers.update(t.weather for t, m in hits if t.weather and not _GUESS.search(sentence[: m.start()]))
     # A wet road alone does not mean that it rains.
     if "rain" not in names and (
         weathers["clear"] or ("rain gear" not in names and ("past rain" in names or weathers["cloudy"]))
@@ -193,24 +165,16 @@ def read_state(text: str) -> tuple[str, str]:
 def _time(times: Counter[str], maybe: Counter[str]) -> str:
     if not times:
         return "night" if maybe.keys() == {"dusk", "night"} else next(iter(maybe)) if len(maybe) == 1 else ""
-    # Golden light by day is the golden hour; night with its dusk is the one that is named more often.
     if times.keys() >= {"day", "golden"}:
-        times.pop("day")
-    ranked = times.most_common()
-    if len(ranked) > 1 and ranked[0][1] == ranked[1][1] and {ranked[0][0], ranked[1][0]} != {"dusk", "night"}:
-        return ranked[0][0] if not {"day", "night"} <= times.keys() else ""
-    return ranked[0][0]
+        times.pop("day")  # golden light by day is the golden hour
+    ranked = times.most_common(2)
+    tie = len(ranked) > 1 and ranked[0][1] == ranked[1][1]
+    return "" if tie and times.keys() >= {"day", "night"} else ranked[0][0]
 
 
 def _weather(weathers: Counter[str]) -> str:
-    # Clouds in the rain are still rain, and mist in the rain is rain; snow and fog stand before a wet road.
-    for weather in ("clear", "cloudy"):
-        if (
-            len(weathers) > 1
-            and weather in weathers
-            and not (weather == "clear" and set(weathers) == {"clear", "cloudy"})
-        ):
-            weathers.pop(weather)
-    if weathers.keys() >= {"rain", "fog"} and weathers["rain"] >= weathers["fog"]:
-        weathers.pop("fog")
-    return max(weathers, key=weathers.__getitem__, default="")
+    falling = {weather: count for weather, count in weathers.items() if weather not in ("clear", "cloudy")}
+    if not falling:
+        return "clear" if weathers["clear"] else "cloudy" if weathers["cloudy"] else ""
+    # Clouds in the rain are still rain, and mist in the rain is rain.
+    return max(falling, key=lambda weather: (falling[weather], weather != "fog"))

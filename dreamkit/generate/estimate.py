@@ -17,7 +17,7 @@ from dreamkit.generate.jobs import video_seed
 from dreamkit.generate.model_settings import with_model_settings
 from dreamkit.generate.params import MultiViewParams, Params, SingleViewParams
 from dreamkit.generate.plan import control_spec
-from dreamkit.generate.reference_pace import gpu_hours, on_reference, reference_seconds
+from dreamkit.generate.reference_pace import gpu_hours, on_reference, reference_bytes, reference_seconds
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
@@ -28,6 +28,8 @@ from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.sizes import GIB
 from dreamkit.workspace.video import probe
 from dreamkit.workspace.workspace import Chunk, Workspace
+
+AS_PUBLISHED = "reckoned from a front video of these models that NVIDIA published, not from results here"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Estimate:
         free_bytes: free GPU memory now; 0 without a GPU.
         gpus: number of GPUs that a video is made on.
         reference: seconds for all videos on H100s, see `reference_seconds`; None where nothing was measured.
-        disk_bytes: size of the results to make, as the earlier ones here have it; 0 without any.
+        disk_bytes: size of the results to make, as earlier ones here have it, else `reference_bytes`; 0: unknown.
     """
 
     videos: int
@@ -74,7 +76,9 @@ class Estimate:
         else:
             hours = f", {gpu_hours(self.seconds, self.gpus)}" if self.free_bytes else ""
             lines.append(f"  time: about {clock(self.seconds)}{hours}, as {self.from_runs} earlier results here took")
-        if self.disk_bytes:
+        if self.disk_bytes and not self.from_runs:
+            lines.append(f"  disk: from about {self.disk_bytes / 1e6:.1f} MB, {AS_PUBLISHED}")
+        elif self.disk_bytes:
             lines.append(f"  disk: about {self.disk_bytes / 1e6:.1f} MB, as earlier results here take")
         elif self.videos:
             lines.append("  disk: the need is not known before the first result")
@@ -94,12 +98,17 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     device, free = _device(p.device)
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
     paces = evaluation_seconds(records, p, device)
-    (counts, done), evaluations = _windows(ws, p, _window_counter(p)), p.num_steps + 1
+    windows, evaluations = chunk_windows(ws, p), p.num_steps + 1
+    chunks, done = _to_make(ws, p, windows)
+    counts = list(map(windows, chunks))
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
     peak = max((_whole(record["pipeline"].get("peak_gpu_bytes"), 0) for record in records), default=0)
     if not records and free and p.checkpoints != checkpoints.TINY:
         peak = round(memory_needs.need(p.stage, len(p.controls)).forward)
-    disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records))) if records else 0
+    if records:
+        disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records)))
+    else:
+        disk = reference_bytes(p, sum(map(_chunk_frames(ws, p), chunks))) or 0
     made_on = (device, free, done, disk, p.num_gpus, reference_seconds(p, sum(counts)))
     return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
 
@@ -113,8 +122,11 @@ def _bytes_of(ws: Workspace, record: dict[str, Any]) -> int:
     return 0
 
 
-def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -> bool:
-    """Whether a result's sidecar has the caption, seed, steps, guidance and preset of this run; no file is hashed."""
+def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, windows: int) -> bool:
+    """Whether a sidecar has the caption, seed, steps, guidance, preset and kind of windows of this run.
+
+    `windows` is their number in this run; the parameter has no effect on a single one. No file is hashed.
+    """
     record = ws.read_sidecar(p.stage, chunk, style)
     path = ws.single_view(chunk, style) if p.stage == "single_view" else ws.grid(chunk, style)
     if record is None or not path.is_file():
@@ -123,7 +135,17 @@ def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str) -
     prompt = next(iter(prompts.values()), "") if isinstance(prompts, dict) else record.get("prompt", "")
     wanted = (video_seed(p.seed, chunk, style, p.seed_mode), p.num_steps, p.guidance, p.preset, p.fps)
     same = tuple(map(record.get, ("seed", "steps", "guidance", "preset", "fps"))) == wanted
-    return same and caption in str(prompt)
+    default = type(p).model_fields["windows"].default
+    kind = getattr(p, "windows", default) if windows > 1 else default
+    return same and caption in str(prompt) and _identity_value(record, "windows", default) == kind
+
+
+def _identity_value(record: dict[str, Any], key: str, default: object) -> object:
+    """A parameter in a sidecar's identity; `default` where it is missing or the sidecar is damaged."""
+    parameters: Any = record
+    for name in ("identity", "parameters"):
+        parameters = parameters.get(name) if isinstance(parameters, dict) else None
+    return parameters.get(key, default) if isinstance(parameters, dict) else default
 
 
 def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str) -> list[float]:
@@ -211,32 +233,52 @@ def _window_counter(p: Params) -> Callable[[int, int, str], int]:
     return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
 
 
-def _windows(ws: Workspace, p: Params, count: Callable[[int, int, str], int]) -> tuple[list[int], int]:
-    """Windows of every result to make, of clips whose captions can be read; and how many are found done."""
-    counts, done = [], 0
+def _to_make(ws: Workspace, p: Params, windows: Callable[[Chunk], int]) -> tuple[list[Chunk], int]:
+    """The chunk of every result to make, of clips whose captions can be read; and how many are found done.
+
+    `windows` gives the number of windows of a chunk's result.
+    """
+    chunks, done = [], 0
     for clip in p.clips or ws.clips():
         try:
             captions = caption_files.read_captions(ws.captions, clip)
         except DreamkitError:
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
-            windows = _windows_of(ws, p, chunk, count)
-            made = [_is_made(ws, p, chunk, style, captions.get(style, "")) for style in p.styles or captions]
-            counts += [windows] * made.count(False)
+            count = windows(chunk)
+            made = [_is_made(ws, p, chunk, style, captions.get(style, ""), count) for style in p.styles or captions]
+            chunks += [chunk] * made.count(False)
             done += made.count(True)
-    return counts, done
+    return chunks, done
 
 
 def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int, str], int]) -> int:
     """Windows of a chunk's result by the length of its front condition video; 1 where that cannot be read."""
-    multi = isinstance(p, MultiViewParams)
-    kind = getattr(p, "windows", "first")
-    if not multi and kind == "first":
+    if _first_window_only(p):
         return 1
+    frames = _condition_frames(ws, p, chunk)
+    given = p.num_input_frames if isinstance(p, MultiViewParams) else 1
+    return count(min(frames, p.frames or frames), given, getattr(p, "windows", "first")) if frames else 1
+
+
+def _first_window_only(p: Params) -> bool:
+    return not isinstance(p, MultiViewParams) and getattr(p, "windows", "first") == "first"
+
+
+def _condition_frames(ws: Workspace, p: Params, chunk: Chunk) -> int:
+    """Frames of a chunk's front condition video; 0 where it cannot be read."""
     for control in p.controls or CONTROLS:
-        try:
-            frames = probe(ws.condition(control, SIX_VIEWS.front, chunk)).frames
-        except DreamkitError:
-            continue  # the stage reports it, or another control is used
-        return count(min(frames, p.frames or frames), p.num_input_frames if multi else 1, kind)
-    return 1
+        with contextlib.suppress(DreamkitError):  # the stage reports it, or another control is used
+            return probe(ws.condition(control, SIX_VIEWS.front, chunk)).frames
+    return 0
+
+
+def _chunk_frames(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
+    """A function from a chunk to the frames of its result by the 7B models, its condition video read once."""
+    window = (COSMOS_7B_MULTI if isinstance(p, MultiViewParams) else COSMOS_7B_SINGLE).window_frames
+
+    def frames(chunk: Chunk) -> int:
+        there = _condition_frames(ws, p, chunk) or window
+        return min(there, p.frames or there, window if _first_window_only(p) else there)
+
+    return functools.cache(frames)

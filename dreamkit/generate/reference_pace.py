@@ -1,4 +1,4 @@
-"""Time of the 7B models on an H100, for an estimate where no earlier result is at hand."""
+"""Time of the 7B models on an H100 and size of their videos, for an estimate where no earlier result is at hand."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ An evaluation with guidance is two forwards: 7.7 s and 24.2 s were measured.
 SPEEDUP = {1: 1.0, 2: 1.94, 4: 3.75}
 """Measured in single view by the number of GPUs of one host."""
 
+FRAME_BYTES = {"single_view": 15_800, "multi_view": 2 * 6 * 13_500}
+"""Bytes of a frame of a result, encoded as `workspace.video` does.
+
+Measured on the one video of Sample-AV that NVIDIA published, 121 frames of 704x1280 (cosmos-transfer1,
+`assets/sample_av_multi_control_output.mp4`): 1.91 MB, and 1.64 MB when made 576x1024, the size of the six views. Of six
+views no result is published: each is taken to be as large as that one, and their grid as all together (six real videos
+of 57 frames: 4.17 MB to 4.14 MB). The published file was compressed before, which takes away detail: the same frames
+compressed once more at 1.0 to 1.2 MB came out 9 to 15 % smaller. So these are least figures.
+"""
+
 
 def reference_seconds(p: Params, windows: int) -> float | None:
     """Seconds that the windows of a run take on H100s; None for another model, preset or number of GPUs than measured.
@@ -33,6 +43,16 @@ def reference_seconds(p: Params, windows: int) -> float | None:
     if forward is None or faster is None or not _is_released(p):
         return None
     return windows * (p.num_steps + 1) * forward * (2 if p.guidance else 1) / faster
+
+
+def reference_bytes(p: Params, frames: int) -> int | None:
+    """Bytes of results of the 7B models, see FRAME_BYTES; None for another model.
+
+    Args:
+        p: parameters of the run.
+        frames: of all results to make together, of one view each.
+    """
+    return frames * FRAME_BYTES[p.stage] if _is_released(p) else None
 
 
 def _is_released(p: Params) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import anywidget
 
 from dreamkit.errors import DreamkitError
+from dreamkit.notebook.restarted import restarted_style
 from dreamkit.workspace.files import read_json, write_json
 
 DRAFT = "✎"
@@ -77,6 +79,7 @@ class Editor:
         self.texts = texts
         self.unsaved = _read_drafts(texts)
         self._filling, self._kept = False, 0.0
+        self._due: asyncio.TimerHandle | None = None  # the next write of the drafts
         wide = widgets.Layout(width="auto", height="180px")
         self.choice = widgets.Select(
             options=self._options(), layout=widgets.Layout(width="260px", height="340px"), description=""
@@ -84,8 +87,9 @@ class Editor:
         self.text = widgets.Textarea(layout=wide, continuous_update=True)
         self.faults = widgets.HTML()
         self.aside = widgets.HTML()
-        self.button = widgets.Button(description="Save · 保存", button_style="primary", icon="check")
-        self.next = widgets.Button(description="Next · 下一个", icon="arrow-right")
+        whole = widgets.Layout(flex="0 0 auto")  # a long message beside them does not narrow the buttons
+        self.button = widgets.Button(description="Save · 保存", button_style="primary", icon="check", layout=whole)
+        self.next = widgets.Button(description="Next · 下一个", icon="arrow-right", layout=whole)
         self.state = widgets.HTML()
         self.key = SaveKey(self._save)
         right = widgets.VBox(
@@ -93,7 +97,8 @@ class Editor:
             layout=widgets.Layout(flex="1 1 0", min_width="0"),
         )
         legend = f"{texts.legend}<br>" if texts.legend else ""
-        marks = widgets.HTML(f"{legend}{DRAFT} typed and not saved · 未保存<br>Ctrl-S saves · 保存")
+        style = f"<style>{restarted_style('dk-editor')}</style>"
+        marks = widgets.HTML(f"{style}{legend}{DRAFT} typed and not saved · 未保存<br>Ctrl-S saves · 保存")
         left = widgets.VBox([self.choice, marks])
         self.box = widgets.HBox([left, right, self.key], layout=widgets.Layout(width="100%"))
         self.box.add_class("dk-editor")
@@ -161,8 +166,9 @@ class Editor:
             self.unsaved.pop(self._key, None)
         if marked != (self._key in self.unsaved):
             self._mark()
-        if marked != (self._key in self.unsaved) or time.monotonic() > self._kept + KEEP_SECONDS:
             self._keep_drafts()
+        else:
+            self._keep_soon()
 
     def _options(self) -> list[tuple[str, str]]:
         return [(f"{DRAFT} {label}" if key in self.unsaved else label, key) for label, key in self.texts.keys]
@@ -174,8 +180,25 @@ class Editor:
         self.choice.value = chosen
         self._filling = False
 
+    def _keep_soon(self) -> None:
+        """Write the drafts, at most every KEEP_SECONDS, so that the letters typed last are written too."""
+        if self._due is not None:
+            return
+        wait = self._kept + KEEP_SECONDS - time.monotonic()
+        try:
+            loop = asyncio.get_running_loop()  # of the kernel
+        except RuntimeError:
+            wait = 0.0
+        if wait > 0:
+            self._due = loop.call_later(wait, self._keep_drafts)
+        else:
+            self._keep_drafts()
+
     def _keep_drafts(self) -> None:
         """Write the drafts to their file, or delete it when there are none."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         self._kept = time.monotonic()
         if self.texts.drafts is None:
             return

@@ -17,6 +17,7 @@ from dreamkit.notebook.cell_writer import CellWriter
 from dreamkit.notebook.param_values import ALIASES, PARAMS_FILE, find_params_file, read_params_file
 from dreamkit.notebook.params import NotebookParams, params_table, value_problems
 from dreamkit.notebook.progress import in_kernel, wants_bar
+from dreamkit.notebook.restarted import restarted_style
 from dreamkit.notebook.text_values import as_written
 from dreamkit.workspace.parsing import parse_yaml
 
@@ -116,7 +117,8 @@ class ParameterForm:
         buttons = widgets.HBox(
             [command, lines, self.message], layout={"flex_flow": "row wrap", "align_items": "center"}
         )
-        parts = [widgets.HTML(_STYLE), front, folded, buttons, self.shown, self.writer]
+        style = widgets.HTML(f"{_STYLE}<style>{restarted_style('dk-form')}</style>")
+        parts = [style, front, folded, buttons, self.shown, self.writer]
         self.box = widgets.VBox(parts, layout={"width": "100%"})
         self.box.add_class("dk-form")
         for name in self.fields:

@@ -50,10 +50,11 @@ def find_params_file(model: type[NotebookParams], given: str | Path) -> Path:
             working folder, the one that came with the package is meant.
 
     Raises:
-        DreamkitError: there is none.
+        DreamkitError: there is none, or the file is named after another notebook.
     """
     path = _there(given)
     if path.is_file():
+        _check_name(model, path)
         return path
     if not path.is_dir():
         raise _nothing_at(path)
@@ -64,6 +65,22 @@ def find_params_file(model: type[NotebookParams], given: str | Path) -> Path:
     raise DreamkitError(
         f"The folder {path} has no {_WHAT} for notebook {model.notebook}: {file.name} is missing.",
         f"Name the file itself, or add {file.name}. The YAML files there: {there}.",
+    )
+
+
+def _check_name(model: type[NotebookParams], file: Path) -> None:
+    """Refuse a file that has exactly the name of another notebook; its parameters may all be valid in this one.
+
+    Raises:
+        DreamkitError: it has; the hint names this notebook's file beside it, where there is one.
+    """
+    if file.stem == model.notebook or not (shipped_folder("notebooks") / f"{file.stem}.ipynb").is_file():
+        return
+    own = file.with_name(f"{model.notebook}{file.suffix}")
+    right = f"Give {own}, or the folder {file.parent}" if own.is_file() else f"Give a file of {model.notebook}"
+    raise DreamkitError(
+        f"{file} is by its name the parameter file of notebook {file.stem}, not of {model.notebook}.",
+        f"{right}, or run `dreamkit run {file.stem} -f {file}`. To use its values here, copy it under another name.",
     )
 
 

@@ -104,7 +104,12 @@ class NotebookParams(BaseModel):
         if parsed.params_file and report:
             file = find_params_file(cls, parsed.params_file)
             names = [ALIASES.get(name, name) for name in read_params_file(cls, file)]
-            print(f"parameters of {file}:", ", ".join(f"{name} = {getattr(parsed, name)!r}" for name in names))
+            replaced = {ALIASES.get(name, name) for name in given}
+            lines = {f"parameters of {file}": [name for name in names if name not in replaced]}
+            lines["this notebook's own, instead of the file's"] = [name for name in names if name in replaced]
+            for words, some in lines.items():
+                if some:
+                    print(f"{words}:", ", ".join(f"{name} = {getattr(parsed, name)!r}" for name in some))
         return parsed
 
     @classmethod

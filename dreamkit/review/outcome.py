@@ -89,7 +89,13 @@ class ReviewOutcome:
             note = f"<p>{STOPPED} {self.kept()} {AGAIN}</p>"
         elif self.measuring:
             note = "<p>The measuring goes on; this page is drawn again when it is done.</p>"
-        return HTML(note + stills_html(self.review) + self._plots())
+        return HTML(note + self._stills() + self._plots())
+
+    def _stills(self) -> str:
+        """The stills as HTML, folded where the board itself is on the page."""
+        stills = stills_html(self.review)
+        words = "Stills of the board, which stay in the saved notebook"
+        return f"<details><summary>{words}</summary>{stills}</details>" if interactive() else stills
 
     def _plots(self) -> str:
         """Both plots as HTML: SVG in the page's own ink, or pictures in a saved notebook, where SVG is removed."""

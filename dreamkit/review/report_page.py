@@ -20,12 +20,14 @@ from dreamkit.review.params import ReviewParams
 from dreamkit.review.session import Review, finite_or_none
 from dreamkit.review.slides import small_video
 from dreamkit.review.stills import overlay_url
+from dreamkit.review.verdicts import STATES
 from dreamkit.review.widgets import plots
 from dreamkit.review.widgets.traits import BLOCKED
 from dreamkit.workspace.files import replacing
 from dreamkit.workspace.images import data_url
 
 PLOTTED = 24  # videos in a plot
+NOT_JUDGED = "not judged"
 
 
 def plotted_keys(review: Review, table: pd.DataFrame) -> list[str]:
@@ -89,7 +91,7 @@ def _result(review: Review, key: str, anchor: str) -> dict[str, Any]:
         "video": url,
         "error": error,
         "overlay": overlay_url(video, review.labels),
-        "state": verdict.get("state") or (BLOCKED if video.blocked else "not judged"),
+        "state": verdict.get("state") or (BLOCKED if video.blocked else NOT_JUDGED),
         "verdict": verdict,
         "flags": [_without_folder(flag, root) for flag in review.flags(key)],
         "facts": generation_facts(video),
@@ -125,11 +127,15 @@ def report_page(review: Review, params: ReviewParams) -> str:
     grouped = _clips(list(review.videos.values()))
     clips = {name: [_result(review, key, anchors[key]) for key in keys] for name, keys in grouped.items()}
     results = [result for found in clips.values() for result in found]
+    cells = {key: _score_cells(review, key, params) for key in review.videos}
+    # A measure that no video has, such as those that need labels, is no column.
+    scored = [i for i in range(len(MEASURES)) if any(found[i][0] for found in cells.values())]
     scores = [
-        (name, result, _score_cells(review, key, params))
+        (name, result, [cells[key][i] for i in scored])
         for name, keys in grouped.items()
         for key, result in zip(keys, clips[name], strict=True)
     ]
+    counts = Counter(result["state"] for result in results)
     keys = plotted_keys(review, table)
     drawn = [plots.distributions(table, params.thresholds, keys), plots.traces(table, keys[:6])] if keys else []
     limits = {measure.key: params.thresholds.get(measure.key) for measure in MEASURES}
@@ -138,10 +144,11 @@ def report_page(review: Review, params: ReviewParams) -> str:
         name=review.workspace.root.name,
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
         reviewers=sorted({verdict.by for verdict in review.log.current().values() if verdict.by}),
-        states=dict(Counter(result["state"] for result in results).most_common()),
+        states={state: counts[state] for state in (*STATES, BLOCKED, NOT_JUDGED) if counts[state]},
         models=sorted({result["facts"]["model"] for result in results if "model" in result["facts"]}),
         clips=clips,
         scores=scores,
+        scored=scored,
         measures=[
             {
                 "label": m.label,

@@ -33,7 +33,7 @@ def result_player(workspace: Workspace, videos: Sequence[ReviewVideo]) -> Player
     player = Player({video.key: video for video in videos}, review_paths(workspace).cache, labels=labels)
     player.autoplay = player.beside = True
     player.results = [
-        {"key": video.key, "style": f"{video.chunk.name} · {video.style}", "stage": video.stage_label}
+        {"key": video.key, "style": f"{video.style} · {video.chunk.name}", "stage": video.stage_label}
         for video in videos
     ]
     first = videos[0]

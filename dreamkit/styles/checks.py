@@ -16,10 +16,17 @@ from dreamkit.captions.split import sentences
 from dreamkit.captions.text_check import lacks_verb, repeated_sentence, text_fault
 from dreamkit.captions.word_check import check_words, opposites, said
 from dreamkit.styles.found_again import acts_fault, stems_of, users_fault, words_fault
-from dreamkit.styles.table import ConditionTexts, Style, StyleTable, has_word, load_styles
+from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
 
-_TIMES = {"night": "night", "dark": "night", "morning": "morning", "dusk": "dusk", "day": "day"}
-_WEATHERS = {"rain": "rain", "snow": "snow", "fog": "fog"}
+_NIGHT, _WET = frozenset({"night", "dark", "lamps", "dusk"}), frozenset({"wet", "rain gear", "bad weather"})
+# What a caption must say of time or weather so that a rewrite may say this where its style sets none.
+_TIMES = {
+    "night": _NIGHT,
+    "dark": _NIGHT,
+    "morning": frozenset({"morning", "sun"}),
+    "dusk": _NIGHT | {"day", "sun"},
+}
+_WEATHERS = {weather: _WET | {weather} for weather in ("rain", "snow", "fog")}
 
 
 @dataclass(frozen=True)
@@ -65,21 +72,18 @@ def check_rewrite(
     camera, before = part_camera_sentence(original)
     after = rewrite.strip().removeprefix(camera).strip()
     words = stems_of(_style_texts(style, table or load_styles()))
+    tokens = count_tokens(rewrite)
+    camera_moved = camera and (not rewrite.strip().startswith(camera) or camera in after)
     problems: dict[str, str | None] = {
         "road users": users_fault(before, after, recolour),
         "manoeuvres": acts_fault(before, after),
         "style words": None if has_word(style, after) else f"it uses none of the words {', '.join(style.words)}",
         "no contradiction": _contradiction(before, after, style),
-        "length": None,
+        "length": f"it has {tokens} tokens; {T5_TOKENS} is the most" if tokens > T5_TOKENS else None,
         "plain English": _broken_sentence(before, after),
         "same details": None if recolour else words_fault(before, after, words, strict),
-        "camera": None,
+        "camera": f"it must begin with {camera!r}, once" if camera_moved else None,
     }
-    if camera and (not rewrite.strip().startswith(camera) or camera in after):
-        problems["camera"] = f"it must begin with {camera!r}, once"
-    tokens = count_tokens(rewrite)
-    if tokens > T5_TOKENS:
-        problems["length"] = f"it has {tokens} tokens; {T5_TOKENS} is the most"
     return RewriteCheck(
         {name: problem is None for name, problem in problems.items()},
         tuple(problem[0].upper() + problem[1:] + "." for problem in problems.values() if problem),
@@ -93,36 +97,23 @@ def _contradiction(before: str, after: str, style: Style) -> str | None:
     forbidden = {*names["not_at"].get(style.time, ()), *names["not_in"].get(style.weather, ())}
     own = {family for text in (*style.words, *style.leads, style.noun) for family, _, _, _ in said(f"{text}.")}
     source = {family for sentence in sentences(before) for family, _, denied, _ in said(sentence) if not denied}
-    if "sun" in forbidden and style.weather == "rain":
-        own.discard("sun")
-    for sentence in sentences(after):
-        for family, words, denied, _ in said(sentence):
-            if denied and family in own - {"shadow"} and style.changes_state:
-                return f"it denies {words.lower()!r}, which the style has"
-            if denied or family in own:
-                continue
-            wet_morning = style.time == "morning" and source & {"rain", "fog", "snow", "wet"}
-            lamps_stay = family == "lamps" and (
-                wet_morning or re.search(r"(?i)\b(?:tunnel|garage|underpass)\b", before)
-            )
-            if family in forbidden and not lamps_stay:
-                return f"it still says {words.lower()!r}"
-            if not style.time and family in _TIMES and not _has_time(source, family) and family != "day":
-                return f"it says {words.lower()!r}, but the caption has another time of day"
-            if not style.weather and family in _WEATHERS and not {family, "wet", "rain gear", "bad weather"} & source:
-                return f"it says {words.lower()!r}, but the caption has other weather"
+    unset = {**({} if style.time else _TIMES), **({} if style.weather else _WEATHERS)}
+    if (style.time == "morning" and source & {"rain", "fog", "snow", "wet"}) or re.search(
+        r"(?i)\b(?:tunnel|garage|underpass)\b", before
+    ):
+        forbidden.discard("lamps")
+    for family, words, denied, _ in (one for sentence in sentences(after) for one in said(sentence)):
+        if denied and family in own - {"shadow"} and style.changes_state:
+            return f"it denies {words.lower()!r}, which the style has"
+        if denied or family in own:
+            continue
+        if family in forbidden:
+            return f"it still says {words.lower()!r}"
+        if family in unset and not unset[family] & source:
+            return f"it says {words.lower()!r}, but the caption has another time of day or other weather"
     if style.changes_state and (pairs := [pair for pair in opposites(after) if pair not in opposites(before)]):
         return f"it says {pairs[0]}, which cannot be true together"
     return None
-
-
-def _has_time(source: set[str], family: str) -> bool:
-    """Whether the caption's own words allow this time; lamps and dark belong to night and dusk."""
-    near = {"night": {"night", "dark", "lamps", "dusk"}, "dark": {"night", "dark", "lamps", "dusk"}}
-    return bool(
-        source
-        & near.get(family, {family, "sun"} if family == "morning" else {"dusk", "night", "dark", "lamps", "day", "sun"})
-    )
 
 
 def _broken_sentence(before: str, after: str) -> str | None:
@@ -135,38 +126,19 @@ def _broken_sentence(before: str, after: str) -> str | None:
     for sentence in sentences(after):
         if any(one[1:-1] in sentence for one in own):
             continue
-        if not (sentence[0].isupper() or not sentence[0].isalpha()):
+        if sentence[0].islower():
             return f"a sentence begins in the middle: {sentence[:40]!r}"
-    verbless = [sentence for sentence in sentences(after) if lacks_verb(sentence)]
-    if len(verbless) > sum(map(lacks_verb, own)) and (
-        new := [one for one in verbless if not any(mine[1:-1] in one for mine in own)]
-    ):
-        return f"a sentence has no verb: {new[0][:60]!r}"
+        if lacks_verb(sentence) and not any(map(lacks_verb, own)):
+            return f"a sentence has no verb: {sentence[:60]!r}"
     return None
 
 
 def _style_texts(style: Style, table: StyleTable) -> list[str]:
     """Every text that the style may use."""
-    texts = [
-        *style.words,
-        *style.leads,
-        style.adjective,
-        style.noun,
-        style.request,
-        *style.sentences,
-        "evening morning day",
-    ]
+    texts = [*style.words, *style.leads, style.adjective, style.noun, style.request, *style.sentences]
     for key, scene in table.scenes.items():
         time, _, weather = key.partition(" ")
-        if (
-            (style.time and time == style.time)
-            or (style.weather and weather == style.weather)
-            or not (style.time and style.weather)
-        ):
-            texts += _scene_texts(scene)
-    return texts
-
-
-def _scene_texts(scene: ConditionTexts) -> list[str]:
-    lists = [*scene.details, scene.sky, scene.light, scene.surface, *scene.objects.values()]
-    return [*(text for one in lists for text in one), *scene.extras.values(), scene.clause]
+        if time == style.time or weather == style.weather or not (style.time and style.weather):
+            lists = [*scene.details, scene.sky, scene.light, scene.surface, *scene.objects.values()]
+            texts += [*(text for one in lists for text in one), *scene.extras.values(), scene.clause]
+    return [*texts, "evening morning day"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from functools import lru_cache
 
 from dreamkit.captions.lexicon import word_set
@@ -20,6 +19,10 @@ _SKIPPED = word_set(
     "footage clip image environment setting set time day weather "
     "conditions typical during indicating suggesting creating creates create due more most very relatively quite "
     "all any either"
+)
+_LIGHT_OR_SKY = re.compile(
+    r"(?i)\b(?:sky|skies|weather|light(?:ing|s)?|headlights?|streetlights?|visibility|atmosphere|shade|time of day|"
+    r"glow\w*)\b"
 )
 _MOTOR = {"car", "suv", "van", "truck", "bus", "vehicle", "ambulance", "motorcycle", "machine"}
 _VAGUE = {"several", "many", "multiple", "various", "numerous", "some", "few", "lots", "couple"}
@@ -58,13 +61,7 @@ def stem(word: str) -> str:
 
 def touched(sentence: str) -> bool:
     """Whether a sentence says anything about time, weather or light, so that a style may change it."""
-    return bool(said(sentence)) or bool(
-        re.search(
-            r"(?i)\b(?:sky|skies|weather|light(?:ing|s)?|headlights?|streetlights?|visibility|atmosphere|shade|"
-            r"time of day|glow\w*)\b",
-            sentence,
-        )
-    )
+    return bool(said(sentence) or _LIGHT_OR_SKY.search(sentence))
 
 
 @lru_cache(maxsize=4096)
@@ -111,13 +108,11 @@ def users_fault(original: str, rewrite: str, recolour: bool = False) -> str | No
             continue
         return f"the caption has no {kind}"
     for index, name in ((1, "number"), (2, "colour")):
-        if index == 2 and recolour:
-            continue
-        had = Counter((one[0], one[index]) for one, _ in before if one[index] and one[index] != "1")
-        has = Counter((one[0], one[index]) for one in after if one[index] and one[index] != "1")
-        for key in [*had, *has]:
-            if (key not in has) or (key not in had):
-                return f"the {name} of {key[0]} differs ({key[1]})"
+        had = {(one[0], one[index]) for one, _ in before if one[index] not in ("", "1")}
+        has = {(one[0], one[index]) for one in after if one[index] not in ("", "1")}
+        if had != has and not (name == "colour" and recolour):
+            kind, differs = min(had ^ has)
+            return f"the {name} of {kind} differs ({differs})"
     return None
 
 
@@ -133,13 +128,10 @@ def acts_fault(original: str, rewrite: str) -> str | None:
         return f"it adds what nobody does: {', '.join(new)}"
     if event := next((m for m in _events().finditer(other) if m.group().lower() not in plain.lower()), None):
         return f"it adds {event.group()!r}, which the caption does not have"
-    for side, opposite in (("left", "right"), ("right", "left")):
-
-        def count(text: str, word: str = side) -> int:
-            return len(re.findall(rf"(?i)\b{word}\b", text))
-
-        if count(kept) > count(other) or count(other) > count(plain):
-            return f"the sides differ: {side} or {opposite} is lost or new"
+    for side in ("left", "right"):
+        most, least, now = (len(re.findall(rf"(?i)\b{side}\b", text)) for text in (plain, kept, other))
+        if not least <= now <= most:
+            return f"the sides differ: {side} is lost or new"
     return None
 
 
@@ -160,41 +152,31 @@ def words_fault(original: str, rewrite: str, style_words: frozenset[str], strict
     """
     here = {stem(word) for word in _WORD.findall(rewrite)}
     for sentence in sentences(original):
-        wanted = {
-            stem(w): w
-            for w in _WORD.findall(hidden_names(sentence))
-            if w.lower() not in _SKIPPED and not w.startswith("_")
-        }
+        wanted = {stem(word): word for word in _telling(sentence)}
         lost = [word for one, word in wanted.items() if one not in here]
-        if touched(sentence) or not lost:
-            continue
-        if strict or len(lost) > 0.34 * len(wanted):
+        if lost and not touched(sentence) and (strict or len(lost) > 0.34 * len(wanted)):
             return f"it leaves out {', '.join(map(repr, lost[:4]))} of {sentence[:50]!r}"
     known = {stem(word) for word in _WORD.findall(original)} | style_words | _free()
     for sentence in sentences(rewrite):
-        new = [
-            w
-            for w in _WORD.findall(hidden_names(sentence))
-            if stem(w) not in known and w.lower() not in _SKIPPED and not w.startswith("_")
-        ]
-        things = [word for word in new if _is_thing(word)]
-        about_style = bool(said(sentence) or touched(sentence)) and any(
-            stem(w) in style_words for w in _WORD.findall(sentence)
-        )
+        new = [word for word in _telling(sentence) if stem(word) not in known]
+        things = [word for word in new if word.lower() in _things()]
+        about_style = touched(sentence) and any(stem(word) in style_words for word in _WORD.findall(sentence))
         if things or (new and (strict or len(new) > (7 if about_style else 2))):
             return f"it adds {', '.join(repr(word) for word in (things or new)[:4])}, which the caption does not have"
     return None
 
 
-def _is_thing(word: str) -> bool:
-    low = word.lower()
-    structures = set(check_words()["structures"])
-    return (
-        (low in _kinds() and _kinds()[low] != "vehicle")
-        or low in structures
-        or low.removesuffix("s") in structures
-        or low in check_words()["colours"]
-    )
+def _telling(sentence: str) -> list[str]:
+    """The words of a sentence without names and words that every description has."""
+    return [word for word in _WORD.findall(hidden_names(sentence)) if word.lower() not in _SKIPPED]
+
+
+@lru_cache(maxsize=1)
+def _things() -> frozenset[str]:
+    """Road users but for "vehicle", structures and colours."""
+    words = check_words()
+    structures = [form for name in words["structures"] for form in (name, f"{name}s")]
+    return frozenset([*(one for one, kind in _kinds().items() if kind != "vehicle"), *structures, *words["colours"]])
 
 
 @lru_cache(maxsize=1)

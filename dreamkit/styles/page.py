@@ -124,11 +124,13 @@ class Styled:
             original = read_captions(self.ws.captions, clip).get(ORIGINAL, "")
             return _STYLE_HTML.render(style=style, changes="" if style == ORIGINAL else marked(original, text))
 
+        # The style first: of a long clip name the list shows the beginning.
+        labels = [(f"{style} · {clip}", key) for key, (clip, style) in places.items()]
         drafts = self.ws.cache("drafts/styles.json")
         # Here, because `dreamkit styles write` runs in vLLM's environment, which has no widgets.
         from dreamkit.notebook.editor import Editor, Texts
 
-        return Editor(Texts([(key, key) for key in places], load, check, save, count, aside, drafts))
+        return Editor(Texts(labels, load, check, save, count, aside, drafts))
 
 
 def marked(before: str, after: str) -> str:

@@ -16,7 +16,7 @@ from dreamkit.transfer import folders
 from dreamkit.transfer.call_checks import check_frames, check_loaded, check_videos, check_weights_and_steps
 from dreamkit.transfer.config import latent_length
 from dreamkit.transfer.denoising import Window, denoise_window
-from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
+from dreamkit.transfer.encoded_controls import EncodedControls, Given, VideoInputs, Weights
 from dreamkit.transfer.engine import ComputeSettings, Networks, choose_compute
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import FIRST_WINDOW, LATER_WINDOWS, ModelFiles
@@ -200,33 +200,23 @@ class Pipeline:
         return tuple({name: torch.cat(views, dim=2) for name, views in window.items()} for window in parts)
 
     def _make(
-        self,
-        text_VMC: torch.Tensor,
-        negative_VMC: torch.Tensor,
-        controls: EncodedControls,
-        weights: Weights | None,
-        steps: int,
-        guidance: float,
-        seed: int,
-        fps: float,
-        report: Reporter,
-        given: Callable[[np.ndarray, int, int], Given] | None = None,
+        self, inputs: VideoInputs, report: Reporter, given: Callable[[np.ndarray, int, int], Given] | None = None
     ) -> np.ndarray:
         """All windows of a video, uint8 [V, T, H, W, 3].
 
         `given` returns the mask and clean latent of a window from the frames made so far, its start and its overlap.
         """
-        config, device, windows = self.config, self.compute.device, controls.windows
+        config, device, windows = self.config, self.compute.device, inputs.controls.windows
         frames, views, window_frames = windows.frames, self.config.views, self.window_frames
         made = np.empty((views, frames, *self.size, 3), np.uint8)
         for index, start in enumerate(windows.starts):
             report.window = index
             overlap = windows.overlap if index else 0
-            noise = seeded_noise((1, *config.latent_shape), seed + index, device)
+            noise = seeded_noise((1, *config.latent_shape), inputs.seed + index, device)
             known = given(made, start, overlap) if given else None
-            window = self.window(text_VMC, negative_VMC, controls, weights, index, noise, steps, guidance, fps, known)
+            window = self.window(inputs, index, noise, known)
             kind = LATER_WINDOWS if index and self.has_extension else FIRST_WINDOW
-            on_step = self.on_step(report, steps, latent_length(overlap) if given else 0)
+            on_step = self.on_step(report, inputs.steps, latent_length(overlap) if given else 0)
             latent = self._denoise(kind, window, report, on_step)
             end = min(frames, start + window_frames)
             parts, shape = latent.chunk(views, dim=2), (window_frames, *self.size, 3)
@@ -235,31 +225,19 @@ class Pipeline:
         report("decode", views, views)
         return made
 
-    def window(
-        self,
-        text_VMC: torch.Tensor,
-        negative_VMC: torch.Tensor,
-        controls: EncodedControls,
-        weights: Weights | None,
-        index: int,
-        noise: torch.Tensor,
-        steps: int,
-        guidance: float,
-        fps: float,
-        given: Given | None,
-    ) -> Window:
+    def window(self, inputs: VideoInputs, index: int, noise: torch.Tensor, given: Given | None) -> Window:
         """The inputs of window `index` of a video, its conditions and weight maps cut to its frames."""
-        plan, device = controls.windows, self.compute.device
-        start = plan.starts[index]
+        plan, device = inputs.controls.windows, self.compute.device
+        start, weights = plan.starts[index], inputs.weights or {}
         return Window(
-            text_VMC,
-            negative_VMC,
-            {name: latent.to(device) for name, latent in controls.latents[index].items()},
-            {n: weight_of_window(w, plan.frames, start, self.window_frames) for n, w in (weights or {}).items()},
+            inputs.text_VMC,
+            inputs.negative_VMC,
+            {name: latent.to(device) for name, latent in inputs.controls.latents[index].items()},
+            {name: weight_of_window(w, plan.frames, start, self.window_frames) for name, w in weights.items()},
             noise,
-            steps,
-            guidance,
-            fps,
+            inputs.steps,
+            inputs.guidance,
+            inputs.fps,
             self.window_frames,
             given,
             VIEW_IDS.get(self.config.views, (0,)),

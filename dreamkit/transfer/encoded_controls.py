@@ -1,4 +1,4 @@
-"""Latents of condition videos, and the forms of control weights and of given latents."""
+"""Latents of condition videos, the forms of control weights and of given latents, and the inputs of a whole video."""
 
 from __future__ import annotations
 
@@ -28,3 +28,28 @@ class EncodedControls:
     windows: WindowPlan
     latents: tuple[Mapping[str, torch.Tensor], ...]
     peak_gpu_bytes: int
+
+
+@dataclass(frozen=True)
+class VideoInputs:
+    """What all windows of one video, or of one set of views, are made from.
+
+    Attributes:
+        text_VMC: prompt embeddings, one per view.
+        negative_VMC: embeddings of the negative prompt; zeros for none.
+        controls: latents of the condition videos.
+        weights: control weights; maps cover the whole video.
+        steps: solver steps.
+        guidance: g in cond + g (cond - uncond); 0 for no guidance.
+        seed: of the first window's noise; window i has seed + i.
+        fps: frames a second of the result.
+    """
+
+    text_VMC: torch.Tensor
+    negative_VMC: torch.Tensor
+    controls: EncodedControls
+    weights: Weights | None
+    steps: int
+    guidance: float
+    seed: int
+    fps: float

@@ -19,7 +19,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from dreamkit.transfer.config import TEMPORAL_COMPRESSION, ModelConfig
 from dreamkit.transfer.denoising import (
@@ -50,14 +49,12 @@ class JoinedLatents:
             is shorter. Before them the earlier window counts alone, behind them the later one: means of two estimates
             are smoother than either, so few are blended.
         views: V, the views of a window, which stand one after the other on the time axis.
-        level: share of the slow change of the mean of each channel along the video that is taken out of the estimates.
     """
 
     starts: tuple[int, ...]
     window: int
     ramp: int = 1
     views: int = 1
-    level: float = 0.0
 
     @classmethod
     def of(cls, plan: WindowPlan, config: ModelConfig) -> JoinedLatents:
@@ -118,19 +115,7 @@ class JoinedLatents:
                 if own:
                     view_BCTHW[:, :, self.length + index - 1] = weighted[:, :, 0]
         assert joined is not None  # there is a window
-        if self.level:
-            for view_BCTHW in joined.chunk(self.views, dim=2):
-                self._take_out_slow_change(view_BCTHW)
         return joined
-
-    def _take_out_slow_change(self, view_BCTHW: torch.Tensor) -> None:
-        """Move the mean of each channel over a window's length towards that of the whole video, in place."""
-        mean_BCT = view_BCTHW[:, :, 1 : self.length].mean((3, 4))  # the first latent is normalised by other numbers
-        half = self.window // 2
-        slow_BCT = F.avg_pool1d(mean_BCT, 2 * half + 1, 1, half, count_include_pad=False)
-        offset_BCT = F.pad(self.level * (slow_BCT - mean_BCT.mean(2, keepdim=True)), (1, 0), mode="replicate")
-        firsts = [offset_BCT[:, :, start : start + 1] for start in self.starts[1:]]
-        view_BCTHW -= torch.cat([offset_BCT, *firsts], dim=2)[..., None, None]
 
 
 @torch.inference_mode()
@@ -175,8 +160,7 @@ def joined_given(windows: Sequence[Window], layout: JoinedLatents) -> tuple[torc
     if not given:
         return None
     masks, latents = zip(*given, strict=True)
-    plain = replace(layout, level=0.0)
-    return plain.blend(masks), plain.blend(latents)
+    return layout.blend(masks), layout.blend(latents)
 
 
 def without_hints(passes: Sequence[GuidancePass]) -> list[GuidancePass]:

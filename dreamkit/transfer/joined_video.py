@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
+from dreamkit.transfer.encoded_controls import Given, VideoInputs
 from dreamkit.transfer.engine import Networks
 from dreamkit.transfer.joined import JoinedLatents, denoise_joined, join_frames, joined_noise
 from dreamkit.transfer.model_files import FIRST_WINDOW
@@ -21,35 +21,24 @@ if TYPE_CHECKING:
 
 
 def make_joined(
-    pipeline: Pipeline,
-    text_VMC: torch.Tensor,
-    negative_VMC: torch.Tensor,
-    controls: EncodedControls,
-    weights: Weights | None,
-    steps: int,
-    guidance: float,
-    seed: int,
-    fps: float,
-    report: Reporter,
-    given: Callable[[int], Given] | None = None,
+    pipeline: Pipeline, inputs: VideoInputs, report: Reporter, given: Callable[[int], Given] | None = None
 ) -> np.ndarray:
     """All windows of a video, denoised together by the networks of the first window, uint8 [V, T, H, W, 3].
 
     `given` returns the mask and the clean latent of what is not generated, of the window that starts at a frame.
     """
-    config, device, plan = pipeline.config, pipeline.compute.device, controls.windows
+    config, device, plan = pipeline.config, pipeline.compute.device, inputs.controls.windows
     layout = JoinedLatents.of(plan, config)
-    noise = joined_noise(layout, lambda index: seeded_noise((1, *config.latent_shape), seed + index, device))
-    inputs = text_VMC, negative_VMC, controls, weights
+    noise = joined_noise(layout, lambda index: seeded_noise((1, *config.latent_shape), inputs.seed + index, device))
     windows = [
-        pipeline.window(*inputs, index, layout.cut(noise, index), steps, guidance, fps, given(start) if given else None)
+        pipeline.window(inputs, index, layout.cut(noise, index), given(start) if given else None)
         for index, start in enumerate(plan.starts)
     ]
     report.window, report.windows = 0, 1
-    on_step = pipeline.on_step(report, steps, 0)
+    on_step = pipeline.on_step(report, inputs.steps, 0)
 
     def work(networks: Networks) -> torch.Tensor:
-        report("denoise", 0, steps + 1)
+        report("denoise", 0, inputs.steps + 1)
         return denoise_joined(networks, config, windows, layout, noise, on_step)
 
     latent = pipeline.store.run(FIRST_WINDOW, work)

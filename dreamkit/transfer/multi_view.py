@@ -13,7 +13,7 @@ from dreamkit.errors import DreamkitError
 from dreamkit.transfer.base_pipeline import RUN_HINT, Pipeline
 from dreamkit.transfer.call_checks import check_frames
 from dreamkit.transfer.config import latent_length
-from dreamkit.transfer.encoded_controls import EncodedControls, Given, Weights
+from dreamkit.transfer.encoded_controls import EncodedControls, Given, VideoInputs, Weights
 from dreamkit.transfer.joined_video import make_joined
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import multi_view_model
@@ -127,10 +127,10 @@ class MultiViewPipeline(Pipeline):
             if not isinstance(controls, EncodedControls):
                 controls = EncodedControls(plan, self._encode(controls, plan, report), 0)
             negative = torch.zeros_like(text_VMC)
-            arguments = (text_VMC, negative, controls, weights, steps, guidance, seed, fps, report)
+            inputs = VideoInputs(text_VMC, negative, controls, weights, steps, guidance, seed, fps)
             if plan.joined:
-                return make_joined(self, *arguments, lambda start: self._given(front, front[None], start, 0))
-            return self._make(*arguments, given)
+                return make_joined(self, inputs, report, lambda start: self._given(front, front[None], start, 0))
+            return self._make(inputs, report, given)
 
     def _given(self, front: np.ndarray, made: np.ndarray, start: int, overlap: int) -> Given:
         """Mask and clean latents of what is not generated: the front view, and the overlap of every other view.

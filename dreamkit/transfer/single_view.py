@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dreamkit.transfer.base_pipeline import RUN_HINT, Pipeline
-from dreamkit.transfer.encoded_controls import EncodedControls, Weights
+from dreamkit.transfer.encoded_controls import EncodedControls, VideoInputs, Weights
 from dreamkit.transfer.joined_video import make_joined
 from dreamkit.transfer.memory import explain_out_of_memory
 from dreamkit.transfer.model_files import single_view_model
@@ -128,5 +128,5 @@ class SingleViewPipeline(Pipeline):
             if not isinstance(controls, EncodedControls):
                 latents = self._encode({name: [video] for name, video in controls.items()}, plan, report)
                 controls = EncodedControls(plan, latents, 0)
-            arguments = (text_VMC, negative_VMC, controls, weights, steps, guidance, seed, fps, report)
-            return (make_joined(self, *arguments) if plan.joined else self._make(*arguments))[0]
+            inputs = VideoInputs(text_VMC, negative_VMC, controls, weights, steps, guidance, seed, fps)
+            return (make_joined(self, inputs, report) if plan.joined else self._make(inputs, report))[0]

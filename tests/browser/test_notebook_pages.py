@@ -17,6 +17,7 @@ from lab import (
     assert_readable,
     chromium,
     jupyter,
+    menu,
     run_all,
     set_theme,
     show_every_cell,
@@ -78,6 +79,11 @@ def test_a_caption_is_typed_checked_and_saved(lab):
     wait(page, f"document.body.textContent.includes('saved {CURVE}.txt')", 20)
     assert caption_files.read_captions(ws.captions, CURVE)["Original"] == f"{before} A bus waits."
     caption_files.write_original(ws.captions, CURVE, before)
+    menu(page, "Kernel", "Restart Kernel")
+    wait(page, "document.querySelector('.jp-Dialog .jp-mod-accept')")
+    page.find_element(By.CSS_SELECTOR, ".jp-Dialog .jp-mod-accept").click()
+    for box in (".dk-form", ".dk-editor"):
+        wait(page, f"getComputedStyle(document.querySelector('{box}'), '::before').content.includes('restarted')", 30)
 
 
 def test_eight_styles_stand_side_by_side(lab):

@@ -255,5 +255,9 @@ def test_review_in_jupyterlab(root):
         press(page, "o")
         shot(page, root, "player_dark")
         assert page.execute_script("return document.body.dataset.jpThemeLight") == "false"
+        menu(page, "Kernel", "Restart Kernel")
+        wait(page, "document.querySelector('.jp-Dialog .jp-mod-accept')")
+        page.find_element(By.CSS_SELECTOR, ".jp-Dialog .jp-mod-accept").click()
+        wait(page, "document.querySelectorAll('.dk-board > .dk-restarted, .dk-player > .dk-restarted').length === 2")
         errors = [entry for entry in page.get_log("browser") if ".js" in entry["source"] and "dk-" in entry["message"]]
         assert errors == []

@@ -160,7 +160,7 @@ def change_prompt(page, url: str) -> None:
     wait(page, "document.querySelector('.jp-OutputArea-output .widget-textarea textarea')", 90)
     finished(page)
     lists = page.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-select select")
-    Select(lists[-1]).select_by_visible_text(f"{CURVE}: Night")
+    Select(lists[-1]).select_by_visible_text(f"Night · {CURVE}")
     box = page.find_elements(By.CSS_SELECTOR, ".jp-OutputArea-output .widget-textarea textarea")[-1]
     wait(page, "[...document.querySelectorAll('.widget-textarea textarea')].pop().value.includes('night')", 20)
     box.send_keys(" A bus waits at the kerb.")

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -121,6 +122,19 @@ def test_what_is_typed_and_not_saved_is_kept_as_a_draft(ws):
     assert again.unsaved == {}
     again.choice.value = "alpha"
     assert not ws.cache("drafts/captions.json").exists()
+
+
+def test_the_letters_typed_last_are_kept_too(ws, monkeypatch):
+    monkeypatch.setattr("dreamkit.notebook.editor.KEEP_SECONDS", 0.1)
+    page = caption_editor(ws, CaptionParams(), table := caption_table(ws, CaptionParams()))
+
+    async def type_in_the_kernel() -> None:
+        for end in range(1, len(" A bus waits.") + 1):
+            page.text.value = GOOD + " A bus waits."[:end]
+        await asyncio.sleep(0.2)
+
+    asyncio.run(type_in_the_kernel())
+    assert caption_editor(ws, CaptionParams(), table).unsaved == {"alpha": GOOD + " A bus waits."}
 
 
 def test_import_from_csv_is_whole_or_nothing(ws, tmp_path):

@@ -36,13 +36,24 @@ def test_without_earlier_results_the_7b_models_have_the_time_of_an_h100(ws):
     told = estimate(ws, SingleViewParams(device="cpu"))
     assert told.reference == pytest.approx(3 * 36 * 2 * 3.97)
     assert "on an H100 80GB: about 14:18, 0.24 GPU hours, by its measured forwards" in str(told)
-    assert "disk: the need is not known before the first result" in str(told)
     assert estimate(ws, SingleViewParams(device="cpu", guidance=0.0)).reference == pytest.approx(3 * 36 * 3.97)
     four = estimate(ws, SingleViewParams(device="cpu", num_gpus=4))
     assert "on 4 H100 80GB: about 3:49, 0.25 GPU hours" in str(four)
     assert estimate(ws, SingleViewParams(device="cpu", num_gpus=3)).reference is None
     assert estimate(ws, MultiViewParams(device="cpu", preset="24gb")).reference is None
     assert estimate(ws, SingleViewParams(**TINY)).reference is None
+
+
+def test_without_earlier_results_the_7b_models_have_the_size_of_a_published_video(ws):
+    """15.8 kB a frame; six views and their grid twelve times 13.5 kB; 121 frames, or those asked for."""
+    put_clip(ws, "long", frames=361, styles=("Original", "Night"))
+    told = estimate(ws, SingleViewParams(device="cpu", clips=["long"]))
+    assert told.disk_bytes == 2 * 121 * 15_800
+    assert "disk: from about 3.8 MB, reckoned from a front video of these models that NVIDIA published" in str(told)
+    joined = SingleViewParams(device="cpu", clips=["long"], windows="joined", frames=200)
+    assert estimate(ws, joined).disk_bytes == 2 * 200 * 15_800
+    assert estimate(ws, MultiViewParams(device="cpu", clips=["long"])).disk_bytes == 2 * 361 * 12 * 13_500
+    assert "disk: the need is not known before the first result" in str(estimate(ws, SingleViewParams(**TINY)))
 
 
 def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
@@ -109,6 +120,30 @@ def test_the_windows_that_overlap_count(ws):
     record = {"steps": 9, "seconds": 40.0, "preset": "exact", "size": {"height": 160}, "pipeline": {"device": "cpu"}}
     ws.write_sidecar("single_view", Chunk("long"), "Original", {**record, "frames": 361, "windows": "joined"})
     assert told("joined").seconds == pytest.approx(40.0) and told("all").seconds == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(("params", "stage"), [(SingleViewParams, "single_view"), (MultiViewParams, "multi_view")])
+def test_a_result_of_other_windows_is_not_done(ws, params, stage):
+    """A long result counts as done for its own kind of windows; of one window the kind has no effect."""
+    put_clip(ws, "long", frames=361, styles=("Original",))
+    chunk, default = Chunk("long"), params.model_fields["windows"].default
+    path = ws.single_view(chunk, "Original") if stage == "single_view" else ws.grid(chunk, "Original")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    record = {
+        "prompt": read_captions(ws.captions, "long")["Original"],
+        "seed": video_seed(1, chunk, "Original", "clip"),
+    }
+    record |= {"steps": 20, "guidance": 0.0, "preset": "exact", "fps": 24}
+
+    def done(of_result, windows):
+        ws.write_sidecar(stage, chunk, "Original", record | {"identity": {"parameters": of_result}})
+        return estimate(ws, params(clips=["long"], windows=windows, **TINY)).done
+
+    assert [done({}, windows) for windows in (default, "joined")] == [1, 0]
+    assert [done({"windows": "joined"}, windows) for windows in (default, "joined")] == [0, 1]
+    ws.write_sidecar(stage, chunk, "Original", record | {"identity": {"parameters": 3}})
+    assert estimate(ws, params(clips=["long"], **TINY)).done == 1
 
 
 def test_gpu_memory_is_held_against_what_is_free(ws, monkeypatch):

@@ -32,7 +32,7 @@ def test_the_player_shows_condition_prompt_and_seed_and_opens_the_others(workspa
     assert [video.style for video in videos] == ["Night", "Sunny"]
     player = result_player.result_player(workspace, videos)
     assert player.autoplay and player.beside and not player.judging
-    assert [entry["style"] for entry in player.results] == ["drawn_0 · Night", "drawn_0 · Sunny"]
+    assert [entry["style"] for entry in player.results] == ["Night · drawn_0", "Sunny · drawn_0"]
     assert player.video["style"] == "Night" and player.compared == []  # six views each: one style at first
     player._handle_custom_msg({"type": "open", "key": "multi_view/drawn_0_Sunny"}, [])
     assert player.video["prompts"] == {SIX_VIEWS.front.name: "A street & trees."}

@@ -85,6 +85,36 @@ def test_a_file_of_another_notebook_is_recognised():
         changed_copy.write_text(file.read_text() + "rewriter: rules\n")
         notebook_run.gather_params(ReviewParams, changed_copy, {})
     assert "dreamkit run 03_styles -f" in caught.value.hint
+    changed_copy = changed_copy.rename("mine.yaml")  # a name of the user's own: by its parameters
+    with pytest.raises(DreamkitError, match=r"mine.yaml is a parameter file of notebook 03_styles, not of 06_review"):
+        notebook_run.gather_params(ReviewParams, changed_copy, {})
+
+
+def test_a_file_that_is_named_after_another_notebook_is_refused(folder):
+    """Also where all its parameters are this notebook's as well; a name of the user's own is not looked at."""
+    files = shipped_folder("params") / "demo"
+    for take in (
+        lambda: notebook_run.gather_params(SingleViewParams, files / "05_multi_view.yaml", {}),
+        lambda: SingleViewParams.from_cell({"params_file": "params/demo/05_multi_view.yaml"}),
+    ):
+        with pytest.raises(
+            DreamkitError, match="by its name the parameter file of notebook 05_multi_view, not of 04_single_view"
+        ) as caught:
+            take()
+        assert caught.value.hint.startswith(
+            f"Give {files / '04_single_view.yaml'}, or the folder {files}, or run `dreamkit run 05_multi_view"
+        )
+    shutil.copy(files / "05_multi_view.yaml", folder / "night_05_multi_view.yaml")
+    assert SingleViewParams.from_cell({"params_file": "night_05_multi_view.yaml"}).checkpoints == "tiny"
+
+
+def test_a_run_says_which_values_of_the_file_hold(folder, capsys):
+    (folder / "mine.yaml").write_text("num_steps: 20\nfps: 12\n")
+    SingleViewParams.from_cell({"params_file": "mine.yaml", "num_steps": 4})
+    assert capsys.readouterr().out.splitlines() == [
+        f"parameters of {folder / 'mine.yaml'}: fps = 12",
+        "this notebook's own, instead of the file's: num_steps = 4",
+    ]
 
 
 def test_file_and_command_line_stand_above_the_notebooks_cells(folder):

@@ -36,7 +36,7 @@ def test_chosen_styles_only(ws):
 
 def test_the_editor_checks_and_saves_one_style(ws):
     editor = write_style_page(ws, StyleParams(styles=["Night", "Snowy"])).editor()
-    assert [label for label, _ in editor.texts.keys] == ["alpha: Original", "alpha: Night", "alpha: Snowy"]
+    assert [label for label, _ in editor.texts.keys] == ["Original · alpha", "Night · alpha", "Snowy · alpha"]
     editor.next.click()
     assert "Nothing is wrong" in editor.faults.value
     assert "<ins" in editor.aside.value

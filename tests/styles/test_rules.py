@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamkit.captions.conditions import contradictions, read_state
+from dreamkit.captions.conditions import read_state
 from dreamkit.captions.split import sentences
 from dreamkit.styles import RuleRewriter, check_rewrite, load_styles
 from dreamkit.styles.rules.plain import named_things, new_names, plain_sentence
@@ -128,8 +128,18 @@ def test_what_a_caption_says_of_time_and_weather(words: str, state: tuple[str, s
 
 
 def test_denied_words_contradict_only_where_the_style_asserts_them() -> None:
-    assert not contradictions("There are no hard shadows.", "day", "fog")
-    assert contradictions("There is no rain.", "day", "rain") == ["no rain"]
+    caption = "The video shows a street on a clear day. There is no rain. Two cars wait."
+    for style in TABLE.choose():
+        assert ("There is no rain." in RULES.rewrite(caption, style)) == (style.weather in ("", "clear")), style.name
+
+
+def test_a_long_list_of_plain_words_before_a_cut_phrase_is_read_in_linear_time() -> None:
+    caption = (
+        "The drive continues past a dark, empty area, and the camera eventually focuses on the road ahead, which "
+        "appears to be wet, reflecting the artificial lighting."
+    )
+    for style in TABLE.choose():
+        assert "empty area" in RULES.rewrite(caption, style)
 
 
 def test_names_in_quotation_marks_stay() -> None:
@@ -162,6 +172,12 @@ def test_right_goes_with_the_hour_where_it_is_no_direction() -> None:
             text = RULES.rewrite(caption, style)
             assert "right" not in re.sub(r"(?i)bright", "", text.lower()) and "sunset" not in text, text
             assert "bus stops" in text and "near a bridge" in text
+
+
+def test_a_pale_sky_of_the_day_does_not_stay_at_night() -> None:
+    caption = "The video shows a city street on a clear day. It is daytime, and the sky is pale and clear."
+    assert "pale" not in RULES.rewrite(caption, TABLE.style("Night"), 1)
+    assert "pale" in RULES.rewrite(caption, TABLE.style("Sunny"), 1)
 
 
 def test_what_weather_hid_is_told_when_its_sentence_goes() -> None:

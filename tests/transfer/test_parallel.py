@@ -136,7 +136,7 @@ def test_workers_make_the_latent_of_one(checkpoints, size):
 
 
 def test_a_pipeline_of_workers_is_called_like_one_of_one_gpu(checkpoints):
-    """Also over several windows, with raw and with encoded controls, a preview, and an error of the caller between."""
+    """Also over several windows and joined ones, with raw controls, a preview, and an error of the caller between."""
     model = multi_view_model(checkpoints, ("hdmap",))
     views = np.random.default_rng(1).integers(0, 255, (6, 30, 32, 64, 3), np.uint8)
     prompts, options = ["a car"] * 6, {"steps": 1, "guidance": 1.5, "seed": 3}
@@ -150,9 +150,12 @@ def test_a_pipeline_of_workers_is_called_like_one_of_one_gpu(checkpoints):
         assert pipe.info() == {**alone.info(), "num_gpus": 2}
         frame = []
         pipe(prompts, views[0], {"hdmap": views}, **options, progress=lambda p: keep_preview(p, frame))
+        joined = pipe(prompts, views[0], {"hdmap": views}, **options, windows="joined")
     expected = alone(prompts, views[0], {"hdmap": views}, **options, progress=seen_alone.append)
     assert made.shape == (6, 30, 32, 64, 3)
     assert np.abs(made.astype(int) - expected).max() <= 1
+    expected = alone(prompts, views[0], {"hdmap": views}, **options, windows="joined")
+    assert joined.shape == made.shape and np.abs(joined.astype(int) - expected).max() <= 1
     steps = [[(p.step, p.window) for p in progress if p.stage == "denoise"] for progress in (seen, seen_alone)]
     assert steps[0] == steps[1]
     assert frame[0].shape == (6, 32, 64, 3)

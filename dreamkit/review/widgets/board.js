@@ -36,13 +36,15 @@ function render({ model, el }) {
   const scroll = make("div", { class: "dk-scroll" }, make("table", { class: "dk-table" }, head, rows));
   const note = make("div", { class: "dk-problems", role: "status" });
   const several = make("span", { class: "dk-count" });
-  const reason = make("select", { title: "Reason for reject and unsure", "aria-label": "Reason" },
+  const missing = make("span", { class: "dk-problems", role: "status" });
+  const reason = make("select", { title: "Reason for reject and unsure", "aria-label": "Reason",
+    onchange: () => { missing.textContent = ""; } },
     make("option", { value: "" }, "reason …"),
     ...Object.entries(model.get("reasons")).map(([key, words]) => make("option", { value: key, title: words }, key.replaceAll("_", " "))));
   const together = (state) => make("button", { class: `dk-${state}`, onclick: () => judge(state) }, `${state} all`);
   const bulk = make("div", { class: "dk-bulk", hidden: true }, several, together("accept"), together("reject"),
     together("unsure"), together("undo"), reason,
-    make("button", { onclick: () => { chosen.clear(); mark(); } }, "choose none"));
+    make("button", { onclick: () => { chosen.clear(); mark(); } }, "choose none"), missing);
   const every = make("button", { title: "Choose all that are shown, for one verdict on all (or ctrl-click single ones)",
     onclick: () => { shownKeys.forEach((key) => chosen.add(key)); mark(); } }, "choose all");
   const bar = make("progress", { max: 1, value: 0 });
@@ -68,10 +70,12 @@ function render({ model, el }) {
     for (const key of chosen) if (!shownKeys.includes(key)) chosen.delete(key);
     several.textContent = `${chosen.size} chosen:`;
     bulk.hidden = !chosen.size;
+    if (bulk.hidden) missing.textContent = "";
     for (const button of rows.querySelectorAll(".dk-item")) button.classList.toggle("dk-chosen", chosen.has(button.dataset.key));
   }
   function judge(state) {
-    if (state === "reject" && !reason.value) { note.textContent = "Choose a reason, then reject all."; return; }
+    missing.textContent = state === "reject" && !reason.value ? "Choose a reason, then reject all." : "";
+    if (missing.textContent) return;
     model.send({ type: "verdicts", keys: [...chosen], state, reasons: state === "accept" || !reason.value ? [] : [reason.value] });
   }
   function click(event, key) {
@@ -192,8 +196,10 @@ function render({ model, el }) {
   model.on("change:notice", draw);
   model.on("change:opened", marked);
   model.on("change:progress", drawProgress);
+  const unmark = markRestarted(model, root);
   options(); draw(); drawProgress();
   return () => {
+    unmark();
     sight.disconnect();
     model.off("msg:custom", received);
     model.off("change:items", draw);

@@ -158,7 +158,9 @@ function render({ model, el }) {
     const [video] = videos;
     const layers = [...new Set(videos.flatMap((each) => each.layers))];
     if (!layers.includes(view.layer)) view.layer = "";
-    title.replaceChildren(make("b", {}, video.clip), ` · ${video.style} · ${video.stage}`);
+    // The style first: clips have long names, of which the page may show the beginning only.
+    title.replaceChildren(make("b", {}, video.style), ` · ${video.stage} · ${video.clip}`);
+    title.title = video.clip;
     const control = view.beside ? view.layer || layers[0] : "";
     const several = videos.length > 1 || Boolean(control);
     const sides = videos.map((each) => side(each, "", several ? `${each.style} · ${each.stage}` : ""));
@@ -226,6 +228,10 @@ function render({ model, el }) {
     if (ready.some(({ late }) => late)) { root.dataset.loading = ""; return false; }
     delete root.dataset.loading;
     for (const { cell, pictures, first, lines } of ready) if (first) draw(cell, first, pictures, lines);
+    for (const cell of visible().filter((one) => one.condition)) { // in the shape of its result, as the model takes it
+      const like = cells.find((one) => !one.condition && one.key === cell.key && one.view.camera === cell.view.camera);
+      if (like) cell.canvas.style.aspectRatio = `${like.canvas.width} / ${like.canvas.height}`;
+    }
     root.dataset.frame = view.frame;
     return true;
   }
@@ -456,8 +462,10 @@ function render({ model, el }) {
   const listeners = { "msg:custom": received, "change:video": fresh, "change:compared": opened,
     "change:verdict": drawVerdict, "change:draft": drawVerdict, "change:scores": drawScores, "change:message": drawMessage };
   for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
+  const unmark = markRestarted(model, root);
   build(); drawVerdict(); drawScores(); drawMessage();
   return () => {
+    unmark();
     gone = true;
     document.removeEventListener("keydown", anywhere);
     for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);

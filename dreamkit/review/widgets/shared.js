@@ -11,3 +11,15 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+// A line above a page that no longer answers: its kernel was restarted. JupyterLab marks only ipywidgets' own widgets.
+// The event comes when the connection of a widget that is on the page ends; returns a function that stops listening.
+function markRestarted(model, root) {
+  const ended = () => {
+    if (root.querySelector(":scope > .dk-restarted")) return;
+    root.prepend(make("div", { class: "dk-restarted", role: "alert" },
+      "The kernel was restarted: run this cell again · 内核已重启，请重新运行"));
+  };
+  model.on("comm_live_update", ended);
+  return () => model.off("comm_live_update", ended);
+}
+

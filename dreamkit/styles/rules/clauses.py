@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -29,18 +29,10 @@ class Part:
     hangs: bool = False
 
 
-@lru_cache(maxsize=1)
-def _patterns() -> dict[str, re.Pattern[str]]:
-    def words(key: str, before: str = r"\b", after: str = r"(?![\w-])") -> re.Pattern[str]:
-        return re.compile(rf"(?i){before}(?:{alternatives('clauses', key)}){after}")
-
-    return {
-        "finite": words("finite"),
-        "subject": words("subjects", ""),
-        "hanging": words("hanging", r"(?:and )?(?:\w+ly )?"),
-        "opening": words("opening", ""),
-        "inside": words("inside", "", r"(?![\w-])"),
-    }
+@lru_cache
+def _words(key: str, before: str = "") -> re.Pattern[str]:
+    """One of the lexicon's lists of clauses as whole words, behind the pattern `before`."""
+    return re.compile(rf"(?i){before}(?:{alternatives('clauses', key)})(?![\w-])")
 
 
 _JOINT = re.compile(r"(?P<mark>[,;:]\s+|\s+[–—-]\s+|\s+)(?:(?P<conj>and|but|while|whereas|so|yet|or|as)\s+)?")
@@ -48,10 +40,13 @@ _PREDICATE = re.compile(
     r"(?i)(?:also |still |now |\w+ly |some )?(?:is|are|was|were|has|have|appears?|seems?|can|includes?|features?|"
     r"continues?|comes?|turns?|stops?)\b"
 )
+# Not an adjective before a noun: ", parked cars, and houses".
 _PARTICIPLE = re.compile(
-    r"(?i)(?:\w+ly )?[a-z-]{2,}(?:ing|ed)\b(?! (?:cars|vehicles|lane|lot|area|area|street|road|meter|space)s?\b)"
+    r"(?i)(?:\w+ly )?[a-z-]{2,}(?:ing\b|ed\b(?! [\w-]+s\b))"
+    r"(?! (?:cars|vehicles|lane|lot|area|street|road|meter|space)s?\b)"
 )
 _ABSOLUTE = re.compile(r"(?i)(?:the|an?|its|their|several|some)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")
+_ITS = re.compile(r"(?i)(?:its|their|his|her)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")
 _OPENS = re.compile(r"(?i)(?:as|while|when|because|since|although|though|after|before|if)\s")
 _SUBORDINATE = re.compile(r"(?i)(?:as|since|because|indicating|suggesting|implying|given) ")
 _NO_SPLIT_AFTER = re.compile(
@@ -64,16 +59,16 @@ _RELATIVE = re.compile(r"(?i)\b(?:that|which|who|where|whose|when|to)\b")
 
 def finite(text: str) -> re.Match[str] | None:
     """The first finite verb of a text, with its position; None without one."""
-    return _patterns()["finite"].search(without_quotes(text))
+    return _words("finite", r"\b").search(without_quotes(text))
 
 
 def is_clause(text: str) -> bool:
     """Whether the text begins with a subject that has a finite verb before the next comma."""
     head = re.split(r"[,;:]", text, maxsplit=1)[0]
-    if not _patterns()["subject"].match(head):
+    if not _words("subjects").match(head):
         return False
     verb = finite(head)
-    return bool(verb and verb.start() > 1 and not _RELATIVE.search(head[: verb.start()]))
+    return bool(verb and not _RELATIVE.search(head[: verb.start()]))
 
 
 @lru_cache(maxsize=4096)
@@ -84,8 +79,6 @@ def parts(sentence: str) -> tuple[Part, ...]:
     found: list[Part] = []
     kind, joint, start, hangs = "clause", "", 0, False
     for match in _JOINT.finditer(hidden):
-        if match.start() < start or not hidden[match.end() :]:
-            continue
         step = _step(hidden, start, match, kind)
         if step is None:
             continue
@@ -99,14 +92,9 @@ def parts(sentence: str) -> tuple[Part, ...]:
 
 def _openings(found: list[Part]) -> list[Part]:
     """The first part becomes an opening when it has no verb of its own and a clause follows."""
-    if len(found) > 1 and any(part.kind == "clause" for part in found[1:]):
-        first = found[0]
-        if _OPENS.match(first.text) or not finite(first.text):
-            index = next(i for i, part in enumerate(found) if i and part.kind == "clause")
-            return [
-                *(Part("opening", part.joint, part.text, part.hangs) for part in found[:index]),
-                *found[index:],
-            ]
+    clauses = [index for index, part in enumerate(found) if index and part.kind == "clause"]
+    if clauses and (_OPENS.match(found[0].text) or not finite(found[0].text)):
+        return [*(replace(part, kind="opening") for part in found[: clauses[0]]), *found[clauses[0] :]]
     return found
 
 
@@ -114,43 +102,33 @@ def _step(text: str, start: int, match: re.Match[str], kind: str) -> tuple[str, 
     """(kind, hangs, whether the conjunction belongs to the new part) of the part that begins here; None for none."""
     mark, conj = match["mark"].strip(), (match["conj"] or "").lower()
     before, rest = text[start : match.start()], text[match.end() :]
-    p = _patterns()
     if conj == "as":
         rest, conj = text[match.end("mark") :], ""
-    if conj or mark:
-        clause = is_clause(rest)
-        if conj in ("and", "but", "while", "whereas", "so", "yet") or mark in (";", ":"):
-            if conj == "and" and not mark and clause and kind == "phrase" and _SUBORDINATE.match(before):
-                return "phrase", True, True
-            if clause and finite(text[: match.start()]):
-                return "clause", False, False
-            if conj in ("and", "but") and _PREDICATE.match(rest) and finite(text[: match.start()]):
-                return "predicate", False, False
-        elif mark == "," and clause and (_OPENS.match(before) or not finite(text[: match.start()])) and not conj:
+    hangs = bool(_words("hanging", r"(?:and )?(?:\w+ly )?").match(rest))
+    verb_before = finite(text[: match.start()])
+    if conj not in ("", "or") or mark in (";", ":"):
+        if conj == "and" and not mark and is_clause(rest) and _SUBORDINATE.match(before):
+            return "phrase", True, True
+        if verb_before and is_clause(rest):
             return "clause", False, False
+        if verb_before and conj in ("and", "but") and _PREDICATE.match(rest):
+            return "predicate", False, False
+    elif mark == "," and not conj and is_clause(rest) and (_OPENS.match(before) or not verb_before):
+        return "clause", False, False
     if conj == "while":
         return "phrase", False, True
     if conj in ("and", "or") and kind == "phrase":
-        if _PARTICIPLE.match(rest) and p["hanging"].match(rest):
+        if _PARTICIPLE.match(rest) and hangs:
             return "phrase", True, True
         if mark and (_ABSOLUTE.match(rest) or re.match(r"(?i)(?:others|some)\b", rest)):
             return "phrase", False, True
         return None
-    if conj in ("and", "but") and mark and re.match(r"(?i)(?:others|with|without|some)\b", rest):
-        return "phrase", False, True
     if conj:
         return None
-    hangs = bool(p["hanging"].match(rest))
-    if mark and re.match(r"(?i)(?:its|their|his|her)\s", rest) and _ABSOLUTE.match(rest):
+    if mark and _ITS.match(rest):
         return "phrase", False, True
-    if mark and (hangs or p["opening"].match(rest) or (_PARTICIPLE.match(rest) and not _in_list(rest))):
+    if mark and (hangs or _words("opening").match(rest) or _PARTICIPLE.match(rest)):
         return "phrase", hangs, True
-    if not mark and p["inside"].match(rest) and not _NO_SPLIT_AFTER.search(before):
+    if not mark and _words("inside").match(rest) and not _NO_SPLIT_AFTER.search(before):
         return "phrase", hangs, True
     return None
-
-
-def _in_list(rest: str) -> bool:
-    """Whether a participle after a comma is an adjective in a list: ", parked cars, and houses"."""
-    first = re.match(r"(?i)(?:\w+ly )?[\w-]+ (?P<noun>[\w-]+)", rest)
-    return bool(first and re.search(r"(?i)(?:ed|parked)$", rest.split()[0]) and re.search(r"s$", first["noun"]))

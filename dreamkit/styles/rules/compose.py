@@ -155,14 +155,11 @@ def style_sentences(
     # Where nothing names the style yet, its first sentence does.
     named = bool(lead) or has_word(style, kept)
     sky = said.one_of(scene.sky, draw, lambda text: named or has_word(style, text)) or said.one_of(scene.sky, draw)
-    made = []
     alone = not sky or not (named or has_word(style, sky))
     light = said.one_of(scene.light, draw, lambda text: not alone or has_word(style, text))
-    if light and not sky:
-        made.append(StyleSentence(_sentence(light)))
-    elif sky:
-        joint = draw.choice((", and ", ", while ", ", and ")) if ", and" not in sky else ", while "
-        made.append(StyleSentence(_sentence(f"{sky}{joint}{light}" if light else sky)))
+    joint = ", while " if ", and" in sky or not sky else draw.choice((", and ", ", while ", ", and "))
+    first = joint.join(text for text in (sky, light) if text)
+    made = [StyleSentence(_sentence(first))] if first else []
     return [*made, *_about_things(scene, lines, said, draw)[: max(0, most - 1)]]
 
 
@@ -215,7 +212,7 @@ def has_room(lines: Sequence[str], index: int, text: str) -> bool:
     after = next((line for line in lines[index + 1 :] if line), "")
     words = re.findall(r"[\w'’-]+", text.lower())
     subject, following = _subject(text), _subject(after)
-    if _CONTINUES.match(after) or (CLOSES.match(before) and index):
+    if _CONTINUES.match(after) or (CLOSES.match(before)):
         return False
     return subject != following and following not in words and _subject(before) not in words
 

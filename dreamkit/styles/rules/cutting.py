@@ -23,7 +23,7 @@ _EMPTY = re.compile(
 )
 # ", with the streetlights" before "casting a glow" that was cut.
 _WITH_ONLY = re.compile(
-    r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+ ?)+)$"
+    r", (?:(?:with|and) |(?=(?:its|their) ))(?P<what>(?:(?!\w+ing\b|is\b|are\b|some\b)[\w'’-]+(?: |$))+)$"
 )
 _LIST = re.compile(r", (?:and|or) ")
 _PRONOUN = re.compile(
@@ -77,15 +77,13 @@ class Cutter(Softener):
             if gone and re.match(r"(?i)(?:with )?some\b", gone[-1]):
                 text = re.sub(r"^others\b", "some", text)
             if not text:
-                gone += [] if gone and gone[-1] == _joined(group) else [_joined(group)]
+                gone.append(_joined(group))
             else:
                 texts.append(("" if broken or not texts else group[0].joint, text))
             broken = not text
         whole = ""
         for joint, text in texts:
             whole = f"{whole}{joint}{text}" if joint else f"{whole}{'. ' if whole else ''}{text[0].upper()}{text[1:]}"
-        if texts and texts[0][1].startswith(LEAD):
-            whole = texts[0][1] + whole[len(texts[0][1]) :]
         # "The street is wet, likely from rain, and is lit" without its middle.
         whole = re.sub(r"^((?:[\w-]+ ){1,4}(?:is|are) \w+), and (?=(?:is|are) )", r"\1 and ", whole)
         return Cut(whole and whole + (sentence[-1] if sentence[-1] in "!?" else "."), tuple(gone))
@@ -98,8 +96,8 @@ class Cutter(Softener):
         about_time = _ABOUT_TIME.match(main.text) and (self.unwanted(_joined(group)) or self._other_time(main.text))
         if self._bad(bare) or about_time:
             verb = finite(bare)
-            subject = bare[: verb.start()] if verb else ""
-            if not subject or self._bad(subject) or about_time:
+            subject = bare[: verb.start()] if verb and not about_time else ""
+            if not subject or self._bad(subject):
                 return ""
             text, hollow = subject.rstrip(), True
         lost, dropped, some, after_with = [], hollow, False, False
@@ -116,9 +114,7 @@ class Cutter(Softener):
             some = after_with = False
             with_gone = False
             empty = part_text != part.text and (
-                _EMPTY.match(clean(part_text))
-                or _headless(part.text, clean(part_text))
-                or _broken(clean(part_text), part.text)
+                _EMPTY.match(clean(part_text)) or _headless(part.text, clean(part_text))
             )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
@@ -163,10 +159,8 @@ class Cutter(Softener):
         if opening:
             first_text = "".join(f"{part.joint}{self.soften(part.text, first)}" for part in opening)
             bare_opening = clean(first_text).strip(" ,")
-            if self._bad(first_text) or (not bare_opening and LEAD not in first_text):
+            if self._bad(first_text) or not (bare_opening or LEAD in first_text):
                 lost.append(first_text)
-            elif LEAD in first_text and not bare_opening:
-                text = f"{LEAD}{main.joint or ', '}{text}"
             else:
                 text = f"{first_text}{main.joint}{text}"
         plain = clean(text)

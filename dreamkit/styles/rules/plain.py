@@ -9,10 +9,10 @@ from dreamkit.captions.conditions import negated
 from dreamkit.captions.lexicon import word_set
 from dreamkit.captions.split import without_quotes
 from dreamkit.styles.rules.clauses import finite
-from dreamkit.styles.rules.scene import NEW_PLACE, structures_pattern, users_pattern
+from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 
 _INDEFINITE = word_set(
-    "a an one two three four five six seven eight nine ten several many few some multiple various numerous other"
+    "a an one two three four five six seven eight nine ten several many few some multiple various numerous"
 )
 _DEFINITE = word_set("the its their his her this these")
 _STOP = word_set(
@@ -35,6 +35,12 @@ _TRAILING = re.compile(
 )
 
 
+# "a quiet residential street": with an indefinite article a place is new.
+_PLACE = re.compile(
+    r"(?i)\ban?(?:[ -](?!(?:as|and|with|on|at|in|of)\b)[\w'-]+){0,4}[ -]"
+    r"(?:lanes?|road|street|highway|avenue|boulevard|freeway|motorway|expressway|alley|town|city|neighbou?rhood|"
+    r"district|village|downgrade|route|roadway|square|plaza)\b"
+)
 # Structures that are told though their article is definite: "the pine trees".
 _ADORNED = re.compile(r"(?i)the [\w-]+ (?:trees|buildings|houses|hills)$")
 _MOTOR = re.compile(r"\b(?:cars?|vans?|trucks?|suvs?|bus(?:es)?|sedans?|vehicles?|traffic(?! (?:light|sign|cone)))\b")
@@ -44,7 +50,7 @@ def named_things(text: str) -> list[str]:
     """The noun phrases of the road users and structures in a text that it does not deny, with what belongs to them."""
     plain = without_quotes(text)
     found: list[tuple[int, int]] = []
-    hits = [*users_pattern().finditer(plain), *structures_pattern().finditer(plain), *_places(plain)]
+    hits = [*users_pattern().finditer(plain), *structures_pattern().finditer(plain), *[*_PLACE.finditer(plain)][:1]]
     for match in sorted(hits, key=re.Match.start):
         start, end = match.span()
         if (
@@ -80,21 +86,8 @@ def named_things(text: str) -> list[str]:
             if not re.fullmatch(r"(?i)trees|houses", match.group()):
                 continue
             begin = start
-        if not (found and begin < found[-1][1]):
-            found.append((begin, end))
+        found.append((begin, end))
     return [text[a:b].strip(" ,.") for a, b in found]
-
-
-def _places(plain: str) -> list[re.Match[str]]:
-    """The first new place of a text, such as "a narrow city street"."""
-    match = NEW_PLACE.search(plain)
-    return (
-        [match]
-        if match
-        and re.match(r"(?i)an?\b", match.group())
-        and not re.search(r"(?:curve|bend|hill|path|area)$", match.group())
-        else []
-    )
 
 
 def _beginning(plain: str, start: int) -> tuple[int, str]:
@@ -102,14 +95,12 @@ def _beginning(plain: str, start: int) -> tuple[int, str]:
     begin = start
     for word in reversed(list(re.finditer(r"[\w'’-]+(?P<gap>,?\s+)", plain[:start]))):
         token = word.group().strip(" ,").lower()
-        if word.end() != begin or token in _STOP or "," in word["gap"] or finite(token) or re.search(r"['’]s?$", token):
+        if word.end() != begin or token in _STOP or "," in word["gap"] or finite(token):
             break
         begin = word.start()
         if token in _INDEFINITE or token in _DEFINITE:
             if token == "few" and plain[:begin].lower().endswith("a "):
                 begin -= 2
-            if token == "other" and re.search(r"(?i)\b(?:several|many|the|a few|some|two) $", plain[:begin]):
-                continue
             return begin, token
     return begin, ""
 
@@ -159,7 +150,7 @@ def plain_sentence(names: Sequence[str], kept: str, choice: int) -> str:
     road = _ROAD.search(kept)
     if (
         road
-        and not any(map(NEW_PLACE.search, names))
+        and not any(map(_PLACE.search, names))
         and not re.search(r"(?i)\b(?:on|in|at|along|near|behind|by|across|to|down|ahead)\b", listed)
     ):
         vehicles = all(_MOTOR.search(name.lower()) for name in names)
@@ -175,7 +166,7 @@ _MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion
 def _known(name: str, kept: str) -> bool:
     """Whether the kept text names the thing already: the same noun, and nothing new about it."""
     nouns = [m.group().lower() for p in (users_pattern(), structures_pattern()) for m in p.finditer(name)]
-    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in NEW_PLACE.finditer(name)]
+    nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in _PLACE.finditer(name)]
     if not nouns:
         return True
     low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dreamkit.captions.camera_sentence import part_camera_sentence
@@ -16,8 +16,7 @@ from dreamkit.styles.rules.compose import StyleSentence, has_room, lead_of, styl
 from dreamkit.styles.rules.cutting import Cut, Cutter
 from dreamkit.styles.rules.plain import new_names, plain_sentence
 from dreamkit.styles.rules.recolour import recoloured
-from dreamkit.styles.rules.scene import NEW_PLACE
-from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean
+from dreamkit.styles.rules.softening import ADJECTIVE, LEAD, article, clean, with_article
 from dreamkit.styles.table import Style, StyleTable, has_word, load_styles
 
 _FILM = re.compile(
@@ -37,19 +36,6 @@ def stable_seed(*parts: object) -> int:
     """A 64-bit number from the parts, the same in every process and on every machine (unlike `hash`)."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big")
-
-
-@dataclass
-class _Line:
-    """A sentence of the rewrite.
-
-    Attributes:
-        text: the sentence, "" for none.
-        weather_place: it stands in place of one about weather that was cut.
-    """
-
-    text: str
-    weather_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +63,7 @@ class RuleRewriter:
             caption: English text.
             style: the style.
             seed: seed of the choice among the table's phrases, together with the caption and the style's name.
-            length: number of sentences about the style at most, 0 to 3.
+            length: number of sentences about the style at most, 1 to 3.
 
         Returns:
             One line of text.
@@ -95,6 +81,7 @@ class RuleRewriter:
         draw = random.Random(stable_seed(seed, style.name, caption))
         source = read_state(caption)
         time, weather = style.target(*source)
+        changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
         enclosed = ENCLOSED.search(without_quotes(caption))
         cutter = Cutter(style, time, weather, was=source[0], lamps_stay=bool(enclosed))
         found = sentences(caption)
@@ -102,31 +89,21 @@ class RuleRewriter:
         bare = [clean(cut.text) for cut in cuts]
         lead = "" if enclosed else lead_of(style, time, " ".join(bare), (bare or [""])[0], draw)
         lines, has_lead = _kept_lines(cuts, found, cutter, lead, draw)
-        kept = " ".join(line.text for line in lines)
-        changed = (bool(style.time) and source[0] != time) or (bool(style.weather) and source[1] != weather)
-        first = next((index for index, line in enumerate(lines) if line.text), None)
-        # "during twilight" needs no second phrase about the time.
-        stated = read_state(lines[first].text) if first is not None else ("", "")
-        needs_lead = bool(lead) and not has_lead and (changed or not has_word(style, kept))
-        if first is not None and needs_lead and not (style.time and stated[0]) and (changed or not any(stated)):
-            led = lines[first].text if has_word(style, lines[first].text) else _led(lines[first].text, lead, style)
-            has_lead = led != lines[first].text
-            lines[first].text = led
+        named = has_word(style, " ".join(lines))
+        first = next((index for index, line in enumerate(lines) if line), None)
+        if first is not None and lead and not has_lead and (changed or not named):
+            stated = read_state(lines[first])
+            # "during twilight" needs no second phrase about the time.
+            if not (style.time and stated[0]) and (changed or not any(stated)) and not has_word(style, lines[first]):
+                led = _led(lines[first], lead, style)
+                has_lead, lines[first] = led != lines[first], led
         scene = None if style.sentences else table.scene(time, weather)
-        texts = [line.text for line in lines]
         if enclosed and scene:
-            made = [StyleSentence(f"Outside the {enclosed['place'] or 'tunnel'}, {scene.clause}.")]
+            made = [StyleSentence(f"Outside the {enclosed['place']}, {scene.clause}.")]
         else:
-            made = style_sentences(style, scene, caption, texts, lead if has_lead else "", draw, length)
-        if (
-            not changed
-            and style.changes_state
-            and has_word(style, kept)
-            and not any(line.weather_place for line in lines)
-        ):
+            made = style_sentences(style, scene, caption, lines, lead if has_lead else "", draw, length)
+        if not changed and style.changes_state and named and all(lines):
             made = [one for one in made if one.behind is not None]
-        if not length:
-            made = [] if has_word(style, " ".join(texts)) else made[:1]
         result = _placed(lines, made, draw)
         if lead and not has_word(style, " ".join(result)):
             result.insert(1, f"The scene is set {lead}.")
@@ -135,17 +112,18 @@ class RuleRewriter:
 
 def _kept_lines(
     cuts: Sequence[Cut], found: Sequence[str], cutter: Cutter, lead: str, draw: random.Random
-) -> tuple[list[_Line], bool]:
-    """The kept sentences with plain ones for what was cut, and whether one of them holds the lead."""
+) -> tuple[list[str], bool]:
+    """The kept sentences with plain ones for what was cut, and whether one of them holds the lead.
+
+    A line is "" where a sentence about time or weather was cut and nothing stands for it.
+    """
+    style = cutter.style
     texts = [
-        _filled(cut.text, lead if index == 0 or "set" + LEAD in cut.text else "", cutter.style)
+        _filled(cut.text, lead if index == 0 or "set" + LEAD in cut.text else "", style)
         for index, cut in enumerate(cuts)
     ]
-    has_lead = any(
-        text != old and has_word(cutter.style, text) and not has_word(cutter.style, old)
-        for text, old in zip(texts, found, strict=True)
-    )
-    lines: list[_Line] = []
+    has_lead = any(has_word(style, text) and not has_word(style, old) for text, old in zip(texts, found, strict=True))
+    lines: list[str] = []
 
     def soften(thing: str) -> str:
         bare = clean(cutter.soften(thing, False)).strip(" ,.")
@@ -153,62 +131,40 @@ def _kept_lines(
 
     told = ""
     for index, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
-        if text:
-            lines.append(_Line(text))
         others = " ".join([*texts, told])
-        if not text and not index and (frame := _frame(found[0], soften)):
-            lines.append(_Line(f"{frame} {lead}.".replace(" .", ".")))
-            has_lead = bool(lead)
-            others += frame
         names = new_names(cut.gone, others, soften)
         if names and _ENUMERATES.fullmatch(text):
             # "The scene includes a road, several cars and a bus."
-            lines[-1].text = f"{', '.join([text[:-1], *names[:-1]])} and {names[-1]}."
-            told += lines[-1].text
+            text = f"{', '.join([text[:-1], *names[:-1]])} and {names[-1]}."
+            told += text
             names = []
-        if plain := plain_sentence(names, others, draw.randrange(2)):
-            lines.append(_Line(plain))
-            told += plain
-        if not text and not plain and index:
-            lines.append(_Line("", weather_place=True))
+        plain = plain_sentence(names, others, draw.randrange(2))
+        told += plain
+        lines += [line for line in (text, plain) if line] or [""] * bool(index)
     return lines, has_lead
 
 
 _ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|features?|shows?) [^,.;]+\.")
 
 
-def _frame(first: str, soften: Callable[[str], str]) -> str:
-    """A plain beginning for a caption whose first sentence goes, such as "The video shows a drive on a city street"."""
-    place = NEW_PLACE.search(first)
-    if not _FILM.match(first) or not place or not soften(place.group()):
-        return ""
-    return (
-        f"The video shows {'a drive along ' if re.search(r'(?i)driv(?:e|ing)', first) else ''}{soften(place.group())}"
-    )
-
-
 def _filled(text: str, lead: str, style: Style) -> str:
     """The sentence with the style's words in place of the marks."""
     if ADJECTIVE in text and style.adjective and lead:
         head, tail = text.split(ADJECTIVE, 1)
-        if match := re.search(r"(?i)\b(an?)\s+$", head):
-            head = f"{head[: match.start()]}{article(style.adjective, match[1])} "
-        text = f"{head}{style.adjective}{tail.replace(LEAD, '')}"
+        text = f"{with_article(head, style.adjective)}{tail.replace(LEAD, '')}"
     elif LEAD in text and lead:
         head, tail = text.split(LEAD, 1)
-        start = not head.strip()
-        said = lead[0].upper() + lead[1:] if start else f" {lead}"
-        text = (
-            head.rstrip()
-            + said
-            + ("," if start and not tail.startswith((",", ".")) else "")
-            + (tail if tail[:1] in " ,.;" else f" {tail}")
-        )
-        if start and (match := re.match(r"[^,]*,\s*", text)):
-            rest = text[match.end() :]
-            text = match.group() + (rest[0].lower() + rest[1:] if _OPENS.match(rest) else rest)
+        if head.strip():
+            text = f"{head.rstrip()} {lead}{'' if tail[:1] in ' ,.;' else ' '}{tail}"
+        else:
+            text = _before(lead, tail.lstrip(" ,"))
     text = clean(text)
     return text[:1].upper() + text[1:]
+
+
+def _before(lead: str, text: str) -> str:
+    """The text with the lead before it, such as "On a rainy day, two cars wait."."""
+    return f"{lead[0].upper()}{lead[1:]}, {text[0].lower() if _OPENS.match(text) else text[0]}{text[1:]}"
 
 
 _JOINED = re.compile(r"(?i)\b(?:while|as|that|which|where|when|who|is|are|seen from)\b")
@@ -217,7 +173,7 @@ _JOINED = re.compile(r"(?i)\b(?:while|as|that|which|where|when|who|is|are|seen f
 def _led(first: str, lead: str, style: Style) -> str:
     """The first sentence with the lead in it or before it; unchanged where neither is possible."""
     if not _FILM.match(first):
-        return f"{lead[0].upper()}{lead[1:]}, {first[0].lower()}{first[1:]}" if _OPENS.match(first) else first
+        return _before(lead, first) if _OPENS.match(first) else first
     simple = re.match(r"(?P<head>[^,;\"]*?)(?P<tail>(?:,? with|,? where| featuring| showing)\b.*)?\.$", first)
     if not simple or _JOINED.search(simple["head"]) or finite(simple["head"].partition(" and ")[2]):
         return first
@@ -243,26 +199,22 @@ def _led(first: str, lead: str, style: Style) -> str:
     return f"{head} {lead}{tail}."
 
 
-def _placed(lines: list[_Line], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
+def _placed(lines: Sequence[str], made: Sequence[StyleSentence], draw: random.Random) -> list[str]:
     """The kept sentences with the style's own, each behind the sentence that it belongs to."""
-    texts = [line.text for line in lines]
     behind = {one.behind: one.text for one in made if one.behind is not None}
     for one in made:
         if one.behind is not None:
             continue
-        weather = [index for index, line in enumerate(lines) if line.weather_place]
-        if weather and (weather[-1] < len(texts) - 1 or draw.random() < 0.5):
-            draw.shuffle(weather)
+        cut = [index for index, line in enumerate(lines) if not line]
+        if cut and (cut[-1] < len(lines) - 1 or draw.random() < 0.5):
+            draw.shuffle(cut)
         else:
-            weather = []
-        full = {index: f"{text} {behind.get(index, '')}".strip() for index, text in enumerate(texts)}
-        spots = [index for index in [*weather, *range(len(texts))] if index not in behind]
-        spot = next((index for index in spots if has_room(list(full.values()), index, one.text)), None)
-        if spot is None:
-            spot = next(iter(spots), 0)
-        if spot is not None:
-            behind[spot] = f"{behind.get(spot, '')} {one.text}".strip()
-    result = [text for index, line in enumerate(texts or [""]) for text in (line, behind.get(index, ""))]
+            cut = []
+        full = [f"{line} {behind.get(index, '')}".strip() for index, line in enumerate(lines)]
+        spots = [index for index in [*cut, *range(len(lines))] if index not in behind] or [0]
+        spot = next((index for index in spots if has_room(full, index, one.text)), spots[0])
+        behind[spot] = f"{behind.get(spot, '')} {one.text}".strip()
+    result = [text for index, line in enumerate(lines or [""]) for text in (line, behind.get(index, ""))]
     return [text if text[-1:] in '.!?"”' else text + "." for text in result if text]
 
 

@@ -35,12 +35,3 @@ def users_pattern() -> re.Pattern[str]:
 def structures_pattern() -> re.Pattern[str]:
     """Matches names of buildings, nature, signs and lanes."""
     return whole_words(alternatives("structures"), r"(?![-'’]\w)(?<!signs(?= of ))(?<!sign(?= of ))")
-
-
-# "a quiet residential street": a place with an indefinite article or a number is new.
-NEW_PLACE = re.compile(
-    r"\b(?:an?|two|three|four|five|six|multi\w*)(?:[ -](?!(?:as|and|with|on|at|in|of)\b)[\w'-]+){0,4}[ -]"
-    r"(?:lanes?|road|street|highway|avenue|boulevard|freeway|motorway|expressway|alley|town|city|neighbou?rhood|area"
-    r"|district|village|curve|bend|hill|downgrade|route|roadway|path|square|plaza)\b",
-    re.IGNORECASE,
-)

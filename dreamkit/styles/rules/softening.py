@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
-from dreamkit.captions.lexicon import alternatives, whole_words, word_set
+from dreamkit.captions.lexicon import alternatives, lexicon, word_set
 from dreamkit.styles.rules.clauses import is_clause
 from dreamkit.styles.rules.scene import structures_pattern, users_pattern
 from dreamkit.styles.table import Style
@@ -15,7 +15,7 @@ from dreamkit.styles.table import Style
 # Marks in a cut text: a place for the style's lead, and one for its adjective.
 LEAD, ADJECTIVE = "\x00", "\x01"
 _DAY_NAMES = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night", "day": "day"}
-_LIGHT = ("bright", "dry")
+_LIGHT, _BY_DAY = ("bright", "dry"), ("by day", "by night")
 _WEATHER = {"rain": "rainy", "snow": "snowy", "fog": "foggy", "cloudy": "cloudy", "clear": "clear"}
 DAY_PHRASE = re.compile(
     r"(?i)\b(?P<det>an?|the|this)\s+(?P<mods>(?:(?!(?:an?|the|of|in|on|depicts|captures|shows|"
@@ -39,7 +39,7 @@ _SETTING = re.compile(
 )
 _NEUTRAL = re.compile(
     r"(?i)^(?:quiet|calm|typical|busy|regular|normal|peaceful|beautiful|cold|cool|warm|hot|late|early|what|"
-    r"appears|to|be|a|bustling)$"
+    r"appears|to|be|a|bustling|long|wide|narrow|straight|empty)$"
 )
 _PARTICIPLE_BEFORE = re.compile(
     r"(?i)\b(?!(?:parked|stopped|located|seen|shown|depicted|captured|recorded|filmed|positioned|lined|situated|"
@@ -93,11 +93,6 @@ def _adjective() -> re.Pattern[str]:
         rf"\b){_ADVERBS}(?P<word>{alternatives('clauses', 'adjectives')})(?P<sep>(?:,\s+|\s+and\s+|,\s+and\s+|\s+))"
         rf"(?=(?P<next>[a-z][\w'’-]*))"
     )
-
-
-@lru_cache(maxsize=1)
-def _whole_scene() -> re.Pattern[str]:
-    return whole_words(alternatives("clauses", "whole_scene"), "$")
 
 
 @lru_cache(maxsize=1)
@@ -167,19 +162,18 @@ class Softener:
 
     def _other_day(self, match: re.Match[str]) -> str | None:
         """ "a rainy day" in the words of the style, such as "a rainy night"; None when it may stay."""
-        mods = re.findall(r"[\w-]+", match["mods"])
-        mods = [mod for mod in mods if mod.lower() != "and"]
+        mods = [mod for mod in re.findall(r"[\w-]+", match["mods"]) if mod.lower() != "and"]
         noun = match["noun"].lower()
         other = _DAY_NAMES[self.time] if self.style.time else noun
         if self.time == "night" and noun == "day" and "night" not in match.string.lower():
             other = "night"
         states = [mod for mod in mods if found(mod) or mod.lower() in (*_WEATHER.values(), *_LIGHT)]
-        if (not states and not self.unwanted(f"a {noun}.")) or any(
-            not _NEUTRAL.match(mod) for mod in mods if mod not in states
-        ):
+        if not all(mod in states or _NEUTRAL.match(mod) for mod in mods):
             return None
         bad = [mod for mod in states if self.unwanted(f"{mod} {'day' if mod.lower() in _LIGHT else 'scene'}")]
-        if (not bad and other == noun) or (not states and match["det"].lower() == "the"):
+        if (not bad and other == noun) or (
+            not states and (match["det"].lower() == "the" or not self.unwanted(f"a {noun}."))
+        ):
             return None
         kept = [mod for mod in mods if mod not in bad and mod.lower() not in ("late", "early")]
         if self.style.time == "golden":
@@ -197,27 +191,18 @@ class Softener:
         while match := _phrase().search(text, start):
             start = match.end()
             noun = match["noun"]
-            spans = [m.span() for m in self.unwanted(text)]
-            if (
-                not any(a < match.end() and b > match.start("noun") for a, b in spans)
-                or _keeps(noun)
-                or "sound" in noun
-            ):
+            bad = any(m.start() < match.end() and m.end() > match.start("noun") for m in self.unwanted(text))
+            if not bad or _keeps(noun) or "sound" in noun:
                 start = match.start("noun") + 1
                 continue
             before, after = text[: match.start()], text[match.end() :]
             prep = match["prep"].lower()
             if prep.startswith("right ") and _TURNING.search(before):
                 before, prep = before + match["comma"] + " right", prep[6:]
-            if prep in ("of", "from", "over", "into", "by") and not re.fullmatch(
-                r"(?i)by (?:day|night)", f"{prep} {noun}"
-            ):
+            of_noun = prep in ("of", "from", "over", "into", "by") and f"{prep} {noun.lower()}" not in _BY_DAY
+            if of_noun or (prep in ("with", "in", "through", "on") and _PARTICIPLE_BEFORE.search(before.rstrip())):
                 continue
             if prep in ("due to", "because of", "owing to") and (found(before) or not users_pattern().search(before)):
-                continue
-            if prep == "on" and re.search(r"(?i)\b(?:switched|turned|put|come|coming|switch|turn)$", before.rstrip()):
-                continue
-            if prep in ("with", "in", "through") and _PARTICIPLE_BEFORE.search(before.rstrip()):
                 continue
             if prep == "with" and (other := re.match(r"(?i)\s+and\s+(?=\w)", after)):
                 text = f"{before}{' ' if before else ''}{match['prep']} {after[other.end() :]}"
@@ -250,25 +235,24 @@ class Softener:
             joined = match["and"].strip()
             after = text[match.end() :]
             after = f"road {after}" if match["word"] == "wet" and match["next"] == "surface" else after
-            hollow = match["next"].startswith("window") and re.search(r"(?i)\bha(?:s|ve|ving)$", before.rstrip())
-            hollow = hollow or match["next"] in _NEEDS_ADJECTIVE
-            if hollow or _not_noun().match(match["next"]) or (not joined and _PREDICATIVE.search(before.rstrip())):
+            if match["next"].startswith("window") and re.search(r"(?i)\bha(?:s|ve|ving)$", before.rstrip()):
+                continue
+            if (
+                match["next"] in _NEEDS_ADJECTIVE
+                or _not_noun().match(match["next"])
+                or (not joined and _PREDICATIVE.search(before.rstrip()))
+            ):
                 continue
             last = re.search(r"([\w-]+)$", before)
-            listed = (
-                joined
-                and last
-                and not (found(f"{last[1]} scene") or _NEUTRAL.match(last[1]) or last[1] in ("long", "wide", "narrow"))
-            )
+            listed = last and not (found(f"{last[1]} scene") or _NEUTRAL.match(last[1]))
             if _BODY.match(match["next"]) and (bare := re.search(r"(?i)\s+with (?:an? |its |their )?$", before)):
                 return before[: bare.start()] + after[len(match["next"]) :]
-            if joined and (listed or joined == ","):
-                # "cars and wet roads" is a list of nouns; "a long and wet road" one of adjectives.
-                return f"{before}{match['and']}{after}"
             if joined:
-                return f"{before} {after}" if not match["sep"].strip() else f"{before}{match['and']}{after}"
-            mark = f"{ADJECTIVE} " if first and _whole_scene().match(match["word"]) and ADJECTIVE not in text else ""
-            return f"{before}{mark}{after}" if mark else _with_article(before, after)
+                # "cars and wet roads" is a list of nouns; "a long and wet road" one of adjectives.
+                return f"{before}{match['and'] if listed or match['sep'].strip() else ' '}{after}"
+            if first and ADJECTIVE not in text and match["word"].lower() in lexicon()["clauses"]["whole_scene"]:
+                return f"{before}{ADJECTIVE} {after}"
+            return with_article(before, after)
         return None
 
 
@@ -277,7 +261,8 @@ def _keeps(text: str) -> bool:
     return bool(users_pattern().search(lamps) or structures_pattern().search(lamps))
 
 
-def _with_article(before: str, after: str) -> str:
+def with_article(before: str, after: str) -> str:
+    """The two put together; an article at the end of the first suits the second."""
     if match := re.search(r"(?i)\b(an?)\s+$", before):
         return f"{before[: match.start()]}{article(after, match[1])} {after}"
     return before + after
@@ -287,7 +272,7 @@ def clean(text: str) -> str:
     """The text without its marks."""
     if ADJECTIVE in text:
         head, tail = text.split(ADJECTIVE + " ", 1)
-        text = _with_article(head, tail)
+        text = with_article(head, tail)
     text = re.sub(r"\s*\x00", "", text)
     text = re.sub(r"^[\s,]+", "", re.sub(r"\s+([.,;])", r"\1", text))
     return re.sub(r"\s{2,}", " ", text)
