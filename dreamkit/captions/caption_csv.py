@@ -12,8 +12,11 @@ from dreamkit.errors import DreamkitError
 from dreamkit.workspace.file_names import name_fault
 from dreamkit.workspace.files import read_text
 
-CLIP_COLUMNS = ("clip", "clip_id", "clip_name", "sample_name", "segment", "segment_name")
-CAPTION_COLUMNS = ("caption", "prompt", "text", "description")
+CLIP_COLUMNS = (
+    *("clip", "clip_id", "clip_name", "sample_name", "segment", "segment_name"),
+    *("片段", "片段名", "片段名称", "片段编号", "剪辑"),
+)
+CAPTION_COLUMNS = ("caption", "prompt", "text", "description", "描述", "字幕", "提示词", "文本")
 SEPARATORS = (",", ";", "\t", "|")
 MOST_CSV_BYTES = 64 << 20
 LONGEST_FIELD = 1 << 20
@@ -76,7 +79,8 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     separator = max(SEPARATORS, key=first_line.count)
     before = csv.field_size_limit(LONGEST_FIELD)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        # Strict, or a quote that is not closed takes all further rows into one caption.
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise DreamkitError(
@@ -101,7 +105,10 @@ def _across(rows: Sequence[tuple[int, list[str]]]) -> list[tuple[str, str, str]]
     if len(rows) != 2 or len(rows[0][1]) != len(rows[1][1]):
         return []
     clips, captions = rows[0][1], rows[1][1]
-    if any(len(clip.split()) != 1 for clip in clips) or not any(len(text.split()) > 1 for text in captions):
+    if any(len(clip.split()) != 1 or "，" in clip for clip in clips):
+        return []
+    # A line of column names above a single row of theirs has a cell that is no caption: the clip's name.
+    if any(len(text.split()) < 2 and text.isascii() for text in captions):
         return []
     return [(f"column {n}", c.strip(), t) for n, (c, t) in enumerate(zip(clips, captions, strict=True), start=1)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,16 @@ def _titled(pictures: list[np.ndarray], texts: list[str]) -> np.ndarray:
     columns = []
     for picture, text in zip(pictures, texts, strict=True):
         title = np.full((24, picture.shape[1], 3), 40, np.uint8)
-        cv2.putText(title, text, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(
+            title, _drawable(text, "\x7f"), (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA
+        )
         columns.append(np.concatenate([title, picture]))
     return np.concatenate(columns, 1)
+
+
+def _drawable(text: str, last: str = "\u024f") -> str:
+    """A text with words that have letters beyond `last`, which fonts of pictures lack, as "(name)"."""
+    return re.sub(r"\S+", lambda word: "(name)" if max(word[0]) > last and word[0][:-1].isalpha() else word[0], text)
 
 
 def rig_from_above(proposal: RigProposal) -> Any:
@@ -151,7 +159,8 @@ def rig_from_above(proposal: RigProposal) -> Any:
     for name in proposal.unused:
         _wedge(axes, proposal.cameras[name].mount, proposal.cameras[name].fov, 5.0, "0.6", "")
     if proposal.unused:
-        axes.text(-11.5, -13, f"grey, not used: {', '.join(proposal.unused)}", color="0.4", fontsize=9, wrap=True)
+        unused = _drawable(f"grey, not used: {', '.join(proposal.unused)}")
+        axes.text(-11.5, -13, unused, color="0.4", fontsize=9, wrap=True)
     for index, view in enumerate(SIX_VIEWS.names):
         entry = proposal.rig.views.get(view)
         if entry is None:
@@ -189,4 +198,6 @@ def _wedge(axes: Any, mount: Mount, fov: float, length: float, colour: str, text
         axes.add_patch(Wedge(mount.place[:2], length, *turns, color=colour, alpha=0.25))
     x, y = _ray(axes, mount, 0, length, color=colour, linewidth=1.5)
     angle = np.radians(mount.heading)
-    axes.text(x + np.cos(angle), y + 1.2 * np.sin(angle), text, color=colour, ha="center", va="center", fontsize=9)
+    axes.text(
+        x + np.cos(angle), y + 1.2 * np.sin(angle), _drawable(text), color=colour, ha="center", va="center", fontsize=9
+    )

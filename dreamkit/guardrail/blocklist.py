@@ -18,7 +18,7 @@ from pathlib import Path
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.guardrail.choice import BLOCKLIST
 from dreamkit.guardrail.model_files import DOWNLOAD, WORD_LISTS, check_files, need_libraries, word_list_folder
-from dreamkit.guardrail.plain_text import ascii_of, readable
+from dreamkit.guardrail.plain_text import ascii_of, readable, spellings
 from dreamkit.guardrail.verdicts import FAILED, SAFE, UNSAFE, CheckVerdict
 
 SIMILAR_FROM, LETTERS_OFF = 6, 0.4  # upstream's partial match: shortest entry, and letters that may differ
@@ -166,8 +166,8 @@ class BlocklistCheck:
         if not text.strip():
             return CheckVerdict(BLOCKLIST, UNSAFE, "the prompt is empty")
         plain, foreign = readable(text)
-        # As upstream reads it, and without what hides letters.
-        for form in dict.fromkeys([ascii_of(text), plain]):
+        # As upstream reads it, and without what hides letters or cuts words and phrases.
+        for form in dict.fromkeys([ascii_of(text), plain, *spellings(text)]):
             for part in (form, self.lemmas(form)):
                 if marked := self.lists.find(part):
                     return CheckVerdict(

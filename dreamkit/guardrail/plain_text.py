@@ -10,9 +10,13 @@ _LATIN = str.maketrans(
     {
         **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O"},
         **{"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ł": "l", "Ł": "L", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h"},
+        # Letters that flags are made of, and tags, which are letters that are not shown.
+        **{chr(0x1F1E6 + index): letter for index, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")},
+        **{chr(0xE0000 + code): chr(code) for code in range(0x20, 0x7F)},
         **{"‘": "'", "’": "'", "“": '"', "”": '"'},
     }
 )
+_SPELLED = r"(?<!\w)\w(?:[\W_]+\w(?!\w)){2,}"  # three or more single letters with signs or gaps between them
 _INVISIBLE = ("Cf", "Cc", "Mn", "Me", "Co")  # format and control characters, accents, private use
 
 
@@ -36,3 +40,17 @@ def _is_hidden(letter: str) -> bool:
 def ascii_of(text: str) -> str:
     """A text as upstream's blocklist reads it: every run of other characters is one space."""
     return re.sub(r"[^\x00-\x7f]+", " ", text)
+
+
+def spellings(text: str) -> list[str]:
+    """Other ways to read a prompt that has signs or gaps inside words or listed phrases, in ASCII.
+
+    Every gap is one space; pictures are left out, or all signs between letters are gaps; single letters with anything
+    between them are one word, also without an "a" or "I" in front of it.
+    """
+    plain = readable(text)[0]
+    without = "".join(letter for letter in text.translate(_LATIN) if unicodedata.category(letter) != "So")
+    spaced = re.sub(r"(?<=\w)[^\w\s']+(?=\w)|_+", " ", readable(re.sub(r"[\x00-\x1f\x7f]", " ", text))[0])
+    alone = re.sub(rf"(?<!\w)[aAiI]\W+(?={_SPELLED})", "", plain)
+    spelled = [re.sub(_SPELLED, lambda run: re.sub(r"[\W_]", "", run[0]), form) for form in (plain, alone)]
+    return [" ".join(form.split()) for form in (plain, readable(without)[0], spaced, *spelled)]

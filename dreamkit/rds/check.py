@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
+from dreamkit.rds.check_boxes import box_findings
 from dreamkit.rds.check_labels import map_findings, object_findings
 from dreamkit.rds.check_lidar import lidar_findings
 from dreamkit.rds.check_poses import (
@@ -75,7 +77,7 @@ class _Parts:
             effect: what a missing tar leads to.
         """
         path = layer_path(self.root, self.clip, folder)
-        if not path.is_file():
+        if not os.path.lexists(path):
             if missing:
                 self.findings.append(LabelFinding(missing, folder, f"{path} is missing", effect))
             return None
@@ -147,6 +149,7 @@ def check_clip(
         findings += map_findings(layers, path, None if vehicle is None else vehicle[0])
         if objects is not None:
             findings += object_findings(objects, layers, path, vehicle is not None, dict(options.types))
+            findings += box_findings(objects, vehicle, dict(options.types))
         if lidar is not None:
             findings += lidar_findings(lidar, path)
         for name in () if intrinsics is None or rig else sorted(cameras.keys() - intrinsics.keys()):

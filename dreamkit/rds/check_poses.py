@@ -31,6 +31,8 @@ _MAX_TURN = 270.0  # degrees per second
 _LOOSE = 3.0
 """Metres that a camera may move on its vehicle; clocks and rounding account for less than one."""
 _NARROWEST, _WIDEST = 10, 300  # degrees
+_OFF_CENTRE = 0.2
+"""Parts of the picture's width and height by which its optical centre may be off the middle, one of both."""
 MILLIMETRES = "lengths in millimetres (or centimetres); the format wants metres"
 
 
@@ -84,6 +86,8 @@ def pose_findings(name: str, poses: np.ndarray, repeated: float = 1) -> Iterator
     if len(far):
         what = f"{name} jumps {step[far[0]]:.1f} m from one frame to the next ({len(far)} jumps)"
         cause = "lost frames, two drives in one file, or another frame rate"
+        if len(far) == 2 and far[1] == far[0] + 1:
+            cause = "a single pose that was not set, such as an identity matrix, or is that of another frame"
         yield LabelFinding(ERROR, "pose", what, cause, int(far[0]) + 1)
     elif speed > _FAST:
         what = f"{name} drives {speed:.0f} m/s ({speed * 3.6:.0f} km/h) on average"
@@ -109,11 +113,10 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
     for name, track in cameras.items():
         count = min(len(track), len(reference))
         local = np.linalg.inv(reference[:count]) @ track[:count]
-        forward, down = np.median(local[:, :3, 2], 0), np.median(local[:, :3, 1], 0)
-        if abs(forward[2]) > 0.7 or down[2] > -0.5:
+        forward = np.median(local[:, :3, 2], 0)
+        if not _is_upright(local):
             what = f"{name} looks up or down, or lies on its side"
-            cause = "camera axes that are not OpenCV's (x right, y down, z forward), for instance the vehicle's"
-            yield LabelFinding(ERROR, "pose", what, cause, 0)
+            yield LabelFinding(ERROR, "pose", what, _upright_after(cameras, reference), 0)
             continue
         nominal = next((angle for part, angle in HEADINGS.items() if part in name), None)
         heading = np.degrees(np.arctan2(forward[1], forward[0]))
@@ -122,7 +125,10 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
                 f"{name} looks {heading:.0f} degrees to the left of straight ahead; a camera of that name looks "
                 f"{nominal} degrees"
             )
-            yield LabelFinding(ERROR, "pose", what, "left and right swapped, or cameras renamed", 0)
+            cause = "left and right swapped, or cameras renamed"
+            if vehicle is not None and _drives_sideways(vehicle):
+                cause = "the vehicle does not drive along its x axis; the format has x forward, y left, z up"
+            yield LabelFinding(ERROR, "pose", what, cause, 0)
         distance = np.linalg.norm(np.median(local[:, :3, 3], 0))
         if vehicle is not None and distance > 50:
             what = f"{name} is {distance:.0f} m away from the vehicle"
@@ -133,6 +139,48 @@ def camera_findings(cameras: Mapping[str, np.ndarray], vehicle: np.ndarray | Non
             what = f"{name} moves {moved.max():.1f} m on the vehicle"
             cause = "world-to-camera matrices instead of camera-to-world, or poses of another time than the vehicle's"
             yield LabelFinding(ERROR, "pose", what, cause, int(moved.argmax()))
+
+
+def _upright_after(cameras: Mapping[str, np.ndarray], reference: np.ndarray) -> str:
+    """The likely cause of cameras that lie on their side: what brings all of them upright."""
+    mirror, upside_down = np.diag([1.0, -1, 1, 1]), np.diag([1.0, -1, -1, 1])
+    changes = {
+        "places of cameras on the vehicle were inverted: vehicle-to-camera instead of camera-to-vehicle": np.linalg.inv,
+        "the vehicle's axes are x forward, y right, z down; the format has y left and z up": lambda local: (
+            upside_down @ local
+        ),
+        "a left-handed coordinate system, with its y axis turned round in matrices": lambda local: (
+            mirror @ local @ mirror
+        ),
+    }
+    places = {name: np.linalg.inv(reference[: len(track)]) @ track[: len(reference)] for name, track in cameras.items()}
+    for cause, change in changes.items():
+        if all(_is_mounted(change(local)) for local in places.values()):
+            return cause
+    turned = {name: track.copy() for name, track in cameras.items()}
+    for track in turned.values():
+        track[:, :3, :3] = track[:, :3, :3].swapaxes(1, 2)
+    if all(_is_mounted(np.linalg.inv(reference[: len(one)]) @ one[: len(reference)]) for one in turned.values()):
+        return "rotations that are transposed, or world-to-camera, while positions are right"
+    return "camera axes that are not OpenCV's (x right, y down, z forward), for instance the vehicle's"
+
+
+def _drives_sideways(vehicle: np.ndarray) -> bool:
+    """Whether most of the motion of poses [T, 4, 4] is not along their x axis, forward."""
+    step = np.diff(vehicle[:, :3, 3], axis=0)
+    ahead = float((step * vehicle[:-1, :3, 0]).sum())
+    return float(np.linalg.norm(step, axis=1).sum()) > 1 and ahead < 0.5 * float(np.linalg.norm(step, axis=1).sum())
+
+
+def _is_mounted(local: np.ndarray) -> bool:
+    """Whether a camera is upright and looks the same way all the time, from poses [T, 4, 4] in the vehicle's axes."""
+    return _is_upright(local) and float(np.ptp(local[:, :3, 2], axis=0).max()) < 0.2
+
+
+def _is_upright(local: np.ndarray) -> bool:
+    """Whether a camera looks ahead and its y axis down, from poses [T, 4, 4] in the vehicle's axes."""
+    forward, down = np.median(local[:, :3, 2], 0), np.median(local[:, :3, 1], 0)
+    return bool(abs(forward[2]) <= 0.7 and down[2] <= -0.5)
 
 
 def poses_along_motion(track: np.ndarray) -> np.ndarray | None:
@@ -159,6 +207,13 @@ def intrinsic_findings(cameras: Mapping[str, CameraModel]) -> Iterator[LabelFind
             cause = "centre and size mixed up, or intrinsics of another resolution"
             yield LabelFinding(ERROR, "intrinsic", what, cause)
             continue
+        across, down = abs(camera.cx / camera.width - 0.5), abs(camera.cy / camera.height - 0.5)
+        if min(across, down) > _OFF_CENTRE:
+            what = (
+                f"the optical centre of {name} is ({camera.cx:.0f}, {camera.cy:.0f}), near a corner of its "
+                f"{camera.width}x{camera.height} picture"
+            )
+            yield LabelFinding(WARNING, "intrinsic", what, "centre and size of two resolutions")
         ends = camera.unproject(np.array([[0, camera.cy], [camera.width, camera.cy]], np.float64))
         angle = np.degrees(np.arctan2(np.abs(ends[:, 0]), ends[:, 2])).sum()
         if not _NARROWEST < angle < _WIDEST:

@@ -12,6 +12,8 @@ from dreamkit.rds.timestamps import TIMESTAMP_FOLDER
 
 _RATE_TOLERANCE = 0.03
 _UNITS = {1000: "nanoseconds", 0.001: "milliseconds", 1e-6: "seconds"}
+_OTHER_UNIT, _LATE = 300.0, 10**6
+"""Factor from one frame to the next of times in two units, where both are above this number; clips may begin near 0."""
 _STANDING = 10
 """Frames with the same pose after which the vehicle counts as standing."""
 REPEATED = 1.25
@@ -34,6 +36,13 @@ def timestamp_findings(numbers: np.ndarray, times: np.ndarray, frames: int) -> I
     if len(numbers) < 2:
         return
     step = np.diff(times) / np.diff(numbers)
+    ratio = times[1:] / np.maximum(times[:-1], 1)
+    late = np.minimum(times[1:], times[:-1]) > _LATE
+    if len(mixed := np.flatnonzero(late & ((ratio > _OTHER_UNIT) | (ratio < 1 / _OTHER_UNIT)))):
+        what = f"from frame {numbers[mixed[0] + 1]} on, times are {ratio[mixed[0]]:.3g} times those before"
+        cause = "two units in one clip, such as microseconds and nanoseconds; the format has microseconds"
+        yield LabelFinding(ERROR, TIMESTAMP_FOLDER, what, cause, int(numbers[mixed[0] + 1]))
+        return
     if (step <= 0).any():
         frame = int(numbers[1:][step <= 0][0])
         what = f"{int((step <= 0).sum())} timestamps are not later than the one before"

@@ -17,6 +17,7 @@ _UP_AXES = {
     "+x": ("turned by a quarter: x is up", "the horizon would stand on end"),
     "-x": ("turned by a quarter: x is down", "the horizon would stand on end"),
 }
+_INVERTED = ("+x", "-x", "+z", "-z")
 _UPRIGHT = 0.7
 _STEADY = 0.05
 
@@ -41,6 +42,8 @@ def motion_fault(poses: np.ndarray, vehicle: np.ndarray) -> str | None:
     if not moved or _spread(np.linalg.inv(vehicle) @ poses) < 1:
         return None
     if _spread(poses) < _STEADY:
+        if _up_axis(poses) != "-y" and _up_axis(np.linalg.inv(poses)) == "-y":
+            return "stand still while the vehicle drives: they are vehicle-to-camera, not camera-to-world"
         return "stand still while the vehicle drives: they are camera-to-vehicle, not camera-to-world"
     if _spread(np.linalg.inv(vehicle) @ np.linalg.inv(poses)) < _STEADY:
         return "are world-to-camera: write their inverse, camera-to-world"
@@ -52,13 +55,21 @@ def motion_fault(poses: np.ndarray, vehicle: np.ndarray) -> str | None:
 def axes_fault(poses: np.ndarray, vehicle: np.ndarray) -> str | None:
     """A sentence when another axis than -y of a camera points up."""
     count = min(len(poses), len(vehicle))
-    up = np.median((np.linalg.inv(vehicle[:count]) @ poses[:count])[:, 2, :3], 0)
-    axis = int(np.abs(up).argmax())
-    name = f"{'+' if up[axis] > 0 else '-'}{'xyz'[axis]}"
-    if name not in _UP_AXES or abs(up[axis]) < _UPRIGHT:
+    local = np.linalg.inv(vehicle[:count]) @ poses[:count]
+    name = _up_axis(local)
+    if name not in _UP_AXES:
         return None
+    if name in _INVERTED and _up_axis(np.linalg.inv(local)) == "-y":
+        return "fit a vehicle whose cameras' places were inverted: use camera-to-vehicle, not vehicle-to-camera"
     convention, seen = _UP_AXES[name]
     return f"have camera axes that are {convention}, not OpenCV's (x right, y down, z forward): {seen}"
+
+
+def _up_axis(local: np.ndarray) -> str:
+    """The axis of a camera that points up, such as "-y", from poses [T, 4, 4] on the vehicle; empty where none does."""
+    up = np.median(local[:, 2, :3], 0)
+    axis = int(np.abs(up).argmax())
+    return f"{'+' if up[axis] > 0 else '-'}{'xyz'[axis]}" if abs(up[axis]) >= _UPRIGHT else ""
 
 
 def _spread(poses: np.ndarray) -> float:

@@ -76,6 +76,12 @@ def render_clips(
     if options.novel_pose:
         out = out.with_name(f"{out.name}_{Path(options.novel_pose).name}")
     clips = choose_clips(root, options)
+    _need_folder(out)
+    same = {clip.casefold(): clip for clip in clips}
+    for clip in clips if len(same) < len(clips) else ():
+        if clip != same[clip.casefold()]:
+            other = same[clip.casefold()]
+            log.warning("clips %s and %s are one name on disks that ignore letter case: rename one", clip, other)
     Workspace(out).remove_abandoned()
     if options.rig:
         write_rig(options.rig, rig_copy(Workspace(out).root))
@@ -107,6 +113,17 @@ def render_clips(
             "Repair these clips or leave them out; the others are done.",
         )
     return [RenderResult(path, made) for path, made in state.made.items() if made is not None]
+
+
+def _need_folder(out: Path) -> None:
+    """Refuse an output path at which something else than a folder stands, before anything is drawn.
+
+    Raises:
+        DreamkitError: it, or a folder above it, is a file, a device or a link that leads nowhere.
+    """
+    there = next((path for path in (out, *out.parents) if os.path.lexists(path)), Path())
+    if not there.is_dir():
+        raise DreamkitError(f"{there} is no folder, so {out} cannot be the output.", "Give another folder with -o.")
 
 
 @dataclass

@@ -125,6 +125,9 @@ def open_tar(path: Path, clip: str) -> Tar:
     """
     path = Path(path)
     if not path.is_file():
+        if os.path.lexists(path):
+            hint = "It is a folder, pipe, device or broken link of that name; put the clip's tar in its place."
+            raise DreamkitError(f"{path} is no plain file.", hint)
         raise DreamkitError(f"{path} is missing.", "Fetch it, or check the folder and the clip's name.")
     members: dict[str, tuple[int, int]] = {}
     with decoding(path, "this tar"), path.open("rb") as file:

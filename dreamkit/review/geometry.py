@@ -14,9 +14,10 @@ import numpy as np
 from dreamkit.rds.camera_models import stretched_camera
 from dreamkit.rds.hdmap import draw_hdmap_frames
 from dreamkit.review.labelled import LabelledVideo, LabelledView
-from dreamkit.review.measures.adherence import OUTLINE_GREY, WIDTH, edge_strength
+from dreamkit.review.measures.adherence import OUTLINE_GREY, WIDTH
 from dreamkit.review.measures.edge_agreement import EdgeAgreement, edge_agreement
 from dreamkit.review.measures.frames import sample_frames
+from dreamkit.review.measures.matches import to_luminance
 from dreamkit.review.measures.metrics import worst_value
 from dreamkit.review.overlay import label_scene, project_lines
 from dreamkit.workspace.video import decode_video
@@ -40,8 +41,8 @@ class Limits:
 
     condition: float = 3.0
     offset: float = 0.025
-    lift: float = 0.08
-    clear: float = 0.5
+    lift: float = 0.2
+    clear: float = 0.35
 
     def exceeded_by(self, edges: EdgeAgreement) -> bool:
         """Whether pictures clearly lie beside their labels; False where the edges say nothing."""
@@ -122,7 +123,7 @@ def view_edges(labelled: LabelledVideo, name: str) -> EdgeAgreement:
     """Agreement of a view's pictures with the projected lines of its labels, over SAMPLED frames."""
     view, frames = labelled.views[name], sample_frames(labelled.frames, SAMPLED)
     pictures = list(_frames(view.video, frames))
-    model = stretched_camera(view.model, WIDTH, len(edge_strength(pictures[0])))
+    model = stretched_camera(view.model, WIDTH, len(to_luminance(pictures[0], WIDTH)))
     lines = [picture.max(-1) > 0 for picture in project_lines(labelled, name, frames, model)]
     return edge_agreement(pictures, lines)
 

@@ -42,6 +42,14 @@ UNREADABLE_HINT = "Play it in a video player; if it stops there too, render or c
 MOST_PIXELS = 8192 * 4352
 """Of a frame: the largest of H.264's levels."""
 
+_OTHER_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
 
 @contextlib.contextmanager
 def opened_video(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
@@ -100,7 +108,8 @@ def _container_format(path: Path) -> str:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise FileNotFoundError
+            kind = next((kind for is_kind, kind in _OTHER_KINDS if is_kind(found.st_mode)), "no plain file")
+            raise DreamkitError(f"{path} is {kind}, not a video.", "Give the path of a video file.")
         with path.open("rb") as file:
             head = file.read(16)
     except (FileNotFoundError, NotADirectoryError, ValueError):

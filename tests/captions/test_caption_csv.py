@@ -45,3 +45,22 @@ def test_messages_stay_short_and_long_fields_are_read(tmp_path):
         with pytest.raises(DreamkitError) as caught:
             read_caption_csv(path)
         assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("text", ['clip,caption\na,"A car.\nb,A bus.\n', 'clip,caption\na,"A "red" car."\nb,A bus.\n'])
+def test_quotes_that_are_not_closed_take_no_further_rows(tmp_path, text):
+    path = tmp_path / "captions.csv"
+    path.write_text(text)
+    with pytest.raises(DreamkitError) as raised:
+        read_caption_csv(path)
+    assert "quote" in raised.value.hint
+
+
+def test_a_header_above_a_single_row_is_no_row_of_clips(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("片段,描述\n0001,A car on a road.\n", encoding="utf-8")
+    assert read_caption_csv(path) == {"0001": "A car on a road."}
+    for header in ("video,words", "clip，caption"):
+        path.write_text(f"{header}\na.mp4{header[-8]}A car on a road.\n", encoding="utf-8")
+        with pytest.raises(DreamkitError, match="has the columns"):
+            read_caption_csv(path)

@@ -10,6 +10,7 @@ from rds_clips import camera_to_vehicle, drive
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
+from dreamkit.convert.rig_pictures import write_rig_pictures
 from dreamkit.convert.rig_proposal import propose_rig
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
@@ -69,6 +70,8 @@ def test_a_camera_without_usable_intrinsics_gets_its_views_lens(tmp_path):
     [
         (lambda pose, vehicle: np.linalg.inv(pose), "world-to-camera"),
         (lambda pose, vehicle: np.linalg.inv(vehicle) @ pose, "camera-to-vehicle, not camera-to-world"),
+        (lambda pose, vehicle: np.linalg.inv(pose) @ vehicle, "vehicle-to-camera, not camera-to-world"),
+        (lambda pose, vehicle: vehicle @ np.linalg.inv(pose) @ vehicle, "places were inverted: use camera-to-vehicle"),
         (lambda pose, vehicle: pose @ np.diag([-1.0, 1, 1, 1]), "left-handed"),
         (lambda pose, vehicle: pose @ np.diag([1.0, -1, -1, 1]), "OpenGL"),
         (lambda pose, vehicle: pose @ np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]]), "on end"),
@@ -146,3 +149,15 @@ def test_a_camera_mounted_turned_is_drawn_upright(tmp_path):
     drawn, expected = view_poses(turned, CLIP, rig), view_poses(upright, CLIP, propose_rig(upright, CLIP).rig)
     for name, track in expected.items():
         assert drawn[name] == pytest.approx(track, abs=1e-4), name
+
+
+def test_names_that_fonts_lack_are_left_out_of_pictures(tmp_path, monkeypatch, recwarn):
+    import own_rigs
+
+    names = {"前方": "cam_f", "左前": "cam_fl", "後方": "cam_b"}
+    monkeypatch.setattr(own_rigs, "FLEET", {new: FLEET[old] for new, old in names.items()})
+    root = write_fleet(tmp_path, names=tuple(names), centre_first=())
+    proposal = propose_rig(root, CLIP)
+    assert proposal.rig.views["front_wide_120fov"].camera == "前方"
+    write_rig_pictures(root, CLIP, proposal, tmp_path / "above.png", tmp_path / "frames.png", frame=0)
+    assert not [str(one.message) for one in recwarn if "Glyph" in str(one.message)]

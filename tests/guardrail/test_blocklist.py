@@ -47,6 +47,8 @@ def test_200_phrases_as_upstream_or_blocked_for_a_reason(check):
         "single letter at the end": 5,
         # Upstream puts a space at the place of every letter that is not ASCII.
         "hidden letters": 10,
+        # Upstream joins no single letters, and takes no sign between the words of a phrase for a space.
+        "signs or gaps inside": 6,
         # Nothing is left of such a prompt for the word lists, which are English.
         "other script": 4,
         "empty": 2,
@@ -58,6 +60,43 @@ def test_200_phrases_as_upstream_or_blocked_for_a_reason(check):
 )
 def test_zero_width_letters_hide_nothing(check, text):
     assert check.read([f"A car and a {text} on the road."])[0].state == "unsafe"
+
+
+@pytest.mark.parametrize(
+    "gap", ["\n", "\t", "\r\n", "\x00", "\x85", "\u2028", "\u3000", "-", "_", "/", "\U0001f600", "  \n "]
+)
+def test_phrases_are_found_whatever_stands_between_their_words(check, gap):
+    from dreamkit.guardrail.blocklist import BlocklistCheck, WordLists
+
+    # The lemma of "knuckles" is another word, so that the lemmas alone do not hold the phrase.
+    lists = WordLists(["brass knuckles"], [], ["brimstone cult"])
+    plain = BlocklistCheck(lists, check.lemmas)
+    for phrase in ("brass knuckles", "brimstone cult"):
+        assert plain.read([f"A {phrase.replace(' ', gap)} on the road."])[0].state == "unsafe"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\U0001f600".join("grotzel"),
+        "gr\U0001f600ot\U0001f600zel",
+        "".join(chr(0x1F1E6 + ord(letter) - 97) for letter in "grotzel"),
+        "".join(chr(0xE0000 + ord(letter)) for letter in "grotzel"),
+        "g\nr\no\nt\nz\ne\nl",
+        "g\xa0r\xa0o\xa0t\xa0z\xa0e\xa0l",
+        "\u2800".join("grotzel"),
+        "gr\uff4ftzel",
+        "\ufe0f".join("grotzel"),
+    ],
+)
+def test_a_word_cut_into_letters_is_read(check, text):
+    assert check.read([f"A {text} on the road."])[0].state == "unsafe"
+    for calm in (
+        "A U.S. road at 5 p.m. in a b c order",
+        "An e-bike, a T-junction and a 2-lane I-90 \U0001f697",
+        "a\nb\tc",
+    ):
+        assert check.read([calm])[0].passes
 
 
 def test_other_scripts_are_not_read_and_block(check):

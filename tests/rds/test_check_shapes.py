@@ -7,14 +7,27 @@ import json
 import numpy as np
 import pytest
 from label_damage import KINDS, damaged_copies
-from rds_clips import CLIP, HEADINGS, PINHOLE, camera_to_vehicle, drive, map_layers, objects, rig_poses, write_clip
+from rds_clips import (
+    CLIP,
+    FTHETA,
+    HEADINGS,
+    PINHOLE,
+    camera_to_vehicle,
+    drive,
+    map_layers,
+    objects,
+    rig_poses,
+    write_clip,
+)
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.check import check_clip
+from dreamkit.rds.check_boxes import box_findings
 from dreamkit.rds.check_labels import map_findings
+from dreamkit.rds.check_poses import camera_findings
 from dreamkit.rds.check_report import report
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.labels import Shapes
@@ -268,6 +281,50 @@ def curve():
         "crosswalks": [np.array([place(-5, 64), place(-5, 70), place(5, 70), place(5, 64)])],
         "road_markings": [np.array([place(-1, 40), place(-1, 44), place(1, 44), place(1, 40)])],
     }
+
+
+def test_wrong_conventions_of_all_cameras_are_named():
+    vehicle = curve()[0]
+    mounts = {name: camera_to_vehicle(angle) for name, angle in HEADINGS.items()}
+    flip, y_forward = np.diag([1.0, -1, -1, 1]), np.eye(4)
+    y_forward[:2, :2] = [[0, 1], [-1, 0]]
+    turned = {name: vehicle @ mount for name, mount in mounts.items()}
+    for track in turned.values():
+        track[:, :3, :3] = track[:, :3, :3].swapaxes(1, 2)
+    for cameras, reference, cause in (
+        (
+            {name: vehicle @ np.linalg.inv(mount) for name, mount in mounts.items()},
+            vehicle,
+            "vehicle-to-camera instead",
+        ),
+        ({name: vehicle @ mount for name, mount in mounts.items()}, vehicle @ flip, "y right, z down"),
+        ({name: vehicle @ mount for name, mount in mounts.items()}, vehicle @ y_forward, "not drive along its x axis"),
+        (turned, vehicle, "transposed"),
+    ):
+        assert any(cause in finding.cause for finding in camera_findings(cameras, reference))
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "severity"),
+    [
+        (lambda o, v: {"pose": np.linalg.inv(v[o.frame]) @ o.pose}, "2 boxes stand still if they are taken", "error"),
+        (lambda o, v: {"pose": o.pose @ np.eye(4)[[1, 0, 2, 3]]}, "go 90 degrees beside their own x axis", "warning"),
+        (lambda o, v: {"size": o.size / 2}, "half of the cars are at most 2.2 m long", "warning"),
+        (lambda o, v: {}, "", ""),
+    ],
+)
+def test_boxes_in_other_axes_or_of_half_their_size(change, what, severity):
+    given, vehicle = objects(FRAMES), drive(FRAMES)
+    findings = list(box_findings(dataclasses.replace(given, **change(given, vehicle)), vehicle, {}))
+    assert [finding.severity for finding in findings] == ([severity] if what else [])
+    assert all(what in finding.what for finding in findings)
+
+
+@pytest.mark.parametrize("centre", [(960, 540), (240, 135)])
+def test_the_centre_of_another_resolution(folder, centre):
+    cameras = {name: dataclasses.replace(FTHETA, cx=centre[0], cy=centre[1]) for name in HEADINGS}
+    writer.write_cameras(folder, CLIP, cameras)
+    assert found(folder, "near a corner of its 960x540 picture", "warning")
 
 
 LAYER_FAULTS = {

@@ -66,6 +66,22 @@ def test_timestamps_of_another_rate_unit_or_order(folder):
     found(folder, "000000.timestamp_micros.txt cannot be read")
 
 
+@pytest.mark.parametrize("factor", [1000, 0.001, 1e-6])
+def test_times_in_two_units(factor):
+    times = 1_700_000_000_000_000 + np.arange(60) * 33_333
+    times[40:] = times[40:] * factor
+    (finding,) = timestamp_findings(np.arange(60), times, 60)
+    assert "from frame 40 on" in finding.what and "two units" in finding.cause
+    assert not list(timestamp_findings(np.arange(60), np.arange(60) * 33_333, 60))  # from zero
+
+
+def test_a_single_pose_that_was_not_set():
+    poses = drive(FRAMES)
+    poses[50] = np.eye(4)
+    findings = list(track_findings({"vehicle": poses}))
+    assert any("identity matrix" in finding.cause for finding in findings)
+
+
 @pytest.mark.parametrize("metres", [2.0, 3.0])
 def test_repeated_poses_are_named_and_can_be_interpolated(folder, metres):
     drive_as(folder, np.repeat(drive(FRAMES // 3, metres), 3, 0))

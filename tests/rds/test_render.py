@@ -13,6 +13,7 @@ from dreamkit.bench import render as bench_render
 from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import trajectory, writer
+from dreamkit.rds.check import check_clip
 from dreamkit.rds.drawing import draw_hdmap, draw_pool, read_clip
 from dreamkit.rds.plan import Options, chunk_frames
 from dreamkit.rds.render import render_clips
@@ -298,3 +299,17 @@ def test_novel_poses_keep_every_camera(tmp_path):
     assert found.keys() == HEADINGS.keys() and len(found[FRONT]) == 4
     with pytest.raises(DreamkitError, match="same number"):
         writer.write_camera_poses(source, CLIP, {"a": np.eye(4)[None], "b": np.tile(np.eye(4), (2, 1, 1))})
+
+
+def test_an_output_that_is_no_folder_and_a_tar_that_is_no_file_are_told_in_one_sentence(tmp_path, caplog):
+    root = write_clip(tmp_path / "rds", frames=3)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for out in (tmp_path / "file", tmp_path / "file/below", tmp_path / "loop"):
+        with pytest.raises(DreamkitError, match="is no folder"):
+            render_clips(root, out)
+    assert (tmp_path / "file").read_text() == "mine" and not caplog.records
+    tar = root / "pose" / f"{CLIP}.tar"
+    tar.unlink()
+    tar.mkdir()
+    assert [f.what for f in check_clip(root, CLIP) if f.layer == "pose"] == [f"{tar} is no plain file."]

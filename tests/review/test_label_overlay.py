@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import rds_clips
+import torch
 from labelled_results import FRAMES, KEY, SIZE, make_labelled
 
 from dreamkit.errors import DreamkitError
@@ -18,7 +19,8 @@ from dreamkit.review.label_source import LabelSource, label_folder
 from dreamkit.review.labelled import read_labelled
 from dreamkit.review.library import find_videos
 from dreamkit.review.measures import table
-from dreamkit.review.measures.edge_agreement import EdgeAgreement
+from dreamkit.review.measures.adherence import WIDTH
+from dreamkit.review.measures.edge_agreement import EdgeAgreement, edge_agreement
 from dreamkit.review.outcome import ReviewOutcome
 from dreamkit.review.overlay import project_lines
 from dreamkit.review.params import ReviewParams
@@ -26,6 +28,8 @@ from dreamkit.review.report import open_review, run_review
 from dreamkit.review.report_page import report_page
 from dreamkit.review.result_player import result_player
 from dreamkit.review.widgets.traits import LABELS
+from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
+from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.video import read_video
 from dreamkit.workspace.workspace import Workspace
@@ -151,6 +155,43 @@ def test_the_table_has_edge_columns_once_there_are_labels(made, monkeypatch):
     calls = []
     again = table.measure_all(videos, review.paths.metrics, with_labels=lambda video: calls.append(video) or {})
     assert table.has_labels(again.iloc[0]) and not calls and measured == [KEY], "each part is done once"
+
+
+@pytest.fixture(scope="module")
+def street():
+    """Three pictures of each view of a made-up street, and its labels' lines, view -> (pictures, lines)."""
+    device, scene = torch.device("cpu"), make_scene(3)
+    frames, size = [10, 50, 90], (144, WIDTH)
+    drawn = render_scene(scene, "Sunny", SIX_VIEWS.names, size, frames, device=device).colour.numpy()
+    lines = condition_pictures(scene, SIX_VIEWS.names, (576, 1024), frames)
+    return {
+        name: (list(pictures), [outline(line, size) for line in drawing])
+        for name, pictures, drawing in zip(SIX_VIEWS.names, drawn, lines, strict=True)
+    }
+
+
+def outline(drawing, size):
+    """The edges of a condition picture as thin lines of a smaller size."""
+    small = cv2.resize(drawing.max(-1), size[::-1], interpolation=cv2.INTER_AREA)
+    return small > 60
+
+
+@pytest.mark.parametrize(("percent", "found"), [(0, 0), (1, 0), (2, 0), (5, 5), (-5, 5)])
+def test_true_pictures_pass_in_all_views_and_displaced_labels_are_found(street, percent, found):
+    limits = Limits()
+    edges = [edge_agreement(pictures, [moved(one, percent) for one in lines]) for pictures, lines in street.values()]
+    assert sum(map(limits.exceeded_by, edges)) >= found if found else not any(map(limits.exceeded_by, edges))
+    assert sum(not limits.untold(one) for one in edges) >= 5
+    if abs(percent) == 5:
+        assert abs(np.median([100 * one.offset[0] for one in edges]) + percent) < 1.5
+
+
+def moved(lines, percent):
+    """Lines displaced to the right by a part of the width."""
+    pixels = round(lines.shape[1] * percent / 100)
+    out = np.roll(lines, pixels, axis=1)
+    out[:, slice(0, pixels) if pixels > 0 else slice(pixels or lines.shape[1], None)] = False
+    return out
 
 
 def test_what_edges_can_tell():

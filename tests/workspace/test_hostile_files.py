@@ -1,5 +1,7 @@
 """What readers of the workspace's room do with files that somebody made to do harm, or that are merely damaged."""
 
+import os
+import socket
 import time
 
 import numpy as np
@@ -120,3 +122,17 @@ def test_a_sidecar_with_names_that_lead_out_is_no_result(tmp_path):
     files.write_json(tmp_path / "single_view" / "c.json", {**head, "clip": "good", "chunk": -1})
     assert [record["clip"] for record in ws.sidecars("single_view")] == ["good"]
     assert SIX_VIEWS.front.folder in ws.folders.values()
+
+
+def test_what_is_no_plain_file_is_called_what_it_is(tmp_path):
+    (tmp_path / "folder.mp4").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "device.mp4").symlink_to("/dev/zero")
+    (tmp_path / "loop.mp4").symlink_to(tmp_path / "loop.mp4")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket.mp4"))
+    for name in ("folder", "pipe", "device", "socket"):
+        with pytest.raises(DreamkitError, match=rf"{name}.mp4 is a {name}, not a video"):
+            video.probe(tmp_path / f"{name}.mp4")
+    with pytest.raises(DreamkitError, match="Too many levels of symbolic links"):
+        video.probe(tmp_path / "loop.mp4")

@@ -97,9 +97,9 @@ MEASURES = (
     Measure(
         key="edge_agreement",
         label="Edge agreement",
-        unit="ROC area over displaced labels'",
-        low=-1,
-        high=1,
+        unit="edge strength over displaced labels'",
+        low=-4,
+        high=4,
         good="high",
         meaning="how much better the picture's edges fit the labels' projected boxes and lines than the same ones "
         "displaced by up to 8 % of the picture; needs the labels",
