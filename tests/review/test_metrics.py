@@ -212,6 +212,6 @@ def test_the_tables_version_is_raised_with_its_measures():
     """
     keys = "temporal_sampson cross_view_sampson view_order view_lag adherence flicker wobble frozen black sharpness"
     assert (table.VERSION, [m.key for m in definitions.MEASURES if not m.needs_labels]) == (
-        4,
+        5,
         [*keys.split(), "clipped", "style_agreement"],
     )
