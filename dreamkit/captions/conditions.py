@@ -150,10 +150,9 @@ def read_state(text: str) -> tuple[str, str]:
         for term, match in timed:
             (maybe if match in unsure else times)[term.time] += 1
         weathers.update(t.weather for t, m in hits if t.weather and not _GUESS.search(sentence[: m.start()]))
-    # A wet road alone does not mean that it rains.
-    if "rain" not in names and (
-        weathers["clear"] or ("rain gear" not in names and ("past rain" in names or weathers["cloudy"]))
-    ):
+    # A wet road or umbrellas alone do not mean that it rains.
+    alone = len(names & {"rain gear", "wet"}) < 2
+    if "rain" not in names and (weathers["clear"] or (alone and ("past rain" in names or weathers["cloudy"]))):
         weathers.pop("rain", None)
     return _time(times, maybe), _weather(weathers)
 
@@ -162,6 +161,8 @@ def _time(times: Counter[str], maybe: Counter[str]) -> str:
     if not times:
         if maybe.keys() == {"dusk", "night"}:
             return "night"
+        if maybe.keys() == {"day", "dusk"}:
+            return "dusk"  # late afternoon or early evening
         return next(iter(maybe)) if len(maybe) == 1 else ""
     if times.keys() >= {"day", "golden"}:
         times.pop("day")  # golden light by day is the golden hour

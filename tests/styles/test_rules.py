@@ -197,6 +197,24 @@ def test_right_goes_with_the_hour_where_it_is_no_direction() -> None:
             assert "bus stops" in text and "near a bridge" in text
 
 
+@pytest.mark.parametrize(
+    ("ending", "state"),
+    [
+        ("The time of day is likely late afternoon or early evening.", ("dusk", "")),
+        ("People hold umbrellas. The weather appears to be cloudy.", ("", "cloudy")),
+        ("People hold umbrellas. The road is wet. The weather appears to be cloudy.", ("", "rain")),
+    ],
+)
+def test_hours_in_doubt_and_umbrellas_in_what_a_caption_says(ending: str, state: tuple[str, str]) -> None:
+    assert read_state(f"Two cars are seen. {ending}") == state
+
+
+def test_the_last_light_of_an_evening_does_not_stay_at_night_or_in_the_sun() -> None:
+    caption = "A bus is seen. The time is early evening, as the sky is darkening but there is still some light."
+    for style in TABLE.choose(["Night", "Sunny", "Morning"]):
+        assert "some light" not in RULES.rewrite(caption, style, 1)
+
+
 def test_a_pale_sky_of_the_day_does_not_stay_at_night() -> None:
     caption = "The video shows a city street on a clear day. It is daytime, and the sky is pale and clear."
     assert "pale" not in RULES.rewrite(caption, TABLE.style("Night"), 1)
