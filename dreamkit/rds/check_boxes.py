@@ -52,7 +52,10 @@ def _relative_findings(objects: Objects, tracks: list[np.ndarray], vehicle: np.n
         places = objects.pose[rows, :3, 3]
         moved = (poses[:, :3, :3] @ places[..., None])[..., 0] + poses[:, :3, 3]
         given += np.ptp(places[:, :2], axis=0).max() < _STANDING
-        found += np.ptp(moved[:, :2], axis=0).max() < _STANDING
+        # Oncoming traffic at the vehicle's own speed would stand still as well; it drives where it faces.
+        step = places[-1] - places[0]
+        ahead = step @ objects.pose[rows[0], :3, 0] > np.linalg.norm(step) / 2
+        found += np.ptp(moved[:, :2], axis=0).max() < _STANDING and not ahead
     if found > 2 * given and (found >= 2 or len(tracks) < 4):
         what = f"{found} boxes stand still if they are taken to be relative to the vehicle; as they are, {given}"
         cause = "boxes relative to the vehicle; multiply each by the vehicle's pose of its frame, into the world"

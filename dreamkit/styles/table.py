@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
 from dreamkit.workspace.file_names import check_name
@@ -195,27 +193,48 @@ def _table(rows: Mapping[str, Any], where: str) -> StyleTable:
     return table
 
 
-_FORMS = {
-    "str": "a text",
-    "dict[str, str]": "texts by name",
-    "tuple[str, ...]": "a list of texts",
-    "dict[str, tuple[str, ...]]": "lists of texts by name",
-    "tuple[tuple[str, ...], ...]": "a list of lists of texts",
-}
-
-
 def _read_row(kind: type, row: Any, where: str, place: str) -> Any:
     """A Style or ConditionTexts from a mapping in the YAML file."""
     if not isinstance(row, Mapping):
         raise _wrong(where, place, "it must be keys and values")
     forms = {each.name: str(each.type) for each in fields(kind)}
-    if stray := [str(key) for key in row if key not in forms]:
-        raise _wrong(where, f"{place}.{stray[0]}", "there is no such key", nearest(stray[0], forms))
-    try:
-        return TypeAdapter(kind).validate_python(dict(row))
-    except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
-        raise _wrong(where, f"{place}.{key}", f"it must be {_FORMS[forms[key]]}") from None
+    values = {}
+    for key, value in row.items():
+        if key not in forms:
+            raise _wrong(where, f"{place}.{key}", "there is no such key", nearest(str(key), forms))
+        says, fits = _FORMS[forms[key]]
+        if not fits(value):
+            raise _wrong(where, f"{place}.{key}", f"it must be {says}")
+        values[key] = _frozen(value)
+    return kind(**values)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+_FORMS = {
+    "str": ("a text", lambda value: isinstance(value, str)),
+    "dict[str, str]": (
+        "texts by name",
+        lambda value: isinstance(value, dict) and _is_texts([*value, *value.values()]),
+    ),
+    "tuple[str, ...]": ("a list of texts", _is_texts),
+    "dict[str, tuple[str, ...]]": (
+        "lists of texts by name",
+        lambda value: isinstance(value, dict) and _is_texts([*value]) and all(map(_is_texts, value.values())),
+    ),
+    "tuple[tuple[str, ...], ...]": (
+        "a list of lists of texts",
+        lambda value: isinstance(value, list) and all(map(_is_texts, value)),
+    ),
+}
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(one) for key, one in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _wrong(where: str, place: str, fault: str, close: str | None = None) -> DreamkitError:
