@@ -20,7 +20,6 @@ FLOORS = {
     "styles": 5,
     "download": 4,
     "captions": 4,
-    "convert": 4,
     "transfer": 3,
     "rds": 3,
     "notebook": 3,

@@ -32,8 +32,8 @@ def rig_propose_command(
     overwrite: bool = typer.Option(False, "--overwrite/--no-overwrite", help="Replace a rig file that exists."),
 ) -> None:
     """Write a draft of rig.yaml from poses and intrinsics, a picture of the rig from above, and one frame a camera."""
-    from dreamkit.convert.rig_pictures import write_rig_pictures
-    from dreamkit.convert.rig_proposal import propose_rig
+    from dreamkit.rds.convert.rig_pictures import write_rig_pictures
+    from dreamkit.rds.convert.rig_proposal import propose_rig
     from dreamkit.rds.labels import list_clips
     from dreamkit.rds.rig_file import write_rig
 
@@ -106,7 +106,7 @@ def convert_command(
 ) -> None:
     """Convert drives of a public data set to RDS-HQ labels: Argoverse 2 sensor logs, and Arrow logs of py123d."""
     from dreamkit.cli.rds import clip_names
-    from dreamkit.convert.formats import convert_logs
+    from dreamkit.rds.convert.formats import convert_logs
 
     failed = 0
     for log, record in convert_logs(source, output, form, clip_names(clips)):

@@ -48,7 +48,7 @@ def rig_option(path: Path | None, as_model: str | None, source: Path, clips: Seq
     Raises:
         DreamkitError: --as-model without a rig file, or the file is not usable, or none can be drafted.
     """
-    from dreamkit.convert.rig_proposal import propose_rig
+    from dreamkit.rds.convert.rig_proposal import propose_rig
     from dreamkit.rds.labels import list_clips
     from dreamkit.rds.rig_file import read_rig
 
@@ -107,7 +107,7 @@ def render_labels(source: Path, output: Path, options: Options, caption: str = "
 
 def mend_labels(folder: Path, options: Options, out: Path) -> None:
     """Write a mended copy of each clip and print what was mended."""
-    from dreamkit.convert.mend import mend_clip
+    from dreamkit.rds.convert.mend import mend_clip
     from dreamkit.rds.plan import choose_clips
 
     for clip in choose_clips(folder, options):

@@ -3,10 +3,10 @@
 Each function writes one tar with the member names of the published data (`<clip>.<key>`), whole or not at all.
 
 Lengths are metres. The world is any right-handed frame with z up, the same for all files of a clip, with the drive
-within some kilometres of its origin (`dreamkit.convert.drive.write_drive` takes care of that, and of the rates). Poses
-are matrices [4, 4] to the world: the vehicle's x points forward, y left, z up; a camera's x right, y down, z forward; a
-box's x along its length, z up. Frames are numbered from 0 at 30 Hz; boxes and sweeps are labelled at 10 Hz, on frames
-0, 3, 6, ...
+within some kilometres of its origin (`dreamkit.rds.convert.drive.write_drive` takes care of that, and of the rates).
+Poses are matrices [4, 4] to the world: the vehicle's x points forward, y left, z up; a camera's x right, y down, z
+forward; a box's x along its length, z up. Frames are numbered from 0 at 30 Hz; boxes and sweeps are labelled at 10 Hz,
+on frames 0, 3, 6, ...
 """
 
 from __future__ import annotations

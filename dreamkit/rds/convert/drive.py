@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from dreamkit.convert.timelines import CAMERA_FRAMES, box_frames, frame_times, poses_at, rising
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
 from dreamkit.rds.camera_models import CameraModel
+from dreamkit.rds.convert.timelines import CAMERA_FRAMES, box_frames, frame_times, poses_at, rising
 from dreamkit.rds.labels import LAYERS, Objects, Shapes, layer_path
 from dreamkit.rds.mounts import NOMINAL_POSES, nominal_mount
 from dreamkit.rds.poses import require_poses

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamkit.convert.pose_tracks import at_camera_rate, is_repeated, smoothed, spread_repeats
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
+from dreamkit.rds.convert.pose_tracks import at_camera_rate, is_repeated, smoothed, spread_repeats
 from dreamkit.rds.labels import (
     LABEL_STEP,
     LAYERS,

@@ -10,13 +10,13 @@ from argoverse_logs import CAMERAS, CITY, LOG, city_map, ego_at, write_log
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
-from dreamkit.convert.argoverse2 import read_argoverse2
-from dreamkit.convert.drive import write_drive
-from dreamkit.convert.formats import convert_logs, find_logs
-from dreamkit.convert.map_areas import outer_edges
-from dreamkit.convert.rig_proposal import propose_rig
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.check import check_clip
+from dreamkit.rds.convert.argoverse2 import read_argoverse2
+from dreamkit.rds.convert.drive import write_drive
+from dreamkit.rds.convert.formats import convert_logs, find_logs
+from dreamkit.rds.convert.map_areas import outer_edges
+from dreamkit.rds.convert.rig_proposal import propose_rig
 from dreamkit.rds.labels import read_layer, read_objects
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses
 

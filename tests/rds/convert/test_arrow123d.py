@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from argoverse_logs import CITY, ego_at
 
-from dreamkit.convert.distortion import distorted_radius, ftheta_of_distorted
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.convert.distortion import distorted_radius, ftheta_of_distorted
 from dreamkit.rds.pinhole import Pinhole
 
 
@@ -29,7 +29,7 @@ def test_a_distortion_that_folds_the_picture_is_told():
 
 
 def read(root):
-    from dreamkit.convert.formats import convert_logs
+    from dreamkit.rds.convert.formats import convert_logs
 
     return next(convert_logs(root / "logs", root / "rds"))[1]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from rds_clips import camera_to_vehicle
 
-from dreamkit.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras, write_drive
-from dreamkit.convert.own_data import any_pinhole, box_pose, joined_lines, world_points
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.check import check_clip
+from dreamkit.rds.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras, write_drive
+from dreamkit.rds.convert.own_data import any_pinhole, box_pose, joined_lines, world_points
 from dreamkit.rds.labels import read_layer, read_objects
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.rig import read_camera_poses, read_cameras, read_vehicle_poses

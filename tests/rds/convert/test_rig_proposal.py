@@ -10,10 +10,10 @@ from rds_clips import camera_to_vehicle, drive
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
-from dreamkit.convert.rig_pictures import write_rig_pictures
-from dreamkit.convert.rig_proposal import propose_rig
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
+from dreamkit.rds.convert.rig_pictures import write_rig_pictures
+from dreamkit.rds.convert.rig_proposal import propose_rig
 from dreamkit.rds.labels import layer_path
 from dreamkit.rds.mounts import Mount
 from dreamkit.rds.rig import read_camera_poses

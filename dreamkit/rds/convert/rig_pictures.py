@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dreamkit.convert.rig_proposal import OwnCamera, RigProposal, horizontal_fov
 from dreamkit.rds import hdmap
 from dreamkit.rds.camera_models import CameraModel
+from dreamkit.rds.convert.rig_proposal import OwnCamera, RigProposal, horizontal_fov
 from dreamkit.rds.drawing import read_boxes
 from dreamkit.rds.labels import Shapes, read_map
 from dreamkit.rds.mounts import Mount

@@ -9,12 +9,12 @@ from rds_clips import camera_to_vehicle
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
-from dreamkit.convert.own_data import box_pose
+from dreamkit.rds.convert.own_data import box_pose
 from dreamkit.rds.labels import read_layer, read_objects
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.rig import read_cameras
 
-REPO = Path(__file__).resolve().parents[2]
+REPO = Path(__file__).resolve().parents[3]
 
 
 def made_up_log(frames: int = 130) -> dict:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from dreamkit.convert.arrow_maps import read_arrow_map
-from dreamkit.convert.distortion import ftheta_of_distorted
-from dreamkit.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras
-from dreamkit.convert.label_tables import LABELS, types_of
 from dreamkit.errors import DreamkitError
 from dreamkit.rds.camera_models import CameraModel
+from dreamkit.rds.convert.arrow_maps import read_arrow_map
+from dreamkit.rds.convert.distortion import ftheta_of_distorted
+from dreamkit.rds.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras
+from dreamkit.rds.convert.label_tables import LABELS, types_of
 from dreamkit.rds.ftheta import FTheta
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.poses import rotations
@@ -82,7 +82,7 @@ def _open(path: Path) -> tuple[dict[str, Any], Any]:
     """What an Arrow file says about itself, and its table."""
     import pyarrow as pa
 
-    from dreamkit.convert.arrow_maps import unpacked
+    from dreamkit.rds.convert.arrow_maps import unpacked
 
     if not path.is_file():
         raise DreamkitError(f"{path} is missing.", "Give a log of py123d: a folder with ego_state_se3.arrow.")

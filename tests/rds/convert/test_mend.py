@@ -10,9 +10,9 @@ from rds_clips import CLIP, drive, map_layers, objects, rig_poses, write_clip
 from typer.testing import CliRunner
 
 from dreamkit.cli.app import app
-from dreamkit.convert.mend import mend_clip
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
+from dreamkit.rds.convert.mend import mend_clip
 from dreamkit.rds.drawing import read_clip
 from dreamkit.rds.hdmap import draw_hdmap_frames
 from dreamkit.rds.labels import Objects, Shapes, layer_path, read_layer, read_objects

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dreamkit.convert.argoverse2 import is_argoverse2, read_argoverse2
-from dreamkit.convert.arrow123d import is_arrow123d, read_arrow123d
-from dreamkit.convert.drive import Drive, write_drive
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.convert.argoverse2 import is_argoverse2, read_argoverse2
+from dreamkit.rds.convert.arrow123d import is_arrow123d, read_arrow123d
+from dreamkit.rds.convert.drive import Drive, write_drive
 from dreamkit.rds.tars import decoding
 
 _DEEPEST = 8

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from dreamkit.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras
-from dreamkit.convert.map_areas import lines_once, outer_edges
-from dreamkit.convert.object_types import kind_of
-from dreamkit.convert.timelines import rising
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.convert.drive import Drive, DriveCamera, TrackedBox, nominal_cameras
+from dreamkit.rds.convert.map_areas import lines_once, outer_edges
+from dreamkit.rds.convert.object_types import kind_of
+from dreamkit.rds.convert.timelines import rising
 from dreamkit.rds.pinhole import Pinhole
 from dreamkit.rds.poses import rotations
 from dreamkit.workspace.files import read_json

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamkit.convert.map_areas import lines_once
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.convert.map_areas import lines_once
 
 # Numbers of MapLayer in py123d 0.7.
 _CROSSWALK, _STOP_ZONE, _ROAD_EDGE, _ROAD_LINE = 3, 7, 8, 9

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamkit.convert.argoverse2 import read_argoverse2
-from dreamkit.convert.drive import write_drive
+from dreamkit.rds.convert.argoverse2 import read_argoverse2
+from dreamkit.rds.convert.drive import write_drive
 from dreamkit.rds.labels import CAMERA_HZ, read_layer, read_objects
 from dreamkit.rds.objects import box_corners, every_frame
 from dreamkit.rds.poses import resample
 from dreamkit.rds.rig import read_camera_poses, read_cameras
 
-SCRIPT = Path(__file__).parents[1] / "support" / "argoverse_devkit.py"
+SCRIPT = Path(__file__).parents[2] / "support" / "argoverse_devkit.py"
 SWEEPS = (0, 31, 77, 120)
 
 
