@@ -21,30 +21,31 @@ LINES = ("lanelines", "lanes", "road_boundaries")
 _AROUND, _CELL = 300.0, 2.0
 """Metres around the drive in which layers are compared, and of a cell of the grid of distances."""
 _FARTHEST = 40.0
-"""Metres above which a distance says nothing: a crosswalk need not lie near every pole."""
+"""Metres at which distances between layers are cut off: a crosswalk need not lie near every pole."""
 _STEP, _LONGEST_EDGE = 4.0, 20_000.0
 _MOST_POINTS, _MOST_CELLS = 1500, 1500
 _EACH, _IN_ALL, _PER_LAYER = 5.0, 12.0, 3.0
-"""Metres by which other axes must bring a layer closer to each of the others, and in sum; and what each layer costs."""
+"""Metres that a change of axes or origin must gain for each pair of layers, metres that it must gain in sum, and metres
+that are added to the cost for each layer that it changes."""
 _FITTING, _BESIDE_LINES = 7.0, 9.0
-"""Metres: layers as near as that to another on average fit it as they are; and the drive, lines as near as that."""
+"""Mean distances in metres below which a layer fits another one as it is, and below which lines fit the drive."""
 _COVERED = 20.0
-"""Metres from the drive to lines that lie along half of it."""
+"""Mean distance in metres from the drive to lines that lie along about half of it."""
 _FAR = 100.0
-"""Metres from the origin where a drive begins that is told from one whose origin was subtracted."""
+"""Metres from the origin to the first pose from which a layer with another origin can be told from a right one."""
 _AWAY, _HIGH, _BESIDE = 100.0, 20.0, 30.0
 _APART = 200.0
-"""Metres: lines lie within _AWAY of the drive, other layers within _APART of it or of a layer that does."""
+"""Metres from the drive within which other layers lie, or from a layer near the drive; lines lie within _AWAY."""
 _UPRIGHT = ("poles", "traffic_signs", "traffic_lights")
 _SMALL, _SPECK = 0.1, 0.5
-"""Metres across that one shape of another layer has at least, as have three of these; and several of another."""
+"""Metres that a layer spans at least: one of _UPRIGHT or of a single shape, and one of several shapes."""
 _LARGEST, _HUGE = 20_000.0, 30.0
-"""Metres that a map spans at most; how many times as large as the others a layer is in other units."""
+"""Metres that a map spans at most, and the ratio to the other layers' span above which a layer has other units."""
 Change = Callable[[np.ndarray], np.ndarray]
 
 
 def _axes(order: tuple[int, int], x: int, y: int) -> Change:
-    """Points [P, 3] with x and y taken from other columns, and signs."""
+    """A function of points [P, 3] that takes x and y from other columns and multiplies them by signs."""
     return lambda points: points[:, [*order, 2]] * [x, y, 1]
 
 
@@ -56,7 +57,7 @@ _AXES = {
     "y with the wrong sign": _axes((0, 1), 1, -1),
     "turned by a half": _axes((0, 1), -1, -1),
 }
-"""What is wrong -> what puts it right."""
+"""What is wrong with a layer's axes -> the change that puts it right."""
 
 
 def layer_findings(layers: Mapping[str, Shapes], path: np.ndarray, start: np.ndarray | None) -> Iterator[LabelFinding]:

@@ -15,7 +15,8 @@ from dreamkit.rds.check_report import ERROR, WARNING, LabelFinding, and_others
 _COARSE = 0.01
 """Metres between neighbouring numbers above which poses jitter visibly."""
 _GRID, _BAD = 0.015, 0.09
-"""Metres of a step that is told, so that whole centimetres pass, and of one that is an error."""
+"""Metres of the step of a grid: above the first it is reported, so whole centimetres are not; from the second on it is
+an error."""
 _WIDEST = 2.0
 """Metres of the widest step that counts as rounding; a box that goes on at an even pace has wider ones."""
 _ROUNDED = "rounded to few decimals, or to float16 or float32 before they were moved; write them whole"
