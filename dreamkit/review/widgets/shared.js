@@ -16,8 +16,7 @@ function make(tag, attributes = {}, ...children) {
 function markRestarted(model, root) {
   const ended = () => {
     if (root.querySelector(":scope > .dk-restarted")) return;
-    root.prepend(make("div", { class: "dk-restarted", role: "alert" },
-      "The kernel was restarted: run this cell again · 内核已重启，请重新运行"));
+    root.prepend(make("div", { class: "dk-restarted", role: "alert" }, RESTARTED));
   };
   model.on("comm_live_update", ended);
   return () => model.off("comm_live_update", ended);
