@@ -63,7 +63,7 @@ def blocked_before(
     entry = record.get("guardrail")
     if not isinstance(entry, dict) or entry.get("blocked") is not True:
         return None
-    same = same_identity(record.get("identity"), plan.identity(job)) and entry.get("versions") == versions()
+    same = of_job(record.get("identity"), plan, job) and entry.get("versions") == versions()
     return entry if same else None
 
 

@@ -310,8 +310,10 @@ def _make_multi(
     files[ws.prompts(job.chunk, job.style)].write_text(text, encoding="utf-8")
     extra = {"prompts": prompts, "front": str(job.front.path), "num_input_frames": p.num_input_frames}
     extra["side_weather"] = p.side_weather
+    if len(job.windows.starts) > 1:
+        extra["windows"] = "joined" if job.windows.joined else "extension"
     if job.windows.joined:
-        extra |= {"windows": "joined", "window_starts": list(job.windows.starts)}
+        extra["window_starts"] = list(job.windows.starts)
     return views_vthwc.shape[1:4], {**extra, **_common(plan, job)}
 
 
