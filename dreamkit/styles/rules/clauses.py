@@ -42,7 +42,7 @@ _PREDICATE = re.compile(
 )
 # Not an adjective before a noun: ", parked cars, and houses".
 _PARTICIPLE = re.compile(
-    r"(?i)(?:\w+ly )?[a-z-]{2,}(?:ing\b|ed\b(?! [\w-]+s\b))"
+    r"(?i)(?!(?:\w+ly )?(?:morning|evening)\b)(?:\w+ly )?[a-z-]{2,}(?:ing\b|ed\b(?! [\w-]+s\b))"
     r"(?! (?:cars|vehicles|lane|lot|area|street|road|meter|space)s?\b)"
 )
 _ABSOLUTE = re.compile(r"(?i)(?:the|an?|its|their|several|some)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")

@@ -29,7 +29,7 @@ _WITH_ONLY = re.compile(
 )
 _SOME = re.compile(r"(?i)(?:with )?some\b")
 _LIST = re.compile(r", (?:and|or) ")
-_REFERS = re.compile(r"(?i)(?<=\w )(?:them|it(?! (?:is|has|was|can|may|might|appears|seems|looks)\b))\b")
+_DEPENDS = re.compile(r"(?i)(?:because|as|while|when|if|since|although|though|after|before|where|that|which|who)\b")
 _AND = re.compile(r"(?<=\w),? (?:and|but|while|so|as|where) ")
 # What stands before a clause that depends on another, or before its subject.
 _LINK = re.compile(
@@ -45,15 +45,18 @@ _NO_ACTOR = re.compile(
 _ONLY_DAY = re.compile(
     r"(?i)(?:it|the time(?: of day)?) (?:is|appears to be|seems to be) (?:likely )?(?:the )?day(?:time)?"
 )
-_THEY, _IT = re.compile(r"(?i)(?:they|it|he|she)\b"), re.compile(r"(?i)\b(?:it|them)\b")
+# No pronoun for a thing: "it is dark".
+_EXPLETIVE = r"it(?! (?:is|has|was|can|may|might|appears|seems|looks)\b)"
+_THEY, _IT = re.compile(rf"(?i)(?:they|{_EXPLETIVE}|he|she)\b"), re.compile(rf"(?i)\b(?:{_EXPLETIVE}|them)\b")
+_REFERS = re.compile(rf"(?i)(?<=\w )(?:them|{_EXPLETIVE})\b")
 _VISIBLE = re.compile(r"(?i)\b(?:visible|can be seen|seen)$")
 _PRONOUN = re.compile(
     r"(?i)(?:(?:it|they|its|their|he|she)\b|(?:this|these|others|some|both|each)(?= (?:of|is|are|was|were|have|has|can|"
     r"may|with|in|on|at|appear|seem|\w+ing)\b|,|$))(?! (?:is|are) (?:no|several|a few))"
 )
 _DANGLING = re.compile(
-    r"(?i)^\W*(?:is|are|was|were|has|have)\b|\b(?:is|are|was|were|be|being|appears?|seems?|looks?|"
-    r"remains?)\s*(?:[.,;]|$|and (?:the|there|it)\b|"
+    r"(?i)^\W*(?:is|are|was|were|has|have|of)\b|, of the\b|\b(?:is|are|was|were|be|being|appears?|seems?|looks?|"
+    r"remains?)(?: \w+ly)?\s*(?:[.,;]|$|and (?:the|there|it)\b|"
     r"(?:possibly|likely|probably|perhaps) (?:due|from|because|after|as)\b|due\b|with\b|as\b|\w+ing (?:an?|the) "
     r"\w+ effect)"
     r"|\b(?:the|an?|its|their|of|in|on|at|under|by|from|with|without|and|or|but|while|as|during|into|through|"
@@ -242,9 +245,12 @@ class Cutter(Softener):
             head = clause[: verb.end()] if verb else ""
             if (
                 is_clause(clause)
+                and not _DEPENDS.match(clause)
                 and users_pattern().search(head)
                 and not _NO_ACTOR.search(head)
-                and not (self._bad(clause) or _broken(clause, bare) or _VISIBLE.search(clause))
+                and not (
+                    self._bad(clause) or _broken(clause, bare) or _DANGLING.search(clause) or _VISIBLE.search(clause)
+                )
             ):
                 return clause[0].upper() + clause[1:], rest
         return "", text

@@ -30,7 +30,8 @@ _TRAILING = re.compile(
     r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards)\s+"
     r"(?:the|a|an|both|its|each|either)\s+(?:(?:left|right|opposite|other|near|far|same|inner|outer|side|sides|"
     r"edge|of|the|dark|wet|busy|slick|icy|narrow|main|rural|rainy|snowy|foggy|slippery|shiny|quiet|"
-    r"empty)\s+){0,4}[\w-]+(?:\s(?:stops?|lights?|signals?|signs?|crossing|lot|station|shelter|lanes?|lines?))?(?=[\s.,;]|$)"
+    r"empty|red|blue|white|black|"
+    r"yellow|green|orange|gray|grey|bright|silver|brown|pink|reflective|long|heavy)\s+){0,4}[\w-]+(?:\s(?:stops?|lights?|signals?|signs?|crossing|lot|station|shelter|lanes?|lines?))?(?=[\s.,;]|$)"
     r"|\s+(?:ahead|in front|behind)\b)?",
     re.IGNORECASE,
 )

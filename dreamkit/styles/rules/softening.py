@@ -15,7 +15,7 @@ from dreamkit.styles.table import Style, has_word
 # Marks in a cut text: a place for the style's lead, and one for its adjective.
 LEAD, ADJECTIVE = "\x00", "\x01"
 _DAY_NAMES = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night", "day": "day"}
-_LIGHT, _BY_DAY = ("bright", "dry"), ("by day", "by night")
+_LIGHT, _BY_DAY = ("bright", "dry", "gray", "grey"), ("by day", "by night")
 _WEATHER = {"rain": "rainy", "snow": "snowy", "fog": "foggy", "cloudy": "cloudy", "clear": "clear"}
 DAY_PHRASE = re.compile(
     r"(?i)\b(?P<det>an?|the|this)\s+(?P<mods>(?:(?!(?:an?|the|of|in|on|depicts|captures|shows|"
@@ -39,7 +39,7 @@ _SETTING = re.compile(
 )
 _NEUTRAL = re.compile(
     r"(?i)^(?:quiet|calm|typical|busy|regular|normal|peaceful|beautiful|cold|cool|warm|hot|late|early|what|"
-    r"appears|to|be|a|bustling|long|wide|narrow|straight|empty)$"
+    r"appears|to|be|a|bustling|chilly|windy|breezy|humid|mild|crisp|long|wide|narrow|straight|empty)$"
 )
 _PARTICIPLE_BEFORE = re.compile(
     r"(?i)\b(?!(?:parked|stopped|located|seen|shown|depicted|captured|recorded|filmed|positioned|lined|situated|"
@@ -48,7 +48,7 @@ _PARTICIPLE_BEFORE = re.compile(
     r"dealing|compared|associated|navigating|braving|struggling|peeking|shining|breaking|filtering|poking|"
     r"glowing|piercing)$"
 )
-_HOUR = re.compile(r"(?i)(?:the )?(?:early |late )?(?:evening|dusk|twilight|sunset|sundown)$")
+_HOUR = re.compile(r"(?i)(?:the )?(?:early |late )?(?:evening|afternoon|dusk|twilight|sunset|sundown)$")
 _PREDICATIVE = re.compile(
     r"(?i)\b(?:(?<!there )(?:is|are)|was|were|be|being|appears?|seems?|looks?|becomes?|remains?|to be|and|or|"
     r"not|very|quite|overly)$"
@@ -67,11 +67,7 @@ def _phrase() -> re.Pattern[str]:
         r"(?:(?:of\s+(?:the|an?)|(?!(?:and|or|but|while|with|that|which|is|are|on|in|at|under|by|from|as|for|along|"
         r"through|during|was|to|between|past|around|near|behind|beside|the|an?)\b)[\w'’-]+),?\s+)"
     )
-    noun = (
-        rf"(?:{heads})\b(?:\s+of\s+(?:the\s+|an?\s+)?(?:early |late |setting |rising |low )?(?:day|night|"
-        rf"evening|morning|lights?|rain|snow|"
-        r"fog|sky|sun|moon|dawn|dusk|twilight|sunset|sunrise|daybreak|storm))?"
-    )
+    noun = rf"(?:{heads})\b(?:\s+of\s+(?:the\s+|an?\s+)?(?:[\w-]+\s+){{0,2}}?(?:{heads}|lights?|sky|rain|storm)\b)?"
     more = rf"(?:,?\s+(?:or|and|to|into)\s+{word}{{0,4}}?{noun})*"
     return re.compile(
         rf"(?i)(?P<comma>,?)\s*\b(?P<prep>{alternatives('clauses', 'prepositions')})\s+"
@@ -196,6 +192,8 @@ class Softener:
         if self.style.time == "golden":
             kept = [mod for mod in kept if mod not in states]
         if self.style.weather and (self.style.adjective not in kept):
+            same = self.style.weather  # "a drizzly morning" becomes a rainy one
+            kept = [mod for mod in kept if all(term.weather != same for term, _ in found(mod))]
             place = kept.index("summer") if "summer" in kept else len(kept)
             kept.insert(place, self.style.adjective.removesuffix("-hour"))
         elif self.style.time and not [mod for mod in kept if mod in states] and self.weather in ("clear", "cloudy"):
@@ -218,11 +216,17 @@ class Softener:
             prep = match["prep"].lower()
             if prep.startswith("right ") and _TURNING.search(before):
                 before, prep = before + match["comma"] + " right", prep[6:]
+            if prep == "on" and re.search(r"(?i)\b(?:turn|switch)(?:s|es|ed|ing)?$", before.rstrip()):
+                continue  # "turns on the headlights"
             of_noun = prep in ("of", "from", "over", "into", "by") and f"{prep} {noun.lower()}" not in _BY_DAY
             if of_noun and (moved := without_origin(before, prep)):
                 text, start = moved + after, len(moved)
                 continue
-            if of_noun or (prep in ("with", "in", "through", "on") and _PARTICIPLE_BEFORE.search(before.rstrip())):
+            if of_noun or (
+                prep in ("with", "in", "through", "on")
+                and _PARTICIPLE_BEFORE.search(before.rstrip())
+                and not _SETTING.search(before)
+            ):
                 continue
             if prep in ("due to", "because of", "owing to") and (found(before) or not users_pattern().search(before)):
                 continue
