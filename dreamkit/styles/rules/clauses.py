@@ -60,7 +60,10 @@ _RELATIVE = re.compile(r"(?i)\b(?:that|which|who|where|whose|when|to)\b")
 @lru_cache
 def _acts() -> re.Pattern[str]:
     """A verb that no list has, behind a road user: "an officer directs", "workers inspect the"."""
-    noun = r"(?!\w*(?:lights?|lamps|ers|ors|windows|roofs|wheels|doors|passengers|tracks|marks|lines|ss)\b)"
+    noun = (
+        r"(?!(?:\w*(?:lights?|lamps|windows|roofs|wheels|doors|tracks|marks|lines|ss)|drivers|riders|owners|trailers|"
+        r"passengers|workers|walkers|shelters|markers|barriers|mirrors|operators)\b)"
+    )
     other = (
         r"(?!(?:\w+(?:s|ed|ing)|near|amid\w*|\w*side|beyond|below|above|beneath|onto|opposite|toward|against|around|"
         r"past)\b)"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from dreamkit.captions.conditions import found as terms_in
 from dreamkit.captions.lexicon import structures_pattern, users_pattern
 from dreamkit.styles.rules.clauses import Part, finite, is_clause, parts
+from dreamkit.styles.rules.gate import DANGLING, broken, headless
 from dreamkit.styles.rules.plain import is_plural, named_things
 from dreamkit.styles.rules.softening import DAY_PHRASE, LEAD, Softener, clean
 from dreamkit.styles.table import has_word
@@ -53,22 +54,6 @@ _VISIBLE = re.compile(r"(?i)\b(?:visible|can be seen|seen)$")
 _PRONOUN = re.compile(
     r"(?i)(?:(?:it|they|its|their|he|she)\b|(?:this|these|others|some|both|each)(?= (?:of|is|are|was|were|have|has|can|"
     r"may|with|in|on|at|appear|seem|\w+ing)\b|,|$))(?! (?:is|are) (?:no|several|a few))"
-)
-_DANGLING = re.compile(
-    r"(?i)^\W*(?:is|are|was|were|has|have|of)\b|, of the\b|\b(?:is|are|was|were|be|being|appears?|seems?|looks?|"
-    r"remains?)(?: \w+ly)?\s*(?:[.,;]|$|and (?:the|there|it)\b|"
-    r"(?:possibly|likely|probably|perhaps) (?:due|from|because|after|as)\b|due\b|with\b|as\b|\w+ing (?:an?|the) "
-    r"\w+ effect)"
-    r"|\b(?:the|an?|its|their|of|in|on|at|under|by|from|with|without|and|or|but|while|as|during|into|through|"
-    r"along|between|to|very|some of)\s*(?:[.,;:]|$)"
-    r"|\b(?:cut|cutting|piercing|shining|casting|creating|reflecting|illuminating|providing|lighting|"
-    r"glowing)\s*(?:[.,;]|$)"
-    r"|\b(?:the|an?)\s+(?:and|or|is|are|was|with|in|on|at|by|from|of|to|as|the|an?)\b|,\s*,|\b(?:and|"
-    r"or)\s+(?:and|or|but|is|with)\b"
-    r"|\b(?:in|on|at|under|by|from|with|during)\s+(?:in|on|at|under|by|from|with|during|and|or|is|"
-    r"are)\b(?!\s+(?:front|top|the far))"
-    r"|\b(?:is|are) (?:illuminated|lit|covered|surrounded|obscured|bathed|lined|characterized|set|filled|"
-    r"evidenced|indicated)\s*(?:[.,;]|$)|^\s*[,;]|\b(?:due|owing|thanks) (?:to )?(?:[.,;]|$)"
 )
 
 
@@ -154,7 +139,7 @@ class Cutter(Softener):
                 part_text = "with " + part_text[4:]
             bare_part = clean(part_text)
             empty = part_text != part.text and (
-                _EMPTY.match(bare_part) or _headless(part.text, bare_part) or _broken(bare_part, part.text)
+                _EMPTY.match(bare_part) or headless(part.text, bare_part) or broken(bare_part, part.text)
             )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
@@ -191,14 +176,22 @@ class Cutter(Softener):
         ):
             text = re.sub(r", (?=(?!with|which|some|where|while|who)[^,]*$)(?!\w+ing\b)", " and ", text)
         if opening:
-            first_text = "".join(f"{part.joint}{self.soften(part.text, first)}" for part in opening)
+            first_text = ""
+            for part in opening:
+                soft = self.soften(part.text, first)
+                if soft != part.text and (_DEPENDS.match(part.text) or re.match(r"(?i)with\b", part.text)):
+                    # "With the sun setting", "After passing through dense fog".
+                    lost.append(part.text)
+                    first_text += LEAD if first and not first_text else ""
+                else:
+                    first_text += (part.joint if first_text.strip(LEAD) else "") + soft
             bare_opening = clean(first_text).strip(" ,")
-            if self._bad(first_text) or not (bare_opening or LEAD in first_text):
+            if first_text and (self._bad(first_text) or not (bare_opening or LEAD in first_text)):
                 lost.append(first_text)
-            else:
+            elif first_text:
                 text = f"{first_text if bare_opening else LEAD}{main.joint}{text}"
         plain = clean(text)
-        if _broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
+        if broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
             return ""
         gone += lost
         return text
@@ -221,7 +214,12 @@ class Cutter(Softener):
         The clause has no full stop; `subject` stands for a pronoun in it.
         """
         things = [thing for thing in named_things(text) if users_pattern().search(thing)]
-        pieces = [part.text for one in (text, *_AND.split(text)) for part in parts(one)]
+        pieces: list[str] = []
+        for found_parts in map(parts, (text, *_AND.split(text))):
+            for part, after in zip(found_parts, [*found_parts[1:], None], strict=True):
+                longer = after and after.kind == "phrase" and after.joint == " "
+                pieces += [f"{part.text} {after.text}"] if longer else []
+                pieces.append(part.text)
         for thing in things:
             who = re.search(rf"\b{re.escape(thing)},? (?:that|which|who) [^,;]+", text)
             pieces += [who.group()] if who else []
@@ -249,7 +247,7 @@ class Cutter(Softener):
                 and users_pattern().search(head)
                 and not _NO_ACTOR.search(head)
                 and not (
-                    self._bad(clause) or _broken(clause, bare) or _DANGLING.search(clause) or _VISIBLE.search(clause)
+                    self._bad(clause) or broken(clause, bare) or DANGLING.search(clause) or _VISIBLE.search(clause)
                 )
             ):
                 return clause[0].upper() + clause[1:], rest
@@ -277,23 +275,6 @@ class Cutter(Softener):
     def _other_time(self, text: str) -> bool:
         """Whether a clause about the time of day does not name the time that the style sets."""
         return bool(self.style.time) and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
-
-
-def _headless(before: str, after: str) -> bool:
-    """Whether a cut took the head of a phrase: "with raindrops on the windshield" became "on the windshield"."""
-    if re.match(r"(?i)(?:under|holding|carrying|using|sharing)\b.*umbrella", before):
-        return False
-    if re.match(r"(?i)with\b", before):
-        return not re.match(r"(?i)with\b", after)
-    return before.split()[0] != after.split()[0] and bool(
-        re.match(r"(?i)(?:on|in|at|of|from|to|by|along|near|across|over)\b", after)
-    )
-
-
-def _broken(text: str, original: str) -> bool:
-    """Whether a cut left a dangling word that the original has not, or took the verb."""
-    more = len(_DANGLING.findall(text)) > len(_DANGLING.findall(original))
-    return more or bool(finite(original) and not finite(text))
 
 
 def _groups(found_parts: Sequence[Part]) -> list[list[Part]]:

@@ -23,15 +23,19 @@ _STOP = word_set(
     "letting requiring leading helping"
 )
 _TRAILING = re.compile(
-    r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading|"
-    r"approaching|passing|following)\b"
+    r"(?:\s+(?:parked|stopped|lined up|(?!(?:morning|evening|during|including|glowing|shining|reflecting|illuminating|"
+    r"casting|creating|building|indicating|making|suggesting)\b)[a-z]{2,}ing(?= (?:at|on|in|to|from|by|along|"
+    r"across|behind|near|down|through|toward|the|slowly|left|right|ahead|straight)\b|[.,;]|$))\b"
     r"(?:\s+(?:slowly|by|left|right|straight|past|ahead|carefully|cautiously)\b)?)?"
     r"(?:\s+(?:the (?:street|road|intersection|camera|vehicle))(?=[\s.,;]|$))?"
-    r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards)\s+"
-    r"(?:the|a|an|both|its|each|either)\s+(?:(?:left|right|opposite|other|near|far|same|inner|outer|side|sides|"
+    r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards|"
+    r"from)\s+(?:the|a|an|both|its|each|either)\s+(?:(?:middle|center|centre|front|end|corner|left|right|"
+    r"opposite|other|near|far|same|inner|outer|side|sides|"
     r"edge|of|the|dark|wet|busy|slick|icy|narrow|main|rural|rainy|snowy|foggy|slippery|shiny|quiet|"
     r"empty|red|blue|white|black|"
-    r"yellow|green|orange|gray|grey|bright|silver|brown|pink|reflective|long|heavy)\s+){0,4}[\w-]+(?:\s(?:stops?|lights?|signals?|signs?|crossing|lot|station|shelter|lanes?|lines?))?(?=[\s.,;]|$)"
+    r"yellow|green|orange|gray|grey|bright|silver|brown|pink|reflective|long|heavy)\s+){0,4}"
+    r"(?!(?:can|could|is|are|was|were|has|have|and|or|that|which|who|while|as|with)\b)[\w-]+"
+    r"(?:\s(?:stops?|lights?|signals?|signs?|crossing|lot|station|shelter|lanes?|lines?))?(?=[\s.,;]|$)"
     r"|\s+(?:ahead|in front|behind)\b)?",
     re.IGNORECASE,
 )
@@ -68,7 +72,7 @@ def named_things(text: str) -> list[str]:
             or _LAMPS.match(plain, end)
             or _OPENINGS.match(match.group())
             or (_LAMP_POSTS.match(match.group()) and not re.search(r"(?i)\bshadows? of\b", plain))
-            or _NOT_TOLD.search(plain[:start])
+            or (_NOT_TOLD.search(plain[:start]) and not re.match(r" (?:[a-z]+ing|that|which|who)\b", plain[end:]))
         ):
             continue
         while after := re.match(r"[ -](?=\w)", plain[end:]):

@@ -9,7 +9,7 @@ from functools import lru_cache
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
 from dreamkit.captions.lexicon import alternatives, lexicon, structures_pattern, users_pattern, word_set
 from dreamkit.styles.rules.actions import plain_actions, without_origin
-from dreamkit.styles.rules.clauses import is_clause
+from dreamkit.styles.rules.clauses import finite, is_clause
 from dreamkit.styles.table import Style, has_word
 
 # Marks in a cut text: a place for the style's lead, and one for its adjective.
@@ -236,6 +236,10 @@ class Softener:
                 continue
             timely = prep not in ("with", "without", "despite", "until")
             timely = timely and not has_word(self.style, before) and not _finite().match(after)
+            # "two women in raincoats and a child are crossing": before the verb there is no room.
+            timely = timely and not (
+                after.startswith(" and ") and users_pattern().search(before) and not finite(before)
+            )
             mark = LEAD if timely and (_SETTING.search(before) or (first and LEAD not in text)) else ""
             text = f"{before}{mark}{after}"
             start = len(before)
@@ -278,7 +282,13 @@ class Softener:
             if joined:
                 # "cars and wet roads" is a list of nouns; "a long and wet road" one of adjectives.
                 return f"{before}{match['and'] if listed or match['sep'].strip() else ' '}{after}"
-            if first and ADJECTIVE not in text and match["word"].lower() in lexicon()["clauses"]["whole_scene"]:
+            user = users_pattern().match(match["next"])
+            if (
+                first
+                and not user
+                and ADJECTIVE not in text
+                and match["word"].lower() in lexicon()["clauses"]["whole_scene"]
+            ):
                 return f"{before}{ADJECTIVE} {after}"
             return with_article(before, after)
         return None
