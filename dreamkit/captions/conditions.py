@@ -114,7 +114,7 @@ def negated(text: str, start: int, end: int | None = None) -> bool:
 ENCLOSED = re.compile(
     r"(?i)\b(?:in(?:side)?|through|within|enters?|entering|along|down|shows?|depicts?|captures?|"
     r"features?)\s+(?:a|an|the|this)\s+(?:[\w-]+,?\s+(?:and\s+)?){0,4}"
-    r"(?P<place>tunnel|underpass|parking garage|garage|car park|parking structure)\b"
+    r"(?P<place>tunnel|underpass|parking garage|garage|car park|parking structure)\b(?! (?:entrance|exit))"
 )
 
 

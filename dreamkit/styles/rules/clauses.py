@@ -93,7 +93,7 @@ def is_clause(text: str) -> bool:
     """Whether the text begins with a subject that has a finite verb before the next comma."""
     leading = _LEADING.match(text)
     head = re.split(r"[,;:]", text[leading.end() if leading else 0 :], maxsplit=1)[0]
-    if not _words("subjects").match(head):
+    if not (_words("subjects").match(head) or users_pattern().match(head)):
         return False
     verb = finite(head)
     return bool(verb and not _RELATIVE.search(head[: verb.start()]))

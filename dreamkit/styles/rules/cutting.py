@@ -218,7 +218,7 @@ class Cutter(Softener):
         for found_parts in map(parts, (text, *_AND.split(text))):
             for part, after in zip(found_parts, [*found_parts[1:], None], strict=True):
                 longer = after and after.kind == "phrase" and after.joint == " "
-                pieces += [f"{part.text} {after.text}"] if longer else []
+                pieces += [f"{part.text} {after.text}"] if after and longer else []
                 pieces.append(part.text)
         for thing in things:
             who = re.search(rf"\b{re.escape(thing)},? (?:that|which|who) [^,;]+", text)

@@ -184,11 +184,15 @@ class Softener:
         falls = self.style.weather in ("rain", "snow", "fog")
         bad = [mod for mod in states if self.unwanted(f"{mod} {'day' if mod.lower() in _LIGHT else 'scene'}")]
         bad += [mod for mod in states if falls and mod.lower() in ("cloudy", "overcast", "gray", "grey", "gloomy")]
-        if (not bad and other == noun) or (
-            not states and (match["det"].lower() == "the" or not self.unwanted(f"a {noun}."))
+        golden = self.style.time == "golden" and noun == "evening" and "golden" not in mods
+        if not golden and (
+            (not bad and other == noun)
+            or (not states and (match["det"].lower() == "the" or not self.unwanted(f"a {noun}.")))
         ):
             return None
         kept = [mod for mod in mods if mod not in bad and mod.lower() not in ("late", "early")]
+        if falls or self.time == "night":
+            kept = [mod for mod in kept if mod.lower() not in ("hot", "warm")]
         if self.style.time == "golden":
             kept = [mod for mod in kept if mod not in states]
         if self.style.weather and (self.style.adjective not in kept):
