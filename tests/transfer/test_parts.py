@@ -33,7 +33,7 @@ def test_attention_on_a_cpu_is_sdpa_and_right():
     assert torch.allclose(out, torch.einsum("bhlm,bmhd->blhd", scores.softmax(-1), v), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["te", "cudnn"])
+@pytest.mark.parametrize("name", ["te", "cudnn", "flash4"])
 def test_a_forced_backend_that_cannot_run_says_why(name):
     with pytest.raises(DreamkitError, match=f"{name}: {name} needs a CUDA device"):
         choose_attention(2, 8, CPU, torch.float32, name)
