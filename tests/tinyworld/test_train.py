@@ -118,7 +118,7 @@ def noise(scene, stage, size):
 
 def test_footage_is_of_the_models_size():
     assert dataset_spec(TINY_SINGLE) == DatasetSpec("front", ("front_wide_120fov",), (160, 288), 121)
-    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57)
+    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57, reduced=2)
 
 
 def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path, monkeypatch):

@@ -69,16 +69,16 @@ class DatasetSpec:
 
 def dataset_spec(config: ModelConfig) -> DatasetSpec:
     """The dataset that a model is trained on: `front` for a single-view model, `six` for a six-view one."""
-    name = "front" if config.views == 1 else "six"
-    return DatasetSpec(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
+    name, size = "front" if config.views == 1 else "six", (config.height, config.width)
+    # At full size, drawing the condition pictures of six views would take most of the time.
+    reduced = 1 if config.views == 1 else 2
+    return DatasetSpec(name, SIX_VIEWS.names[: config.views], size, config.window_frames, reduced=reduced)
 
 
 def short_spec(spec: DatasetSpec) -> DatasetSpec:
     """The dataset of short clips of other scenes: many short scenes train a network better than a few long ones."""
     frames = min(spec.frames, _SHORT_FRAMES)
-    # At full size, drawing the condition pictures of six views would take most of the time.
-    reduced = 1 if len(spec.cameras) == 1 else 2
-    return replace(spec, name=f"{spec.name}_short", frames=frames, first=_FIRST_SHORT_SCENE, reduced=reduced)
+    return replace(spec, name=f"{spec.name}_short", frames=frames, first=_FIRST_SHORT_SCENE)
 
 
 @dataclass(frozen=True)
