@@ -59,8 +59,9 @@ def choose_attention(
 
     `auto` takes the fastest of Transformer Engine, FlashAttention-4 and PyTorch's SDPA with the cuDNN kernel for
     `tokens`, timed at the first use of a shape and remembered for this GPU; where only one of them runs, that one;
-    where none does, SDPA with PyTorch's own choice of kernel. That choice is the flash kernel, which takes 1.7 times as long on an H200
-    (145 ms against 83 ms with cuDNN at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes last.
+    where none does, SDPA with PyTorch's own choice of kernel. That choice is the flash kernel, which takes 1.7 times
+    as long on an H200 (145 ms against 83 ms with cuDNN at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes
+    last.
 
     Args:
         heads: number of heads.

@@ -419,6 +419,20 @@ def test_a_tensor_lacking_in_a_trained_file_is_named(recipe, tmp_path):
         SingleViewPipeline.from_checkpoints(tmp_path, device="cpu", trust_jit=trust)
 
 
+def test_a_network_goes_on_from_its_file(recipe, tmp_path):
+    data, out, _ = recipe
+    shutil.copytree(out, tmp_path / "out", ignore=shutil.ignore_patterns("states"))
+    (tmp_path / "data").symlink_to(data)
+    path = tmp_path / "out" / folders.SINGLE_VIEW / "base_model.pt"
+    before = read_checkpoint(path)
+    assert run("base", tmp_path, "--goes-on", "--steps", 1) == 0
+    after = read_checkpoint(path)
+    # One step at the beginning of the warm-up moves next to nothing; other random weights would be far away.
+    assert all(
+        (after[name].float() - value.float()).norm() <= 0.01 * value.float().norm() for name, value in before.items()
+    )
+
+
 def test_a_finished_stage_is_not_run_again(recipe):
     data, out, _ = recipe
     before = (out / folders.SINGLE_VIEW / "lidar_control.pt").read_bytes()
