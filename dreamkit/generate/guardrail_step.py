@@ -14,7 +14,7 @@ import numpy as np
 
 from dreamkit.download import checkpoints
 from dreamkit.generate.jobs import Job
-from dreamkit.generate.outputs import same_identity
+from dreamkit.generate.outputs import of_job
 from dreamkit.generate.params import Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan
 from dreamkit.guardrail.choice import NONE, VIDEO_CHECKS, chosen_checks
