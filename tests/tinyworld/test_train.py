@@ -226,7 +226,7 @@ def latents(config, scenes=HELD_OUT + 4, styles=2):
     return Latents(
         latent=torch.arange(videos).view(-1, 1, 1, 1, 1).expand(-1, *shape).bfloat16(),
         hint=torch.arange(scenes).view(-1, 1, 1, 1, 1).expand(-1, *shape).bfloat16(),
-        weight=torch.arange(scenes, dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(-1, 1, *shape[1:]),
+        loss_weight=torch.arange(scenes, dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(-1, 1, *shape[1:]),
         scene=torch.arange(scenes).repeat_interleave(styles),
         text=torch.arange(videos + 2.0).view(-1, 1, 1).expand(-1, 2, 3),
         prompt=torch.arange(1, videos + 1).view(-1, 1, 1).expand(-1, 2, config.views),
@@ -242,7 +242,7 @@ def test_a_batch_fits_together_and_leaves_scenes_out(config):
     video = batch.latent[:, 0, 0, 0, 0].long()
     assert sorted(set(video.tolist())) == list(range(8))  # four scenes in two styles; eight are held out
     assert torch.equal(batch.hint[:, 0, 0, 0, 0].long(), data.scene[video])
-    assert torch.equal(batch.weight[:, 0, 0, 0, 0].long(), data.scene[video])
+    assert torch.equal(batch.loss_weight[:, 0, 0, 0, 0].long(), data.scene[video])
     rows = batch.text[:, 0, 0].view(400, config.views)
     assert (rows == rows[:, :1]).all()
     own, none = rows[:, 0] == video + 1, rows[:, 0] == data.nothing
@@ -286,11 +286,11 @@ def test_the_loss_is_a_weighted_mean_over_latents_that_are_not_given():
 
     def error(weight):
         return objective._error(
-            noised.batch.latent, replace(noised, batch=replace(noised.batch, weight=weight)), target
+            noised.batch.latent, replace(noised, batch=replace(noised.batch, loss_weight=weight)), target
         )
 
     even = error(None)
-    one, other = torch.zeros(2, *batch.weight.shape)
+    one, other = torch.zeros(2, *batch.loss_weight.shape)
     one[..., 0], other[..., 1:] = 3, 3
     share = one.mean() / 3
     assert torch.allclose(error(torch.ones_like(one)), even)

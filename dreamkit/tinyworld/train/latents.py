@@ -41,8 +41,8 @@ class Latents:
     Attributes:
         latent: bf16 [N, C, V x T, H, W], times sigma_data.
         hint: latents of the condition videos, bf16 [K, C, V x T, H, W], times sigma_data.
-        weight: of each latent position in the loss, uint8 [K, 1, V x T, H, W], from `latent_weights`.
-        scene: int64 [N], row of `hint` and `weight` for each video.
+        loss_weight: of each latent position, uint8 [K, 1, V x T, H, W], from `latent_weights`.
+        scene: int64 [N], row of `hint` and `loss_weight` for each video.
         text: embeddings of all prompts, bf16 [texts, M, C].
         prompt: int64 [N, P, V], rows of `text` for each video in P variants.
         nothing: row of `text` that is zero.
@@ -51,7 +51,7 @@ class Latents:
 
     latent: torch.Tensor
     hint: torch.Tensor
-    weight: torch.Tensor
+    loss_weight: torch.Tensor
     scene: torch.Tensor
     text: torch.Tensor
     prompt: torch.Tensor
@@ -140,7 +140,7 @@ def encode_dataset(
     return Latents(
         latent=encoded("colour", colour)[: len(prompts)],
         hint=encoded("hdmap", pictures) if hint is None else encode_videos(tokenizer, hint, config.sigma_data),
-        weight=_cached(
+        loss_weight=_cached(
             cache.with_name(f"{cache.name}_weight.pt"), device, lambda: latent_weights(dataset.kinds, device)
         ),
         scene=torch.arange(scenes, device=device).repeat_interleave(styles),
@@ -220,9 +220,9 @@ def draw_batch(
     rows_BV = torch.where(chance < _NO_TEXT, data.nothing, rows_BV)
     latent = data.latent[video].float()
     hint = data.hint[data.scene[video]] if with_hint else None
-    weight = data.weight[data.scene[video]].float()
+    loss_weight = data.loss_weight[data.scene[video]].float()
     if masks is None:
-        return Batch(latent, data.text[rows_BV.flatten()], hint, weight=weight)
+        return Batch(latent, data.text[rows_BV.flatten()], hint, loss_weight=loss_weight)
     choice = (uniform(count) * len(masks)).long()
     noise = torch.randn(latent.shape, generator=generator, device=device)
     dirty = latent + noise * (_GIVEN_NOISE * uniform(count).view(-1, 1, 1, 1, 1))
@@ -230,7 +230,7 @@ def draw_batch(
     without = (uniform(count) < _NO_FRONT).view(-1, 1, 1, 1, 1)
     front = torch.arange(mask.shape[2], device=device).view(1, 1, -1, 1, 1) < config.latent_frames
     given = (mask.masked_fill(without & front, 0), dirty)
-    return Batch(latent, data.text[rows_BV.flatten()], hint, given, weight)
+    return Batch(latent, data.text[rows_BV.flatten()], hint, given, loss_weight)
 
 
 def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:

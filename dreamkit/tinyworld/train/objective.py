@@ -37,14 +37,14 @@ class Batch:
         hint: latent of the condition video, in the latent's shape; None without a control branch.
         given: for six-view models: mask [B, 1, V x T, 1, 1] of the given latent frames, and the given latent in the
             latent's shape.
-        weight: of each latent position in the loss, [B, 1, V x T, H, W]; None for equal weights.
+        loss_weight: of each latent position, [B, 1, V x T, H, W]; None for equal weights.
     """
 
     latent: torch.Tensor
     text: torch.Tensor
     hint: torch.Tensor | None = None
     given: tuple[torch.Tensor, torch.Tensor] | None = None
-    weight: torch.Tensor | None = None
+    loss_weight: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Objective(nn.Module):
     def _error(self, x: torch.Tensor, noised: Noised, target: torch.Tensor) -> torch.Tensor:
         batch = noised.batch
         error = (self.denoiser_output(x, noised.sigma, batch, noised.weight).float() - target).square()
-        weight = torch.ones_like(error[:, :1]) if batch.weight is None else batch.weight
+        weight = torch.ones_like(error[:, :1]) if batch.loss_weight is None else batch.loss_weight
         if batch.given is not None:
             weight = weight * (1 - batch.given[0])
         return (error * weight).sum() / (weight.sum() * error.shape[1])
