@@ -141,6 +141,6 @@ class MultiViewParams(Params):
         default=9, description="frames that a window takes from the one before, 9 or 1"
     )
     windows: Literal["auto", "extension", "joined"] = Field(
-        default="auto", description="extension: one after another; joined: together; auto: joined from 122 frames on"
+        default="auto", description="extension: in turn; joined: all together; auto: joined beyond 121 frames"
     )
     side_weather: bool = Field(default=False, description="add the style's weather to the other views' prompts")
