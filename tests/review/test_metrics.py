@@ -195,10 +195,15 @@ def test_thresholds():
         definitions.check_thresholds({"flicker": float("nan")})
 
 
-@pytest.mark.parametrize(("frames", "sampled"), [(1, 0), (5, 4), (57, 8), (121, 8), (122, 8), (361, 24), (481, 32)])
-def test_of_long_videos_more_frames_are_matched(frames, sampled):
-    clip = metrics.ClipFrames({"front_wide_120fov": np.zeros((frames, 2, 2, 3), np.uint8)}, {})
-    assert len(clip.sampled) == sampled and all(frame + 1 < frames for frame in clip.sampled)
+def test_the_matches_between_cameras_count_per_frame():
+    """Soft side views have fewer matches than the drawn ones, and the worst view counts."""
+    videos, _ = draw_clip(5, 4, 72, 128)
+    soft = {name: np.stack([cv2.GaussianBlur(f, (0, 0), 2) for f in frames]) for name, frames in videos.items()}
+    side = {**soft, FRONT: videos[FRONT]}
+    drawn, blurred = (metrics.measure_views(ClipFrames(v, {}), ["cross"]).values for v in (videos, side))
+    of_views = [drawn[f"cross_view_matches.{name}"] for name in SIX_VIEWS.names[1:3]]
+    assert drawn["cross_view_matches"] == min(of_views) > 6
+    assert blurred["cross_view_matches"] < drawn["cross_view_matches"] / 2
 
 
 def test_points_that_no_matrix_fits_are_no_error(monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 
 from dreamkit.review.measures import adherence, epipolar, picture, view_lag
 from dreamkit.review.measures.definitions import MEASURES
-from dreamkit.review.measures.frames import LAGS, LONG, SAMPLES, sample_frames
+from dreamkit.review.measures.frames import LAGS, SAMPLES, sample_frames
 from dreamkit.review.measures.matches import Features, find_features
 from dreamkit.review.measures.rig import NOMINAL, PAIRS
 from dreamkit.review.measures.style_agreement import agreement, light_of
@@ -27,7 +27,7 @@ class ClipFrames:
         views: camera name -> uint8 [T, h, w, 3]; the front camera first; one to six.
         maps: camera name -> uint8 [T, h', w', 3] of one control; cameras may be missing.
         style: the style in the video's name.
-        samples: how many frames are matched, of a clip of up to LONG frames.
+        samples: how many frames are matched.
         features: (camera name, frame) -> SIFT features.
     """
 
@@ -45,8 +45,7 @@ class ClipFrames:
     @property
     def sampled(self) -> list[int]:
         """Indices of the frames that are matched; each has a next frame."""
-        count = round(self.samples * max(1.0, self.length / LONG))
-        return sample_frames(self.length - 1, count) if self.length > 1 else []
+        return sample_frames(self.length - 1, self.samples) if self.length > 1 else []
 
     def features_at(self, name: str, frames: Iterable[int]) -> dict[int, Features]:
         """Frame index -> features of one view; each frame is searched once."""
