@@ -114,7 +114,7 @@ def negated(text: str, start: int, end: int | None = None) -> bool:
 ENCLOSED = re.compile(
     r"(?i)\b(?:in(?:side)?|through|within|enters?|entering|along|down|shows?|depicts?|captures?|"
     r"features?)\s+(?:a|an|the|this)\s+(?:[\w-]+,?\s+(?:and\s+)?){0,4}"
-    r"(?P<place>tunnel|underpass|parking garage|garage|car park|parking structure)\b"
+    r"(?P<place>tunnel|underpass|parking garage|garage|car park|parking structure)\b(?! (?:entrance|exit))"
 )
 
 
@@ -124,7 +124,10 @@ def of_lamps(term: Term) -> bool:
 
 
 _ALTERNATIVE = re.compile(r"(?i)^(?: [\w-]+){0,2}(?: hours)?,? (?:or|to|and) (?:[\w-]+ ){0,3}$")
-_GUESS = re.compile(r"(?i)(?:possible|possibly|perhaps|recent or ongoing|may have|might have)(?: \w+){0,2} $")
+_GUESS = re.compile(
+    r"(?i)(?:possible|possibly|perhaps|recent or ongoing|may have|might have|approaching|impending|looming|"
+    r"coming|imminent)(?: \w+){0,2} $"
+)
 
 
 def read_state(text: str) -> tuple[str, str]:
@@ -139,7 +142,7 @@ def read_state(text: str) -> tuple[str, str]:
     names: set[str] = set()
     for sentence in sentences(text):
         hits = [(term, match) for term, match in found(sentence) if not negated(sentence, match.start(), match.end())]
-        names |= {term.name for term, _ in hits}
+        names |= {term.name for term, match in hits if not _GUESS.search(sentence[: match.start()])}
         timed = [(term, match) for term, match in hits if term.time]
         unsure = {
             match
@@ -150,9 +153,12 @@ def read_state(text: str) -> tuple[str, str]:
         for term, match in timed:
             (maybe if match in unsure else times)[term.time] += 1
         weathers.update(t.weather for t, m in hits if t.weather and not _GUESS.search(sentence[: m.start()]))
-    # A wet road or umbrellas alone do not mean that it rains.
-    alone = len(names & {"rain gear", "wet"}) < 2
-    if "rain" not in names and (weathers["clear"] or (alone and ("past rain" in names or weathers["cloudy"]))):
+    # A wet road alone does not mean that it rains, nor umbrellas under clouds.
+    signs = names & {"rain gear", "wet"}
+    dry = weathers["clear"] or signs == {"wet"}
+    if "rain" not in names and (
+        dry or (len(signs) < 2 and (names & {"past rain", "maybe rain"} or weathers["cloudy"]))
+    ):
         weathers.pop("rain", None)
     return _time(times, maybe), _weather(weathers)
 

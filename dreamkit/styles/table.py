@@ -73,6 +73,7 @@ class ConditionTexts:
         light: clauses about the light.
         surface: sentences about the road.
         objects: word -> sentences about what a caption names by this word.
+        light_alone: a clause of `light` says enough without one of `sky`.
     """
 
     details: tuple[tuple[str, ...], ...] = ()
@@ -82,6 +83,7 @@ class ConditionTexts:
     light: tuple[str, ...] = ()
     surface: tuple[str, ...] = ()
     objects: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    light_alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class StyleTable:
             own,
             surface=own.surface or next((more.surface for more in shared if more and more.surface), ()),
             objects=own.objects or next((more.objects for more in shared if more and more.objects), {}),
+            light_alone=any(texts.light_alone for texts in (own, *shared) if texts),
         )
 
     def style(self, name: str) -> Style:
@@ -214,6 +217,7 @@ def _is_texts(value: Any) -> bool:
 
 
 _FORMS = {
+    "bool": ("true or false", lambda value: isinstance(value, bool)),
     "str": ("a text", lambda value: isinstance(value, str)),
     "dict[str, str]": (
         "texts by name",

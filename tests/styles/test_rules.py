@@ -119,12 +119,87 @@ def test_upstreams_own_rewrites_pass_the_checks_but_for_diffuse_light_in_the_sun
         ("rush hour on Sunday", ("", "")),
         ("under a deep blue sky", ("day", "clear")),
         ("a few scattered clouds", ("", "")),
-        ("the road is wet at night", ("night", "rain")),
+        ("the road is wet at night", ("night", "")),
+        ("the road is wet, and people carry umbrellas", ("", "rain")),
+        ("as night approaches", ("dusk", "")),
+        ("it is late in the day", ("dusk", "")),
+        ("the clouds suggest an approaching storm", ("", "cloudy")),
+        ("it may have rained recently", ("", "")),
         ("there are no clouds and no fog", ("", "")),
     ],
 )
 def test_what_a_caption_says_of_time_and_weather(words: str, state: tuple[str, str]) -> None:
     assert read_state(words) == state
+
+
+@pytest.mark.parametrize(
+    ("caption", "kept", "gone"),
+    [
+        (
+            "There are several vehicles, including cars and a bicycle, navigating through the wet conditions.",
+            "navigating the road",
+            "wet",
+        ),
+        (
+            "Pedestrians with umbrellas hurry across the wet crosswalk as a bus waits.",
+            "pedestrians hurry across the crosswalk as a bus waits",
+            "umbrella",
+        ),
+        (
+            "A lone motorcycle emerges from the fog and passes the car on the left.",
+            "motorcycle emerges and passes the car on the left",
+            "fog",
+        ),
+        (
+            "The only light comes from the headlights of a car that is turning left.",
+            "a car is turning left",
+            "light comes",
+        ),
+        (
+            "Hazy sunlight falls on the highway, where a line of trucks moves slowly in the right lane.",
+            "a line of trucks moves slowly in the right lane",
+            "hazy",
+        ),
+        (
+            "The road is slippery with ice, causing a small car to slide to the curb.",
+            "a small car slides to the curb",
+            "ice",
+        ),
+        (
+            "A light mist hangs over the river, and two joggers pass along the path beside it.",
+            "two joggers pass along the path beside the river",
+            "mist",
+        ),
+        (
+            "Through the rain, the outlines of three buses can be made out at the terminal.",
+            "three buses can be seen at",
+            "rain",
+        ),
+        (
+            "A police officer in a raincoat directs traffic at the flooded intersection.",
+            "a police officer directs traffic at the intersection",
+            "raincoat",
+        ),
+        (
+            "Snow begins to fall as the car passes a school, where children are waiting for the bus.",
+            "the car passes a school. Children are waiting for the bus.",
+            "snow",
+        ),
+        ("Lamps light the street, and two cars wait as night approaches.", "two cars wait", "night"),
+        ("A truck is barely visible in the dense fog in the middle lane.", "in the middle lane", "barely"),
+    ],
+)
+def test_road_users_act_as_before_where_their_clause_is_cut(caption: str, kept: str, gone: str) -> None:
+    text = RULES.rewrite(caption, TABLE.style("Sunny"))
+    assert kept.lower() in text.lower() and gone not in text.lower(), text
+
+
+def test_a_style_that_keeps_the_hour_keeps_a_guess_about_it() -> None:
+    caption = "The video shows a street. The time of day is likely morning or late afternoon, with long shadows."
+    for name in ("Rainy", "Snowy", "Foggy"):
+        text = RULES.rewrite(caption, TABLE.style(name))
+        assert "likely morning or late afternoon." in text and "shadow" not in text
+    assert "late afternoon" not in RULES.rewrite(caption, TABLE.style("Sunny"))
 
 
 def test_denied_words_contradict_only_where_the_style_asserts_them() -> None:

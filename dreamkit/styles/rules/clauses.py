@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from dreamkit.captions.lexicon import alternatives
+from dreamkit.captions.lexicon import alternatives, users_pattern
 from dreamkit.captions.split import without_quotes
 
 
@@ -42,30 +42,58 @@ _PREDICATE = re.compile(
 )
 # Not an adjective before a noun: ", parked cars, and houses".
 _PARTICIPLE = re.compile(
-    r"(?i)(?:\w+ly )?[a-z-]{2,}(?:ing\b|ed\b(?! [\w-]+s\b))"
+    r"(?i)(?!(?:\w+ly )?(?:morning|evening)\b)(?:\w+ly )?[a-z-]{2,}(?:ing\b|ed\b(?! [\w-]+s\b))"
     r"(?! (?:cars|vehicles|lane|lot|area|street|road|meter|space)s?\b)"
 )
 _ABSOLUTE = re.compile(r"(?i)(?:the|an?|its|their|several|some)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")
 _ITS = re.compile(r"(?i)(?:its|their|his|her)\s(?:[\w-]+\s){0,4}?[\w-]+ing\b")
 _OPENS = re.compile(r"(?i)(?:as|while|when|because|since|although|though|after|before|if)\s")
-_SUBORDINATE = re.compile(r"(?i)(?:as|since|because|indicating|suggesting|implying|given) ")
+_SUBORDINATE = re.compile(r"(?i)(?:as|when|where|if|although|since|because|indicating|suggesting|implying|given) ")
 _NO_SPLIT_AFTER = re.compile(
     r"(?i)\b(?:the|an?|is|are|was|were|be|been|being|very|its|their|and|or|brightly|dimly|well|both|along|"
     r"together|some|of|to|likely|possibly|probably|presumably|perhaps|mostly|partly|mainly|heavy|white|thick|"
-    r"alive|filled|covered|wet|slick|laden|crowded|bright|dotted|loaded)$"
+    r"as \w+|even|alive|filled|covered|wet|slick|laden|crowded|bright|dotted|loaded)$"
 )
 _RELATIVE = re.compile(r"(?i)\b(?:that|which|who|where|whose|when|to)\b")
 
 
+@lru_cache
+def _acts() -> re.Pattern[str]:
+    """A verb that no list has, behind a road user: "an officer directs", "workers inspect the"."""
+    noun = (
+        r"(?!(?:\w*(?:lights?|lamps|windows|roofs|wheels|doors|tracks|marks|lines|ss)|drivers|riders|owners|trailers|"
+        r"passengers|workers|walkers|shelters|markers|barriers|mirrors|operators)\b)"
+    )
+    other = (
+        r"(?!(?:\w+(?:s|ed|ing)|near|amid\w*|\w*side|beyond|below|above|beneath|onto|opposite|toward|against|around|"
+        r"past)\b)"
+    )
+    return re.compile(
+        rf"(?:{users_pattern().pattern})(?: (?:in|with) (?:an? |"
+        rf"the )?[\w-]+(?: [\w-]+)??)?(?: [a-z]+ly)? (?P<verb>(?<!s ){noun}[a-z]{{2,}}s\b(?! (?:is|are|of)\b)"
+        rf"|(?<=s ){other}(?!(?:{alternatives('clauses', 'after_noun')})\b)[a-z]{{3,}}(?= (?:the|an?|their|them)\b))",
+        re.IGNORECASE,
+    )
+
+
+# What may stand before the subject of a clause: "in the background trees are visible".
+_LEADING = re.compile(
+    r"(?i)(?:for now|now|then|meanwhile|further ahead|nearby|(?:on|to|in|at|behind|along|near|through) "
+    r"(?:the|its|both|an?) (?:left |right |other |far )?(?:side |sides )?(?:of the )?[\w-]+),? (?=\w)"
+)
+
+
 def finite(text: str) -> re.Match[str] | None:
     """The first finite verb of a text, with its position; None without one."""
-    return _words("finite", r"\b").search(without_quotes(text))
+    plain = without_quotes(text)
+    return _words("finite", r"\b").search(plain) or _acts().search(plain)
 
 
 def is_clause(text: str) -> bool:
     """Whether the text begins with a subject that has a finite verb before the next comma."""
-    head = re.split(r"[,;:]", text, maxsplit=1)[0]
-    if not _words("subjects").match(head):
+    leading = _LEADING.match(text)
+    head = re.split(r"[,;:]", text[leading.end() if leading else 0 :], maxsplit=1)[0]
+    if not (_words("subjects").match(head) or users_pattern().match(head)):
         return False
     verb = finite(head)
     return bool(verb and not _RELATIVE.search(head[: verb.start()]))
@@ -77,9 +105,10 @@ def parts(sentence: str) -> tuple[Part, ...]:
     body = sentence.rstrip(" .!?")
     hidden = without_quotes(body)
     found: list[Part] = []
-    kind, joint, start, hangs = "clause", "", 0, False
+    kind, joint, start, hangs, clause = "clause", "", 0, False, 0
     for match in _JOINT.finditer(hidden):
-        step = _step(hidden, start, match, kind)
+        clause = start if kind == "clause" else clause
+        step = _step(hidden, start, match, kind, clause)
         if step is None:
             continue
         found.append(Part(kind, joint, body[start : match.start()], hangs))  # pyright: ignore[reportArgumentType]
@@ -92,13 +121,13 @@ def parts(sentence: str) -> tuple[Part, ...]:
 
 def _openings(found: list[Part]) -> list[Part]:
     """The first part becomes an opening when it has no verb of its own and a clause follows."""
-    clauses = [index for index, part in enumerate(found) if index and part.kind == "clause"]
-    if clauses and (_OPENS.match(found[0].text) or not finite(found[0].text)):
+    clauses = [index for index, part in enumerate(found) if index and part.kind in ("clause", "predicate")]
+    if clauses and found[clauses[0]].kind == "clause" and (_OPENS.match(found[0].text) or not finite(found[0].text)):
         return [*(replace(part, kind="opening") for part in found[: clauses[0]]), *found[clauses[0] :]]
     return found
 
 
-def _step(text: str, start: int, match: re.Match[str], kind: str) -> tuple[str, bool, bool] | None:
+def _step(text: str, start: int, match: re.Match[str], kind: str, clause: int) -> tuple[str, bool, bool] | None:
     """(kind, hangs, whether the conjunction belongs to the new part) of the part that begins here; None for none."""
     mark, conj = match["mark"].strip(), (match["conj"] or "").lower()
     before, rest = text[start : match.start()], text[match.end() :]
@@ -107,6 +136,8 @@ def _step(text: str, start: int, match: re.Match[str], kind: str) -> tuple[str, 
     hangs = bool(_words("hanging", r"(?:and )?(?:\w+ly )?").match(rest))
     verb_before = finite(text[: match.start()])
     if conj not in ("", "or") or mark in (";", ":"):
+        if conj == "and" and not mark and not finite(before) and (kind == "clause" or _SUBORDINATE.match(before)):
+            return None  # "a bulldozer and two trucks are working"
         if conj == "and" and not mark and is_clause(rest) and _SUBORDINATE.match(before):
             return "phrase", True, True
         if verb_before and is_clause(rest):
@@ -125,10 +156,23 @@ def _step(text: str, start: int, match: re.Match[str], kind: str) -> tuple[str, 
         return None
     if conj:
         return None
+    # "Pedestrians with umbrellas | hurry across": the verb of a subject that has a phrase of its own.
+    if (
+        kind == "phrase"
+        and start
+        and mark in ("", ",")
+        and not finite(text[clause : match.start()])
+        and not _RELATIVE.match(before)
+    ):
+        verb = _words("finite", r"\b").match(text, match.end())
+        one = re.match(r"(?i)(?:and |but )?(?:an?|one|another) ", text[clause:])
+        if verb and ", " not in before and not (one and re.match(r"(?:are|were|have)\b", verb.group())):
+            return "predicate", False, False
     if mark and _ITS.match(rest):
         return "phrase", False, True
     if mark and (hangs or _words("opening").match(rest) or _PARTICIPLE.match(rest)):
         return "phrase", hangs, True
-    if not mark and _words("inside").match(rest) and not _NO_SPLIT_AFTER.search(before):
+    joined = _NO_SPLIT_AFTER.search(before) and not rest.lower().startswith("even though")
+    if not mark and not joined and _words("inside").match(rest):
         return "phrase", hangs, True
     return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dreamkit.captions.conditions import negated, read_state
-from dreamkit.captions.lexicon import lexicon, whole_words, word_set
+from dreamkit.captions.lexicon import lexicon, users_pattern, whole_words, word_set
 from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.table import ConditionTexts, Style, has_word
 
@@ -144,8 +144,7 @@ def style_sentences(
     # Where nothing names the style yet, its first sentence does.
     named = bool(lead) or has_word(style, kept)
     sky = said.one_of(scene.sky, draw, lambda text: named or has_word(style, text)) or said.one_of(scene.sky, draw)
-    # A sentence on the light alone says too little of a style, but at night, where it is about the dark or its lamps.
-    named = bool(sky or style.time == "night") and (named or has_word(style, sky))
+    named = bool(sky or scene.light_alone) and (named or has_word(style, sky))
     light = said.one_of(scene.light, draw, lambda text: named or has_word(style, text))
     joint = ", while " if ", and" in sky or not sky else draw.choice((", and ", ", while ", ", and "))
     both = joint.join(text for text in (sky, light) if text)
@@ -203,6 +202,13 @@ def has_room(lines: Sequence[str], index: int, text: str) -> bool:
     words = re.findall(r"[\w'’-]+", text.lower())
     subject, following = _subject(text), _subject(after)
     if _CONTINUES.match(after) or (CLOSES.match(before)):
+        return False
+    # "A truck drives by." and "The truck carries" belong together.
+    if (
+        re.match(r"(?i)the ", after)
+        and users_pattern().match(following)
+        and re.search(rf"(?i)\ban? (?:[\w-]+ )?{following}\b", before)
+    ):
         return False
     return subject != following and following not in words and _subject(before) not in words
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dreamkit.captions.conditions import found as terms_in
-from dreamkit.styles.rules.clauses import Part, finite, parts
+from dreamkit.captions.lexicon import structures_pattern, users_pattern
+from dreamkit.styles.rules.clauses import Part, finite, is_clause, parts
+from dreamkit.styles.rules.gate import DANGLING, broken, headless
+from dreamkit.styles.rules.plain import is_plural, named_things
 from dreamkit.styles.rules.softening import DAY_PHRASE, LEAD, Softener, clean
 from dreamkit.styles.table import has_word
 
@@ -27,22 +30,30 @@ _WITH_ONLY = re.compile(
 )
 _SOME = re.compile(r"(?i)(?:with )?some\b")
 _LIST = re.compile(r", (?:and|or) ")
-_PRONOUN = re.compile(
-    r"(?i)(?:it|they|its|their|he|she|this|these|others|some|both|each)\b(?! (?:is|are) (?:no|several|a few))"
+_DEPENDS = re.compile(r"(?i)(?:because|as|while|when|if|since|although|though|after|before|where|that|which|who)\b")
+_AND = re.compile(r"(?<=\w),? (?:and|but|while|so|as|where) ")
+# What stands before a clause that depends on another, or before its subject.
+_LINK = re.compile(
+    r"(?i)^(?:(?:and|but|while|where|as|when|with|so|which) |.*\b(?:at|in|on|of|from|behind|along|to) which )*"
+    r"(?:(?:on|in|at|through|from|under|behind|beyond|ahead of|along) (?:the|an?|its|this) [\w-]+,? (?!of\b))?"
 )
-_DANGLING = re.compile(
-    r"(?i)\b(?:is|are|was|were|be|being|appears?|seems?|looks?|remains?)\s*(?:[.,;]|$|and (?:the|there|it)\b|"
-    r"(?:possibly|likely|probably|perhaps) (?:due|from|because|after|as)\b|due\b|with\b|as\b|\w+ing (?:an?|the) "
-    r"\w+ effect)"
-    r"|\b(?:the|an?|its|their|of|in|on|at|under|by|from|with|without|and|or|but|while|as|during|into|through|"
-    r"along|between|to|very|some of)\s*(?:[.,;:]|$)"
-    r"|\b(?:cut|cutting|piercing|shining|casting|creating|reflecting|illuminating|providing|lighting|glowing)\s*(?:[.,;]|$)"
-    r"|\b(?:the|an?)\s+(?:and|or|is|are|was|with|in|on|at|by|from|of|to|as|the|an?)\b|,\s*,|\b(?:and|"
-    r"or)\s+(?:and|or|but|is|with)\b"
-    r"|\b(?:in|on|at|under|by|from|with|during)\s+(?:in|on|at|under|by|from|with|during|and|or|is|"
-    r"are)\b(?!\s+(?:front|top|the far))"
-    r"|\b(?:is|are) (?:illuminated|lit|covered|surrounded|obscured|bathed|lined|characterized|set|filled|"
-    r"evidenced|indicated)\s*(?:[.,;]|$)|^\s*[,;]|\b(?:due|owing|thanks) (?:to )?(?:[.,;]|$)"
+# Subjects that are no road users though they name one, and statements that a plain sentence makes as well.
+_NO_ACTOR = re.compile(
+    r"(?i)\b(?:\w*lights?|lamps?|glow|beams?|glare|reflections?|shadows?|silhouettes?|outlines?|shapes?|"
+    r"visibility|view|which)\b"
+)
+# A statement that says too little by itself.
+_ONLY_DAY = re.compile(
+    r"(?i)(?:it|the time(?: of day)?) (?:is|appears to be|seems to be) (?:likely )?(?:the )?day(?:time)?"
+)
+# No pronoun for a thing: "it is dark".
+_EXPLETIVE = r"it(?! (?:is|has|was|can|may|might|appears|seems|looks)\b)"
+_THEY, _IT = re.compile(rf"(?i)(?:they|{_EXPLETIVE}|he|she)\b"), re.compile(rf"(?i)\b(?:{_EXPLETIVE}|them)\b")
+_REFERS = re.compile(rf"(?i)(?<=\w )(?:them|{_EXPLETIVE})\b")
+_VISIBLE = re.compile(r"(?i)\b(?:visible|can be seen|seen)$")
+_PRONOUN = re.compile(
+    r"(?i)(?:(?:it|they|its|their|he|she)\b|(?:this|these|others|some|both|each)(?= (?:of|is|are|was|were|have|has|can|"
+    r"may|with|in|on|at|appear|seem|\w+ing)\b|,|$))(?! (?:is|are) (?:no|several|a few))"
 )
 
 
@@ -66,15 +77,16 @@ class Cutter(Softener):
     def cut(self, sentence: str, first: bool) -> Cut:
         """Cut a sentence; marks are set only in the caption's first one."""
         other_day = any(map(self._other_day, DAY_PHRASE.finditer(sentence)))
-        if not (self.unwanted(sentence) or other_day or self._other_time(sentence)):
+        if not (self.unwanted(sentence) or other_day or self._other_time(sentence) or self._other_hour(sentence)):
             return Cut(sentence)
         gone: list[str] = []
         texts: list[tuple[str, str]] = []
-        broken = False
+        broken, subject = False, ""
         for group in _groups(parts(sentence)):
-            refers = _PRONOUN.match(group[0].text) or re.search(
-                r"(?i)\b(?:them|(?:past|behind|near|of|on|in|to|around) it)\b", _joined(group)
-            )
+            refers = _PRONOUN.match(group[0].text) or _REFERS.search(_joined(group))
+            if broken and refers and subject:
+                group, refers = _named(group, subject), None
+            lost = len(gone)
             text = "" if broken and refers else self._cut_group(group, first, gone)
             if gone and _SOME.match(gone[-1]):
                 text = re.sub(r"^others\b", "some", text)
@@ -82,12 +94,21 @@ class Cutter(Softener):
                 gone.append(_joined(group))
             else:
                 texts.append(("" if broken or not texts else group[0].joint, text))
+            subject = self._subject(group)
             broken = not text
+            for index in range(lost, len(gone) if not refers else lost):
+                saved = "?"
+                while saved:
+                    saved, gone[index] = self._saved(gone[index], subject)
+                    texts += [("", saved)] if saved else []
+                    broken = broken or bool(saved)
         whole = ""
         for joint, text in texts:
             whole = f"{whole}{joint}{text}" if joint else f"{whole}{'. ' if whole else ''}{text[0].upper()}{text[1:]}"
         # "The street is wet, likely from rain, and is lit" without its middle.
         whole = re.sub(r"^((?:[\w-]+ ){1,4}(?:is|are) \w+), and (?=(?:is|are) )", r"\1 and ", whole)
+        if gone and _ONLY_DAY.fullmatch(whole):
+            whole = ""
         return Cut(whole and whole + (sentence[-1] if sentence[-1] in "!?" else "."), tuple(gone))
 
     def _cut_group(self, group: Sequence[Part], first: bool, gone: list[str]) -> str:
@@ -95,7 +116,12 @@ class Cutter(Softener):
         main, rest = group[len(opening)], group[len(opening) + 1 :]
         bare = self.soften(main.text, first)
         text, hollow = bare, False
-        about_time = _ABOUT_TIME.match(main.text) and (self.unwanted(_joined(group)) or self._other_time(main.text))
+        hours = [term for term, _ in terms_in(main.text) if term.tied_to_time]
+        names_hour = not self.style.time and any(term.time != "day" for term in hours)
+        about = main.text if names_hour else _joined(group)
+        about_time = _ABOUT_TIME.match(main.text) and (
+            self.unwanted(about) or self._other_time(main.text) or self._other_hour(main.text)
+        )
         if self._bad(bare) or about_time:
             verb = finite(bare)
             subject = bare[: verb.start()] if verb and not about_time else ""
@@ -113,11 +139,11 @@ class Cutter(Softener):
                 part_text = "with " + part_text[4:]
             bare_part = clean(part_text)
             empty = part_text != part.text and (
-                _EMPTY.match(bare_part) or _headless(part.text, bare_part) or _broken(bare_part, part.text)
+                _EMPTY.match(bare_part) or headless(part.text, bare_part) or broken(bare_part, part.text)
             )
             changed = part.hangs and part_text != part.text and not part.text.lower().startswith("typical")
             if (
-                ((part.hangs or part.joint == " ") and before)
+                ((part.hangs or (part.joint == " " and part.kind == "phrase")) and before)
                 or changed
                 or empty
                 or part in split
@@ -136,7 +162,8 @@ class Cutter(Softener):
                 if self.style.time and re.match(r"(?i)(?:due|owing) to|because", part.text) and "visibility" in text:
                     return ""
                 continue
-            text += f" {part_text}" if part.kind == "predicate" and hollow else f"{part.joint}{part_text}"
+            alone = part.kind == "predicate" and (hollow or (before and part.joint == ", "))
+            text += f" {part_text}" if alone else f"{part.joint}{part_text}"
             before, hollow = "", False
         if hollow:
             return ""
@@ -149,17 +176,82 @@ class Cutter(Softener):
         ):
             text = re.sub(r", (?=(?!with|which|some|where|while|who)[^,]*$)(?!\w+ing\b)", " and ", text)
         if opening:
-            first_text = "".join(f"{part.joint}{self.soften(part.text, first)}" for part in opening)
+            first_text = ""
+            for part in opening:
+                soft = self.soften(part.text, first)
+                if soft != part.text and (_DEPENDS.match(part.text) or re.match(r"(?i)with\b", part.text)):
+                    # "With the sun setting", "After passing through dense fog".
+                    lost.append(part.text)
+                    first_text += LEAD if first and not first_text else ""
+                else:
+                    first_text += (part.joint if first_text.strip(LEAD) else "") + soft
             bare_opening = clean(first_text).strip(" ,")
-            if self._bad(first_text) or not (bare_opening or LEAD in first_text):
+            if first_text and (self._bad(first_text) or not (bare_opening or LEAD in first_text)):
                 lost.append(first_text)
-            else:
+            elif first_text:
                 text = f"{first_text if bare_opening else LEAD}{main.joint}{text}"
         plain = clean(text)
-        if _broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
+        if broken(plain, _joined(group)) or self._bad(plain) or self._says_new_time(plain, _joined(group)):
             return ""
         gone += lost
         return text
+
+    def _subject(self, group: Sequence[Part]) -> str:
+        """What a pronoun behind a clause stands for, in the words of the style; "" when that is unclear."""
+        main = next((part.text for part in group if part.kind == "clause"), "")
+        if _PRONOUN.match(main) or not (verb := finite(main)):
+            return ""
+        name = clean(self.soften(main[: verb.start("verb") if "verb" in verb.groupdict() else verb.start()], False))
+        if self._bad(name) or _NO_ACTOR.search(name) or not (users_pattern().search(name) or "road" in name):
+            things = [thing for thing in named_things(main) if users_pattern().search(thing)]
+            place = structures_pattern().search(main)
+            name = things[0] if things else f"the {place.group()}" if place and not place.group().endswith("s") else ""
+        return "" if self._bad(name) else name.strip(" ,")
+
+    def _saved(self, text: str, subject: str) -> tuple[str, str]:
+        """(a clause about road users within a text that was cut, what else the text has); the clause is "" for none.
+
+        The clause has no full stop; `subject` stands for a pronoun in it.
+        """
+        things = [thing for thing in named_things(text) if users_pattern().search(thing)]
+        pieces: list[str] = []
+        for found_parts in map(parts, (text, *_AND.split(text))):
+            for part, after in zip(found_parts, [*found_parts[1:], None], strict=True):
+                longer = after and after.kind == "phrase" and after.joint == " "
+                pieces += [f"{part.text} {after.text}"] if after and longer else []
+                pieces.append(part.text)
+        for thing in things:
+            who = re.search(rf"\b{re.escape(thing)},? (?:that|which|who) [^,;]+", text)
+            pieces += [who.group()] if who else []
+            if causes := re.search(rf"(?P<all>{re.escape(thing)} to (?P<verb>[a-z]+))\b(?P<rest>[^,;]*)", text):
+                verb = causes["verb"] if is_plural(thing) else _third(causes["verb"])
+                text = text.replace(causes["all"], f"{thing} {verb}")
+                pieces.append(f"{thing} {verb}{causes['rest']}")
+        for piece in pieces:
+            bare, rest = _LINK.sub("", piece), text.replace(piece, "", 1)
+            if len(things) == 1 and (they := _THEY.match(bare)) and things[0] in text.partition(piece)[0]:
+                bare, rest = things[0] + bare[they.end() :], rest.replace(things[0], "", 1)
+            for thing in things:
+                bare = re.sub(rf"^({re.escape(thing)}),? (?:that|which|who) ", r"\1 ", bare)
+            clause = clean(self.soften(bare, False)).strip(" ,")
+            if _IT.search(clause):
+                if not subject:
+                    continue
+                name = subject if subject[:2].isupper() else subject[0].lower() + subject[1:]
+                clause, rest = _IT.sub(name, clause, count=1), re.sub(re.escape(subject), "", rest, count=1, flags=re.I)
+            verb = finite(clause)
+            head = clause[: verb.end()] if verb else ""
+            if (
+                is_clause(clause)
+                and not _DEPENDS.match(clause)
+                and users_pattern().search(head)
+                and not _NO_ACTOR.search(head)
+                and not (
+                    self._bad(clause) or broken(clause, bare) or DANGLING.search(clause) or _VISIBLE.search(clause)
+                )
+            ):
+                return clause[0].upper() + clause[1:], rest
+        return "", text
 
     def _split_words(self, group: Sequence[Part]) -> list[Part]:
         """The phrases that share unwanted words, such as "with the streetlights" and "casting a glow"."""
@@ -185,19 +277,6 @@ class Cutter(Softener):
         return bool(self.style.time) and bool(_NAMES_TIME.search(text)) and not has_word(self.style, text)
 
 
-def _headless(before: str, after: str) -> bool:
-    """Whether a cut took the head of a phrase: "with raindrops on the windshield" became "on the windshield"."""
-    return before.split()[0] != after.split()[0] and bool(
-        re.match(r"(?i)(?:on|in|at|of|from|to|by|along|near|across|over)\b", after)
-    )
-
-
-def _broken(text: str, original: str) -> bool:
-    """Whether a cut left a dangling word that the original has not, or took the verb."""
-    more = len(_DANGLING.findall(text)) > len(_DANGLING.findall(original))
-    return more or bool(finite(original) and not finite(text))
-
-
 def _groups(found_parts: Sequence[Part]) -> list[list[Part]]:
     """The parts by independent clause, each with its opening, predicates and phrases."""
     groups: list[list[Part]] = []
@@ -206,6 +285,23 @@ def _groups(found_parts: Sequence[Part]) -> list[list[Part]]:
             groups.append([])
         groups[-1].append(part)
     return groups
+
+
+def _third(verb: str) -> str:
+    """The third person of a verb."""
+    return re.sub(r"(?<=[^aeiou])y$", "ie", verb) + ("es" if re.search(r"(?:s|x|ch|sh|o|[^aeiou]y)$", verb) else "s")
+
+
+def _named(group: Sequence[Part], subject: str) -> list[Part]:
+    """The parts with the subject of the clause before in place of the pronouns that stand for it."""
+    subject = subject if subject[:2].isupper() else subject[0].lower() + subject[1:]
+    named = []
+    for part in group:
+        text = re.sub(r"(?i)^(?:it|they|he|she)\b", subject, part.text)
+        if (its := re.match(r"(?i)(?:its|their|his|her) ", text)) and (verb := finite(text)):
+            text = f"the {text[its.end() : verb.start()].strip()} of {subject} {text[verb.start() :]}"
+        named.append(replace(part, text=_REFERS.sub(subject, text)))
+    return named
 
 
 def _joined(group: Sequence[Part]) -> str:

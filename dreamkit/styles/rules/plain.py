@@ -19,16 +19,23 @@ _STOP = word_set(
     "over under between that which who where when is are "
     "was were has have can be been there it they not no any only also with's including capturing showing "
     "revealing illuminating reflecting casting creating "
-    "highlighting making giving visible seen some's suggesting indicating then"
+    "highlighting making giving visible seen some's suggesting indicating then allowing causing forcing "
+    "letting requiring leading helping"
 )
 _TRAILING = re.compile(
-    r"(?:\s+(?:parked|waiting|standing|driving|moving|walking|crossing|riding|stopped|lined up|turning|heading|"
-    r"approaching|passing|following)\b"
+    r"(?:\s+(?:parked|stopped|lined up|(?!(?:morning|evening|during|including|glowing|shining|reflecting|illuminating|"
+    r"casting|creating|building|indicating|making|suggesting)\b)[a-z]{2,}ing(?= (?:at|on|in|to|from|by|along|"
+    r"across|behind|near|down|through|toward|the|slowly|left|right|ahead|straight)\b|[.,;]|$))\b"
     r"(?:\s+(?:slowly|by|left|right|straight|past|ahead|carefully|cautiously)\b)?)?"
     r"(?:\s+(?:the (?:street|road|intersection|camera|vehicle))(?=[\s.,;]|$))?"
-    r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards)\s+"
-    r"(?:the|a|an|both|its|each|either)\s+(?:(?:left|right|opposite|other|near|far|same|inner|outer|side|sides|"
-    r"edge|of|the)\s+){0,4}[\w-]+(?=[\s.,;]|$)"
+    r"(?:\s+(?:along|on|at|in|near|beside|behind|across|to|ahead of|around|between|down|through|toward|towards|"
+    r"from)\s+(?:the|a|an|both|its|each|either)\s+(?:(?:middle|center|centre|front|end|corner|left|right|"
+    r"opposite|other|near|far|same|inner|outer|side|sides|"
+    r"edge|of|the|dark|wet|busy|slick|icy|narrow|main|rural|rainy|snowy|foggy|slippery|shiny|quiet|"
+    r"empty|red|blue|white|black|"
+    r"yellow|green|orange|gray|grey|bright|silver|brown|pink|reflective|long|heavy)\s+){0,4}"
+    r"(?!(?:can|could|is|are|was|were|has|have|and|or|that|which|who|while|as|with)\b)[\w-]+"
+    r"(?:\s(?:stops?|lights?|signals?|signs?|crossing|lot|station|shelter|lanes?|lines?))?(?=[\s.,;]|$)"
     r"|\s+(?:ahead|in front|behind)\b)?",
     re.IGNORECASE,
 )
@@ -41,14 +48,14 @@ PLACE = re.compile(
     r"district|village|downgrade|route|roadway|square|plaza)\b"
 )
 # Structures that are told though their article is definite: "the pine trees".
-_ADORNED = re.compile(r"(?i)the [\w-]+ (?:trees|buildings|houses|hills)$")
+_ADORNED = re.compile(r"(?i)the (?!surrounding|nearby|adjacent)[\w-]+ (?:trees|buildings|houses|hills)$")
 _MOTOR = re.compile(r"\b(?:cars?|vans?|trucks?|suvs?|bus(?:es)?|sedans?|vehicles?|traffic(?! (?:light|sign|cone)))\b")
 
 
 _LAMPS = re.compile(r"['’]|[ -](?:head|tail|street)?lights?\b")
 _LAMP_POSTS = re.compile(r"(?i)(?:street ?(?:light|lamp)s?|lamp ?posts?)$")
 _OPENINGS = re.compile(r"(?i)(?:windows?|lanes?|(?:lane )?markings)$")
-_NOT_TOLD = re.compile(r"(?i)\b(?:ego|own)[ -]$|\b(?:glimpses? of|for) (?:(?:the|both|any) )?(?:\w+ )?$")
+_NOT_TOLD = re.compile(r"(?i)\b(?:ego|own|camera)[ -]$|\b(?:glimpses? of|for) (?:(?:the|both|any) )?(?:\w+ )?$")
 
 
 def named_things(text: str) -> list[str]:
@@ -65,7 +72,7 @@ def named_things(text: str) -> list[str]:
             or _LAMPS.match(plain, end)
             or _OPENINGS.match(match.group())
             or (_LAMP_POSTS.match(match.group()) and not re.search(r"(?i)\bshadows? of\b", plain))
-            or _NOT_TOLD.search(plain[:start])
+            or (_NOT_TOLD.search(plain[:start]) and not re.match(r" (?:[a-z]+ing|that|which|who)\b", plain[end:]))
         ):
             continue
         while after := re.match(r"[ -](?=\w)", plain[end:]):
@@ -95,11 +102,18 @@ def named_things(text: str) -> list[str]:
     return [text[a:b].strip(" ,.") for a, b in found]
 
 
+# "parked and passing cars"
+_COUPLED = re.compile(r"(?i)\b(?:parked|moving|passing|oncoming|stopped|waiting|approaching) $")
+
+
 def _beginning(plain: str, start: int) -> tuple[int, str]:
     """Where the noun phrase of the noun at `start` begins, and its determiner or ""."""
     begin = start
     for word in reversed(list(re.finditer(r"[\w'’-]+(?P<gap>,?\s+)", plain[:start]))):
         token = word.group().strip(" ,").lower()
+        if token == "and" and _COUPLED.search(plain[: word.start()]):
+            begin = word.start()
+            continue
         if word.end() != begin or token in _STOP or "," in word["gap"] or finite(token):
             break
         begin = word.start()
@@ -110,6 +124,9 @@ def _beginning(plain: str, start: int) -> tuple[int, str]:
 
 def is_plural(phrase: str) -> bool:
     """Whether a noun phrase is plural."""
+    noun = next((m for p in (users_pattern(), structures_pattern()) if (m := p.search(phrase))), None)
+    phrase = phrase[: noun.end()] if noun else phrase
+    phrase = re.sub(r"(?i)\b(?:parked|waiting|surrounding|neighbou?ring|stopped) ", "", phrase)
     head = re.split(
         r"\s(?:of the|of a|in|on|at|along|near|beside|behind|across|with|from|parked|waiting|that|which|ahead|"
         r"\w+ing|down|to|through)\b", " " + re.sub(r"(?i)^(?:oncoming|passing|approaching|moving) ", "", phrase)
@@ -164,6 +181,8 @@ def plain_sentence(names: Sequence[str], kept: str, choice: int) -> str:
 
 
 _ROAD = re.compile(r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard)\b(?! signs?)")
+_GREEN = re.compile(r"(?i)\b(?:greenery|vegetation|foliage)$")
+_QUARTER = re.compile(r"(?i)\b(?:neighbou?rhood|district|town|city|village)$")
 _MOVES = re.compile(r"(?i)\b(?:passing|moving|oncoming|approaching)\b")
 _MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion|flow)\w*")
 
@@ -172,16 +191,29 @@ def _known(name: str, kept: str) -> bool:
     """Whether the kept text names the thing already: the same noun, and nothing new about it."""
     nouns = [m.group().lower() for p in (users_pattern(), structures_pattern()) for m in p.finditer(name)]
     nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in PLACE.finditer(name)]
-    low = re.sub(r"\b(?:vehicle|car) (?=(?:head)?lights)", "", kept.lower()).replace(
-        "traffic lights", "traffic lights, traffic signals"
-    )
+    low = re.sub(
+        r"\b(?:vehicle|car) (?=(?:head)?lights)|\b(?:camera|ego|own) (?:car|vehicle)\b[^.,]*", "", kept.lower()
+    ).replace("traffic lights", "traffic lights, traffic signals")
     if _MOVES.match(name) and not _MOVING.search(
-        re.sub(r"(?i)\b(?:drive|driving)(?= (?:through|scene|along|down|on|in)\b)", "", kept)
+        re.sub(
+            r"(?i)\b(?:drive|driving)(?= (?:through|scene|along|down|on|in)\b)|\b(?:camera|ego|own) (?:car|"
+            r"vehicle)\b[^.,]*",
+            "",
+            kept,
+        )
     ):
         return False
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
         return True
     if name.lower() == "people" and "pedestrian" in low:
+        return True
+    if _GREEN.search(name) and re.search(r"\b(?:trees|bush|grass|plants|vegetation|greenery)", low):
+        return True
+    if (
+        not users_pattern().search(name)
+        and _QUARTER.search(name)
+        and re.search(r"\b(?:street|road|area|neighbou?rhood)", low)
+    ):
         return True
     if not all(re.search(rf"\b{re.escape(noun.removesuffix('s'))}", low) for noun in nouns):
         return False

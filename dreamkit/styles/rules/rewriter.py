@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dreamkit.captions.camera_sentence import part_camera_sentence
 from dreamkit.captions.conditions import ENCLOSED, read_state
+from dreamkit.captions.lexicon import users_pattern
 from dreamkit.captions.split import sentences, without_quotes
 from dreamkit.styles.rules.clauses import finite
 from dreamkit.styles.rules.compose import has_room, lead_of, style_sentences
@@ -27,7 +28,7 @@ _FILM = re.compile(
 # First words that become lower case when something is put in front of the sentence.
 _OPENS = re.compile(
     r"(?:An?|The|Two|Three|Four|Five|Six|Several|Many|Some|There|Traffic|Cars|Vehicles|Heavy|Light|Our|We|One|Both"
-    r"|Pedestrians|This|Children|People|Trees|Rows)\b"
+    r"|Pedestrians|Despite|As|While|When|Although|This|Children|People|Trees|Rows)\b"
 )
 _QUOTED = re.compile(r"[\"“](?P<text>[^\"“”]*[.!?])[\"”]")
 
@@ -128,6 +129,10 @@ def _kept_lines(
 
     def soften(thing: str) -> str:
         bare = clean(cutter.soften(thing, False)).strip(" ,.")
+        if cutter.unwanted(bare) and users_pattern().search(bare):
+            det, _, rest = bare.partition(" ")
+            rest = " ".join(word for word in rest.split() if not cutter.unwanted(f"{word}."))
+            bare = f"{article(rest, det) if det.lower() in ('a', 'an') else det} {rest}"
         return "" if cutter.unwanted(bare) else bare
 
     told = ""
@@ -160,7 +165,7 @@ _ENUMERATES = re.compile(r"(?:The (?:scene|video)|It)(?: also)? (?:includes?|fea
 
 def _filled(text: str, lead: str, style: Style) -> str:
     """The sentence with the style's words in place of the marks."""
-    if ADJECTIVE in text and style.adjective and lead:
+    if ADJECTIVE in text and style.adjective and lead and style.adjective not in text:
         head, tail = text.split(ADJECTIVE, 1)
         text = f"{with_article(head, style.adjective)}{tail.replace(LEAD, '')}"
     elif LEAD in text and lead:
@@ -179,6 +184,11 @@ def _before(lead: str, text: str) -> str:
     return f"{lead[0].upper()}{lead[1:]}, {text[0].lower() if _OPENS.match(text) else text[0]}{text[1:]}"
 
 
+# The place that a first sentence is about, with more behind it: "a parking lot filled with cars".
+_SCENE = re.compile(
+    r"(?i)\b(?:street|road|highway|avenue|boulevard|freeway|alley|intersection|neighbou?rhood|area|parking lot|scene)"
+    r"(?= (?:filled|lined|surrounded|crowded|bordered|flanked|with|featuring|containing)\b)"
+)
 _JOINED = re.compile(r"(?i)\b(?:while|as|that|which|where|when|who|is|are|seen from)\b")
 
 
@@ -190,11 +200,17 @@ def _led(first: str, lead: str, style: Style) -> str:
     if not simple or _JOINED.search(simple["head"]) or finite(simple["head"].partition(" and ")[2]):
         return first
     head, tail = simple["head"], simple["tail"] or ""
-    place = re.search(r"\b(an?) (?=(?:[\w-]+ )?[\w-]+$)(?!busy|quiet|calm|narrow|wide|bustling|typical)", head)
+    early = _SCENE.search(head)
+    if early and len(head[early.end() :].split()) > 3:
+        return f"{head[: early.end()]} {lead}{head[early.end() :]}{tail}."
+    place = re.search(
+        r"\b(an?) (?=(?:[\w-]+ )?[\w-]+$)(?!busy|quiet|calm|narrow|wide|bustling|typical|wet|dark|dry)", head
+    )
     if (
         tail.startswith(" with ")
         and style.time in ("", "day")
         and place
+        and not users_pattern().search(head[place.start() :])
         and not re.search("morning|evening|night", lead)
     ):
         # "a foggy road with three lanes", not "a road in the fog with three lanes".

@@ -8,13 +8,14 @@ from functools import lru_cache
 
 from dreamkit.captions.conditions import Term, found, negated, of_lamps
 from dreamkit.captions.lexicon import alternatives, lexicon, structures_pattern, users_pattern, word_set
-from dreamkit.styles.rules.clauses import is_clause
-from dreamkit.styles.table import Style
+from dreamkit.styles.rules.actions import plain_actions, without_origin
+from dreamkit.styles.rules.clauses import finite, is_clause
+from dreamkit.styles.table import Style, has_word
 
 # Marks in a cut text: a place for the style's lead, and one for its adjective.
 LEAD, ADJECTIVE = "\x00", "\x01"
 _DAY_NAMES = {"morning": "morning", "dusk": "evening", "golden": "evening", "night": "night", "day": "day"}
-_LIGHT, _BY_DAY = ("bright", "dry"), ("by day", "by night")
+_LIGHT, _BY_DAY = ("bright", "dry", "gray", "grey"), ("by day", "by night")
 _WEATHER = {"rain": "rainy", "snow": "snowy", "fog": "foggy", "cloudy": "cloudy", "clear": "clear"}
 DAY_PHRASE = re.compile(
     r"(?i)\b(?P<det>an?|the|this)\s+(?P<mods>(?:(?!(?:an?|the|of|in|on|depicts|captures|shows|"
@@ -31,14 +32,14 @@ _TURNING = re.compile(
 _BODY = re.compile(r"(?:roof|window|hood|windshield)s?\b")
 _NEEDS_ADJECTIVE = word_set(
     "conditions condition weather day atmosphere effect ambiance ambience mood appearance look feel tone environment "
-    "light sun sunlight glow haze air hours hour"
+    "light sun sunlight glow haze air hours hour sky skies"
 )
 _SETTING = re.compile(
     r"(?i)\b(?:is|are|was|being) (?:set|filmed|taken|captured|recorded)$|\btak(?:es?|ing) place$|\boccurs?$"
 )
 _NEUTRAL = re.compile(
     r"(?i)^(?:quiet|calm|typical|busy|regular|normal|peaceful|beautiful|cold|cool|warm|hot|late|early|what|"
-    r"appears|to|be|a|bustling|long|wide|narrow|straight|empty)$"
+    r"appears|to|be|a|bustling|chilly|windy|breezy|humid|mild|crisp|long|wide|narrow|straight|empty)$"
 )
 _PARTICIPLE_BEFORE = re.compile(
     r"(?i)\b(?!(?:parked|stopped|located|seen|shown|depicted|captured|recorded|filmed|positioned|lined|situated|"
@@ -47,8 +48,10 @@ _PARTICIPLE_BEFORE = re.compile(
     r"dealing|compared|associated|navigating|braving|struggling|peeking|shining|breaking|filtering|poking|"
     r"glowing|piercing)$"
 )
+_HOUR = re.compile(r"(?i)(?:the )?(?:early |late )?(?:evening|afternoon|dusk|twilight|sunset|sundown)$")
 _PREDICATIVE = re.compile(
-    r"(?i)\b(?:is|are|was|were|be|being|appears?|seems?|looks?|becomes?|remains?|to be|and|or|not|very|quite|overly)$"
+    r"(?i)\b(?:(?<!there )(?:is|are)|was|were|be|being|appears?|seems?|looks?|becomes?|remains?|to be|and|or|"
+    r"not|very|quite|overly)$"
 )
 _ADVERBS = (
     r"(?:(?:very|quite|slightly|somewhat|rather|mostly|partly|heavily|lightly|densely|dimly|brightly|already)\s+)?"
@@ -59,21 +62,24 @@ _ADVERBS = (
 def _phrase() -> re.Pattern[str]:
     """A prepositional phrase whose last noun is about time, weather or light."""
     heads, after = alternatives("clauses", "heads"), alternatives("clauses", "after_noun")
+    after = f"{after}|{alternatives('clauses', 'finite')}"
     word = (
-        r"(?:(?!(?:and|or|but|while|with|that|which|is|are|on|in|at|under|by|from|as|for|along|through|during|"
-        r"was|to)\b)[\w'’-]+,?\s+)"
+        r"(?:(?:of\s+(?:the|an?)|(?!(?:and|or|but|while|with|that|which|is|are|on|in|at|under|by|from|as|for|along|"
+        r"through|during|was|to|between|past|around|near|behind|beside|the|an?)\b)[\w'’-]+),?\s+)"
     )
-    noun = (
-        rf"(?:{heads})\b(?:\s+of\s+(?:the\s+)?(?:early |late )?(?:day|night|evening|morning|lights?|rain|snow|"
-        r"fog|sky))?"
-    )
+    noun = rf"(?:{heads})\b(?:\s+of\s+(?:the\s+|an?\s+)?(?:[\w-]+\s+){{0,2}}?(?:{heads}|lights?|sky|rain|storm)\b)?"
     more = rf"(?:,?\s+(?:or|and|to|into)\s+{word}{{0,4}}?{noun})*"
     return re.compile(
         rf"(?i)(?P<comma>,?)\s*\b(?P<prep>{alternatives('clauses', 'prepositions')})\s+"
-        rf"(?P<noun>(?:what (?:appears|seems) to be\s+)?{word}{{0,7}}?{noun}{more})"
+        rf"(?P<noun>(?:what (?:appears|seems) to be\s+)?(?:(?:the|an?)\s+)?{word}{{0,7}}?{noun}{more})"
         rf"(?P<tail>(?:\s+(?:overhead|above|outside|visible|present|in view|in the sky|in sight|in motion|in use|"
         rf"o[nf]f?(?=[.,;]|$)))*)(?=[.,;:\x00]|$|\s+(?:{after})\b)"
     )
+
+
+@lru_cache(maxsize=1)
+def _finite() -> re.Pattern[str]:
+    return re.compile(rf"(?i) (?:{alternatives('clauses', 'finite')})\b")
 
 
 @lru_cache(maxsize=1)
@@ -150,8 +156,9 @@ class Softener:
         """The text without adjectives and prepositional phrases that contradict the style."""
         text = DAY_PHRASE.sub(lambda match: self._other_day(match) or match.group(), text)
         text = re.sub(r"(?i)\b(?:on|in|during) (?:a|the) (night)\b", r"at \1", text)
-        if not self.unwanted(text):
+        if not (self.unwanted(text) or self._other_hour(text)):
             return text
+        text = plain_actions(text, self.unwanted)
         text = self._without_phrases(text, first)
         while self.unwanted(clean(text)):
             shorter = self._without_adjective(text, first)
@@ -159,6 +166,10 @@ class Softener:
                 break
             text = shorter
         return text
+
+    def _other_hour(self, text: str) -> bool:
+        """Whether the text names an hour that fits the style, as an evening fits the golden hour, in other words."""
+        return bool(self.style.time) and any(term.time not in ("", self.style.time) for term, _ in found(text))
 
     def _other_day(self, match: re.Match[str]) -> str | None:
         """ "a rainy day" in the words of the style, such as "a rainy night"; None when it may stay."""
@@ -170,15 +181,23 @@ class Softener:
         states = [mod for mod in mods if found(mod) or mod.lower() in (*_WEATHER.values(), *_LIGHT)]
         if not all(mod in states or _NEUTRAL.match(mod) for mod in mods):
             return None
+        falls = self.style.weather in ("rain", "snow", "fog")
         bad = [mod for mod in states if self.unwanted(f"{mod} {'day' if mod.lower() in _LIGHT else 'scene'}")]
-        if (not bad and other == noun) or (
-            not states and (match["det"].lower() == "the" or not self.unwanted(f"a {noun}."))
+        bad += [mod for mod in states if falls and mod.lower() in ("cloudy", "overcast", "gray", "grey", "gloomy")]
+        golden = self.style.time == "golden" and noun == "evening" and "golden" not in mods
+        if not golden and (
+            (not bad and other == noun)
+            or (not states and (match["det"].lower() == "the" or not self.unwanted(f"a {noun}.")))
         ):
             return None
         kept = [mod for mod in mods if mod not in bad and mod.lower() not in ("late", "early")]
+        if falls or self.time == "night":
+            kept = [mod for mod in kept if mod.lower() not in ("hot", "warm")]
         if self.style.time == "golden":
             kept = [mod for mod in kept if mod not in states]
         if self.style.weather and (self.style.adjective not in kept):
+            same = self.style.weather  # "a drizzly morning" becomes a rainy one
+            kept = [mod for mod in kept if all(term.weather != same for term, _ in found(mod))]
             place = kept.index("summer") if "summer" in kept else len(kept)
             kept.insert(place, self.style.adjective.removesuffix("-hour"))
         elif self.style.time and not [mod for mod in kept if mod in states] and self.weather in ("clear", "cloudy"):
@@ -192,6 +211,8 @@ class Softener:
             start = match.end()
             noun = match["noun"]
             bad = any(m.start() < match.end() and m.end() > match.start("noun") for m in self.unwanted(text))
+            hour = match["prep"].lower() in ("during", "in", "at") and _HOUR.match(noun)
+            bad = bad or (bool(hour) and self._other_hour(noun) and not has_word(self.style, text))
             if not bad or _keeps(noun) or "sound" in noun:
                 start = match.start("noun") + 1
                 continue
@@ -199,8 +220,17 @@ class Softener:
             prep = match["prep"].lower()
             if prep.startswith("right ") and _TURNING.search(before):
                 before, prep = before + match["comma"] + " right", prep[6:]
+            if prep == "on" and re.search(r"(?i)\b(?:turn|switch)(?:s|es|ed|ing)?$", before.rstrip()):
+                continue  # "turns on the headlights"
             of_noun = prep in ("of", "from", "over", "into", "by") and f"{prep} {noun.lower()}" not in _BY_DAY
-            if of_noun or (prep in ("with", "in", "through", "on") and _PARTICIPLE_BEFORE.search(before.rstrip())):
+            if of_noun and (moved := without_origin(before, prep)):
+                text, start = moved + after, len(moved)
+                continue
+            if of_noun or (
+                prep in ("with", "in", "through", "on")
+                and _PARTICIPLE_BEFORE.search(before.rstrip())
+                and not _SETTING.search(before)
+            ):
                 continue
             if prep in ("due to", "because of", "owing to") and (found(before) or not users_pattern().search(before)):
                 continue
@@ -209,6 +239,11 @@ class Softener:
                 start = len(before)
                 continue
             timely = prep not in ("with", "without", "despite", "until")
+            timely = timely and not has_word(self.style, before) and not _finite().match(after)
+            # "two women in raincoats and a child are crossing": before the verb there is no room.
+            timely = timely and not (
+                after.startswith(" and ") and users_pattern().search(before) and not finite(before)
+            )
             mark = LEAD if timely and (_SETTING.search(before) or (first and LEAD not in text)) else ""
             text = f"{before}{mark}{after}"
             start = len(before)
@@ -234,11 +269,12 @@ class Softener:
             before = text[: match.start("and")] if match["and"].strip() else text[: match.start()]
             joined = match["and"].strip()
             after = text[match.end() :]
-            after = f"road {after}" if match["word"] == "wet" and match["next"] == "surface" else after
+            after = f"road {after}" if match["word"] == "wet" and re.match("surface(?! of)", after) else after
             if match["next"].startswith("window") and re.search(r"(?i)\bha(?:s|ve|ving)$", before.rstrip()):
                 continue
             if (
-                match["next"] in _NEEDS_ADJECTIVE
+                re.match(r"(?i)(?:approach|near|draw|com|fall|set|begin|settl|deepen|arriv)(?:e?s|ing)$", match["next"])
+                or match["next"] in _NEEDS_ADJECTIVE
                 or _not_noun().match(match["next"])
                 or (not joined and _PREDICATIVE.search(before.rstrip()))
             ):
@@ -250,7 +286,13 @@ class Softener:
             if joined:
                 # "cars and wet roads" is a list of nouns; "a long and wet road" one of adjectives.
                 return f"{before}{match['and'] if listed or match['sep'].strip() else ' '}{after}"
-            if first and ADJECTIVE not in text and match["word"].lower() in lexicon()["clauses"]["whole_scene"]:
+            user = users_pattern().match(match["next"])
+            if (
+                first
+                and not user
+                and ADJECTIVE not in text
+                and match["word"].lower() in lexicon()["clauses"]["whole_scene"]
+            ):
                 return f"{before}{ADJECTIVE} {after}"
             return with_article(before, after)
         return None
