@@ -253,7 +253,7 @@ def _items(access: Access, root: Path, data_root: Path, memory: FileMemory, mete
     folder = _folder(repository, root, data_root)
     for file in files:
         remote = access.files.get(file)
-        yield _find_item(repository, file, folder / file, remote, root, memory, meter)
+        yield _find_item(repository, file, folder / file, remote, memory, meter)
 
 
 def _find_item(
@@ -261,7 +261,6 @@ def _find_item(
     file: str,
     path: Path,
     remote: Remote | None,
-    root: Path,
     memory: FileMemory,
     meter: Meter,
 ) -> Item:
