@@ -74,7 +74,7 @@ def _run(ws: Workspace, params: Params) -> Results:
         if not plan.spec.written:
             specs.write_default(stage, ws)
         status = {job.name: result_status(ws, plan, job) for job in plan.jobs}
-        status |= dict.fromkeys(guard.known([job for job in plan.jobs if status[job.name] == MADE]), BLOCKED)
+        status |= dict.fromkeys(guard.blocked_again([job for job in plan.jobs if status[job.name] == MADE]), BLOCKED)
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
@@ -108,7 +108,7 @@ def _decodable(outcome: RunOutcome, todo: Sequence[Job]) -> list[Job]:
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         # The longest first: its frames serve the others.
         for job in sorted(styles, key=lambda job: -job.windows.frames):
-            with outcome.excused(job):
+            with outcome.recording_error(job):
                 for source in job.sources:
                     outcome.decoded.check(source, job.windows.frames)
     return [job for job in todo if job.name not in outcome.faults]
@@ -140,7 +140,7 @@ def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome, stack: co
 
     def make_or_find(job: Job, encoded: dict[WindowPlan, EncodedControls], wait: bool = False) -> bool:
         """Make a result, unless another run has made it; False where another run is making it, unless `wait`."""
-        with outcome.excused(job), outcome.turn(job, wait) as state:
+        with outcome.recording_error(job), outcome.locked(job, wait) as state:
             if state == MADE:
                 with watch.video(job.name), outcome.guard.stops(job):
                     _make(ws, job, pipe, watch, encoded, outcome)
