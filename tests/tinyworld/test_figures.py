@@ -244,8 +244,7 @@ def test_the_pictures_of_the_readme_are_of_the_first_held_out_scenes(tmp_path, m
 
 def test_an_animation_is_made_smaller_until_it_fits():
     noise = np.random.default_rng(0).integers(0, 255, (9, 32, 48, 3), np.uint8)
-    clip = sheets.SheetClip("a", {}, noise, noise)
-    video = pictures.SceneVideo(clip, "Sunny", noise, 0)
+    video = pictures.SceneVideo(scene_of(0), noise, "Sunny", noise, 0)
     whole = pictures.animation([video])
     smaller = pictures.animation([video], len(whole) - 1)
     assert Image.open(io.BytesIO(smaller)).width < Image.open(io.BytesIO(whole)).width

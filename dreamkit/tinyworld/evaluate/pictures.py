@@ -17,8 +17,9 @@ from PIL import Image
 
 from dreamkit.errors import DreamkitError
 from dreamkit.styles.rules.rewriter import stable_seed
+from dreamkit.tinyworld.evaluate.held_out import HeldOutScene, draw_conditions, scene_seed
 from dreamkit.tinyworld.evaluate.models import TinyModels, demo_settings
-from dreamkit.tinyworld.evaluate.sheets import MAP, SheetClip, held_out_clip, sheet
+from dreamkit.tinyworld.evaluate.sheets import MAP, sheet
 from dreamkit.tinyworld.render.contact_sheet import VIEWS_AROUND
 from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.transfer.folders import TINY_FOLDER
@@ -39,13 +40,15 @@ class SceneVideo:
     """The front video of one held-out scene.
 
     Attributes:
-        clip: the scene's condition videos and captions.
+        scene: the held-out scene.
+        condition: condition video of the front camera, uint8 [T, H, W, 3].
         style: of the caption.
         front: uint8 [T, H, W, 3].
         seed: of the noise.
     """
 
-    clip: SheetClip
+    scene: HeldOutScene
+    condition: np.ndarray
     style: str
     front: np.ndarray
     seed: int
@@ -53,13 +56,15 @@ class SceneVideo:
 
 def scene_videos(models: TinyModels, scenes: int) -> list[SceneVideo]:
     """Front videos of the first `scenes` held-out scenes, each in the next of the eight styles."""
-    found = []
+    found, sizes = [], models.sizes()
     for number in range(scenes):
-        clip, style = held_out_clip(models, 0, number), STYLES[number % len(STYLES)]
-        seed = stable_seed(0, clip.name, style) % (2**31 - 2**16)
-        front, seconds = models.front(clip.captions[style], clip.front, seed)
+        style = STYLES[number % len(STYLES)]
+        scene = HeldOutScene(scene_seed(0, number), sizes, 1, models.device)
+        condition = draw_conditions(scene.seed, sizes, False)[0]
+        seed = stable_seed(0, scene.seed, style) % (2**31 - 2**16)
+        front, seconds = models.front(scene.captions[style], condition, seed)
         print(f"scene {number}, {style}: {seconds:.0f} s", flush=True)
-        found.append(SceneVideo(clip, style, front, seed))
+        found.append(SceneVideo(scene, condition, style, front, seed))
     return found
 
 
@@ -70,24 +75,23 @@ def front_sheet(videos: Sequence[SceneVideo]) -> Image.Image:
         heads += [f"{what}, {'beginning' if moment == 0 else 'middle'}" for what in (MAP, "made", "true")]
     for video in videos:
         times = [round(moment * (len(video.front) - 1)) for moment in _MOMENTS]
-        assert video.clip.scene is not None
-        true = video.clip.scene.truth(video.style, False, times).colour[0]
-        both = zip(video.clip.front[times], video.front[times], true, strict=True)
+        true = video.scene.truth(video.style, False, times).colour[0]
+        both = zip(video.condition[times], video.front[times], true, strict=True)
         rows[video.style] = np.stack([picture for three in both for picture in three])
     return sheet("The first held-out scenes, each in the next style", heads, rows)
 
 
 def six_sheet(models: TinyModels, video: SceneVideo) -> Image.Image:
     """Six views of one scene at the beginning and the end of the window: map, generated and true pictures."""
-    views, seconds = models.six(video.clip.captions[video.style], video.style, video.front, video.clip.six, video.seed)
+    condition = draw_conditions(video.scene.seed, models.sizes(), True)
+    views, seconds = models.six(video.scene.captions[video.style], video.style, video.front, condition, video.seed)
     print(f"six views, {video.style}: {seconds:.0f} s", flush=True)
     times = [0, views.shape[1] - 1]
-    assert video.clip.scene is not None
-    true = video.clip.scene.truth(video.style, True, times).colour
+    true = video.scene.truth(video.style, True, times).colour
     order, rows = [SIX_VIEWS.names.index(name) for name in VIEWS_AROUND], {}
     for index, time in enumerate(times):
         when = f"{time / models.settings.fps:.1f} s"
-        rows[f"{MAP}, {when}"] = video.clip.six[order, time]
+        rows[f"{MAP}, {when}"] = condition[order, time]
         rows[f"made, {when}"] = views[order, time]
         rows[f"true, {when}"] = true[order, index]
     heads = [name.rsplit("_", 1)[0].replace("_", " ") for name in VIEWS_AROUND]
@@ -104,7 +108,7 @@ def animation(videos: Sequence[SceneVideo], limit: int = GIF_BYTES) -> bytes:
         pages: list[Image.Image] = []
         for video in videos:
             for time in range(0, min(len(video.front), _GIF_FRAMES * _GIF_EVERY), _GIF_EVERY):
-                both = Image.fromarray(np.concatenate([video.clip.front[time], video.front[time]], 1))
+                both = Image.fromarray(np.concatenate([video.condition[time], video.front[time]], 1))
                 height = round(both.height * 2 * width / both.width)
                 pages.append(both.resize((2 * width, height), Image.Resampling.LANCZOS))
         palette = _shared_palette(pages)
