@@ -115,7 +115,7 @@ def new_files(ws: Workspace, plan: RunPlan, job: Job) -> Iterator[dict[Path, Pat
     paths = outputs(ws, plan, job)
     try:
         with contextlib.ExitStack() as stack:
-            # A stack is left in reverse, so that the files are put in place in their order.
+            # ExitStack closes in reverse, so that the files are put in place in their order.
             yield {path: stack.enter_context(replacing(path)) for path in reversed(paths)}
     finally:
         if plan.stage == "multi_view":
