@@ -14,7 +14,7 @@ import numpy as np
 
 from dreamkit.download import checkpoints
 from dreamkit.generate.jobs import Job
-from dreamkit.generate.outputs import same_identity
+from dreamkit.generate.outputs import of_job
 from dreamkit.generate.params import Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan
 from dreamkit.guardrail.choice import NONE, VIDEO_CHECKS, chosen_checks
@@ -63,7 +63,7 @@ def blocked_before(
     entry = record.get("guardrail")
     if not isinstance(entry, dict) or entry.get("blocked") is not True:
         return None
-    same = same_identity(record.get("identity"), plan.identity(job)) and entry.get("versions") == versions()
+    same = of_job(record.get("identity"), plan, job) and entry.get("versions") == versions()
     return entry if same else None
 
 

@@ -63,7 +63,7 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Pa
     if changed:
         return MADE
     missing = [path.name for path in paths if path not in there]
-    if not same_identity(record.get("identity"), plan.identity(job)):
+    if not of_job(record.get("identity"), plan, job):
         log.info("%s: inputs, parameters or model files changed; it is made again", name)
     elif missing:
         log.info("%s: %s missing; it is made again", name, ", ".join(missing))
@@ -72,6 +72,11 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Pa
     else:
         return DONE
     return MADE
+
+
+def of_job(recorded: object, plan: RunPlan, job: Job) -> bool:
+    """Whether a sidecar's identity is one that counts as the job's, see `RunPlan.identities`."""
+    return any(same_identity(recorded, wanted) for wanted in plan.identities(job))
 
 
 def same_identity(recorded: object, wanted: Mapping[str, Any]) -> bool:

@@ -295,8 +295,8 @@ def _stage_record(plan: RunPlan, job: Job) -> dict[str, Any]:
             "num_input_frames": p.num_input_frames,
             "side_weather": p.side_weather,
         }
-        if job.windows.joined:
-            record["windows"] = "joined"
+        if len(job.windows.starts) > 1:
+            record["windows"] = "joined" if job.windows.joined else "extension"
     if job.windows.joined:
         record["window_starts"] = list(job.windows.starts)
     return record
