@@ -25,6 +25,7 @@ from dreamkit.bench.long_ways import LongSettings, LongVideo, Way
 from dreamkit.bench.measure import first_device, machine, peak_gib, reset_peak, synchronize, table
 from dreamkit.bench.six_ways import SIX_WAYS, LongViews, SixWay
 from dreamkit.transfer import folders
+from dreamkit.transfer.config import bundle_configs
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace.files import append_line, write_json
 
@@ -279,7 +280,12 @@ def long_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=7, help="of the first scene's noise")
     add("--seconds", type=float, default=1e9, help="begin no video after that time")
     add("--strips", type=int, default=2, help="number of scenes whose frames around borders are kept")
-    add("--checkpoints", type=Path, default=folders.TINY_FOLDER, help="model folder; the tiny bundle if left out")
+    add(
+        "--checkpoints",
+        type=Path,
+        default=folders.TINY_FOLDER,
+        help="model folder, also for --write; the tiny bundle if left out",
+    )
     add("--output", type=Path, default=Path("outputs/long"), help="folder of the results")
     return found
 
@@ -290,7 +296,8 @@ def main(arguments: list[str] | None = None) -> int:
     until = time.monotonic() + asked.seconds
     if asked.write:
         numbers = range(asked.first, asked.first + asked.write)
-        write_scenes(asked.scenes, asked.scene_seed, numbers, asked.frames, ((160, 288), (96, 160)), asked.six)
+        front, view = ((config.height, config.width) for config in bundle_configs(asked.checkpoints))
+        write_scenes(asked.scenes, asked.scene_seed, numbers, asked.frames, (front, view), asked.six)
         return 0
     asked.output.mkdir(parents=True, exist_ok=True)
     device = first_device()

@@ -36,7 +36,7 @@ from dreamkit.bench.video import condition_frames, stand_in_tokenizer
 from dreamkit.transfer.config import ModelConfig
 from dreamkit.transfer.denoising import denoise_window
 from dreamkit.transfer.engine import Networks
-from dreamkit.transfer.parallel import Ranks, column_parts, divides
+from dreamkit.transfer.parallel import Ranks, divides, split_grid
 from dreamkit.transfer.parallel_pipeline import ParallelPipeline
 from dreamkit.transfer.pipeline import MultiViewPipeline, Progress, SingleViewPipeline
 from dreamkit.transfer.tokenizer import Tokenizer
@@ -55,7 +55,7 @@ class Denoised:
     Attributes:
         model: key of MODELS.
         gpus: how many.
-        parts: parts of the columns; the rest are the two passes of guidance.
+        parts: parts of the grid of tokens; the rest are the two passes of guidance.
         seconds: of each evaluation (both passes of guidance) after the first.
         peak_bytes: most GPU memory that a worker took after the first evaluation; 0 on a CPU.
         start_seconds: from the start of the workers to a loaded model.
@@ -147,7 +147,8 @@ def time_denoising(
     seconds = [max(step) for step in zip(*(result[0] for result in results), strict=True)]
     latent = results[0][2]
     error = None if alone is None else float((latent - alone).norm() / alone.norm())
-    parts = column_parts(gpus, True, config.token_grid[2], config.denoiser.heads) or 0
+    split = split_grid(gpus, True, config.token_grid[1:], config.denoiser.heads)
+    parts = split.parts if split else 0
     peak = max(result[1] for result in results)
     return Denoised(model, gpus, parts, tuple(seconds[1:]), peak, loaded, seconds[0], error), latent
 

@@ -59,11 +59,14 @@ def run_command(
 @app.command("demo")
 def demo_command(
     output: Path = typer.Option(Path("outputs/demo"), "--output", "-o", help="Workspace folder of the demo."),
+    steps: int | None = typer.Option(
+        None, "--steps", min=1, max=1000, help="Sampling steps, 20 if left out; fewer are faster and rougher."
+    ),
 ) -> None:
     """Run every notebook on a sample clip with the tiny bundle, on this machine's CPU."""
     from dreamkit.cli.demo import run_demo
 
-    run_demo(output)
+    run_demo(output, steps)
 
 
 @app.command("lab", context_settings=_PASS_ON)

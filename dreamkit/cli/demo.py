@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 from dreamkit.download import checkpoints
 from dreamkit.generate import specs
@@ -18,8 +19,8 @@ from dreamkit.workspace.files import write_text
 from dreamkit.workspace.workspace import STAGES, Chunk, Workspace, from_home
 
 TINY_NOTE = (
-    "The tiny model has a few thousandths of the 7B models' weights and was trained on a made-up world. Its rough\n"
-    "pictures follow map and caption; they show that every step runs on this machine, not what the 7B models make."
+    "The tiny model has less than a thousandth of the 7B models' weights and was trained on a made-up world. Its\n"
+    "rough pictures follow map and caption; they show that every step runs on this machine, not what 7B models make."
 )
 DEFAULT_ROOT = "outputs/demo"
 
@@ -53,8 +54,12 @@ def continuing_command(root: Path, settings: Path) -> str:
     return f"dreamkit lab --params {shlex.quote(str(root / 'params'))}"
 
 
-def run_demo(root: Path) -> list[Path]:
+def run_demo(root: Path, steps: int | None = None) -> list[Path]:
     """Run the demo in a workspace folder; finished videos are skipped.
+
+    Args:
+        root: the workspace folder.
+        steps: sampling steps; those of the demo's parameter files when None.
 
     Returns:
         All videos of the workspace.
@@ -70,7 +75,9 @@ def run_demo(root: Path) -> list[Path]:
     executed, began = [], time.monotonic()
     for name, model in sorted(notebook_run.MODELS.items()):
         print(f"\nnotebook {name}", flush=True)
-        own = {"workspace": str(ws.root)}
+        own: dict[str, Any] = {"workspace": str(ws.root)}
+        if steps and "num_steps" in model.model_fields:
+            own["num_steps"] = steps
         if (stage := name[3:]) in STAGES:
             own["spec"] = str(ws.spec(stage))  # one in the working folder is the user's and for other clips
         params = notebook_run.gather_params(model, settings / f"{name}.yaml", own)

@@ -21,7 +21,7 @@ from dreamkit.generate.reference_pace import gpu_hours, on_reference, reference_
 from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
-from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, read_config
+from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, ModelConfig, read_config
 from dreamkit.transfer.windows import front_windows, multi_view_windows
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.controls import CONTROLS
@@ -98,7 +98,8 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     with contextlib.suppress(DreamkitError):  # the stage reports it
         p = with_model_settings(apply_scalars(p, control_spec(ws, p)))
     device, free = _device(p.device)
-    records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device)]
+    height = _model_config(p).height
+    records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device, height)]
     paces = evaluation_seconds(records, p, device)
     windows, evaluations = chunk_windows(ws, p), p.num_steps + 1
     chunks, done = _to_make(ws, p, windows)
@@ -158,13 +159,13 @@ def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str
         p: parameters of the run.
         device: name of the device, see `device_name`.
     """
-    count = _window_counter(p)
+    count, height = _window_counter(p), _model_config(p).height
     return [
         record["seconds"]
         / (record["steps"] + 1)
         / count(_whole(record.get("frames"), 1), _whole(record.get("num_input_frames"), 9), _kind(record))
         for record in records
-        if _comparable(record, p, device)
+        if _comparable(record, p, device, height)
     ]
 
 
@@ -201,22 +202,23 @@ def _device(asked: str) -> tuple[str, int]:
         return asked, 0
 
 
-def _comparable(record: dict[str, Any], p: Params, device: str) -> bool:
-    """Whether a result is comparable to this run: same preset, device, number of GPUs and model size."""
+def _comparable(record: dict[str, Any], p: Params, device: str, height: int) -> bool:
+    """Whether a result has this run's preset, device, number of GPUs, model and rows of a picture, `height`."""
     pipeline = record.get("pipeline")
     size, seconds = record.get("size"), record.get("seconds")
     if not isinstance(pipeline, dict) or not isinstance(size, dict) or not _whole(record.get("steps"), 0):
         return False
     if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:  # a sidecar may come from somebody else
         return False
-    # Earlier versions wrote no name of the model; the 7B models make 576 and 704 rows, the tiny bundle fewer.
+    # Earlier versions wrote no name of the model. A bundle of other versions may make pictures of another size.
     name = record.get("model")
-    small = name == folders.TINY_NAME if isinstance(name, str) else _whole(size.get("height"), 0) < 300
+    named = not isinstance(name, str) or (name == folders.TINY_NAME) == (p.checkpoints == checkpoints.TINY)
     return (
         pipeline.get("device") == device
         and pipeline.get("num_gpus", 1) == p.num_gpus
         and record.get("preset") == p.preset
-        and small == (p.checkpoints == checkpoints.TINY)
+        and named
+        and size.get("height") == height
     )
 
 
@@ -225,14 +227,19 @@ def _window_counter(p: Params) -> Callable[[int, int, str], int]:
 
     The kind is a value of the parameter `windows`; one that six views do not have counts as `extension`.
     """
+    length = _model_config(p).window_frames
+    if isinstance(p, MultiViewParams):
+        return lambda frames, given, kind: len(multi_view_windows(frames, length, given, True, kind).starts)
+    return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
+
+
+def _model_config(p: Params) -> ModelConfig:
+    """The sizes of the run's model; those of the 7B model where they cannot be read."""
     multi = isinstance(p, MultiViewParams)
     folder, config = (folders.MULTI_VIEW, COSMOS_7B_MULTI) if multi else (folders.SINGLE_VIEW, COSMOS_7B_SINGLE)
     with contextlib.suppress(DreamkitError):  # the stage reports it
         config = read_config(checkpoints.folder(p.checkpoints) / folder, config)
-    length = config.window_frames
-    if multi:
-        return lambda frames, given, kind: len(multi_view_windows(frames, length, given, True, kind).starts)
-    return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
+    return config
 
 
 def _to_make(ws: Workspace, p: Params, windows: Callable[[Chunk], int]) -> tuple[list[Chunk], int]:

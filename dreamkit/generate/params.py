@@ -50,7 +50,7 @@ class Params(NotebookParams):
     preset: Literal["exact", "fp8", "fast", "24gb", "16gb", "12gb"] = Field(
         default="exact", description="exact; fp8, fast: quicker, not equal; 24gb, 16gb, 12gb: in less memory"
     )
-    attention: Literal["auto", "te", "cudnn", "sdpa"] = Field(
+    attention: Literal["auto", "te", "cudnn", "flash4", "sdpa"] = Field(
         default="auto", description="attention kernel; auto: the fastest available"
     )
     device: str = Field(

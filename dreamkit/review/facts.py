@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dreamkit.download import checkpoints
 from dreamkit.review.library import ReviewVideo
 from dreamkit.transfer import folders
 
@@ -40,19 +37,15 @@ _NAMED = {
 COSMOS = "Cosmos-Transfer1-7B"  # in the names of the checkpoint files, which the tiny bundle has too
 
 
-@cache
-def _tiny_sizes() -> frozenset[tuple[int, int]]:
-    """(height, width) of the tiny bundle's videos: no 7B model makes videos so small."""
-    configs = Path(checkpoints.folder(checkpoints.TINY)).glob("nvidia/*/dreamkit.json")
-    read = [json.loads(path.read_text(encoding="utf-8")) for path in configs]
-    return frozenset((config["height"], config["width"]) for config in read)
+# (height, width) of the front videos and side views of the tiny bundle of the versions that did not record the model.
+_UNNAMED_TINY_SIZES = ([160, 288], [96, 160])
 
 
 def model_of_video(video: ReviewVideo) -> ModelOrigin:
     """The model that made a video, from the sidecar; OTHER without one.
 
     Sidecars of earlier versions have no key `model`. The tiny bundle stands under the file names of the 7B models, so
-    there it is recognised by the size of its videos.
+    there it is recognised by the size of its videos, which no 7B model makes so small.
     """
     record = video.sidecar or {}
     if isinstance(name := record.get("model"), str) and name in _NAMED:
@@ -60,9 +53,7 @@ def model_of_video(video: ReviewVideo) -> ModelOrigin:
     files = str(record.get("checkpoints", "")) + str(record.get("identity", ""))
     size = record.get("size")
     sides = [size.get("height"), size.get("width")] if isinstance(size, Mapping) else []
-    if any(sides == list(known) for known in _tiny_sizes()):
-        return TINY
-    if "tiny/" in files:
+    if sides in _UNNAMED_TINY_SIZES or "tiny/" in files:
         return TINY
     if COSMOS not in files:
         return OTHER

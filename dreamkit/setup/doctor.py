@@ -145,7 +145,7 @@ def examine(p: SetupParams) -> SetupReport:
         styles_capability(by_name["vLLM"]),
         guardrail_capability(guards),
     ]
-    return SetupReport(tuple(checks), tuple(capabilities), settings(capabilities, by_name["Transformer Engine"]))
+    return SetupReport(tuple(checks), tuple(capabilities), settings(capabilities))
 
 
 def memory_check() -> Check:
@@ -250,16 +250,15 @@ def guardrail_capability(guards: Sequence[Check]) -> Capability:
     return Capability("guardrail", PARTLY if ready else NO, f"ready: {', '.join(ready) or 'none'}; {why}")
 
 
-def settings(capabilities: Sequence[Capability], engine: Check) -> dict[str, Any]:
+def settings(capabilities: Sequence[Capability]) -> dict[str, Any]:
     """The parameters that suit this machine.
 
     Args:
         capabilities: what it can run.
-        engine: the check of Transformer Engine.
     """
     presets = [one.preset for one in capabilities if one.capability in checkpoints.FOLDERS and one.verdict != NO]
     if presets:
         # Both stages run with the smaller one; it costs next to no time.
         preset = min(presets, key=lambda name: PRESETS[name].memory_gib or math.inf)
-        return {"preset": preset, "attention": "te" if engine.state == "ok" else "auto", "params": "params/cosmos"}
+        return {"preset": preset, "attention": "auto", "params": "params/cosmos"}
     return {"preset": "exact", "checkpoints": checkpoints.TINY, "params": "params/demo"}

@@ -6,8 +6,9 @@ python -m dreamkit.tinyworld samples FOLDER      the two sample clips of dreamki
 python -m dreamkit.tinyworld sheet FILE.png SEED a scene in eight styles and six views
 python -m dreamkit.tinyworld speed               rendered frames per second on this machine
 python -m dreamkit.tinyworld figures ...         measures the tiny bundle; --help lists the options
-python -m dreamkit.tinyworld judge ...         measures the vehicle judge itself; --help lists the options
-python -m dreamkit.tinyworld tokenizer ...     measures a tokenizer alone; --help lists the options
+python -m dreamkit.tinyworld judge ...           measures the vehicle judge itself; --help lists the options
+python -m dreamkit.tinyworld tokenizer ...       measures a tokenizer alone; --help lists the options
+python -m dreamkit.tinyworld pictures ...        the pictures of README and card; --help lists the options
 python -m dreamkit.tinyworld.train STAGE ...     trains one stage of the tiny bundle; --help lists the stages
 """
 
@@ -53,6 +54,10 @@ def run_tinyworld(arguments: list[str]) -> int:
             from dreamkit.tinyworld.evaluate.tokenizer import run_tokenizer_figures
 
             return run_tokenizer_figures(options)
+        case ["pictures", *options]:
+            from dreamkit.tinyworld.evaluate.pictures import run_pictures
+
+            return run_pictures(options)
         case _:
             print(__doc__)
             return 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -12,10 +14,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer.attention_timing import remember_times, remembered_times, time_backends, timing_key
+from dreamkit.transfer.torchscript import cache_folder
 
 log = logging.getLogger("dreamkit")
 
-BACKENDS: tuple[str, ...] = ("auto", "te", "cudnn", "sdpa")
+BACKENDS: tuple[str, ...] = ("auto", "te", "cudnn", "flash4", "sdpa")
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Attention:
     """Scaled dot-product attention without mask or dropout.
 
     Attributes:
-        name: the backend: "te", "cudnn" or "sdpa".
-        op: Transformer Engine's module for "te", else None.
+        name: the backend: "te", "cudnn", "flash4" or "sdpa".
+        op: Transformer Engine's module for "te", the function of FlashAttention-4 for "flash4", else None.
         version: of the library, where it is not PyTorch's own.
     """
 
@@ -37,6 +40,9 @@ class Attention:
         if self.name == "te":
             out_BLD = self.op(q_BLHD, k_BMHD, v_BMHD, core_attention_bias_type="no_bias")
             return out_BLD.view(q_BLHD.shape)
+        if self.name == "flash4":
+            out_BLHD, _ = self.op(q_BLHD, k_BMHD, v_BMHD)
+            return out_BLHD
         q_BHLD, k_BHMD, v_BHMD = (t.transpose(1, 2) for t in (q_BLHD, k_BMHD, v_BMHD))
         if self.name == "cudnn":
             with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
@@ -51,10 +57,11 @@ def choose_attention(
 ) -> Attention:
     """A backend that runs here.
 
-    `auto` takes the fastest of Transformer Engine and PyTorch's SDPA with the cuDNN kernel for `tokens`, timed at the
-    first use of a shape and remembered for this GPU; where only one of them runs, that one; where neither does, SDPA
-    with PyTorch's own choice of kernel. That choice is the flash kernel, which takes 1.7 times as long on an H200
-    (145 ms against 83 ms with cuDNN at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes last.
+    `auto` takes the fastest of Transformer Engine, FlashAttention-4 and PyTorch's SDPA with the cuDNN kernel for
+    `tokens`, timed at the first use of a shape and remembered for this GPU; where only one of them runs, that one;
+    where none does, SDPA with PyTorch's own choice of kernel. That choice is the flash kernel, which takes 1.7 times
+    as long on an H200 (145 ms against 83 ms with cuDNN at 32 heads x 128, 56,320 tokens, bf16), so on CUDA it comes
+    last.
 
     Args:
         heads: number of heads.
@@ -70,7 +77,7 @@ def choose_attention(
     if wanted not in BACKENDS:
         raise DreamkitError(f"There is no attention backend {wanted!r}.", f"Use one of {', '.join(BACKENDS)}.")
     half = dtype in (torch.bfloat16, torch.float16)
-    order = ("cudnn", "te", "sdpa") if device.type == "cuda" and half else ("sdpa",)
+    order = ("cudnn", "te", "flash4", "sdpa") if device.type == "cuda" and half else ("sdpa",)
     running: list[Attention] = []
     tried: list[str] = []
     for name in order if wanted == "auto" else (wanted,):
@@ -120,8 +127,22 @@ def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attent
         raise RuntimeError(f"{name} needs a CUDA device, this is {device.type}")
     if name == "cudnn":
         return Attention("cudnn")
+    if name == "flash4":
+        return _flash4(device)
     import transformer_engine  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
     import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]
 
     op = te.DotProductAttention(heads, head_dim, attention_dropout=0.0, qkv_format="bshd", attn_mask_type="no_mask")
     return Attention("te", op, version=f"te {getattr(transformer_engine, '__version__', '')}".strip())
+
+
+def _flash4(device: torch.device) -> Attention:
+    """FlashAttention-4 (`pip install "flash-attn-4[cu13]"`), whose kernels are compiled at their first use."""
+    if torch.cuda.get_device_capability(device) < (9, 0):
+        raise RuntimeError("flash4 needs a GPU of the Hopper generation or later")
+    # Its package reads these at import: compiled kernels are kept on disk, in a folder of this user alone.
+    os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
+    os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(cache_folder() / "flash4"))
+    from flash_attn.cute import flash_attn_func  # pyright: ignore[reportMissingImports]  # optional
+
+    return Attention("flash4", flash_attn_func, version=f"flash4 {metadata.version('flash-attn-4')}")

@@ -1,4 +1,4 @@
-"""Sizes of the models, the released 7B pair and the tiny pair for a CPU, and the tokenizer's compression."""
+"""Sizes of the models: the released 7B pair, a small pair, and those that a bundle's `dreamkit.json` has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dreamkit.errors import DreamkitError, first_line
+from dreamkit.transfer import folders
 from dreamkit.workspace.files import read_json
 
 # Of the tokenizer: the first pixel frame becomes one latent frame, every 8 further ones another; 8 x 8 pixels become
@@ -160,6 +161,7 @@ _TINY = DenoiserConfig(
     table_t=32,
     hint_widths=(128, 128),
 )
+# A small pair for tests, benchmarks and random bundles; the sizes of the package's bundle stand in its `dreamkit.json`.
 TINY_SINGLE = ModelConfig(_TINY, height=160, width=288, window_frames=121)
 TINY_MULTI = ModelConfig(_multi_view(_TINY), height=96, width=160, window_frames=57, views=6)
 
@@ -217,6 +219,16 @@ def read_config(folder: Path, default: ModelConfig) -> ModelConfig:
     except (TypeError, ValueError) as error:
         raise DreamkitError(f"{path} cannot be read as a model's sizes: {first_line(error)}.", hint) from error
     return config
+
+
+def bundle_configs(checkpoints: Path) -> tuple[ModelConfig, ModelConfig]:
+    """The sizes of the single-view and of the six-view model under a checkpoint folder.
+
+    Raises:
+        DreamkitError: see `read_config`.
+    """
+    single = read_config(checkpoints / folders.SINGLE_VIEW, COSMOS_7B_SINGLE)
+    return single, read_config(checkpoints / folders.MULTI_VIEW, COSMOS_7B_MULTI)
 
 
 def read_settings(folder: Path) -> dict[str, float]:

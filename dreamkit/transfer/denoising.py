@@ -68,7 +68,7 @@ class GuidancePass:
 def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> list[GuidancePass]:
     """The conditional pass, and behind it the unconditional one unless guidance is 0.
 
-    Where several GPUs divide the window: this one's passes, with the inputs of its columns.
+    Where several GPUs divide the window: this one's passes, with the inputs of its part.
     """
     base = networks.base
     like = base.trunk.patch.weight
@@ -95,8 +95,8 @@ def prepare_passes(networks: Networks, config: ModelConfig, window: Window) -> l
         for of_pass, trunk in zip(controls, with_negatives(branch.trunk, control.trunk), strict=True):
             of_pass.append((branch, replace(control, trunk=trunk)))
     passes = [GuidancePass(prepared, tuple(c)) for prepared, c in zip(bases, controls, strict=True)]
-    division = networks.division(window.guidance, shape[4])
-    return passes if division is None else division.local(passes, shape[4] // config.denoiser.patch)
+    division = networks.division(window.guidance, shape)
+    return passes if division is None else division.local(passes)
 
 
 def control_weights(config: ModelConfig, window: Window) -> dict[str, Weight]:
@@ -122,10 +122,10 @@ def estimate_passes(
     """
     base, given = networks.base, window.given
     dtype = base.trunk.patch.weight.dtype
-    division = networks.division(window.guidance, x.shape[-1])
+    division = networks.division(window.guidance, tuple(x.shape))
     if division is not None:
-        x = division.columns(x)
-        given = given and (division.columns(given[0]), division.columns(given[1]))
+        x = division.latent(x)
+        given = given and (division.latent(given[0]), division.latent(given[1]))
 
     def network(scaled: torch.Tensor, c_noise: torch.Tensor) -> torch.Tensor:
         first = passes[0]

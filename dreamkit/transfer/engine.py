@@ -27,7 +27,7 @@ from dreamkit.transfer.presets import PRESETS, Preset, find_preset
 log = logging.getLogger("dreamkit")
 
 _SMALLEST_GPU_WIDTH = 2048
-"""A denoiser this wide is too slow on a CPU; the 7B models have 4096, the tiny bundle 128."""
+"""A denoiser this wide is too slow on a CPU; the 7B models have 4096."""
 FLOAT8_CAPABILITY = (8, 9)
 """Compute capability of Ada, the first GPUs with float8 matrix products; Hopper has 9.0."""
 FREE_FOR_FLOAT8 = 1.1
@@ -119,17 +119,18 @@ class Networks:
     float8: dict[str, str] = field(default_factory=dict)
     ranks: Ranks | None = None
 
-    def division(self, guidance: float, width: int) -> Division | None:
+    def division(self, guidance: float, shape: tuple[int, ...]) -> Division | None:
         """This process's share of a window; None where one GPU makes it alone.
 
         Args:
             guidance: 0 for one pass, else two.
-            width: of the latent.
+            shape: of the latent, (..., height, width).
         """
         config = self.base.config
         if self.ranks is None:
             return None
-        return self.ranks.division(guidance != 0, width // config.patch, config.heads)
+        grid = shape[-2] // config.patch, shape[-1] // config.patch
+        return self.ranks.division(guidance != 0, grid, config.heads)
 
     def to(self, device: torch.device) -> None:
         """Move all weights."""

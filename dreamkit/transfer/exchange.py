@@ -5,7 +5,7 @@ has all tokens of its own heads; after it they exchange the outputs back. Source
 (arXiv 2309.14509), section 3.
 
 Shape letters: B batch, l tokens of one GPU, L tokens of all, H heads, h heads of one GPU, D channels of a head,
-P GPUs, R rows of tokens (views x frames x height), w columns of one GPU.
+P GPUs. A line is a row of the grid of tokens, or all tokens of a frame; each GPU has `own` neighbours of every line.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def normed_by_receiver(
     return by_receiver(head_norm_rope(x_BlHD, weight_D, cos_lD, sin_lD), parts)
 
 
-def in_grid_order(received_PBlhD: torch.Tensor, columns: int) -> torch.Tensor:
+def in_grid_order(received_PBlhD: torch.Tensor, own: int) -> torch.Tensor:
     """All tokens of this GPU's heads, [B, h, L, D] in one piece, in the order of the grid."""
-    return received_PBlhD.unflatten(2, (-1, columns)).permute(1, 4, 2, 0, 3, 5).flatten(2, 4).contiguous()
+    return received_PBlhD.unflatten(2, (-1, own)).permute(1, 4, 2, 0, 3, 5).flatten(2, 4).contiguous()
 
 
-def by_owner(out_BLhD: torch.Tensor, parts: int, columns: int) -> torch.Tensor:
+def by_owner(out_BLhD: torch.Tensor, parts: int, own: int) -> torch.Tensor:
     """Outputs of this GPU's heads as they are sent to the GPUs of their tokens, [P, B, l, h, D] in one piece."""
-    return out_BLhD.unflatten(1, (-1, parts, columns)).movedim(2, 0).flatten(2, 3).contiguous()
+    return out_BLhD.unflatten(1, (-1, parts, own)).movedim(2, 0).flatten(2, 3).contiguous()
 
 
 def all_heads(received_PBlhD: torch.Tensor) -> torch.Tensor:
@@ -95,20 +95,20 @@ class Sent:
 
 @dataclass(frozen=True)
 class SequenceExchange:
-    """Self-attention over tokens that are divided by columns among the GPUs of a group.
+    """Self-attention over tokens that are divided among the GPUs of a group.
 
     The tokens of all GPUs are put into the grid's order, as on one GPU: attention then sums in the same order.
 
     Attributes:
         group: the process group.
         parts: number of its GPUs; divides the number of heads.
-        columns: columns of tokens of one GPU.
+        own: tokens of one GPU in every line.
         built: backends for one GPU's heads, by the name of the whole one.
     """
 
     group: Any
     parts: int
-    columns: int
+    own: int
     built: dict[str, Attention] = field(default_factory=dict, compare=False)
 
     def self_attention(
@@ -127,10 +127,10 @@ class SequenceExchange:
         v = self._send(pack.by_receiver(layer.to_v(x_BLD).unflatten(-1, heads), parts))
         q = self._send(pack.normed_by_receiver(layer.to_q(x_BLD).unflatten(-1, heads), layer.q_norm, *rope, parts))
         k = self._send(pack.normed_by_receiver(layer.to_k(x_BLD).unflatten(-1, heads), layer.k_norm, *rope, parts))
-        v_BLhD, q_BLhD, k_BLhD = (pack.in_grid_order(sent.wait(), self.columns).transpose(1, 2) for sent in (v, q, k))
+        v_BLhD, q_BLhD, k_BLhD = (pack.in_grid_order(sent.wait(), self.own).transpose(1, 2) for sent in (v, q, k))
         del v, q, k
         out_BLhD = self._of_part(attention, q_BLhD)(q_BLhD, k_BLhD, v_BLhD)
-        source_PBlhD = pack.by_owner(out_BLhD, parts, self.columns)
+        source_PBlhD = pack.by_owner(out_BLhD, parts, self.own)
         return layer.to_out(pack.all_heads(self._send(source_PBlhD).wait()))
 
     def _send(self, source_PBlhD: torch.Tensor) -> Sent:

@@ -178,8 +178,8 @@ def hinted(
     networks: Networks, config: ModelConfig, window: Window, passes: Sequence[GuidancePass]
 ) -> list[GuidancePass]:
     """The passes with a window's own condition videos and control weights."""
-    weights, columns = control_weights(config, window), window.noise.shape[4] // config.denoiser.patch
-    division = networks.division(window.guidance, window.noise.shape[4])
+    weights = control_weights(config, window)
+    division = networks.division(window.guidance, tuple(window.noise.shape))
     like = networks.base.trunk.patch.weight
     features = []
     for name, weight in weights.items():
@@ -187,8 +187,8 @@ def hinted(
         branch, prepared = networks.branches[name], passes[0].controls[len(features)][1]
         hint_BLC = branch.prepare(prepared.trunk, window.hints[name].to(like.device), weight).hint_BLC
         if division is not None:
-            hint_BLC = division.tokens(hint_BLC, columns)
-            weight = division.tokens(weight, columns) if isinstance(weight, torch.Tensor) else weight
+            hint_BLC = division.tokens(hint_BLC)
+            weight = division.tokens(weight) if isinstance(weight, torch.Tensor) else weight
         features.append((hint_BLC, weight))
     return [
         replace(

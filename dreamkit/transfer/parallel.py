@@ -1,9 +1,9 @@
-"""How several GPUs divide one window: by the columns of the latent, or also by the passes of guidance.
+"""How several GPUs divide one window: by the columns or rows of the latent, or also by the passes of guidance.
 
 Every GPU keeps the whole sampler state, so the steps between evaluations are the same numbers everywhere. For an
-evaluation it takes some columns of the latent (or all), runs its passes of guidance over them, and all exchange the
+evaluation it takes a part of the latent (or all), runs its passes of guidance over it, and all exchange the
 estimates. Norms, MLP, cross-attention and control branches work token by token; only self-attention needs the other
-columns, see `exchange`.
+parts, see `exchange`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,24 @@ log = logging.getLogger("dreamkit")
 MOST_GPUS = 32
 
 
-def column_parts(gpus: int, guided: bool, columns: int, heads: int, linked: bool = True) -> int | None:
-    """Parts into which so many GPUs divide the columns of a latent; None where they cannot.
+@dataclass(frozen=True)
+class Split:
+    """How a grid of tokens is divided.
+
+    Attributes:
+        parts: number of parts.
+        by_rows: whether the parts are rows of the grid; else they are columns.
+        line: tokens in a row that each frame's tokens consist of: the columns of the grid, or, divided by rows, all
+            tokens of a frame. A part takes `line / parts` neighbours of every line.
+    """
+
+    parts: int
+    by_rows: bool
+    line: int
+
+
+def split_grid(gpus: int, guided: bool, grid: tuple[int, int], heads: int, linked: bool = True) -> Split | None:
+    """How so many GPUs divide the columns of a latent, or its rows where they cannot divide columns; None for neither.
 
     As many parts as GPUs, each for both passes of guidance, which then share what precedes the text. With guidance half
     as many, for each of two groups with a pass of its own: for two GPUs, which then exchange nothing inside the network
@@ -44,18 +60,23 @@ def column_parts(gpus: int, guided: bool, columns: int, heads: int, linked: bool
     Args:
         gpus: how many.
         guided: whether guidance is on.
-        columns: columns of tokens.
+        grid: rows and columns of tokens.
         heads: heads of attention.
         linked: whether the GPUs have peer-to-peer links.
     """
+    rows, columns = grid
     groups = [gpus // 2] if guided and gpus % 2 == 0 else []
     wanted = [gpus, *groups] if linked and gpus > 2 else [*groups, gpus]
-    return next((parts for parts in wanted if columns % parts == 0 and heads % parts == 0), None)
+    for by_rows, length, line in ((False, columns, columns), (True, rows, rows * columns)):
+        for parts in wanted:
+            if length % parts == 0 and heads % parts == 0:
+                return Split(parts, by_rows, line)
+    return None
 
 
 def divides(config: ModelConfig, gpus: int, guided: bool) -> bool:
     """Whether that many GPUs can divide a window of a model."""
-    return column_parts(gpus, guided, config.token_grid[2], config.denoiser.heads) is not None
+    return split_grid(gpus, guided, config.token_grid[1:], config.denoiser.heads) is not None
 
 
 def check_num_gpus(gpus: int, config: ModelConfig, guided: bool, device: str, preset: str = "exact") -> None:
@@ -119,7 +140,7 @@ class Ranks:
     Attributes:
         rank: number of this process, from 0.
         size: how many there are.
-        groups: parts of the columns -> process group of this rank's part in its pass of guidance.
+        groups: number of parts -> process group of this rank's part in its pass of guidance.
         linked: whether the GPUs have peer-to-peer links.
     """
 
@@ -128,13 +149,13 @@ class Ranks:
     groups: Mapping[int, Any]
     linked: bool = True
 
-    def division(self, guided: bool, columns: int, heads: int) -> Division:
-        """How a window is divided; arguments as for `column_parts`, which must not be None for them."""
-        parts = column_parts(self.size, guided, columns, heads, self.linked)
-        assert parts is not None  # `check_num_gpus` has refused it
-        split = parts < self.size
-        passes = (self.rank // parts,) if split else (0, 1) if guided else (0,)
-        return Division(parts, self.rank % parts, passes, 2 if guided else 1, self.size, self.groups.get(parts))
+    def division(self, guided: bool, grid: tuple[int, int], heads: int) -> Division:
+        """How a window is divided; arguments as for `split_grid`, which must not be None for them."""
+        split = split_grid(self.size, guided, grid, heads, self.linked)
+        assert split is not None  # `check_num_gpus` has refused it
+        parts = split.parts
+        passes = (self.rank // parts,) if parts < self.size else (0, 1) if guided else (0,)
+        return Division(split, self.rank % parts, passes, 2 if guided else 1, self.size, self.groups.get(parts))
 
 
 def join_ranks(rank: int, size: int, linked: bool) -> Ranks:
@@ -154,7 +175,7 @@ class Division:
     """One rank's share of every evaluation of a window.
 
     Attributes:
-        parts: parts of the columns.
+        split: how the grid of tokens is divided.
         part: number of this rank's part, from 0.
         passes: the passes of guidance that this rank runs; 0 is the conditional one.
         all_passes: how many there are.
@@ -162,59 +183,71 @@ class Division:
         group: process group of the ranks that run the same passes; None for one part.
     """
 
-    parts: int
+    split: Split
     part: int
     passes: tuple[int, ...]
     all_passes: int
     size: int
     group: Any
 
-    def columns(self, latent_BCTHW: torch.Tensor) -> torch.Tensor:
-        """This rank's columns of a latent, [B, C, T, H, W / parts]; a latent of one column is returned whole."""
-        width = latent_BCTHW.shape[-1]
-        if self.parts == 1 or width == 1:
-            return latent_BCTHW
-        return latent_BCTHW.narrow(-1, self.part * (width // self.parts), width // self.parts).contiguous()
+    @property
+    def parts(self) -> int:
+        """Parts of the grid."""
+        return self.split.parts
 
-    def tokens(self, x_LD: torch.Tensor, columns: int) -> torch.Tensor:
-        """This rank's tokens out of [..., L, D], whose grid has `columns` columns, [..., L / parts, D]."""
+    @property
+    def axis(self) -> int:
+        """The divided axis of a latent [B, C, T, H, W]."""
+        return -2 if self.split.by_rows else -1
+
+    def latent(self, whole_BCTHW: torch.Tensor) -> torch.Tensor:
+        """This rank's part of a latent, [B, C, T, H, W / parts] or [.., H / parts, W]; one of length 1 stays whole."""
+        length = whole_BCTHW.shape[self.axis]
+        if self.parts == 1 or length == 1:
+            return whole_BCTHW
+        return whole_BCTHW.narrow(self.axis, self.part * (length // self.parts), length // self.parts).contiguous()
+
+    def tokens(self, x_LD: torch.Tensor) -> torch.Tensor:
+        """This rank's tokens out of [..., L, D], [..., L / parts, D]."""
         if self.parts == 1:
             return x_LD
-        width = columns // self.parts
-        return x_LD.unflatten(-2, (-1, columns)).narrow(-2, self.part * width, width).flatten(-3, -2).contiguous()
+        line, own = self.split.line, self.split.line // self.parts
+        return x_LD.unflatten(-2, (-1, line)).narrow(-2, self.part * own, own).flatten(-3, -2).contiguous()
 
-    def local(self, passes: Sequence[GuidancePass], columns: int) -> list[GuidancePass]:
-        """This rank's passes, with the inputs of its columns; `columns` is the whole grid's number."""
+    def local(self, passes: Sequence[GuidancePass]) -> list[GuidancePass]:
+        """This rank's passes, with the inputs of its part."""
         return [
             replace(
                 chosen,
-                prepared=self._prepared(chosen.prepared, columns),
-                controls=tuple((branch, self._control(control, columns)) for branch, control in chosen.controls),
+                prepared=self._prepared(chosen.prepared),
+                controls=tuple((branch, self._control(control)) for branch, control in chosen.controls),
             )
             for chosen in (passes[index] for index in self.passes)
         ]
 
-    def _prepared(self, whole: Prepared, columns: int) -> Prepared:
+    def _prepared(self, whole: Prepared) -> Prepared:
         cos_LD, sin_LD = whole.rope
         return replace(
             whole,
-            extra_BCTHW=self.columns(whole.extra_BCTHW),
-            position_LD=self.tokens(whole.position_LD, columns),
-            rope=(self.tokens(cos_LD, columns), self.tokens(sin_LD, columns)),
-            exchange=SequenceExchange(self.group, self.parts, columns // self.parts) if self.parts > 1 else None,
+            extra_BCTHW=self.latent(whole.extra_BCTHW),
+            position_LD=self.tokens(whole.position_LD),
+            rope=(self.tokens(cos_LD), self.tokens(sin_LD)),
+            exchange=SequenceExchange(self.group, self.parts, self.split.line // self.parts)
+            if self.parts > 1
+            else None,
         )
 
-    def _control(self, whole: PreparedControl, columns: int) -> PreparedControl:
+    def _control(self, whole: PreparedControl) -> PreparedControl:
         weight = whole.weight
         return replace(
             whole,
-            trunk=self._prepared(whole.trunk, columns),
-            hint_BLC=self.tokens(whole.hint_BLC, columns),
-            weight=self.tokens(weight, columns) if isinstance(weight, torch.Tensor) else weight,
+            trunk=self._prepared(whole.trunk),
+            hint_BLC=self.tokens(whole.hint_BLC),
+            weight=self.tokens(weight) if isinstance(weight, torch.Tensor) else weight,
         )
 
     def join(self, estimates: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The whole estimates of all passes, [B, C, T, H, W] each, from those of every rank's columns and passes.
+        """The whole estimates of all passes, [B, C, T, H, W] each, from those of every rank's part and passes.
 
         The results are the same numbers on every rank.
         """
@@ -223,8 +256,8 @@ class Division:
         dist.all_gather(received, own)
         by_group = torch.stack(received).unflatten(
             0, (-1, self.parts)
-        )  # [groups, parts, passes of a rank, B, C, T, H, w]
-        whole = torch.cat(by_group.unbind(1), dim=-1).flatten(0, 1)
+        )  # [groups, parts, passes of a rank, B, C, T, h, w]
+        whole = torch.cat(by_group.unbind(1), dim=self.axis).flatten(0, 1)
         assert len(whole) == self.all_passes
         return list(whole)
 

@@ -14,7 +14,7 @@ from dreamkit.errors import DreamkitError, first_line
 from dreamkit.transfer.folders import TOKENIZER, TOKENIZER_MD5
 from dreamkit.workspace.files import sha256, write_json
 
-# SHA-256 of the tiny bundle's tokenizer.
+# SHA-256 of the tokenizers of the tiny bundle, of this version and of earlier ones.
 KNOWN_SHA256 = (
     "sha256:ec1fdda7dcb2b15b22034778dbc2b6adf979e9d6e771d88ce13cbde147772b35",  # encoder.jit
     "sha256:143db5c56de10c3909ca41fc814e0aa392fc1c0cb42478f2d1b19de742c5be74",  # decoder.jit

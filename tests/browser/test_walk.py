@@ -29,7 +29,7 @@ from dreamkit.workspace.workspace import Chunk, Workspace
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080)}
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 TRACEBACK = f"{ERRORS}.filter((text) => !text.includes('it/s') && !text.includes('step'))"
-STEPS = 4
+STEPS = 2  # fewer than the demo's, which take long here
 PLAYER = "document.querySelector('.dk-player')"
 
 
@@ -137,7 +137,7 @@ def choose_style_and_run(page, url: str, name: str, style: str, where: str) -> N
     assert field(page, "workspace").get_attribute("value") == "outputs/demo"
     field(page, "num_steps").send_keys("000")
     wait(page, "document.querySelector('.dk-fault')?.textContent.includes('less than or equal to 1000')", 20)
-    field(page, "num_steps").send_keys("\b" * 5 + str(STEPS))  # fewer than the demo's, which take long here
+    field(page, "num_steps").send_keys("\b" * 5 + str(STEPS))
     field(page, "styles").send_keys(style)
     cell = "window.jupyterapp.shell.currentWidget.content.widgets[1].model.sharedModel.getSource()"
     written = f"{cell}.includes('styles = [\"{style}\"]') && {cell}.includes('num_steps = {STEPS}')"
@@ -207,7 +207,7 @@ def test_a_newcomers_walk(tmp_path, packages, after_demo):
         shutil.copytree(after_demo, ws.root)
     else:
         write_condition_clip(ws.root, frames=9, height=176, width=320)  # the demo finds its clip drawn, and is short
-    demo = [sys.executable, "-m", "dreamkit.cli", "demo"]
+    demo = [sys.executable, "-m", "dreamkit.cli", "demo", "--steps", str(STEPS)]
     done = subprocess.run(demo, cwd=tmp_path, env=environment_of(packages), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr and "IPKernelApp" not in done.stdout + done.stderr

@@ -1,4 +1,7 @@
-"""The demo and its notebooks with real kernels and the tiny model, at the smallest settings."""
+"""The demo and its notebooks with real kernels, and a random bundle smaller than the tiny one.
+
+The tiny bundle itself makes the videos of the browser tests and of notebook 00.
+"""
 
 import functools
 import json
@@ -19,6 +22,7 @@ from dreamkit.notebook import shipped
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.runs.notebook import MODELS
 from dreamkit.setup.sample_clip import CURVE, write_condition_clip
+from dreamkit.transfer.config import bundle_configs
 from dreamkit.workspace import video
 from dreamkit.workspace.files import sha256
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -34,25 +38,32 @@ def ws(tmp_path, monkeypatch):
     return Workspace("outputs")
 
 
+@pytest.fixture
+def small_bundle(micro_checkpoints, monkeypatch):
+    """The folder of the micro bundle, trusted by the processes that a test starts."""
+    monkeypatch.setenv("DREAMKIT_CACHE", str(micro_checkpoints.parent / "cache"))
+    return micro_checkpoints
+
+
 @pytest.mark.slow
-def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
+def test_every_notebook_in_order(ws, small_bundle, monkeypatch, capfd):
     small = functools.partial(write_condition_clip, frames=9, height=88, width=160)
     monkeypatch.setattr(demo, "write_condition_clip", small)
     gather_params = notebook_run.gather_params
 
     def quick(model, file, pairs):
-        return gather_params(model, file, pairs | ({"num_steps": 1} if "num_steps" in model.model_fields else {}))
+        return gather_params(model, file, pairs | ({"checkpoints": str(small_bundle)} if "num_steps" in pairs else {}))
 
     monkeypatch.setattr(notebook_run, "gather_params", quick)
-    made = demo.run_demo(ws.root)
+    made = demo.run_demo(ws.root, steps=1)
     assert [path.stem.removesuffix(".executed") for path in sorted((ws.root / "notebooks").glob("*.ipynb"))] == sorted(
         MODELS
     )
     names = ["Night", "Original"]
-    height, width = 160, 288
+    config, _ = bundle_configs(small_bundle)
     for style in names:
         front = ws.single_view(Chunk(CURVE), style)
-        assert str(video.probe(front)) == f"9 frames {width}x{height} at 24 fps"
+        assert str(video.probe(front)) == f"9 frames {config.width}x{config.height} at 24 fps"
         for index in range(6):
             assert video.probe(ws.view(Chunk(CURVE), style, index)).frames == 9
         assert video.probe(ws.grid(Chunk(CURVE), style)) in [video.probe(path) for path in made]
@@ -71,7 +82,7 @@ def test_every_notebook_in_order_on_the_tiny_bundle(ws, monkeypatch, capfd):
 
 
 @pytest.mark.slow
-def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monkeypatch):
+def test_papermill_the_command_and_a_hand_make_the_same_files(ws, small_bundle, tmp_path, monkeypatch):
     """Three ways into one notebook: plain papermill, `dreamkit run`, and every cell run in JupyterLab's folder."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # much faster on a busy machine
     made = {}
@@ -82,7 +93,7 @@ def test_papermill_the_command_and_a_hand_make_the_same_files(ws, tmp_path, monk
         (home / "notebooks").mkdir()
         copy = home / "notebooks" / "04_single_view.ipynb"
         copy.write_bytes((REPO / "notebooks" / copy.name).read_bytes())
-        values = {"checkpoints": "tiny", "num_steps": 1}
+        values = {"checkpoints": str(small_bundle), "num_steps": 1, "device": "cpu"}
         if way == "hand":
             book = nbformat.read(copy, 4)
             edited = next(cell for cell in book.cells if "parameters" in cell.metadata.get("tags", []))

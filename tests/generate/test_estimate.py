@@ -5,9 +5,12 @@ from dreamkit.captions.files import read_captions
 from dreamkit.generate.estimate import estimate
 from dreamkit.generate.jobs import video_seed
 from dreamkit.generate.params import MultiViewParams, SingleViewParams
+from dreamkit.transfer import folders
+from dreamkit.transfer.config import bundle_configs
 from dreamkit.workspace.workspace import Chunk, Workspace
 
 TINY = {"checkpoints": "tiny", "device": "cpu"}
+FRONT, SIX = (config.height for config in bundle_configs(folders.TINY_FOLDER))
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def ws(tmp_path):
     return ws
 
 
-def put_result(ws, style, seconds=10.0, steps=4, device="cpu", height=160, peak=0, **more):
+def put_result(ws, style, seconds=10.0, steps=4, device="cpu", height=FRONT, peak=0, **more):
     pipeline = {"device": device, "peak_gpu_bytes": peak, **more}
     record = {"steps": steps, "seconds": seconds, "preset": "exact", "size": {"height": height}, "pipeline": pipeline}
     ws.write_sidecar("single_view", Chunk("alpha"), style, record)
@@ -61,6 +64,7 @@ def test_earlier_results_of_this_device_and_model_tell_the_time(ws):
     put_result(ws, "Night", seconds=20.0)
     put_result(ws, "Rainy", seconds=999.0, device="another")
     put_result(ws, "Snowy", seconds=999.0, height=704)
+    put_result(ws, "Sunny", seconds=1.0, height=FRONT // 2)  # of a bundle of another version
     put_result(ws, "Foggy", seconds=5.0, num_gpus=2)
     told = estimate(ws, SingleViewParams(num_steps=9, **TINY))
     assert told.from_runs == 2
@@ -104,7 +108,7 @@ def test_windows_count(ws):
     assert told(frames=105, num_input_frames=1).windows == 2 and told(frames=999).windows == 3
     assert told(windows="joined").windows == 3 and told(windows="joined", frames=57).windows == 1
     assert "1 to make on cpu, 3 windows of 10 evaluations" in str(told())
-    record = {"steps": 4, "seconds": 10.0, "preset": "exact", "size": {"height": 96}, "pipeline": {"device": "cpu"}}
+    record = {"steps": 4, "seconds": 10.0, "preset": "exact", "size": {"height": SIX}, "pipeline": {"device": "cpu"}}
     ws.write_sidecar("multi_view", Chunk("long"), "Original", {**record, "frames": 105, "num_input_frames": 9})
     assert told().seconds == pytest.approx(3 * 10 * 1.0)
     first = estimate(ws, SingleViewParams(clips=["long"], **TINY))
@@ -119,7 +123,7 @@ def test_the_windows_that_overlap_count(ws):
         return estimate(ws, SingleViewParams(clips=["long"], num_steps=9, windows=windows, **TINY))
 
     assert [told(windows).windows for windows in ("first", "all", "joined")] == [1, 3, 4]
-    record = {"steps": 9, "seconds": 40.0, "preset": "exact", "size": {"height": 160}, "pipeline": {"device": "cpu"}}
+    record = {"steps": 9, "seconds": 40.0, "preset": "exact", "size": {"height": FRONT}, "pipeline": {"device": "cpu"}}
     ws.write_sidecar("single_view", Chunk("long"), "Original", {**record, "frames": 361, "windows": "joined"})
     assert told("joined").seconds == pytest.approx(40.0) and told("all").seconds == pytest.approx(30.0)
 

@@ -1,4 +1,4 @@
-"""`num_gpus: 2` from a notebook: twice with the tiny bundle and workers on the CPU, then the kernel is killed."""
+"""`num_gpus: 2` from a notebook: twice with a small bundle and workers on the CPU, then the kernel is killed."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from dreamkit.generate.params import SingleViewParams
 from dreamkit.workspace.workspace import Workspace
 
 ws = Workspace("outputs")
-common = dict(checkpoints="tiny", styles=["Original"], guidance=0, num_gpus=2, device="cpu")
+common = dict(checkpoints=os.environ["SMALL_BUNDLE"], styles=["Original"], guidance=0, num_gpus=2, device="cpu")
 
 def children():
     ids = []
@@ -58,9 +58,12 @@ generate.single_view(ws, SingleViewParams(num_steps=500, seed=3, **common))
 
 @pytest.mark.slow  # starts a kernel and three times two workers, which import PyTorch each
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="lists child processes in Linux's /proc")
-def test_a_notebook_runs_on_two_workers_twice_and_leaves_none_when_it_is_killed(tmp_path, monkeypatch):
+def test_a_notebook_runs_on_two_workers_twice_and_leaves_none_when_it_is_killed(
+    tmp_path, micro_checkpoints, monkeypatch
+):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("DREAMKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DREAMKIT_CACHE", str(micro_checkpoints.parent / "cache"))
+    monkeypatch.setenv("SMALL_BUNDLE", str(micro_checkpoints))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]))
     ws = Workspace(tmp_path / "outputs")
     write_condition_clip(ws.root, frames=9, height=88, width=160)

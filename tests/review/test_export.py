@@ -33,7 +33,7 @@ def workspace(tmp_path):
         "seed": 7,
         "prompts": ["A street."],
     }
-    # The tiny bundle has the 7B models' file names; its videos are smaller than any of theirs.
+    # As versions wrote it that recorded no model: the tiny bundle has the 7B models' file names and smaller videos.
     record |= {"identity": {"checkpoints": {"nvidia/Cosmos-Transfer1-7B-Sample-AV/base_model.pt": "sha256:0"}}}
     record |= {"size": {"height": 96, "width": 160}, "guardrail": {"note": "No guardrail ran"}}
     record |= {"spec": "/home/ann/specs/multi_view_spec.json", "controls": {"hdmap": {"videos": ["/home/ann/a.mp4"]}}}
@@ -86,6 +86,7 @@ def test_accepted_videos_become_a_dataset(workspace, tmp_path, monkeypatch):
         ((704, 1280), "single_view", "NVIDIA Cosmos-Transfer1-7B-Sample-AV, NVIDIA Open Model License"),
         ((576, 1024), "multi_view", "Single2MultiView, NVIDIA Open Model License"),
         ((160, 288), "single_view", "tiny bundle"),
+        ((96, 160), "multi_view", "tiny bundle"),
     ],
 )
 def test_the_model_is_named_by_its_maker(size, stage, model):

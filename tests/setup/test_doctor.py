@@ -146,11 +146,11 @@ def test_the_preset_suits_the_cards_memory(monkeypatch, tmp_path, gib, single, m
     put_checkpoints(tmp_path / "checkpoints")
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Props)
     monkeypatch.setattr(doctor.machine, "memory_bytes", lambda: 64 * 2**30)
-    gpu, engine = Check("GPU", "ok", "one"), Check("Transformer Engine", "ok", "2")
+    gpu = Check("GPU", "ok", "one")
     verdicts = [doctor.stage_capability(stage, SetupParams(), gpu) for stage in ("single_view", "multi_view")]
     assert [one.preset for one in verdicts] == [single, multi]
     assert [one.verdict for one in verdicts] == ["yes" if preset else "no" for preset in (single, multi)]
-    settings = doctor.settings(verdicts, engine)
+    settings = doctor.settings(verdicts)
     assert settings["preset"] == chosen and "offload" not in settings
     assert (settings["params"] == "params/demo") == (not single)
     if chosen == "16gb":

@@ -1,3 +1,4 @@
+import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from dreamkit.errors import DreamkitError
 from dreamkit.notebook.shipped import shipped_folder
 from dreamkit.setup import sample_clip
 from dreamkit.tinyworld import __main__ as command
-from dreamkit.tinyworld.evaluate import figures, held_out, report, sheets
+from dreamkit.tinyworld.evaluate import figures, held_out, pictures, report, sheets
 from dreamkit.tinyworld.evaluate.held_out import ConditionCache, HeldOutScene, VideoSizes, draw_conditions, scene_seed
 from dreamkit.tinyworld.evaluate.models import EvaluationSettings, demo_settings
 from dreamkit.tinyworld.evaluate.run import KINDS, EvaluationPlan, append_row, measure_bundle, read_rows
+from dreamkit.tinyworld.render.style_presets import STYLES
 
 pytestmark = pytest.mark.usefixtures("one_thread", "reduced_conditions")
 SIZES = VideoSizes((32, 48), 2, (32, 48), 2)
@@ -225,6 +228,28 @@ def test_the_command_measures_a_bundle_and_writes_report_and_sheets(tmp_path, mi
     assert command.run_tinyworld([*options, *made_up, *real]) == 0
     assert (tmp_path / "sheets" / f"{sample_clip.CURVE}_front.png").is_file()
     assert "written:" in capsys.readouterr().out
+
+
+def test_the_pictures_of_the_readme_are_of_the_first_held_out_scenes(tmp_path, micro_checkpoints, capsys):
+    options = ["--checkpoints", str(micro_checkpoints), "--trust", "--steps", "1", "--device", "cpu", "--scenes", "2"]
+    assert command.run_tinyworld(["pictures", str(tmp_path), *options]) == 0
+    printed = capsys.readouterr().out
+    assert f"scene 0, {STYLES[0]}" in printed and f"scene 1, {STYLES[1]}" in printed
+    assert Image.open(tmp_path / "front.jpg").width == Image.open(tmp_path / "six.jpg").width == 1000
+    moving = Image.open(tmp_path / "front.gif")
+    assert moving.n_frames > 2 and (tmp_path / "front.gif").stat().st_size <= pictures.GIF_BYTES
+    with pytest.raises(DreamkitError, match="--scenes 0"):
+        command.run_tinyworld(["pictures", str(tmp_path), "--scenes", "0"])
+
+
+def test_an_animation_is_made_smaller_until_it_fits():
+    noise = np.random.default_rng(0).integers(0, 255, (9, 32, 48, 3), np.uint8)
+    video = pictures.SceneVideo(scene_of(0), noise, "Sunny", noise, 0)
+    whole = pictures.animation([video])
+    smaller = pictures.animation([video], len(whole) - 1)
+    assert Image.open(io.BytesIO(smaller)).width < Image.open(io.BytesIO(whole)).width
+    with pytest.raises(DreamkitError, match="over 100 bytes at every width"):
+        pictures.animation([video], 100)
 
 
 @pytest.mark.parametrize(

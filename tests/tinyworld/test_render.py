@@ -193,7 +193,7 @@ def test_the_sheet_has_a_row_for_each_style(tmp_path, monkeypatch):
 
 def test_speed_says_frames_a_second(monkeypatch):
     said = []
-    monkeypatch.setattr(contact_sheet, "SIZES", (("front", FRONT, (32, 48)),))
+    monkeypatch.setattr(contact_sheet, "timed_sizes", lambda: [("front", FRONT, (32, 48))])
     figures = contact_sheet.measure_speed([1], said.append)
     assert len(said) == len(figures) + 1
     assert all(value > 0 for value in figures.values())

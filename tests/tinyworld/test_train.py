@@ -35,10 +35,19 @@ from dreamkit.tinyworld.train.dataset import (
     scene_seed,
     short_spec,
 )
-from dreamkit.tinyworld.train.latents import HELD_OUT, Latents, draw_batch, given_masks, held_out_batch
+from dreamkit.tinyworld.train.latents import (
+    HELD_OUT,
+    Latents,
+    draw_batch,
+    given_masks,
+    held_out_batch,
+    latent_weights,
+)
+from dreamkit.tinyworld.train.objective import Objective, add_noise, init_base
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import TINY_MULTI, TINY_SINGLE
+from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.load import read_checkpoint
 from dreamkit.transfer.pipeline import MultiViewPipeline, SingleViewPipeline
 from dreamkit.workspace.cameras import SIX_VIEWS
@@ -109,7 +118,7 @@ def noise(scene, stage, size):
 
 def test_footage_is_of_the_models_size():
     assert dataset_spec(TINY_SINGLE) == DatasetSpec("front", ("front_wide_120fov",), (160, 288), 121)
-    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57)
+    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57, reduced=2)
 
 
 def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path, monkeypatch):
@@ -121,8 +130,8 @@ def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path
     )
     six = short_spec(dataset_spec(TINY_MULTI))
     assert (six.frames, six.reduced) == (17, 2) and short_spec(FRONT).frames == FRONT.frames
-    draw_dataset(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
-    draw_dataset(tmp_path, short_spec(FRONT), 2, 1, 0, CPU, samples=1)
+    draw_dataset(tmp_path, FRONT, 1, 1, 0, [CPU], samples=1)
+    draw_dataset(tmp_path, short_spec(FRONT), 2, 1, 0, [CPU], samples=1)
     assert drawn == [scene_seed(0, 0), scene_seed(0, 50_000), scene_seed(0, 50_001)]
     assert len(read_dataset(tmp_path, FRONT).colour) == 1 and len(read_dataset(tmp_path, short_spec(FRONT)).colour) == 2
 
@@ -138,7 +147,7 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "draw_pool", here)
         patch.setattr(dataset, "condition_pictures", quarter)
-        draw_dataset(tmp_path / "data", short, SCENES, 1, 0, CPU, samples=1)
+        draw_dataset(tmp_path / "data", short, SCENES, 1, 0, [CPU], samples=1)
         patch.setattr(network_stage, "short_spec", lambda kind: short)
         seen = []
         draw = network_stage.draw_batch
@@ -152,7 +161,7 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
 def test_a_pool_of_processes_draws_the_same_scenes(tmp_path, monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.setenv(name, "1")  # set for the pool's processes; restored afterwards
-    drawn = draw_dataset(tmp_path, FRONT, 2, 2, 3, CPU, samples=1)
+    drawn = draw_dataset(tmp_path, FRONT, 2, 2, 3, [CPU], samples=1)
     assert drawn.colour.shape == (2, 2, 1, 2, 16, 32, 3) and drawn.hdmap.shape == (2, 1, 2, 16, 32, 3)
     assert drawn.styles == [list(STYLES[:2]), list(STYLES[2:4])]
     for index in range(2):
@@ -173,7 +182,7 @@ def test_footage_is_drawn_once_and_again_when_something_else_is_asked(tmp_path, 
         dataset, "_lidar_video", lambda kind, seed: drawn.append(seed) or noise(make_scene(seed, 2), None, kind.size)
     )
     for scenes, seed, expected in ((1, 0, 1), (1, 0, 0), (2, 0, 2), (2, 1, 2), (2, 1, 0)):
-        for draw in (partial(draw_dataset, styles=1, device=CPU, samples=1), draw_lidar):
+        for draw in (partial(draw_dataset, styles=1, devices=[CPU], samples=1), draw_lidar):
             drawn.clear()
             draw(tmp_path, FRONT, scenes=scenes, seed=seed)
             assert drawn == [scene_seed(seed, index) for index in range(expected)], (draw, scenes, seed)
@@ -181,7 +190,7 @@ def test_footage_is_drawn_once_and_again_when_something_else_is_asked(tmp_path, 
 
 def test_when_the_time_is_over_there_are_as_many_scenes_as_were_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "draw_pool", here)
-    options = {"styles": 2, "seed": 0, "device": CPU, "samples": 1}
+    options = {"styles": 2, "seed": 0, "devices": [CPU], "samples": 1}
     for footage_of in (draw_dataset(tmp_path, FRONT, 3, until=0.0, **options), read_dataset(tmp_path, FRONT)):
         assert len(footage_of.colour) == len(footage_of.hdmap) == 1
         assert footage_of.styles == [list(STYLES[:2])] and len(footage_of.captions[0]) == 2
@@ -195,14 +204,14 @@ def test_footage_that_was_not_finished_is_none(tmp_path, monkeypatch):
         read_dataset(tmp_path, FRONT)
     assert "draw-front" in caught.value.hint
     monkeypatch.setattr(dataset, "draw_pool", here)
-    draw_dataset(tmp_path, FRONT, 1, 1, 0, CPU, samples=1)
+    draw_dataset(tmp_path, FRONT, 1, 1, 0, [CPU], samples=1)
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(dataset, "render_scene", stop)
     with pytest.raises(KeyboardInterrupt):
-        draw_dataset(tmp_path, FRONT, 2, 1, 0, CPU, samples=1)
+        draw_dataset(tmp_path, FRONT, 2, 1, 0, [CPU], samples=1)
     with pytest.raises(DreamkitError, match="no footage front"):
         read_dataset(tmp_path, FRONT)
 
@@ -217,6 +226,7 @@ def latents(config, scenes=HELD_OUT + 4, styles=2):
     return Latents(
         latent=torch.arange(videos).view(-1, 1, 1, 1, 1).expand(-1, *shape).bfloat16(),
         hint=torch.arange(scenes).view(-1, 1, 1, 1, 1).expand(-1, *shape).bfloat16(),
+        loss_weight=torch.arange(scenes, dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(-1, 1, *shape[1:]),
         scene=torch.arange(scenes).repeat_interleave(styles),
         text=torch.arange(videos + 2.0).view(-1, 1, 1).expand(-1, 2, 3),
         prompt=torch.arange(1, videos + 1).view(-1, 1, 1).expand(-1, 2, config.views),
@@ -232,6 +242,7 @@ def test_a_batch_fits_together_and_leaves_scenes_out(config):
     video = batch.latent[:, 0, 0, 0, 0].long()
     assert sorted(set(video.tolist())) == list(range(8))  # four scenes in two styles; eight are held out
     assert torch.equal(batch.hint[:, 0, 0, 0, 0].long(), data.scene[video])
+    assert torch.equal(batch.loss_weight[:, 0, 0, 0, 0].long(), data.scene[video])
     rows = batch.text[:, 0, 0].view(400, config.views)
     assert (rows == rows[:, :1]).all()
     own, none = rows[:, 0] == video + 1, rows[:, 0] == data.nothing
@@ -251,6 +262,39 @@ def test_a_batch_fits_together_and_leaves_scenes_out(config):
     assert 0.55 < (frames[:, 1].sum(1) == 2).float().mean() < 0.78
     dirt = (given - batch.latent).flatten(1).std(1)
     assert dirt.min() < 0.01 and 0.1 < dirt.max() < 0.13
+
+
+def test_road_users_and_marks_weigh_more_in_the_loss():
+    kinds = np.zeros((1, 2, 17, 16, 24), np.uint8)  # one scene, two views, three latent frames of 2 x 3 positions
+    kinds[0, 0, 0, 3, 9] = 1  # paint in the first frame
+    kinds[0, 1, 9, 15, 23], kinds[0, 1, 16, 8, 16] = 2, 1  # a vehicle in one of the last eight frames
+    weight = latent_weights(kinds, CPU)
+    assert weight.shape == (1, 1, 6, 2, 3) and weight.dtype == torch.uint8
+    wanted = torch.ones(6, 2, 3, dtype=torch.uint8)
+    wanted[0, 0, 1], wanted[5, 1, 2] = 2, 4
+    assert torch.equal(weight[0, 0], wanted)
+
+
+def test_the_loss_is_a_weighted_mean_over_latents_that_are_not_given():
+    objective = Objective(micro.MULTI, init_base(Denoiser(micro.MULTI.denoiser), 0))
+    data = latents(micro.MULTI)
+    generator = torch.Generator().manual_seed(0)
+    batch = draw_batch(data, micro.MULTI, 2, generator, False, given_masks(micro.MULTI, (0,), CPU))
+    text = torch.zeros(12, 2, micro.MULTI.denoiser.text_width)
+    noised = add_noise(replace(batch, text=text, given=(batch.given[0] * 0, batch.given[1])), generator)
+    target = torch.zeros_like(batch.latent)
+
+    def error(weight):
+        return objective._error(
+            noised.batch.latent, replace(noised, batch=replace(noised.batch, loss_weight=weight)), target
+        )
+
+    even = error(None)
+    one, other = torch.zeros(2, *batch.loss_weight.shape)
+    one[..., 0], other[..., 1:] = 3, 3
+    share = one.mean() / 3
+    assert torch.allclose(error(torch.ones_like(one)), even)
+    assert torch.allclose(share * error(one) + (1 - share) * error(other), even, rtol=1e-5)
 
 
 def test_scenes_held_out_are_looked_at():
@@ -295,7 +339,10 @@ def test_every_stage_leaves_its_files(recipe):
     data, out, said = recipe
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     shipped = {str(path.relative_to(folders.TINY_FOLDER)) for path in folders.TINY_FOLDER.rglob("*") if path.is_file()}
-    states = {f"states/{stage}.pt" for stage in ("judge", "text", "text-words", "tokenizer", *network_stage.NETWORKS)}
+    states = {
+        f"states/{stage}.pt"
+        for stage in ("judge", "text", "text-words", "tokenizer", "tokenizer-fine", *network_stage.NETWORKS)
+    }
     looks = {f"states/{stage}.png" for stage in network_stage.NETWORKS}
     models = {name for name in shipped if name.startswith(("nvidia/", "google-t5/"))}
     assert files == models | states | looks | {"vehicle_judge.safetensors"}
@@ -316,7 +363,7 @@ def test_the_tokenizer_and_the_judge_are_measured_alone(recipe, tmp_path, monkey
     _, out, _ = recipe
     small = VideoSizes((32, 48), 57, (32, 48), 57)
     monkeypatch.setattr(tokenizer_figures, "SIZES", small)
-    monkeypatch.setattr(judge_figures, "JUDGE_SIZES", (small,))
+    monkeypatch.setattr(judge_figures, "judge_sizes", lambda: [small])
     shared = ["--judge", str(out / "vehicle_judge.safetensors"), "--scenes", "1", "--device", "cpu"]
     files = ["--out", str(tmp_path / "facts.json"), "--sheet", str(tmp_path / "sheet.png")]
     assert command.run_tinyworld(["tokenizer", str(out / folders.TOKENIZER), *shared, *files]) == 0
@@ -370,6 +417,20 @@ def test_a_tensor_lacking_in_a_trained_file_is_named(recipe, tmp_path):
     torch.save({name: tensor.clone() for name, tensor in tensors.items() if name != gone}, path)
     with pytest.raises(DreamkitError, match=f"base_model.pt does not fit the model: 1 missing: {gone}"):
         SingleViewPipeline.from_checkpoints(tmp_path, device="cpu", trust_jit=trust)
+
+
+def test_a_network_goes_on_from_its_file(recipe, tmp_path):
+    data, out, _ = recipe
+    shutil.copytree(out, tmp_path / "out", ignore=shutil.ignore_patterns("states"))
+    (tmp_path / "data").symlink_to(data)
+    path = tmp_path / "out" / folders.SINGLE_VIEW / "base_model.pt"
+    before = read_checkpoint(path)
+    assert run("base", tmp_path, "--goes-on", "--steps", 1) == 0
+    after = read_checkpoint(path)
+    # One step at the beginning of the warm-up moves next to nothing; other random weights would be far away.
+    assert all(
+        (after[name].float() - value.float()).norm() <= 0.01 * value.float().norm() for name, value in before.items()
+    )
 
 
 def test_a_finished_stage_is_not_run_again(recipe):
@@ -459,4 +520,7 @@ def test_the_random_bundle_says_so(tmp_path, monkeypatch, capsys):
 def test_the_codec_of_the_recipe_is_what_ships():
     for name, kind in (("encoder", Encoder), ("decoder", Decoder)):
         shipped = torch.jit.load(str(folders.TINY_FOLDER / folders.TOKENIZER / f"{name}.jit"))
-        assert {n: p.shape for n, p in shipped.named_parameters()} == {n: p.shape for n, p in kind().named_parameters()}
+        shapes = {n: p.shape for n, p in shipped.named_parameters()}
+        fine = next(shape[0] for n, shape in shapes.items() if n.startswith("fine."))
+        width = shapes["blocks.0.space.weight"][0]
+        assert shapes == {n: p.shape for n, p in kind(fine, width).named_parameters()}

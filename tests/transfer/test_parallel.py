@@ -36,6 +36,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 # they have to divide the passes of guidance too.
 SINGLE = replace(micro.SINGLE, denoiser=replace(micro.SINGLE.denoiser, width=96, heads=4), width=64)
 MULTI = replace(micro.MULTI, width=64)
+# Three columns of tokens, which nobody can divide, and four rows.
+TALL = replace(micro.MULTI, height=64)
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +47,19 @@ def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wider")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DREAMKIT_CACHE", str(folder / "cache"))
+        write_random_bundle(folder / "tall", single=SINGLE, multi=TALL)
         yield write_random_bundle(folder / "checkpoints", single=SINGLE, multi=MULTI)
 
 
 def both_pipelines(root, ranks, device):
-    """The build function of the workers here: both models, because starting a worker takes seconds."""
+    """The build function of the workers here: all models, because starting a worker takes seconds."""
     torch.set_num_threads(1)
     return {
         "single": SingleViewPipeline.load(single_view_model(root, ("hdmap", "lidar")), device=device, ranks=ranks),
         "multi": MultiViewPipeline.load(multi_view_model(root, ("hdmap",)), device=device, ranks=ranks),
+        "tall": MultiViewPipeline.load(
+            multi_view_model(root.with_name("tall"), ("hdmap",)), device=device, ranks=ranks
+        ),
     }
 
 
@@ -68,7 +74,7 @@ def window(kind, config, guidance):
     controls = ("hdmap", "lidar") if kind == "single" else ("hdmap",)
     text = normal(2, views, denoiser.text_tokens, denoiser.text_width)
     given = None
-    if kind == "multi":
+    if kind != "single":
         given = condition_mask(views, config.latent_frames, 1, torch.device("cpu")), normal(*shape)
     return Window(
         text[0],
@@ -114,12 +120,16 @@ def latent_of(pipe, kind, guidance):
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_workers_make_the_latent_of_one(checkpoints, size):
-    """Two divide the passes of guidance, or without it columns; four columns, and for six views also the passes."""
+    """Two divide the passes of guidance, or without it columns, or rows where those cannot be divided.
+
+    Four divide columns, and for six views also the passes.
+    """
     one = both_pipelines(checkpoints, None, "cpu")
     pool = WorkerPool(functools.partial(both_pipelines, checkpoints), size, "cpu")
     try:
-        for kind in ("single", "multi"):
-            for guidance in (0, 2.0) if size == 2 or kind == "single" else (2.0,):
+        for kind in ("single", "multi", "tall"):
+            both = kind == "single" or (kind == "multi" and size == 2)
+            for guidance in (0, 2.0) if both else (0,) if kind == "tall" and size == 2 else (2.0,):
                 alone = latent_of(one[kind], kind, guidance)
                 first, *others = pool.run(made_latent, kind, guidance)
                 assert all(torch.equal(first, other) for other in others)
@@ -304,11 +314,24 @@ def test_gpus_without_a_link_are_named_in_one_line(monkeypatch, caplog):
 
 def test_two_gpus_and_unlinked_ones_divide_the_passes_of_guidance_others_columns():
     def parts(gpus, guided, linked=True):
-        return parallel.column_parts(gpus, guided, 80, 32, linked)
+        split = parallel.split_grid(gpus, guided, (44, 80), 32, linked)
+        return split and split.parts
 
     assert [parts(4, True), parts(4, False), parts(32, True), parts(3, True)] == [4, 4, 16, None]
     assert [parts(2, True), parts(2, False)] == [1, 2]
     assert [parts(4, True, False), parts(4, False, False), parts(5, True, False)] == [2, 4, None]
+
+
+def test_rows_are_divided_where_columns_cannot_be():
+    assert parallel.split_grid(2, False, (12, 21), 4) == parallel.Split(2, True, 12 * 21)
+    assert parallel.split_grid(2, False, (12, 22), 4) == parallel.Split(2, False, 22)
+    assert parallel.split_grid(2, False, (13, 21), 4) is None
+    grid = torch.arange(2 * 4 * 3).reshape(1, -1, 1)  # two frames of four rows and three columns
+    by_rows = [parallel.Division(parallel.Split(2, True, 12), part, (0,), 1, 2, None) for part in (0, 1)]
+    assert [division.tokens(grid).flatten().tolist() for division in by_rows] == [
+        [*range(6), *range(12, 18)],
+        [*range(6, 12), *range(18, 24)],
+    ]
 
 
 def test_numbers_of_gpus_that_divide_the_released_models():

@@ -1,6 +1,8 @@
 """Attention choice, control weights, windows, tokenizer tiling, text cache, TorchScript trust."""
 
 import shutil
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from transformers import T5Config, T5EncoderModel
 from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld.train import bundle
 from dreamkit.transfer import folders, text, torchscript
+from dreamkit.transfer.attention import _build as build_attention
 from dreamkit.transfer.attention import choose_attention
 from dreamkit.transfer.text import TextEncoder
 from dreamkit.transfer.tokenizer import MOST_SPLITS, Tokenizer, _need, _run_tiles, _spans, load_tokenizer
@@ -33,12 +36,29 @@ def test_attention_on_a_cpu_is_sdpa_and_right():
     assert torch.allclose(out, torch.einsum("bhlm,bmhd->blhd", scores.softmax(-1), v), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["te", "cudnn"])
+@pytest.mark.parametrize("name", ["te", "cudnn", "flash4"])
 def test_a_forced_backend_that_cannot_run_says_why(name):
     with pytest.raises(DreamkitError, match=f"{name}: {name} needs a CUDA device"):
         choose_attention(2, 8, CPU, torch.float32, name)
     with pytest.raises(DreamkitError, match="no attention backend"):
         choose_attention(2, 8, CPU, torch.float32, "flash")
+
+
+def test_flash4_is_its_function_without_the_sums_and_needs_hopper(monkeypatch):
+    package, cute = ModuleType("flash_attn"), ModuleType("flash_attn.cute")
+    cute.flash_attn_func = lambda q, k, v: (q + k + v, "log of sums")
+    monkeypatch.setitem(sys.modules, "flash_attn", package)
+    monkeypatch.setitem(sys.modules, "flash_attn.cute", cute)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: {"flash-attn-4": "4.0"}[name])
+    for name in ("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    attention = build_attention("flash4", 2, 8, torch.device("cuda"))
+    x = torch.ones(1, 3, 2, 8)
+    assert (attention.name, attention.version) == ("flash4", "flash4 4.0") and torch.equal(attention(x, x, x), 3 * x)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 9))
+    with pytest.raises(RuntimeError, match="Hopper"):
+        build_attention("flash4", 2, 8, torch.device("cuda"))
 
 
 # ---- windows

@@ -16,6 +16,7 @@ from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
 from dreamkit.tinyworld.render.scene_tensors import SceneTensors, build_scene_tensors
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
+from dreamkit.transfer.config import ModelConfig
 from dreamkit.workspace.cameras import SIX_VIEWS
 
 # Training scenes have seeds from 1,000,000 on (`dreamkit.tinyworld.train.dataset`), the sample clips below 1,000.
@@ -45,6 +46,13 @@ class VideoSizes:
     front_frames: int
     six: tuple[int, int]
     six_frames: int
+
+
+def config_sizes(configs: tuple[ModelConfig, ModelConfig]) -> VideoSizes:
+    """Sizes of one window of each model, of the configs of a single-view and of a six-view model."""
+    single, multi = configs
+    front, six = ((config.height, config.width) for config in configs)
+    return VideoSizes(front, single.window_frames, six, multi.window_frames)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from dreamkit.tinyworld.evaluate.held_out import HeldOutScene, VideoSizes, scene_seed
+from dreamkit.tinyworld.evaluate.held_out import HeldOutScene, VideoSizes, config_sizes, scene_seed
 from dreamkit.tinyworld.evaluate.vehicles import count_vehicles, share_found, summed
 from dreamkit.tinyworld.render.style_presets import STYLES
+from dreamkit.tinyworld.train.sizes import RECIPE_MULTI, RECIPE_SINGLE
 from dreamkit.tinyworld.train.vehicle_judge import (
     JUDGE_FILE,
     JUDGED,
@@ -25,10 +26,15 @@ from dreamkit.tinyworld.train.vehicle_judge import (
     judged_classes,
     load_judge,
 )
+from dreamkit.transfer.config import bundle_configs
+from dreamkit.transfer.folders import TINY_FOLDER
 
-# Sizes of today's bundle, and of the one that the recipe trains.
-JUDGE_SIZES = (VideoSizes((160, 288), 121, (96, 160), 57), VideoSizes((192, 336), 121, (128, 224), 57))
 _FRAMES = (10, 50)
+
+
+def judge_sizes() -> list[VideoSizes]:
+    """The sizes of the package's bundle, and those of the recipe where they differ."""
+    return list(dict.fromkeys(map(config_sizes, (bundle_configs(TINY_FOLDER), (RECIPE_SINGLE, RECIPE_MULTI)))))
 
 
 def judge_facts(judge: VehicleJudge, sizes: VideoSizes, scenes: int, six: bool) -> dict[str, Any]:
@@ -61,14 +67,14 @@ def judge_facts(judge: VehicleJudge, sizes: VideoSizes, scenes: int, six: bool) 
 
 
 def run_judge_figures(arguments: Sequence[str]) -> int:
-    """Measure the judge from the command line; prints its figures and returns exit code 0."""
+    """Measure the judge at the sizes of the package's bundle and of the recipe's; prints, and returns exit code 0."""
     parser = argparse.ArgumentParser(prog="python -m dreamkit.tinyworld judge", description=__doc__)
     parser.add_argument("--judge", type=Path, default=JUDGE_FILE, help="weights of the vehicle judge")
     parser.add_argument("--scenes", type=int, default=24, help="held-out scenes, each in one style")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     asked = parser.parse_args(arguments)
     judge = load_judge(asked.device, asked.judge)
-    for sizes in JUDGE_SIZES:
+    for sizes in judge_sizes():
         for name, six in (("front", False), ("side views", True)):
             size = sizes.six if six else sizes.front
             print(f"{name} {size[0]}x{size[1]}: {judge_facts(judge, sizes, asked.scenes, six)}", flush=True)

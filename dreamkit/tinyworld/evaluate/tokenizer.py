@@ -16,14 +16,15 @@ import numpy as np
 import torch
 
 from dreamkit.tinyworld.evaluate.figures import psnr
-from dreamkit.tinyworld.evaluate.held_out import GroundTruth, HeldOutScene, VideoSizes, scene_seed
+from dreamkit.tinyworld.evaluate.held_out import GroundTruth, HeldOutScene, VideoSizes, config_sizes, scene_seed
 from dreamkit.tinyworld.evaluate.vehicles import RANGES, count_vehicles, share_found, summed
 from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.tinyworld.train.codec import to_signal
+from dreamkit.tinyworld.train.sizes import RECIPE_MULTI, RECIPE_SINGLE
 from dreamkit.tinyworld.train.vehicle_judge import JUDGE_FILE, VehicleJudge, judged_classes, load_judge
 from dreamkit.workspace.files import write_json
 
-SIZES = VideoSizes((192, 336), 121, (128, 224), 57)
+SIZES = config_sizes((RECIPE_SINGLE, RECIPE_MULTI))
 _LENGTH, _START = 17, 40  # frames of a measured video, and its first one
 _EVERY = 4
 

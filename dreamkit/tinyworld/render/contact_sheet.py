@@ -14,14 +14,22 @@ from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
 from dreamkit.tinyworld.render.scene_tensors import build_scene_tensors
 from dreamkit.tinyworld.render.style_presets import STYLES
 from dreamkit.tinyworld.world.scene import MadeUpScene, make_scene
+from dreamkit.transfer.config import bundle_configs
+from dreamkit.transfer.folders import TINY_FOLDER
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
 
 # Clockwise from the rear left camera, so that neighbours in a sheet overlap in the world.
 VIEWS_AROUND = tuple(SIX_VIEWS.names[index] for index in (4, 1, 0, 2, 5, 3))
 
-# Timed: the training sizes of the tiny bundle.
-SIZES = (("front 160x288", VIEWS_AROUND[2:3], (160, 288)), ("six views 96x160", VIEWS_AROUND, (96, 160)))
+
+def timed_sizes() -> list[tuple[str, Sequence[str], tuple[int, int]]]:
+    """(label, cameras, (height, width)) of what is timed: the front view and six views in the tiny bundle's sizes."""
+    single, multi = bundle_configs(TINY_FOLDER)
+    return [
+        (f"{what} {config.height}x{config.width}", cameras, (config.height, config.width))
+        for what, cameras, config in (("front", VIEWS_AROUND[2:3], single), ("six views", VIEWS_AROUND, multi))
+    ]
 
 
 def available_device() -> torch.device:
@@ -57,7 +65,7 @@ def write_sheet(path: Path, seed: int) -> Path:
 
 
 def measure_speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] = print) -> dict[str, float]:
-    """Measure scenes, condition pictures and colour frames per second at the training sizes.
+    """Measure scenes, condition pictures and colour frames per second at the bundle's sizes.
 
     On a CPU only a few frames are timed.
 
@@ -86,7 +94,7 @@ def measure_speed(seeds: Sequence[int] = (0, 1, 2), say: Callable[[str], None] =
     prepared = [build_scene_tensors(scene, device) for scene in scenes]
     _finish(device)
     note("scene tensors", len(scenes), time.perf_counter() - begun)
-    for label, cameras, size in SIZES:
+    for label, cameras, size in timed_sizes():
         begun = time.perf_counter()
         drawn = sum(condition_pictures(scene, cameras, size, [0, 28, 56])[..., 0, 0, 0].size for scene in scenes)
         note(f"conditions, {label}, one core, frames", drawn, time.perf_counter() - begun)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 CHANNELS = 16
-FINE, WIDTH = 48, 128  # channels of the shipped tokenizer, on the fine grid and on the latent's
+FINE, WIDTH = 48, 128  # channels where no others are given, on the fine grid and on the latent's
 
 
 def to_signal(pixels_BTHWC: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:

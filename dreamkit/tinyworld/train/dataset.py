@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -67,16 +69,16 @@ class DatasetSpec:
 
 def dataset_spec(config: ModelConfig) -> DatasetSpec:
     """The dataset that a model is trained on: `front` for a single-view model, `six` for a six-view one."""
-    name = "front" if config.views == 1 else "six"
-    return DatasetSpec(name, SIX_VIEWS.names[: config.views], (config.height, config.width), config.window_frames)
+    name, size = "front" if config.views == 1 else "six", (config.height, config.width)
+    # At full size, drawing the condition pictures of six views would take most of the time.
+    reduced = 1 if config.views == 1 else 2
+    return DatasetSpec(name, SIX_VIEWS.names[: config.views], size, config.window_frames, reduced=reduced)
 
 
 def short_spec(spec: DatasetSpec) -> DatasetSpec:
     """The dataset of short clips of other scenes: many short scenes train a network better than a few long ones."""
     frames = min(spec.frames, _SHORT_FRAMES)
-    # At full size, drawing the condition pictures of six views would take most of the time.
-    reduced = 1 if len(spec.cameras) == 1 else 2
-    return replace(spec, name=f"{spec.name}_short", frames=frames, first=_FIRST_SHORT_SCENE, reduced=reduced)
+    return replace(spec, name=f"{spec.name}_short", frames=frames, first=_FIRST_SHORT_SCENE)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def draw_dataset(
     scenes: int,
     styles: int,
     seed: int,
-    device: torch.device,
+    devices: Sequence[torch.device],
     samples: int = 2,
     until: float = math.inf,
 ) -> VideoDataset:
@@ -117,7 +119,7 @@ def draw_dataset(
         scenes: number of scenes; scene i has the seed FIRST_SEED + 100000 * seed + spec.first + i.
         styles: styles of each scene, taken in rotation, so that all are equally frequent.
         seed: of the recipe.
-        device: where colours are rendered.
+        devices: where colours are rendered, by as many processes on each.
         samples: rays along each side of a pixel.
         until: `time.perf_counter` value after which drawing ends; the dataset then has the scenes drawn so far.
     """
@@ -125,7 +127,7 @@ def draw_dataset(
     asked = [scenes, styles, seed, samples]
     if not (is_drawn(folder, spec) and json.loads(facts.read_text())["asked"] == asked):
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(_DrawOptions(folder, spec, styles, seed, device, samples), scenes, asked, until)
+        _draw(_DrawOptions(folder, spec, styles, seed, tuple(devices), samples), scenes, asked, until)
     return read_dataset(folder, spec)
 
 
@@ -162,7 +164,7 @@ class _DrawOptions:
     spec: DatasetSpec
     styles: int
     seed: int
-    device: torch.device
+    devices: tuple[torch.device, ...]
     samples: int
 
     def styles_of(self, index: int) -> list[str]:
@@ -183,7 +185,7 @@ def _draw(options: _DrawOptions, scenes: int, asked: list[int], until: float) ->
     for what, shape in zip(_ARRAYS, shapes, strict=True):
         np.lib.format.open_memmap(options.file(what), "w+", np.uint8, shape).flush()
     captions: list[list[str]] = []
-    with draw_pool(_processes(options.device), [__name__]) as pool:
+    with draw_pool(_processes(options.devices), [__name__]) as pool:
         for of_scene in pool.map(partial(_draw_scene, options), range(scenes)):
             captions.append(of_scene)
             if len(captions) % 50 == 0:
@@ -203,8 +205,9 @@ def _draw_scene(options: _DrawOptions, index: int) -> list[str]:
     scene = make_scene(seed, spec.frames)
     colour, hdmap, kinds = (np.load(options.file(what), mmap_mode="r+") for what in _ARRAYS)
     hdmap[index] = condition_pictures(scene, spec.cameras, spec.size, reduced=spec.reduced)
-    tensors = build_scene_tensors(scene, options.device)
-    rays = _RAYS_PER_PROCESS if options.device.type == "cuda" else None
+    device = options.devices[os.getpid() % len(options.devices)]  # a process keeps to one of the GPUs
+    tensors = build_scene_tensors(scene, device)
+    rays = _RAYS_PER_PROCESS if device.type == "cuda" else None
     for row, style in enumerate(options.styles_of(index)):
         drawn = render_scene(
             scene, style, spec.cameras, spec.size, samples=options.samples, tensors=tensors, rays_at_once=rays
@@ -216,11 +219,11 @@ def _draw_scene(options: _DrawOptions, index: int) -> list[str]:
     return [texts[name] for name in options.styles_of(index)]
 
 
-def _processes(device: torch.device) -> int:
+def _processes(devices: tuple[torch.device, ...]) -> int:
     """Number of drawing processes; several share a GPU, because one leaves it partly idle."""
-    if device.type != "cuda":
+    if devices[0].type != "cuda":
         return spare_cores()
-    memory = torch.cuda.get_device_properties(device).total_memory
+    memory = sum(torch.cuda.get_device_properties(device).total_memory for device in devices)
     return max(1, min(spare_cores(), int(memory / _MEMORY_PER_PROCESS)))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from dreamkit.captions.files import ORIGINAL
 from dreamkit.errors import DreamkitError
@@ -30,6 +31,7 @@ _NO_FRONT = 0.2
 _FRAMES_TOGETHER = 400  # encoded at a time
 # At inference, given latents come from generated videos; noise of up to this standard deviation prepares for that.
 _GIVEN_NOISE = 0.12
+_KIND_WEIGHTS = (1, 2, 4)  # weights in the loss of latent positions by `VideoDataset.kinds`
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Latents:
     Attributes:
         latent: bf16 [N, C, V x T, H, W], times sigma_data.
         hint: latents of the condition videos, bf16 [K, C, V x T, H, W], times sigma_data.
-        scene: int64 [N], row of `hint` for each video.
+        loss_weight: of each latent position, uint8 [K, 1, V x T, H, W], from `latent_weights`.
+        scene: int64 [N], row of `hint` and `loss_weight` for each video.
         text: embeddings of all prompts, bf16 [texts, M, C].
         prompt: int64 [N, P, V], rows of `text` for each video in P variants.
         nothing: row of `text` that is zero.
@@ -48,6 +51,7 @@ class Latents:
 
     latent: torch.Tensor
     hint: torch.Tensor
+    loss_weight: torch.Tensor
     scene: torch.Tensor
     text: torch.Tensor
     prompt: torch.Tensor
@@ -69,6 +73,23 @@ def encode_videos(tokenizer: Tokenizer, videos_NVTHWC: np.ndarray, sigma_data: f
         latent = (encoded.float() - tokenizer.mean) / tokenizer.std * sigma_data
         found.append(latent.unflatten(0, (-1, views)).transpose(1, 2).flatten(2, 3).bfloat16())
     return torch.cat(found)
+
+
+@torch.no_grad()
+def latent_weights(kinds_NVTHW: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Weights of latent positions in the loss: uint8 [N, 1, V x T, H / 8, W / 8].
+
+    A position has the weight of the highest kind of `VideoDataset.kinds` among its 8 frames of 8 x 8 pixels (the first
+    latent frame holds one frame): small vehicles and marks are few of all positions.
+    """
+    found = []
+    for kinds_VTHW in kinds_NVTHW:
+        kinds = torch.from_numpy(np.ascontiguousarray(kinds_VTHW)).to(device)
+        kinds = F.max_pool2d(kinds.half() if device.type == "cuda" else kinds.float(), 8)
+        first, later = kinds[:, :1], kinds[:, 1:]
+        kinds = torch.cat([first, later.unflatten(1, (-1, 8)).amax(2)], 1)
+        found.append(torch.tensor(_KIND_WEIGHTS, dtype=torch.uint8, device=device)[kinds.int()].flatten(0, 1))
+    return torch.stack(found)[:, None]
 
 
 def encode_dataset(
@@ -119,6 +140,9 @@ def encode_dataset(
     return Latents(
         latent=encoded("colour", colour)[: len(prompts)],
         hint=encoded("hdmap", pictures) if hint is None else encode_videos(tokenizer, hint, config.sigma_data),
+        loss_weight=_cached(
+            cache.with_name(f"{cache.name}_weight.pt"), device, lambda: latent_weights(dataset.kinds, device)
+        ),
         scene=torch.arange(scenes, device=device).repeat_interleave(styles),
         text=embedded,
         prompt=torch.tensor(rows, device=device),
@@ -196,15 +220,17 @@ def draw_batch(
     rows_BV = torch.where(chance < _NO_TEXT, data.nothing, rows_BV)
     latent = data.latent[video].float()
     hint = data.hint[data.scene[video]] if with_hint else None
+    loss_weight = data.loss_weight[data.scene[video]].float()
     if masks is None:
-        return Batch(latent, data.text[rows_BV.flatten()], hint)
+        return Batch(latent, data.text[rows_BV.flatten()], hint, loss_weight=loss_weight)
     choice = (uniform(count) * len(masks)).long()
     noise = torch.randn(latent.shape, generator=generator, device=device)
     dirty = latent + noise * (_GIVEN_NOISE * uniform(count).view(-1, 1, 1, 1, 1))
     mask = masks[choice]
     without = (uniform(count) < _NO_FRONT).view(-1, 1, 1, 1, 1)
     front = torch.arange(mask.shape[2], device=device).view(1, 1, -1, 1, 1) < config.latent_frames
-    return Batch(latent, data.text[rows_BV.flatten()], hint, (mask.masked_fill(without & front, 0), dirty))
+    given = (mask.masked_fill(without & front, 0), dirty)
+    return Batch(latent, data.text[rows_BV.flatten()], hint, given, loss_weight)
 
 
 def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:

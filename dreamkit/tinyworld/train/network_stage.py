@@ -131,6 +131,8 @@ def train_network(options: StageOptions, config: ModelConfig) -> bool:
         DreamkitError: files of an earlier stage are missing, or there are too few scenes.
     """
     stage = NETWORKS[options.stage]
+    if options.goes_on:
+        stage = replace(stage, begins_with=stage.file)
     folder = options.out / stage.folder
     sources = _sources(options, stage, config)
     folder.mkdir(parents=True, exist_ok=True)

@@ -37,12 +37,14 @@ class Batch:
         hint: latent of the condition video, in the latent's shape; None without a control branch.
         given: for six-view models: mask [B, 1, V x T, 1, 1] of the given latent frames, and the given latent in the
             latent's shape.
+        loss_weight: of each latent position, [B, 1, V x T, H, W]; None for equal weights.
     """
 
     latent: torch.Tensor
     text: torch.Tensor
     hint: torch.Tensor | None = None
     given: tuple[torch.Tensor, torch.Tensor] | None = None
+    loss_weight: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Objective(nn.Module):
         return replace(prepared, text=trunk.project_text(text))
 
     def loss(self, noised: Noised) -> torch.Tensor:
-        """Mean squared error of F over the latents that are not given, float32 []."""
+        """Mean squared error of F over the latents that are not given, with the batch's weights, float32 []."""
         batch, level, data = noised.batch, noised.sigma.view(-1, 1, 1, 1, 1), self.config.sigma_data
         x = self._noisy(noised)
         total = level.square() + data**2
@@ -145,10 +147,10 @@ class Objective(nn.Module):
     def _error(self, x: torch.Tensor, noised: Noised, target: torch.Tensor) -> torch.Tensor:
         batch = noised.batch
         error = (self.denoiser_output(x, noised.sigma, batch, noised.weight).float() - target).square()
-        if batch.given is None:
-            return error.mean()
-        open_ = (1 - batch.given[0]).expand_as(error)
-        return (error * open_).sum() / open_.sum()
+        weight = torch.ones_like(error[:, :1]) if batch.loss_weight is None else batch.loss_weight
+        if batch.given is not None:
+            weight = weight * (1 - batch.given[0])
+        return (error * weight).sum() / (weight.sum() * error.shape[1])
 
     @torch.no_grad()
     def x0(self, x: torch.Tensor, sigma: float, batch: Batch) -> torch.Tensor:

@@ -27,8 +27,11 @@ class StageOptions:
         minutes: stop after this time and keep the state; None for no limit.
         seed: of scenes, weights and batches.
         compile: whether the transformer blocks are compiled on a GPU.
+        goes_on: whether a network begins with its own checkpoint file in the bundle, to be trained further.
         samples: rays along each side of a rendered pixel.
-        noise: standard deviation of noise on latents while the tokenizer is trained.
+        noise: standard deviation of noise on latents while the tokenizer is trained; None for the stage's own.
+        drawn_on: devices that render the training videos, several at once; `device` if empty.
+        road_users: weight of road users' pixels in the tokenizer's loss; None for the stage's own.
     """
 
     stage: str
@@ -46,7 +49,10 @@ class StageOptions:
     seed: int = 0
     compile: bool = True
     samples: int = 2
-    noise: float = 0.35
+    noise: float | None = None
+    road_users: float | None = None
+    drawn_on: tuple[torch.device, ...] = ()
+    goes_on: bool = False
 
     @property
     def state(self) -> Path:

@@ -3,9 +3,10 @@
 python -m dreamkit.tinyworld.train STAGE --data FOLDER --out FOLDER [--steps N] [--minutes M] [--seed S] [--device D]
 
 Stages in order, as each needs files of earlier ones: draw-front and draw-six (training videos), lidar-footage, text,
-text-words, tokenizer; then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w, v2w-hdmap (six views). The stage
-judge, which needs none of them, trains the vehicle judge of the evaluation. Each writes its files into --out in the
-released layout, and a resumable state into --out/states. `--minutes` stops a stage early; the same command resumes it.
+text-words, tokenizer, tokenizer-fine; then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w,
+v2w-hdmap (six views). The stage judge, which needs none of them, trains the vehicle judge of the evaluation. Each
+writes its files into --out in the released layout, and a resumable state into --out/states. `--minutes` stops a stage
+early; the same command resumes it. Videos are drawn on every visible GPU, unless --device names one.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from dreamkit.tinyworld.train.options import StageOptions
 from dreamkit.tinyworld.train.paraphrases import train_paraphrases
 from dreamkit.tinyworld.train.sizes import RECIPE_MULTI, RECIPE_SINGLE
 from dreamkit.tinyworld.train.text_stage import train_text
-from dreamkit.tinyworld.train.tokenizer_stage import train_tokenizer
+from dreamkit.tinyworld.train.tokenizer_stage import TOKENIZERS, train_tokenizer
 from dreamkit.transfer import folders
 from dreamkit.transfer.config import ModelConfig
 
 log = logging.getLogger("dreamkit")
 
-STAGES = ("judge", "draw-front", "draw-six", "lidar-footage", "text", "text-words", "tokenizer", *NETWORKS)
+STAGES = ("judge", "draw-front", "draw-six", "lidar-footage", "text", "text-words", *TOKENIZERS, *NETWORKS)
 
 
 def train_stage(
@@ -80,15 +81,19 @@ def _parse(arguments: Sequence[str]) -> StageOptions:
     add("--batch", type=int, help="examples per step")
     add("--minutes", type=float, help="stop after this time and keep the state")
     add("--seed", type=int, default=0, help="of scenes, weights and batches")
+    add("--goes-on", action="store_true", help="begin with the network's checkpoint file in --out, to train it further")
     add("--no-compile", dest="compile", action="store_false", help="do not compile the transformer blocks; slower")
     add("--samples", type=int, default=2, help="rays along each side of a pixel")
-    add("--noise", type=float, default=0.35, help="noise on latents while the tokenizer is trained")
+    add("--noise", type=float, help="noise on latents while the tokenizer is trained; the stage's own if left out")
+    add("--road-users", type=float, help="weight of their pixels in the tokenizer's loss; the stage's own if left out")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda or cuda:N")
     asked = vars(parser.parse_args(arguments))
     device = torch.device(asked.pop("device"))
+    drawn_on = (device,)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
-    return StageOptions(device=device, **asked)
+        drawn_on = tuple(torch.device("cuda", number) for number in range(torch.cuda.device_count()))
+    return StageOptions(device=device, drawn_on=drawn_on, **asked)
 
 
 def _run(options: StageOptions, single: ModelConfig, multi: ModelConfig) -> bool:
@@ -96,7 +101,7 @@ def _run(options: StageOptions, single: ModelConfig, multi: ModelConfig) -> bool
     match options.stage:
         case "draw-front" | "draw-six":
             spec = front if options.stage == "draw-front" else six
-            drawing = {"styles": options.styles, "seed": options.seed, "device": options.device}
+            drawing = {"styles": options.styles, "seed": options.seed, "devices": options.drawn_on or (options.device,)}
             draw_dataset(options.data, spec, options.scenes, samples=options.samples, **drawing)
             if options.short_scenes:
                 until = math.inf if options.seconds is None else begun + options.seconds
@@ -121,6 +126,6 @@ def _run(options: StageOptions, single: ModelConfig, multi: ModelConfig) -> bool
             return train_text(options, single.denoiser.text_width)
         case "text-words":
             return train_paraphrases(options)
-        case "tokenizer":
+        case stage if stage in TOKENIZERS:
             return train_tokenizer(options, (front, six))
     return train_network(options, single if NETWORKS[options.stage].folder == folders.SINGLE_VIEW else multi)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dreamkit.errors import DreamkitError
 from dreamkit.tinyworld.train.codec import CHANNELS, Decoder, Encoder, to_signal
 from dreamkit.tinyworld.train.dataset import DatasetSpec, VideoDataset, is_drawn, read_dataset, short_spec
 from dreamkit.tinyworld.train.options import StageOptions
@@ -24,9 +25,27 @@ _STEPS = 3000
 _FRAMES = 25  # of an example at most: four latent frames, so that layers learn to use earlier frames
 _EXAMPLES = {"front": 8, "front_short": 12, "six": 18, "six_short": 28}
 _KEPT = 30_000  # frames of each kind of video and style, kept on the device
-# Weights of the loss at pixels of each kind in `VideoDataset.kinds`: small vehicles and signs are few of all pixels.
-_KIND_WEIGHTS = (1.0, 2.0, 5.0)
+_MARKS = 2.0  # weight of the loss at pixels of paint and signs; other pixels have 1
 _STATISTICS = 64  # number of videos that mean_std.pt is measured on
+
+
+@dataclass(frozen=True)
+class TokenizerStage:
+    """How the tokenizer is trained in one stage.
+
+    Attributes:
+        noise: standard deviation of noise on latents.
+        road_users: weight of the loss at road users' pixels: small vehicles are few of all pixels.
+        goes_on: whether the stage begins with the tokenizer in the bundle instead of random weights.
+    """
+
+    noise: float
+    road_users: float
+    goes_on: bool = False
+
+
+# Less noise keeps more detail, but random weights learn better with more.
+TOKENIZERS = {"tokenizer": TokenizerStage(0.35, 5.0), "tokenizer-fine": TokenizerStage(0.15, 10.0, goes_on=True)}
 
 
 class Codec(nn.Module):
@@ -48,18 +67,24 @@ def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec
         Whether the schedule was finished; the files are written only then.
 
     Raises:
-        DreamkitError: a dataset is missing.
+        DreamkitError: a dataset is missing, or the tokenizer that the stage begins with.
     """
     device, folder = options.device, options.out / folders.TOKENIZER
+    stage = TOKENIZERS[options.stage]
+    latent_noise = stage.noise if options.noise is None else options.noise
+    road_users = stage.road_users if options.road_users is None else options.road_users
     videos = _videos(options.data, specs, device)
     turns = [name for name in videos for _ in range(2 if name.endswith("colour") else 1)]
     torch.manual_seed(options.seed)
-    codec = Codec().to(device)
+    codec = Codec()
+    if stage.goes_on:
+        _copy_weights(folder, codec)
+    codec.to(device)
     codec.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stubs
     schedule = Schedule(options.steps or _STEPS, adamw_lr=2e-3, warmup=100, weight_decay=0.0)
     trainer = Trainer(codec, schedule, options.state, options.seed)
     half = device.type == "cuda"
-    weights = torch.tensor(_KIND_WEIGHTS, device=device)
+    weights = torch.tensor((1.0, _MARKS, road_users), device=device)
 
     def draw(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         kind = turns[trainer.step % len(turns)]
@@ -74,7 +99,7 @@ def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec
         # The noise makes the decoder robust to a denoiser's errors, at the price of detail.
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             z = codec.encoder(x)
-            y = codec.decoder(z + options.noise * noise)
+            y = codec.decoder(z + latent_noise * noise)
         return _reconstruction_loss(y.float(), x, weights[kinds.int()][:, None]) + 0.02 * _normality_loss(z.float())
 
     finished = trainer.run(draw, loss_of, options.minutes, options.seconds)
@@ -89,6 +114,15 @@ def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec
         torch.save(_statistics(encoder, read_dataset(options.data, specs[0]), device), folder / "mean_std.pt")
         _log_quality(encoder, codec.decoder.float().to(device), options.data, specs, device)
     return finished
+
+
+def _copy_weights(folder: Path, codec: Codec) -> None:
+    """Copy the weights of the bundle's tokenizer, which an earlier stage has written, into the codec."""
+    for name, part in (("encoder", codec.encoder), ("decoder", codec.decoder)):
+        path = folder / f"{name}.jit"
+        if not path.is_file():
+            raise DreamkitError(f"There is no tokenizer in {folder}.", "Run the stage tokenizer first.")
+        part.load_state_dict(torch.jit.load(path, map_location="cpu").float().state_dict())
 
 
 def _reconstruction_loss(y: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
