@@ -50,6 +50,9 @@ _GUESSED_HOURS = re.compile(
     r"(?i)\b(?:suggest|indicat|imply|hint)\w*(?: at)?(?: that)?(?: it(?: is|'s| could be| may be| might be))?"
     rf"(?: likely| either)? (?P<hours>{_HOUR_NAME} or {_HOUR_NAME})\b"
 )
+# "with a few clouds" behind a sky that was cut.
+_CLOUDS = re.compile(r"(?i)with (?:only )?(?:a few|some|scattered)(?: \w+){0,2} clouds?\b")
+_SKY = re.compile(r"(?i)\bsk(?:y|ies)\b")
 _ONLY_DAY = re.compile(
     r"(?i)(?:it|the time(?: of day)?) (?:is|appears to be|seems to be) (?:likely )?(?:the )?day(?:time)?"
 )
@@ -161,6 +164,7 @@ class Cutter(Softener):
                 or part in split
                 or self._bad(part_text)
                 or (hollow and part.kind != "predicate")
+                or (_CLOUDS.match(part.text) and _SKY.search(main.text) and not _SKY.search(text))
                 or (LEAD in text and _GUESSED.match(part.text))
             ):
                 before = part.text
