@@ -86,7 +86,7 @@ def _write_kernel(folder: Path, start: Path, params: str) -> None:
     """Write the specification of the kernel `python3`: this Python, with the folder and parameters of this command.
 
     The notebook's folder comes last on Python's path: the user's own modules there are found, and a file with the name
-    of a library does not stand in for it.
+    of a library is not imported instead of it.
 
     JupyterLab opens a widget channel before the first cell runs; ipykernel logs an error unless ipywidgets, which
     answers it, is imported by then.

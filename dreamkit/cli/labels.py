@@ -24,7 +24,7 @@ def rig_propose_command(
     output: Path = typer.Option(Path("rig.yaml"), "--output", "-o", help="The rig file; pictures lie beside it."),
     clip: str | None = typer.Option(None, "--clip", help="The clip whose cameras are read; by default the first."),
     as_model: str | None = typer.Option(
-        None, "--as-model", help="ftheta: draw every camera through its view's own lens, which the models know best."
+        None, "--as-model", help="ftheta: draw every camera through its view's own lens, as in the models' training."
     ),
     frame: int | None = typer.Option(
         None, "--frame", help="Frame of the pictures; by default one with much of the map."
@@ -71,10 +71,15 @@ def check_command(
     rig: Path | None = RIG,
     as_model: str | None = AS_MODEL,
     fix: Path | None = typer.Option(
-        None, "--fix", help="First write a mended copy into this folder, and check that: what can be mended is."
+        None,
+        "--fix",
+        help="First write a copy with the mistakes that can be mended into this folder, and check the copy.",
     ),
     output: Path = typer.Option(
-        Path("outputs"), "--output", "-o", help="Workspace folder; its object_types.yaml says what own types are."
+        Path("outputs"),
+        "--output",
+        "-o",
+        help="Workspace folder; its object_types.yaml gives the class of your own object types.",
     ),
 ) -> None:
     """Check RDS-HQ labels for common mistakes of converters; exit code 1 when there are errors."""

@@ -16,10 +16,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from pathlib import Path
 
 from dreamkit.download import hub
-from dreamkit.download.checksums import VerifiedFiles
+from dreamkit.download.checksums import check_file
 from dreamkit.download.plan import WRONG, DownloadPlan, Item
 from dreamkit.download.progress import Meter
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.file_memory import FileMemory
 
 log = logging.getLogger(__name__)
 STAGING = ".incoming"
@@ -74,13 +75,13 @@ def staged_bytes(stagings: Iterable[Path]) -> int:
     return total
 
 
-def _move_into_place(item: Item, path: Path, verified: VerifiedFiles) -> None:
+def _move_into_place(item: Item, path: Path, memory: FileMemory) -> None:
     """Move a verified file from the staging folder to its place, over a wrong file there."""
     item.path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     path.replace(item.path)
-    verified.rename(path, item.path)
+    memory.rename(path, item.path)
 
 
 @contextlib.contextmanager
@@ -157,11 +158,12 @@ def fetch_all(todo: DownloadPlan, items: list[Item], workers: int) -> tuple[list
                 item, attempt = waiting.pop(future)
                 path, problem = future.result()
                 if path:
-                    problem = todo.verified.check(Path(path), item.remote, item.repository.md5(item.file)).problem
+                    md5 = item.repository.md5(item.file)
+                    problem = check_file(todo.memory, Path(path), item.remote, md5).problem
                 if not problem:
-                    _move_into_place(item, Path(path), todo.verified)
+                    _move_into_place(item, Path(path), todo.memory)
                     fetched.append(item)
-                    todo.verified.save()
+                    todo.memory.save()
                     log.info("%s: fetched and checked", item.name)
                     continue
                 if path:

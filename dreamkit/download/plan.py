@@ -9,11 +9,12 @@ from pathlib import Path
 
 from dreamkit.download import catalogue, checkpoints, hub
 from dreamkit.download.catalogue import Repository
-from dreamkit.download.checksums import ChecksumResult, VerifiedFiles
+from dreamkit.download.checksums import ChecksumResult, check_file, checksum_memory
 from dreamkit.download.hub import Access, Remote
 from dreamkit.download.params import DownloadParams
 from dreamkit.download.progress import Meter, amount
 from dreamkit.errors import DreamkitError
+from dreamkit.workspace.file_memory import FileMemory
 from dreamkit.workspace.files import read_text
 from dreamkit.workspace.parsing import parse_json
 from dreamkit.workspace.workspace import from_home
@@ -73,13 +74,13 @@ class DownloadPlan:
         root: the checkpoint folder.
         access: access state of each repository.
         items: all files of the repositories.
-        verified: the cache of checksums.
+        memory: checksums of files that are right.
     """
 
     root: Path
     access: tuple[Access, ...]
     items: tuple[Item, ...]
-    verified: VerifiedFiles = field(repr=False)
+    memory: FileMemory = field(repr=False)
 
     @property
     def todo(self) -> list[Item]:
@@ -198,13 +199,13 @@ def plan(p: DownloadParams) -> DownloadPlan:
         repositories.append(Repository(catalogue.EXAMPLE, (), ("**",), catalogue.ON_PAGE, "dataset"))
     parts = [part for part in p.data if part != "example"]
     access = hub.look_up_all(repositories, read_clips(p.clips), parts)
-    verified = VerifiedFiles(root, p.again)
+    memory = checksum_memory(root, p.again)
     items: list[Item] = []
     with Meter("checking", 0) as meter:
         for one in access:
-            items += _items(one, root, data_root, verified, meter)
-    verified.save()
-    return DownloadPlan(root, tuple(access), tuple(items), verified)
+            items += _items(one, root, data_root, memory, meter)
+    memory.save()
+    return DownloadPlan(root, tuple(access), tuple(items), memory)
 
 
 def read_clips(clips: Sequence[str]) -> list[str]:
@@ -237,7 +238,7 @@ def _folder(repository: Repository, root: Path, data_root: Path) -> Path:
     return data_root / ("rds_hq" if repository.name == catalogue.RDS_HQ else "example")
 
 
-def _items(access: Access, root: Path, data_root: Path, verified: VerifiedFiles, meter: Meter) -> Iterator[Item]:
+def _items(access: Access, root: Path, data_root: Path, memory: FileMemory, meter: Meter) -> Iterator[Item]:
     """The needed files of a repository with their states."""
     repository = access.repository
     if access.granted:
@@ -252,7 +253,7 @@ def _items(access: Access, root: Path, data_root: Path, verified: VerifiedFiles,
     folder = _folder(repository, root, data_root)
     for file in files:
         remote = access.files.get(file)
-        yield _find_item(repository, file, folder / file, remote, root, verified, meter)
+        yield _find_item(repository, file, folder / file, remote, memory, meter)
 
 
 def _find_item(
@@ -260,15 +261,14 @@ def _find_item(
     file: str,
     path: Path,
     remote: Remote | None,
-    root: Path,
-    verified: VerifiedFiles,
+    memory: FileMemory,
     meter: Meter,
 ) -> Item:
     """The state of one file: in its place, in upstream's folder, or in the Hugging Face cache."""
 
     def check(at: Path) -> ChecksumResult:
         meter.add_total(at.stat().st_size)
-        return verified.check(at, remote, repository.md5(file), meter.add)
+        return check_file(memory, at, remote, repository.md5(file), meter.add)
 
     wrong = ""
     if path.is_file():

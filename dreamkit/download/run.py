@@ -82,7 +82,7 @@ def _fetch(todo: DownloadPlan, workers: int) -> DownloadOutcome:
     for item in linked:
         link_into_place(item)
     fetched, failed = fetch_all(todo, todo.to_fetch, workers)
-    todo.verified.save()
+    todo.memory.save()
     if failed:
         lines = "".join(f"\n  {line}." for line in _by_reason(failed))
         raise DreamkitError(

@@ -22,13 +22,15 @@ from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, ModelConfig, read_config
-from dreamkit.transfer.windows import front_windows, multi_view_windows
+from dreamkit.transfer.windows import front_windows, multi_view_windows, views_mode
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.sizes import GIB
 from dreamkit.workspace.video import probe
 from dreamkit.workspace.workspace import Chunk, Workspace
 
+_UNNAMED = {"single_view": "first", "multi_view": "extension"}
+"""Stage -> the kind of windows of a result whose sidecar names none."""
 AS_PUBLISHED = "reckoned from a front video of these models that NVIDIA published, not from results here"
 
 
@@ -102,7 +104,8 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device, height)]
     paces = evaluation_seconds(records, p, device)
     windows, evaluations = chunk_windows(ws, p), p.num_steps + 1
-    chunks, done = _to_make(ws, p, windows)
+    frames = result_frames(ws, p)
+    chunks, done = _to_make(ws, p, windows, frames)
     counts = list(map(windows, chunks))
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
     peak = max((_whole(record["pipeline"].get("peak_gpu_bytes"), 0) for record in records), default=0)
@@ -111,7 +114,7 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     if records:
         disk = round(len(counts) * statistics.mean(map(_bytes_of, [ws] * len(records), records)))
     else:
-        disk = reference_bytes(p, sum(map(result_frames(ws, p), chunks))) or 0
+        disk = reference_bytes(p, sum(map(frames, chunks))) or 0
     made_on = (device, free, done, disk, p.num_gpus, reference_seconds(p, sum(counts)))
     return Estimate(len(counts), sum(counts), evaluations, seconds, len(records), peak, *made_on)
 
@@ -125,10 +128,10 @@ def _bytes_of(ws: Workspace, record: dict[str, Any]) -> int:
     return 0
 
 
-def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, windows: int) -> bool:
-    """Whether a sidecar has the caption, seed, steps, guidance, preset and kind of windows of this run.
+def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, kinds: set[str]) -> bool:
+    """Whether a sidecar has the caption, seed, steps, guidance and preset of this run, and one of the kinds of windows.
 
-    `windows` is their number in this run; the parameter has no effect on a single one. No file is hashed.
+    No file is hashed.
     """
     record = ws.read_sidecar(p.stage, chunk, style)
     path = ws.single_view(chunk, style) if p.stage == "single_view" else ws.grid(chunk, style)
@@ -138,9 +141,23 @@ def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, w
     prompt = next(iter(prompts.values()), "") if isinstance(prompts, dict) else record.get("prompt", "")
     wanted = (video_seed(p.seed, chunk, style, p.seed_mode), p.num_steps, p.guidance, p.preset, p.fps)
     same = tuple(map(record.get, ("seed", "steps", "guidance", "preset", "fps"))) == wanted
-    default = type(p).model_fields["windows"].default
-    kind = getattr(p, "windows", default) if windows > 1 else default
-    return same and caption in str(prompt) and _identity_value(record, "windows", default) == kind
+    return same and caption in str(prompt) and _identity_value(record, "windows", _UNNAMED[p.stage]) in kinds
+
+
+def _kinds(p: Params, windows: int, frames: int) -> set[str]:
+    """The kinds of windows of results that count as this run's.
+
+    Args:
+        p: parameters of the run.
+        windows: number of windows of the result; the parameter has no effect on a single one.
+        frames: of the result.
+    """
+    if windows == 1:
+        return {_UNNAMED[p.stage]}
+    if isinstance(p, MultiViewParams):
+        earlier = {_UNNAMED[p.stage]} if p.windows == "auto" else set()  # what earlier versions made stays valid
+        return {views_mode(frames, p.windows)} | earlier
+    return {getattr(p, "windows", _UNNAMED[p.stage])}
 
 
 def _identity_value(record: dict[str, Any], key: str, default: object) -> object:
@@ -242,10 +259,12 @@ def _model_config(p: Params) -> ModelConfig:
     return config
 
 
-def _to_make(ws: Workspace, p: Params, windows: Callable[[Chunk], int]) -> tuple[list[Chunk], int]:
+def _to_make(
+    ws: Workspace, p: Params, windows: Callable[[Chunk], int], frames: Callable[[Chunk], int]
+) -> tuple[list[Chunk], int]:
     """The chunk of every result to make, of clips whose captions can be read; and how many are found done.
 
-    `windows` gives the number of windows of a chunk's result.
+    `windows` gives the number of windows of a chunk's result, `frames` that of its frames.
     """
     chunks, done = [], 0
     for clip in p.clips or ws.clips():
@@ -254,8 +273,8 @@ def _to_make(ws: Workspace, p: Params, windows: Callable[[Chunk], int]) -> tuple
         except DreamkitError:
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
-            count = windows(chunk)
-            made = [_is_made(ws, p, chunk, style, captions.get(style, ""), count) for style in p.styles or captions]
+            kinds = _kinds(p, windows(chunk), frames(chunk))
+            made = [_is_made(ws, p, chunk, style, captions.get(style, ""), kinds) for style in p.styles or captions]
             chunks += [chunk] * made.count(False)
             done += made.count(True)
     return chunks, done

@@ -14,7 +14,7 @@ import numpy as np
 
 from dreamkit.download import checkpoints
 from dreamkit.generate.jobs import Job
-from dreamkit.generate.outputs import same_identity
+from dreamkit.generate.outputs import of_job
 from dreamkit.generate.params import Params, SingleViewParams
 from dreamkit.generate.plan import RunPlan
 from dreamkit.guardrail.choice import NONE, VIDEO_CHECKS, chosen_checks
@@ -63,7 +63,7 @@ def blocked_before(
     entry = record.get("guardrail")
     if not isinstance(entry, dict) or entry.get("blocked") is not True:
         return None
-    same = same_identity(record.get("identity"), plan.identity(job)) and entry.get("versions") == versions()
+    same = of_job(record.get("identity"), plan, job) and entry.get("versions") == versions()
     return entry if same else None
 
 
@@ -99,7 +99,7 @@ class GuardrailStep:
         """The step of a run; the log gets one line on its checks, or the note that there are none."""
         p = plan.params
         step = cls(ws, plan, guard_of(p.guardrail, p.checkpoints, p.device, p.guardrail_stride, ws))
-        if p.guardrail == NONE:  # in a notebook the table of results says it
+        if p.guardrail == NONE:  # in a notebook the table of results has it
             log.info("%s", step.summary, extra={"step": True})
         else:
             log.info("Guardrail: %s.", ", ".join(step.guard.checks))
@@ -119,7 +119,7 @@ class GuardrailStep:
             return NOTE
         return f"Guardrail: {', '.join(self.guard.checks)}; {len(self.blocked) or 'none'} blocked."
 
-    def known(self, jobs: Sequence[Job]) -> set[str]:
+    def blocked_again(self, jobs: Sequence[Job]) -> set[str]:
         """Names of the jobs whose video was made before and blocked by the same checks; they are not made again.
 
         Where a prompt was blocked, or a check could not decide, the job is checked again.

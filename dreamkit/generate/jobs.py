@@ -270,6 +270,14 @@ class JobBuilder:
                     frames,
                     "your own " if len(self.rig) == 5 else "",
                 )
+            elif plan.joined:
+                log.info(
+                    "%s: %d frames, so %d windows that overlap are denoised together%s",
+                    name,
+                    plan.frames,
+                    len(plan.starts),
+                    "; windows: extension makes them one after another" if self.params.windows == "auto" else "",
+                )
         elif plan.joined:
             log.info("%s: %d windows that overlap are denoised together", name, len(plan.starts))
         elif len(plan.starts) > 1:

@@ -47,7 +47,7 @@ class LivePreview:
             return
         views_vhwc = progress.preview_frame()
         if views_vhwc is not None:
-            self._show(preview_picture(views_vhwc, self.rig), caption(label, progress))
+            self._show(preview_picture(views_vhwc, self.rig), step_label(label, progress))
         now = time.monotonic()
         self._due = now + (now - began) / SHARE
 
@@ -73,7 +73,7 @@ def preview_picture(views_vhwc: np.ndarray, rig: Rig) -> np.ndarray:
     return next(grid(small_vthwc, rig))
 
 
-def caption(label: str, progress: Progress) -> str:
-    """Name of the video, step and window."""
+def step_label(label: str, progress: Progress) -> str:
+    """The text below a preview: name of the video, step and window."""
     window = f", window {progress.window + 1} of {progress.windows}" if progress.windows > 1 else ""
     return f"{label} as it stands after step {progress.step} of {progress.steps}{window} · 实时预览"

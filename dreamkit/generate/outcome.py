@@ -1,4 +1,4 @@
-"""What a run has made so far, and whose turn a result is where several runs work on one workspace."""
+"""Results and errors of a run so far, and the lock of a result where several runs use one workspace."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RunOutcome:
         return f"{made} of {counted(asked, 'video')} {verb} finished and kept; the one begun is not."
 
     @contextlib.contextmanager
-    def excused(self, job: Job) -> Iterator[None]:
+    def recording_error(self, job: Job) -> Iterator[None]:
         """With `skip_bad`, record the error of one job, so that the others are made."""
         try:
             yield
@@ -63,7 +63,7 @@ class RunOutcome:
             log.warning("left out: %s", error)
 
     @contextlib.contextmanager
-    def turn(self, job: Job, wait: bool) -> Iterator[str | None]:
+    def locked(self, job: Job, wait: bool) -> Iterator[str | None]:
         """Hold the lock of a result and yield its present state; None where another run holds it.
 
         Args:

@@ -63,7 +63,7 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Pa
     if changed:
         return MADE
     missing = [path.name for path in paths if path not in there]
-    if not same_identity(record.get("identity"), plan.identity(job)):
+    if not of_job(record.get("identity"), plan, job):
         log.info("%s: inputs, parameters or model files changed; it is made again", name)
     elif missing:
         log.info("%s: %s missing; it is made again", name, ", ".join(missing))
@@ -72,6 +72,11 @@ def result_status(ws: Workspace, plan: RunPlan, job: Job, checksum: Callable[[Pa
     else:
         return DONE
     return MADE
+
+
+def of_job(recorded: object, plan: RunPlan, job: Job) -> bool:
+    """Whether a sidecar's identity is one that counts as the job's, see `RunPlan.identities`."""
+    return any(same_identity(recorded, wanted) for wanted in plan.identities(job))
 
 
 def same_identity(recorded: object, wanted: Mapping[str, Any]) -> bool:
@@ -110,7 +115,7 @@ def new_files(ws: Workspace, plan: RunPlan, job: Job) -> Iterator[dict[Path, Pat
     paths = outputs(ws, plan, job)
     try:
         with contextlib.ExitStack() as stack:
-            # A stack is left in reverse, so that the files are put in place in their order.
+            # ExitStack closes in reverse, so that the files are put in place in their order.
             yield {path: stack.enter_context(replacing(path)) for path in reversed(paths)}
     finally:
         if plan.stage == "multi_view":

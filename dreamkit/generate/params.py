@@ -140,7 +140,7 @@ class MultiViewParams(Params):
     num_input_frames: Literal[9, 1] = Field(
         default=9, description="frames that a window takes from the one before, 9 or 1"
     )
-    windows: Literal["extension", "joined"] = Field(
-        default="extension", description="of long videos: extension, one after another; joined: all together"
+    windows: Literal["auto", "extension", "joined"] = Field(
+        default="auto", description="extension: in turn; joined: all together; auto: joined beyond 121 frames"
     )
     side_weather: bool = Field(default=False, description="add the style's weather to the other views' prompts")

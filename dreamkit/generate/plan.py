@@ -6,7 +6,7 @@ import functools
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_m
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.transfer.presets import find_preset
 from dreamkit.transfer.text import TextEncoder
+from dreamkit.transfer.windows import multi_view_windows
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.workspace.files import nearest, nearest_file_hint, sha256
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
@@ -101,6 +102,17 @@ class RunPlan:
             "model": self._sizes,
             **({"text": marks} if (marks := self._marks(job)) else {}),
         }
+
+    def identities(self, job: Job) -> list[dict[str, Any]]:
+        """The identities of results that count as this job's: its own, and what earlier versions made by default.
+
+        Those made long views by extension, where the model had networks for later windows.
+        """
+        own, p = [self.identity(job)], self.params
+        if isinstance(p, MultiViewParams) and p.windows == "auto" and job.windows.joined and self.model.has_extension:
+            sizes = (job.windows.frames, self.model.config.window_frames, p.num_input_frames)
+            own.append(self.identity(replace(job, windows=multi_view_windows(*sizes, extension=True))))
+        return own
 
     @functools.cached_property
     def _sizes(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Problems of many clips, each cause told once, and warnings of captions."""
+"""Problems of many clips, those of the same cause in one message, and warnings about captions."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import dreamkit
 from dreamkit.download import checkpoints
 from dreamkit.generate import live_preview, specs
@@ -72,7 +74,7 @@ def _run(ws: Workspace, params: Params) -> Results:
         if not plan.spec.written:
             specs.write_default(stage, ws)
         status = {job.name: result_status(ws, plan, job) for job in plan.jobs}
-        status |= dict.fromkeys(guard.known([job for job in plan.jobs if status[job.name] == MADE]), BLOCKED)
+        status |= dict.fromkeys(guard.blocked_again([job for job in plan.jobs if status[job.name] == MADE]), BLOCKED)
         for name, found in status.items():
             if found != MADE:
                 log.info("%s: %s", name, found)
@@ -106,7 +108,7 @@ def _decodable(outcome: RunOutcome, todo: Sequence[Job]) -> list[Job]:
     for _, styles in itertools.groupby(todo, key=lambda job: job.chunk):
         # The longest first: its frames serve the others.
         for job in sorted(styles, key=lambda job: -job.windows.frames):
-            with outcome.excused(job):
+            with outcome.recording_error(job):
                 for source in job.sources:
                     outcome.decoded.check(source, job.windows.frames)
     return [job for job in todo if job.name not in outcome.faults]
@@ -138,7 +140,7 @@ def _make_all(ws: Workspace, todo: Sequence[Job], outcome: RunOutcome, stack: co
 
     def make_or_find(job: Job, encoded: dict[WindowPlan, EncodedControls], wait: bool = False) -> bool:
         """Make a result, unless another run has made it; False where another run is making it, unless `wait`."""
-        with outcome.excused(job), outcome.turn(job, wait) as state:
+        with outcome.recording_error(job), outcome.locked(job, wait) as state:
             if state == MADE:
                 with watch.video(job.name), outcome.guard.stops(job):
                     _make(ws, job, pipe, watch, encoded, outcome)
@@ -177,10 +179,14 @@ def _make(
                 for name, views in job.inputs.videos.items()
             }
             encoded[job.windows] = pipe.encode_controls(controls, job.windows, progress=watch)
-        make = _make_single if plan.stage == "single_view" else _make_multi
-        (frames, height, width), record = make(ws, job, pipe, watch, encoded[job.windows], files, outcome)
+        views_VTHWC = _sample(job, pipe, encoded[job.windows], watch, outcome.decoded, plan.params)
+        views_VTHWC = outcome.guard.frames(job, views_VTHWC)
+        _write(ws, plan, job, views_VTHWC, files)
+        frames, height, width = views_VTHWC.shape[1:4]
         seconds = time.monotonic() - began
-        record |= {
+        record = {
+            **_stage_record(plan, job),
+            **_common(plan, job),
             **_model(plan),
             "frames": frames,
             "fps": plan.params.fps,
@@ -216,6 +222,7 @@ def _texts(plan: RunPlan, todo: Sequence[Job]) -> list[str]:
 
 
 def _common(plan: RunPlan, job: Job) -> dict[str, Any]:
+    """For the sidecar: seed, settings, controls and identity, under keys that both stages have."""
     p = plan.params
     controls = {
         name: {
@@ -235,84 +242,64 @@ def _common(plan: RunPlan, job: Job) -> dict[str, Any]:
     }
 
 
-# Frames, height and width of a result, and its part of the sidecar.
-Made = tuple[tuple[int, int, int], dict[str, Any]]
+def _sample(
+    job: Job, pipe: Any, controls: EncodedControls, watch: RunProgress, decoded: DecodedVideos, p: Params
+) -> np.ndarray:
+    """The frames of a result as the model makes them, uint8 [V, T, H, W, 3]; V is 1 for a front video."""
+    settings = {"steps": p.num_steps, "guidance": p.guidance, "seed": job.seed, "fps": p.fps, "progress": watch}
+    if isinstance(p, SingleViewParams):
+        weights = {
+            name: weight_of_frames(weight.map_THW, job.inputs.lengths[name], job.windows.frames)
+            if isinstance(weight, WeightMap)
+            else weight
+            for name, weight in job.weights.items()
+        }
+        settings |= {"weights": weights, "negative_prompt": p.negative_prompt or None, "windows": p.windows}
+        return pipe(job.prompts[0], controls, **settings)[None]
+    assert isinstance(p, MultiViewParams) and job.front is not None
+    front_THWC = decoded.frames(job.front, job.windows.frames)
+    settings |= {"weights": dict(job.weights), "num_input_frames": p.num_input_frames}
+    return pipe(list(job.prompts), front_THWC, controls, **settings)
 
 
-def _make_single(
-    ws: Workspace,
-    job: Job,
-    pipe: Any,
-    watch: RunProgress,
-    controls: EncodedControls,
-    files: dict[Path, Path],
-    outcome: RunOutcome,
-) -> Made:
-    p = outcome.plan.params
-    assert isinstance(p, SingleViewParams)
-    weights = {
-        name: weight_of_frames(weight.map_THW, job.inputs.lengths[name], job.windows.frames)
-        if isinstance(weight, WeightMap)
-        else weight
-        for name, weight in job.weights.items()
-    }
-    frames_thwc = pipe(
-        job.prompts[0],
-        controls,
-        weights=weights,
-        steps=p.num_steps,
-        guidance=p.guidance,
-        seed=job.seed,
-        negative_prompt=p.negative_prompt or None,
-        fps=p.fps,
-        windows=p.windows,
-        progress=watch,
-    )
-    frames_thwc = outcome.guard.frames(job, frames_thwc[None])[0]
-    video.encode_video(files[ws.single_view(job.chunk, job.style)], frames_thwc, p.fps)
-    negative = p.negative_prompt or NEGATIVE_PROMPT
-    extra: dict[str, Any] = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
-    if job.windows.joined:
-        extra["window_starts"] = list(job.windows.starts)
-    return frames_thwc.shape[:3], {**extra, **_common(outcome.plan, job)}
-
-
-def _make_multi(
-    ws: Workspace,
-    job: Job,
-    pipe: Any,
-    watch: RunProgress,
-    controls: EncodedControls,
-    files: dict[Path, Path],
-    outcome: RunOutcome,
-) -> Made:
-    plan, p = outcome.plan, outcome.plan.params
-    assert isinstance(p, MultiViewParams)
-    assert job.front is not None
-    views_vthwc = pipe(
-        list(job.prompts),
-        outcome.decoded.frames(job.front, job.windows.frames),
-        controls,
-        weights=dict(job.weights),
-        steps=p.num_steps,
-        guidance=p.guidance,
-        seed=job.seed,
-        fps=p.fps,
-        num_input_frames=p.num_input_frames,
-        progress=watch,
-    )
-    views_vthwc = outcome.guard.frames(job, views_vthwc)
-    for camera, frames_thwc in zip(plan.rig.cameras, views_vthwc, strict=True):
-        video.encode_video(files[ws.view(job.chunk, job.style, camera.index)], frames_thwc, p.fps)
-    video.encode_video(files[ws.grid(job.chunk, job.style)], video.grid(views_vthwc, plan.rig), p.fps)
-    prompts = dict(zip(plan.rig.names, job.prompts, strict=True))
-    text = json.dumps(prompts, indent=2, ensure_ascii=False) + "\n"
+def _write(ws: Workspace, plan: RunPlan, job: Job, views_VTHWC: np.ndarray, files: dict[Path, Path]) -> None:
+    """Write the partial files of a result: the front video, or a video of each view, their grid and the prompts."""
+    fps = plan.params.fps
+    if plan.stage == "single_view":
+        video.encode_video(files[ws.single_view(job.chunk, job.style)], views_VTHWC[0], fps)
+        return
+    for camera, frames_THWC in zip(plan.rig.cameras, views_VTHWC, strict=True):
+        video.encode_video(files[ws.view(job.chunk, job.style, camera.index)], frames_THWC, fps)
+    video.encode_video(files[ws.grid(job.chunk, job.style)], video.grid(views_VTHWC, plan.rig), fps)
+    text = json.dumps(_view_prompts(plan, job), indent=2, ensure_ascii=False) + "\n"
     files[ws.prompts(job.chunk, job.style)].write_text(text, encoding="utf-8")
-    extra = {"prompts": prompts, "front": str(job.front.path), "num_input_frames": p.num_input_frames}
-    extra["side_weather"] = p.side_weather
+
+
+def _view_prompts(plan: RunPlan, job: Job) -> dict[str, str]:
+    """View -> its prompt."""
+    return dict(zip(plan.rig.names, job.prompts, strict=True))
+
+
+def _stage_record(plan: RunPlan, job: Job) -> dict[str, Any]:
+    """For the sidecar: prompts, front video and windows, under keys of the stage."""
+    p = plan.params
+    record: dict[str, Any]
+    if isinstance(p, SingleViewParams):
+        negative = p.negative_prompt or NEGATIVE_PROMPT
+        record = {"prompt": job.prompts[0], "negative_prompt": negative, "windows": p.windows}
+    else:
+        assert isinstance(p, MultiViewParams) and job.front is not None
+        record = {
+            "prompts": _view_prompts(plan, job),
+            "front": str(job.front.path),
+            "num_input_frames": p.num_input_frames,
+            "side_weather": p.side_weather,
+        }
+        if len(job.windows.starts) > 1:
+            record["windows"] = "joined" if job.windows.joined else "extension"
     if job.windows.joined:
-        extra |= {"windows": "joined", "window_starts": list(job.windows.starts)}
-    return views_vthwc.shape[1:4], {**extra, **_common(plan, job)}
+        record["window_starts"] = list(job.windows.starts)
+    return record
 
 
 def _machine(pipe: Any) -> dict[str, Any]:

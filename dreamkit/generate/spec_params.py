@@ -1,6 +1,6 @@
 """Scalars beside the controls of a spec: some set parameters, some have no effect, others are refused.
 
-Upstream's scripts take any of their arguments from a spec and let the command line win
+Upstream's scripts take any of their arguments from a spec; the command line takes precedence
 (cosmos-transfer1 diffusion/inference/transfer.py). Here a spec may set parameters of the generation, but none that
 determines which files are read, run, written or replaced.
 """

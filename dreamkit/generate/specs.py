@@ -192,7 +192,7 @@ def choose_spec(
         DreamkitError: the spec cannot be used, or `controls` or `weights` names an unknown control.
     """
     path = find_spec(stage, asked, ws)
-    spec = read_spec(path) if path else replace(parse_spec(default(stage, ws), ws.spec(stage)), written=False)
+    spec = read_spec(path) if path else replace(parse_spec(default_spec(stage, ws), ws.spec(stage)), written=False)
     names = tuple(controls) or tuple(spec.controls)
     if isinstance(weights, Mapping) and (unused := set(weights) - set(names)):
         raise DreamkitError(
@@ -213,7 +213,7 @@ def _weight_of(name: str, weights: float | str | Mapping[str, Any] | None, defau
     return weights.get(name, default) if isinstance(weights, Mapping) else weights
 
 
-def default(stage: str, ws: Workspace) -> dict[str, Any]:
+def default_spec(stage: str, ws: Workspace) -> dict[str, Any]:
     """The spec of a stage without a spec file: HDMap alone, the workspace's files, `<sample_name>` for the clip.
 
     It has no scalars. Paths under the working folder are written relative to it, as in upstream's specs.
@@ -232,7 +232,7 @@ def write_default(stage: str, ws: Workspace) -> Path:
     """Write a stage's default spec into the workspace for the user to edit, unless one is there."""
     path = ws.spec(stage)
     if not path.exists():
-        write_json(path, default(stage, ws))
+        write_json(path, default_spec(stage, ws))
         log.info("wrote the control spec %s; edit it to change controls, weights or videos", path)
     return path
 

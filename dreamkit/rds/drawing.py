@@ -18,9 +18,7 @@ import numpy as np
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import hdmap
 from dreamkit.rds.camera_models import CameraModel
-from dreamkit.rds.check_labels import map_findings
-from dreamkit.rds.check_report import ERROR
-from dreamkit.rds.labels import OBJECT_FOLDER, layer_path, read_map, read_objects
+from dreamkit.rds.labels import OBJECT_FOLDER, Shapes, layer_path, read_map, read_objects
 from dreamkit.rds.objects import OTHERS, Boxes, every_frame, hold_static, no_boxes, unknown_types
 from dreamkit.rds.plan import Options, choose_cameras, chosen_poses
 from dreamkit.rds.resize import resizer
@@ -42,12 +40,14 @@ class LoadedClip:
     Attributes:
         cameras: the cameras to render by name, scaled to the drawn size.
         poses: camera-to-world by the same names, float64 [T, 4, 4].
+        layers: the map layers by name, as the labels have them; empty when only LiDAR is rendered.
         scene: map and boxes prepared for drawing; None when only LiDAR is rendered.
         boxes: boxes of every frame.
     """
 
     cameras: dict[str, CameraModel]
     poses: dict[str, np.ndarray]
+    layers: dict[str, Shapes]
     scene: hdmap.MapScene | None
     boxes: Boxes
 
@@ -76,7 +76,7 @@ def read_boxes(root: Path, clip: str, frame_count: int, types: Mapping[str, str]
 
 
 def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip:
-    """Read the cameras, poses, boxes and, if HDMap is a condition, the map of a clip; a map out of place is a warning.
+    """Read the cameras, poses, boxes and, if HDMap is a condition, the map of a clip.
 
     Args:
         root: the RDS-HQ folder.
@@ -90,14 +90,9 @@ def read_clip(root: Path, clip: str, options: Options = Options()) -> LoadedClip
     poses = chosen_poses(root, clip, list(cameras), options)
     boxes = read_boxes(root, clip, max(map(len, poses.values())), dict(options.types))
     draws_map = options.conditions is None or "hdmap" in options.conditions
-    scene = None
-    if draws_map:
-        layers = read_map(root, clip, options.rules.layers)
-        for finding in map_findings(layers, next(iter(poses.values()))[:, :3, 3]):
-            if finding.severity == ERROR:
-                log.warning("%s of %s: %s; likely: %s", finding.layer, clip, finding.what, finding.cause)
-        scene = hdmap.build_scene(layers, boxes, options.rules)
-    return LoadedClip(cameras, poses, scene, boxes)
+    layers = read_map(root, clip, options.rules.layers) if draws_map else {}
+    scene = hdmap.build_scene(layers, boxes, options.rules) if draws_map else None
+    return LoadedClip(cameras, poses, layers, scene, boxes)
 
 
 def draw_hdmap(

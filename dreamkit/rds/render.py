@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 
 from dreamkit.errors import DreamkitError
+from dreamkit.rds.check_labels import map_findings
+from dreamkit.rds.check_report import ERROR
 from dreamkit.rds.drawing import LoadedClip, draw_pool, read_clip, shared_hdmap
 from dreamkit.rds.lidar_labels import read_lidar
 from dreamkit.rds.object_types import ask_for_types, types_of_workspace, unknown_kinds
@@ -186,6 +188,7 @@ class _RenderState:
         if not todo:
             return
         clip = read_clip(self.root, name, self.options)
+        _warn_of_map(name, clip)
         if asked := unknown_kinds(clip.boxes.kind, dict(self.options.types)):
             ask_for_types(self.types, asked)
             self.options = replace(self.options, types=(*self.options.types, *((kind, "") for kind in asked)))
@@ -213,6 +216,13 @@ class _RenderState:
         if self.progress:
             total = round(len(self.made) / self.planned_clips * self.clips)
             self.progress(self.finished, max(total, self.finished), str(path))
+
+
+def _warn_of_map(name: str, clip: LoadedClip) -> None:
+    """Log each error of the map that `dreamkit check` prints, with the first camera's positions as the drive."""
+    for finding in map_findings(clip.layers, next(iter(clip.poses.values()))[:, :3, 3]):
+        if finding.severity == ERROR:
+            log.warning("%s of %s: %s; likely: %s", finding.layer, name, finding.what, finding.cause)
 
 
 def _usable_cores() -> int:

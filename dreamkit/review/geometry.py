@@ -13,7 +13,7 @@ import numpy as np
 
 from dreamkit.rds.camera_models import stretched_camera
 from dreamkit.rds.hdmap import draw_hdmap_frames
-from dreamkit.review.labelled import LabelledVideo, LabelledView
+from dreamkit.review.labelled import LabelledVideo
 from dreamkit.review.measures.adherence import OUTLINE_GREY, WIDTH
 from dreamkit.review.measures.edge_agreement import EdgeAgreement, edge_agreement
 from dreamkit.review.measures.frames import sample_frames
@@ -96,10 +96,10 @@ def check_geometry(labelled: LabelledVideo, limits: Limits = Limits()) -> Mappin
         labelled: the result with its labels.
         limits: what a view may be off by.
     """
-    return {name: _check_view(labelled, name, view, limits) for name, view in labelled.views.items()}
+    return {name: _check_view(labelled, name, limits) for name in labelled.views}
 
 
-def _check_view(labelled: LabelledVideo, name: str, view: LabelledView, limits: Limits) -> ViewGeometry:
+def _check_view(labelled: LabelledVideo, name: str, limits: Limits) -> ViewGeometry:
     frames = sample_frames(labelled.frames, SAMPLED)
     hdmap = labelled.video.conditions.get("hdmap", {}).get(name)
     distance = condition_distance(labelled, name, frames[:2]) if hdmap else float("nan")

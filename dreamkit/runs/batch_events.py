@@ -34,7 +34,7 @@ class EventLog:
 
         Args:
             event: its kind.
-            values: what it says, as JSON values.
+            values: its fields, as JSON values.
         """
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self._waiting.append(json.dumps({"time": now, "event": event, **values}, ensure_ascii=False))
@@ -76,7 +76,7 @@ def who_runs() -> dict[str, str]:
 def gpu_use() -> list[dict[str, Any]]:
     """Index, use in percent, and used and total memory in MiB of this machine's GPUs; none where there is no GPU.
 
-    A value that the driver does not tell, such as the use of a GPU divided by MIG ("[N/A]"), is None.
+    A value that the driver does not report, such as the use of a GPU divided by MIG ("[N/A]"), is None.
     """
     query = "index,utilization.gpu,memory.used,memory.total"
     command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]

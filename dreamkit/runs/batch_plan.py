@@ -172,7 +172,7 @@ def _styles(plan: BatchPlan, clip: str) -> Sequence[str]:
 
 
 def _judged(plan: BatchPlan, stage: str, seed: int, targets: Sequence[Target]) -> dict[Target, Judgement]:
-    """Result -> judgement; LEFT without a look at files where a stage before it has something to do."""
+    """Result -> judgement; LEFT, without reading files, where an earlier stage has something to make for it."""
     judged = {target: Judgement(LEFT) for target in targets}
     if not plan.workspace_of(seed).root.is_dir():
         return judged
@@ -183,7 +183,7 @@ def _judged(plan: BatchPlan, stage: str, seed: int, targets: Sequence[Target]) -
 
 
 def _waits(plan: BatchPlan, target: Target) -> bool:
-    """Whether a stage before it has something to do for the result."""
+    """Whether an earlier stage has something to make for the result."""
     first = plan.batch.seeds[0]
     if target.stage == "review":
         return any(v.state == LEFT for other, v in plan.judged.items() if other.seed == target.seed)

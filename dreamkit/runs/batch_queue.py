@@ -1,4 +1,4 @@
-"""The queue of a batch: units wait for those before them and for room, run, and are judged when they end."""
+"""The queue of a batch: starts a unit when those that it needs have ended and the engine has room; checks results."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Waiting:
         failed: attempts that ended without its results, through no fault of its inputs.
         since: time from which it may start.
         lowered: whether its memory preset was lowered.
-        busy: how often another batch was found at its results.
+        busy: how often another batch held the lock of one of its results.
     """
 
     unit: Unit
@@ -157,7 +157,7 @@ class BatchQueue:
         return free_bytes(self.plan.ws.root) < needed
 
     def _has_disk(self) -> bool:
-        """Whether the disk has room for further units; says so where that changed."""
+        """Whether the disk has room for further units; a change is printed and added to the events."""
         now = time.time()
         if self._paused and now < self._disk_at:
             return False

@@ -1,4 +1,4 @@
-"""The report of a batch, in Markdown: who made what, from what, and how, with the names of the files that prove it."""
+"""The report of a batch in Markdown: its starts by user and machine, results, units, and the files with the details."""
 
 from __future__ import annotations
 

@@ -158,13 +158,13 @@ def read_status(folder: BatchFolder) -> BatchStatus:
 
 @dataclass
 class _History:
-    """What the events say about the last start.
+    """The last start of a batch, from its events.
 
     Attributes:
         started: time of the start; 0 without one.
         running: unit -> time of its start.
         ended: result -> its state and reason when its unit ended.
-        paused: whether the last thing about the disk was that it is full.
+        paused: whether the last event about the disk is that it is full.
     """
 
     started: float

@@ -5,7 +5,7 @@
                         events.jsonl     what happened, a JSON line each
                         units/<key>.json, <key>.<attempt>.log, <key>.<attempt>.json     a unit, its log, its end
                         notebooks/<key>.<attempt>.ipynb     the executed notebooks
-                        report.md        who made what, from what, and how
+                        report.md        starts, results and units, for a reader
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class BatchFolder:
 
     @property
     def report(self) -> Path:
-        """Who made what, from what, and how."""
+        """The report of `batch_report`."""
         return self.root / "report.md"
 
     @property

@@ -122,7 +122,7 @@ class RayEngine:
         return unit.gpus if self._total("GPU") else 0
 
     def has_room(self, unit: Unit) -> bool:
-        """Whether a unit can be handed to Ray now; Ray starts it when a node has room."""
+        """Whether a unit can be submitted to Ray now; Ray starts it when a node has room."""
         if self.workers:
             return len(self._running) < self.workers
         gpus = self._gpus(unit)
@@ -130,7 +130,7 @@ class RayEngine:
         return len(self._running) < max(1, places) + 1
 
     def start(self, folder: BatchFolder, unit: Unit, attempt: int) -> str:
-        """Hand a unit to Ray; returns what it asked for."""
+        """Submit a unit to Ray; returns where it runs, for the reader."""
         from ray.util.placement_group import placement_group  # pyright: ignore[reportMissingImports]  # optional extra
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy  # pyright: ignore[reportMissingImports]  # optional extra
 
@@ -188,7 +188,7 @@ class RayEngine:
 
 @dataclass(frozen=True)
 class _Task:
-    """A unit that Ray has: its object reference, the attempt, and its placement group."""
+    """A unit submitted to Ray: its object reference, the attempt, and its placement group."""
 
     reference: Any
     attempt: int

@@ -164,7 +164,7 @@ def working_copy(folder: Path, name: str) -> Path | None:
 def make_working_copies(folder: Path) -> list[str]:
     """Copy the shipped notebooks into `my_notebooks/` below `folder`.
 
-    A copy that the user changed is kept; one that he did not change follows the shipped notebook.
+    A copy that the user changed is kept; one that the user did not change follows the shipped notebook.
 
     Returns:
         Names of the notebooks whose copies are kept and differ.

@@ -41,7 +41,7 @@ def remembered_times(key: str, names: list[str]) -> Times | None:
 
 
 def remember_times(key: str, times: Times) -> None:
-    """Add times to the cache file; a file that cannot be written is reported in the log and costs nothing else.
+    """Add times to the cache file; a file that cannot be written is reported in the log and has no other effect.
 
     Of two processes that write at once, the later one's times are kept: the other's are measured again.
     """

@@ -75,6 +75,6 @@ class Denoiser(nn.Module):
     def begin(
         self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, prepared: Prepared, controls: Controls
     ) -> list[Begun]:
-        """What is the same in all passes of guidance: how far base and branches come before they take in the text."""
+        """The part that all passes of guidance share: base and branches up to the first cross-attention to the text."""
         trunks = [(self.trunk, prepared), *((branch.trunk, control.trunk) for branch, control in controls)]
         return [trunk.begin(latent_BCTHW, c_noise_B, inputs, keep=True) for trunk, inputs in trunks]

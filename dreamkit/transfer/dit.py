@@ -312,7 +312,7 @@ class Trunk(nn.Module):
     def begin(self, latent_BCTHW: torch.Tensor, c_noise_B: torch.Tensor, prepared: Prepared, keep: bool) -> Begun:
         """Embed the inputs of one evaluation; with `keep` also block 0's self-attention, for several passes to use.
 
-        Text meets the tokens first in block 0's cross-attention, so all passes of guidance have the same result here.
+        The text enters first in block 0's cross-attention, so all passes of guidance have the same result here.
         """
         emb_BD, shared_B3D = self.timestep(c_noise_B)
         tokens = Tokens(self.embed(latent_BCTHW, prepared))

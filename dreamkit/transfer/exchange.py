@@ -75,7 +75,7 @@ def packing(compiled: bool) -> Packing:
 
 @dataclass(frozen=True)
 class Sent:
-    """Heads of this GPU that are on their way from the others.
+    """A transfer of heads from all GPUs of the group to this one, which may still run.
 
     Attributes:
         received_PBlhD: buffer that they arrive in, by the GPU that they come from.
@@ -121,7 +121,7 @@ class SequenceExchange:
     ) -> torch.Tensor:
         """Output of `layer` for this GPU's tokens [B, l, D] and their rotary table, [B, l, D].
 
-        Values travel while queries are projected, queries while keys are.
+        Values are transferred while queries are projected, queries while keys are.
         """
         pack, heads, parts = packing(ops.name != "eager"), (layer.heads, -1), self.parts
         v = self._send(pack.by_receiver(layer.to_v(x_BLD).unflatten(-1, heads), parts))

@@ -34,7 +34,7 @@ log = logging.getLogger("dreamkit")
 # wide, is in memory in bfloat16 and in float8.
 MLP_TOKENS = 16384
 
-Quantised = tuple[torch.Tensor, torch.Tensor]  # float8 values, and what a one of them is worth (float32)
+Quantised = tuple[torch.Tensor, torch.Tensor]  # float8 values and their scale, float32: value times scale
 
 
 def to_float8(x: torch.Tensor) -> torch.Tensor:
@@ -73,7 +73,7 @@ def quantise_norm_rope(
 
 
 def head_bound(weight_D: torch.Tensor) -> torch.Tensor:
-    """What a float8 one of normed heads is worth, float32 [1].
+    """The scale of normed heads in float8, by which their values are multiplied, float32 [1].
 
     RMSNorm makes a head's length sqrt(D) at most, times the largest weight; a rotation does not change the length.
     """

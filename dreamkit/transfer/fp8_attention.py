@@ -49,15 +49,15 @@ class CudnnFp8Attention:
         descale_k: torch.Tensor,
         descale_v: torch.Tensor,
     ) -> torch.Tensor:
-        """Attention [B, L, heads, D], float8, of which one is worth `descale_v`.
+        """Attention [B, L, heads, D] in float8, to be multiplied by `descale_v`.
 
         Args:
             q_BLHD: queries, float8 (e4m3).
             k_BLHD: keys.
             v_BLHD: values.
-            descale_q: what a one of the queries is worth, float32 [1].
-            descale_k: the same of the keys.
-            descale_v: the same of the values.
+            descale_q: scale by which the float8 queries are multiplied, float32 [1].
+            descale_k: scale of the keys.
+            descale_v: scale of the values.
         """
         key = (*q_BLHD.shape, *q_BLHD.stride(), *k_BLHD.stride(), *v_BLHD.stride())
         if key not in self._graphs:

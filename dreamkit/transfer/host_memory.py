@@ -42,7 +42,7 @@ class _HostMemory(mmap.mmap):
 
     def __del__(self) -> None:
         if self.locked:
-            with contextlib.suppress(Exception):  # at the end of the process CUDA may be gone already
+            with contextlib.suppress(Exception):  # at the end of the process CUDA may be shut down already
                 _cuda().cudaHostUnregister(self.locked)
 
 

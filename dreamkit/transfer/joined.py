@@ -1,8 +1,9 @@
 """Overlapping windows that are denoised together into one long latent, so that a video does not jump between them.
 
-At every evaluation each window's estimate of the clean latent is computed, and where two windows overlap, weights go
-from one estimate to the other; the solver steps the long latent as a whole. This is MultiDiffusion (Bar-Tal et al.
-2023, arXiv 2302.08113, eq. 5) along the time axis, as in Gen-L-Video (Wang et al. 2023, arXiv 2305.18264).
+At every evaluation each window's estimate of the clean latent is computed, and where two windows overlap,
+their estimates are averaged with weights that change linearly over the overlap; the solver steps the long latent as a
+whole. This is MultiDiffusion (Bar-Tal et al. 2023, arXiv 2302.08113, eq. 5) along the time axis, as in Gen-L-Video
+(Wang et al. 2023, arXiv 2305.18264).
 
 A window's first latent frame encodes one pixel frame, all others encode eight, and the tokenizer normalises it by
 numbers of its own. So a window that starts at latent frame s > 0 of the video has a first latent of its own for the

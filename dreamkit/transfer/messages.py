@@ -1,6 +1,6 @@
 """Any values between two processes over a pipe; large arrays go through memory that both map.
 
-torch's own way, and Python's shared memory, use /dev/shm, which containers often keep tiny.
+torch.multiprocessing and Python's shared memory use /dev/shm, which is often very small in containers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any
 
-# Bytes of arrays from which the shared memory is worth its calls.
+# Bytes of arrays from which they go through shared memory instead of the pipe.
 LARGE = 64 << 10
 
 

@@ -118,7 +118,7 @@ class BlockStream:
         """Start to copy the blocks that follow, as far as there are buffers for them."""
         coming: list[Key] = []
         following = self._next[key]
-        for _ in range(len(self)):  # at most once around
+        for _ in range(len(self)):  # the order is a circle; each block at most once
             if len(coming) >= len(self._buffers) - 1 or following == key:
                 break
             if following not in self._resident and following not in coming:

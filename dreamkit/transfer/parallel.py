@@ -269,7 +269,7 @@ def decode_views(
     shape: tuple[int, ...],
     report: Reporter,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Number and frames, uint8 [T, H, W, 3], of each view; several ranks take turns, and every rank gets all.
+    """Number and frames, uint8 [T, H, W, 3], of each view; each rank decodes some of them and yields all.
 
     Args:
         ranks: None on one GPU.

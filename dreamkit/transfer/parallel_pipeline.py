@@ -86,7 +86,7 @@ class ParallelPipeline:
     def encode_controls(
         self, controls: Mapping[str, Iterable[np.ndarray]], windows: WindowPlan, progress: Listener | None = None
     ) -> EncodedControls:
-        """Encode condition videos once; see `Pipeline.encode_controls`. The workers share the views out."""
+        """Encode condition videos once; see `Pipeline.encode_controls`. Each worker encodes some of the views."""
         check_loaded(controls, list(self.model.denoisers[FIRST_WINDOW])[1:])
         report = Reporter(progress, len(windows.starts))
         total = len(controls) * self.config.views

@@ -79,7 +79,7 @@ class TextEncoder:
         return self._marks[prompt]
 
     def embeddings(self, prompts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Prompt -> embedding without padding, float32 [M, C] on the CPU, of prompts that `encode` has had."""
+        """Prompt -> embedding without padding, float32 [M, C] on the CPU, of prompts that `encode` was called with."""
         return {prompt: self._memory[prompt] for prompt in prompts}
 
     def take(self, embeddings: Mapping[str, torch.Tensor]) -> None:
@@ -195,7 +195,7 @@ def place_layers(
 ) -> tuple[torch.nn.Module, torch.device]:
     """The T5 encoder as far on the device as its free memory allows, and the device of its inputs.
 
-    Either all of it is there; or its layers stay in host memory and each is copied to the device for its own turn,
+    Either all of it is there; or its layers stay in host memory and each is copied to the device for its own forward,
     which gives the same numbers; or, where even that does not fit, all of it is on the CPU.
     """
     encoder: Any = model.encoder

@@ -1,7 +1,7 @@
 """Cached text embeddings: safetensors files with a code that only this user can make.
 
-The cache lies in the workspace, and workspaces are passed on. An embedding that somebody else wrote, or changed, could
-say anything, so each file carries a keyed hash (HMAC-SHA-256, RFC 2104) of its numbers and its name. The key is made at
+The cache lies in the workspace, and workspaces are passed on. An embedding that somebody else wrote or changed could be
+of any text, so each file carries a keyed hash (HMAC-SHA-256, RFC 2104) of its numbers and its name. The key is made at
 the first use and stays in the user's cache folder.
 
 Its header also has a mark of the numbers, which sidecars copy into a result's identity: a checksum would differ between
@@ -67,7 +67,7 @@ def read_embedding(path: Path, tokens: int) -> torch.Tensor:
 
 
 def embedding_mark(embedding_MC: torch.Tensor) -> list[float]:
-    """What tells an embedding, float32 [M, C], from others: M, C, its RMS, and MARK_SUMS sums with random signs.
+    """A short mark by which embeddings, float32 [M, C], are compared: M, C, RMS, and MARK_SUMS sums with random signs.
 
     The sums are divided by RMS times sqrt(M C), so that those of an unrelated embedding are about N(0, 1)
     and a relative error e of the embedding changes them by about e. The signs are always the same.

@@ -14,6 +14,9 @@ OVERLAP_LATENTS = 3
 VIEWS_OVERLAP_LATENTS = 1
 """The same of six views, whose windows are shorter and follow one front video."""
 
+MOST_BY_EXTENSION = 121
+"""Frames of the longest six views that `auto` makes by extension: as many as NVIDIA's front video has."""
+
 
 @dataclass(frozen=True)
 class WindowPlan:
@@ -63,17 +66,25 @@ def joined_windows(frames: int, window: int, overlap: int = OVERLAP_LATENTS) -> 
     return WindowPlan(frames, tuple(start * TEMPORAL_COMPRESSION for start in starts), 1, joined=True)
 
 
+def views_mode(frames: int, mode: str) -> str:
+    """`extension` or `joined` for views of that many frames, by the parameter `windows`, which may be `auto`."""
+    if mode != "auto":
+        return mode
+    return "joined" if frames > MOST_BY_EXTENSION else "extension"
+
+
 def multi_view_windows(frames: int, window: int, given: int, extension: bool, mode: str = "extension") -> WindowPlan:
-    """The windows of a set of views by the parameter `windows`, `extension` or `joined`.
+    """The windows of a set of views by the parameter `windows`, `auto`, `extension` or `joined`.
 
     Args:
         frames: frames of the front video and the condition videos.
         window: frames of one window.
         given: frames that a later window takes over from the one before it.
         extension: whether there are networks for later windows; without them `extension` makes one window.
-        mode: `extension` for one window after another, `joined` for all together, by the first window's networks.
+        mode: `extension` for one window after another, `joined` for all together, by the first window's networks;
+            `auto` for the one or the other by the number of frames, see `views_mode`.
     """
-    if mode == "joined":
+    if views_mode(frames, mode) == "joined":
         return joined_windows(frames, window, VIEWS_OVERLAP_LATENTS)
     frames = frames if extension else min(frames, window)
     return WindowPlan(frames, tuple(multi_view_starts(frames, window, given)), given)

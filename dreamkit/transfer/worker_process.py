@@ -35,7 +35,7 @@ MEMORY_HINT = "Set offload: true, free the GPUs, or use larger ones."
 
 
 class RunStopped(Exception):
-    """The process that started the workers wants the present function to stop; raised in all of them at one step."""
+    """Raised in all workers, at the same step, when the process that started them stops the running function."""
 
 
 @dataclass(frozen=True)

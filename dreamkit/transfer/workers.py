@@ -32,7 +32,7 @@ log = logging.getLogger("dreamkit")
 
 # Seconds that the other workers have to answer after one has failed; those that wait for it in an exchange never do.
 GRACE = 5.0
-# Seconds between looks at whether Ctrl-C was pressed.
+# Seconds between checks for Ctrl-C.
 POLL = 0.2
 # Seconds until the next step after an interrupt; a step of six views takes 13 s on one H200.
 STOP_WITHIN = 120.0
@@ -165,7 +165,7 @@ class WorkerPool:
         failures: dict[int, WorkerFailure],
         waiting: dict[int, tuple[Any, bool]],
     ) -> None:
-        """Wait a moment for the next messages of `ranks`, and sort them in."""
+        """Wait up to POLL seconds for messages of `ranks`, and add each to the results, failures or waiting workers."""
         by_object = {self._connections[r]: r for r in ranks} | {self._processes[r].sentinel: r for r in ranks}
         for ready in wait(list(by_object), POLL) if ranks else ():
             rank = by_object[ready]
@@ -217,7 +217,7 @@ class WorkerPool:
         )
 
     def _give_up(self, failures: dict[int, WorkerFailure], everyone: set[int]) -> None:
-        """Raise the failure that came first; an error of the user or an ended process before another's traceback.
+        """Raise the first failure that has a hint (an error of the user, an ended process), else the first of all.
 
         Workers that were cut off in the middle of an exchange cannot go on and are ended.
         """

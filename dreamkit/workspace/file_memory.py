@@ -18,11 +18,13 @@ class FileMemory:
     Args:
         path: the JSON file, read at the first use and written by `save`; it may be deleted, and counts as empty where
             it is damaged.
+        kept: values to begin with instead of those in the file, `<what>:<path>` -> [bytes, time of change in
+            nanoseconds, value].
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept: dict[str, Any] | None = None) -> None:
         self.path = path
-        self._kept: dict[str, Any] | None = None
+        self._kept = kept
         self._changed = False
 
     def value(self, path: Path, what: str, compute: Callable[[], Any]) -> Any:
@@ -43,12 +45,29 @@ class FileMemory:
         """SHA-256 of a file, as `sha256:<hex>`; raises as `sha256`."""
         return self.value(path, "sha256", lambda: sha256(path))
 
+    def forget(self, path: Path) -> None:
+        """Drop the values of a file."""
+        for key in self._keys(path):
+            del self._load()[key]
+            self._changed = True
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Keep the values of a file that was moved from `old` to `new`; its size and time of change are the same."""
+        kept = self._load()
+        for key in self._keys(old):
+            kept[f"{key.partition(':')[0]}:{new}"] = kept.pop(key)
+            self._changed = True
+
     def save(self) -> None:
         """Write the file where there is something new; one that cannot be written only costs time the next time."""
         if self._changed:
             with contextlib.suppress(DreamkitError):
                 write_text(self.path, json.dumps(self._kept))
             self._changed = False
+
+    def _keys(self, path: Path) -> list[str]:
+        """The keys of a file's values."""
+        return [key for key in self._load() if key.partition(":")[2] == str(path)]
 
     def _load(self) -> dict[str, Any]:
         if self._kept is None:

@@ -8,7 +8,7 @@ from hub_fixtures import BLOCK, CLIP, LARGE, SINGLE, T5, TOKENIZER, made_up
 
 from dreamkit.download import catalogue
 from dreamkit.download import run as download_run
-from dreamkit.download.checksums import VerifiedFiles
+from dreamkit.download.checksums import RECORD, check_file, checksum_memory
 from dreamkit.download.hub import Remote
 from dreamkit.download.params import DownloadParams
 from dreamkit.download.plan import DownloadPlan, Item, read_clips
@@ -185,7 +185,7 @@ def test_clips_of_the_data_set(dreamkit, hub, tmp_path):
 def test_a_small_disk_is_said_before_the_first_byte(tmp_path, monkeypatch):
     repository = catalogue.repositories(["single_view"], ["hdmap"], True)[0]
     item = Item(repository, "base_model.pt", tmp_path / "a/b/base_model.pt", Remote(10**15, None), "to fetch")
-    todo = DownloadPlan(tmp_path / "a", (), (item,), VerifiedFiles(tmp_path))
+    todo = DownloadPlan(tmp_path / "a", (), (item,), checksum_memory(tmp_path))
     with pytest.raises(DreamkitError, match=r"1000000\.0 GB are to be fetched"):
         download_run._fetch(todo, 1)
     assert list(tmp_path.iterdir()) == []
@@ -213,12 +213,12 @@ def test_clip_lists(tmp_path, monkeypatch):
 def test_offline_the_published_md5_decides(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
-    verified = VerifiedFiles(tmp_path)
-    assert not verified.check(path, None, "900150983cd24fb0d6963f7d28e17f72").problem
-    assert "NVIDIA's scripts say 0000" in verified.check(path, None, "0000").problem
-    assert verified.check(path, None, None).note == "not checked"
+    memory = checksum_memory(tmp_path)
+    assert not check_file(memory, path, None, "900150983cd24fb0d6963f7d28e17f72").problem
+    assert "NVIDIA's scripts say 0000" in check_file(memory, path, None, "0000").problem
+    assert check_file(memory, path, None, None).note == "not checked"
     git = "git-sha1:f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f"
-    assert not verified.check(path, Remote(3, git), None).problem
+    assert not check_file(memory, path, Remote(3, git), None).problem
 
 
 def test_a_checked_file_is_not_read_twice(tmp_path):
@@ -226,15 +226,26 @@ def test_a_checked_file_is_not_read_twice(tmp_path):
     path.write_bytes(b"abc")
     read = []
     remote = Remote(3, "sha256:" + hashlib.sha256(b"abc").hexdigest())
-    verified = VerifiedFiles(tmp_path)
-    assert not verified.check(path, remote, None, read.append).problem
-    verified.save()
-    assert not VerifiedFiles(tmp_path).check(path, remote, None, read.append).problem
+    memory = checksum_memory(tmp_path)
+    assert not check_file(memory, path, remote, None, read.append).problem
+    memory.save()
+    assert not check_file(checksum_memory(tmp_path), path, remote, None, read.append).problem
     assert read == [3]
-    VerifiedFiles(tmp_path, again=True).check(path, remote, None, read.append)
+    check_file(checksum_memory(tmp_path, again=True), path, remote, None, read.append)
     path.write_bytes(b"abd")
-    assert "sha256" in VerifiedFiles(tmp_path).check(path, remote, None, read.append).problem
+    assert "sha256" in check_file(checksum_memory(tmp_path), path, remote, None, read.append).problem
     assert read == [3, 3, 3]
+
+
+def test_checksums_in_the_form_of_earlier_versions_count(tmp_path):
+    path, read = tmp_path / "file", []
+    path.write_bytes(b"abc")
+    stamp = [path.stat().st_size, path.stat().st_mtime_ns]
+    digest = hashlib.sha256(b"abc").hexdigest()
+    entry = {"stamp": stamp, "sums": {"md5": "0" * 32, "sha256": digest}}
+    (tmp_path / RECORD).write_text(json.dumps({str(path): entry}))
+    assert not check_file(checksum_memory(tmp_path), path, Remote(3, f"sha256:{digest}"), None, read.append).problem
+    assert not read
 
 
 def test_every_repository_is_wanted_once_and_autoencoder_never():

@@ -6,7 +6,7 @@ from hub_fixtures import CLIP, SINGLE, T5, TOKENIZER
 from dreamkit.download import catalogue, rds_listing, web
 from dreamkit.download import hub as hub_module
 from dreamkit.download import run as download_run
-from dreamkit.download.checksums import VerifiedFiles
+from dreamkit.download.checksums import checksum_memory
 from dreamkit.download.hub import Remote
 from dreamkit.download.params import DownloadParams
 from dreamkit.download.plan import DownloadPlan, Item
@@ -86,7 +86,7 @@ def test_failed_files_are_told_by_cause(monkeypatch, tmp_path):
     failed = [(item, "a web page came") for item in items[:4]] + [(items[4], "no room")]
     monkeypatch.setattr(download_run, "fetch_all", lambda *_: ([], failed))
     with pytest.raises(DreamkitError) as caught:
-        download_run._fetch(DownloadPlan(tmp_path, (), tuple(items), VerifiedFiles(tmp_path)), 1)
+        download_run._fetch(DownloadPlan(tmp_path, (), tuple(items), checksum_memory(tmp_path)), 1)
     assert f"{SINGLE}/0.pt, {SINGLE}/1.pt, {SINGLE}/2.pt and 1 more: a web page came." in caught.value.message
     assert f"{SINGLE}/4.pt: no room." in caught.value.message
 
@@ -99,7 +99,7 @@ def test_the_disk_that_files_go_to_is_measured(monkeypatch, tmp_path):
         Item(of_data, "pose/a.tar", data / "rds_hq/pose/a.tar", Remote(500, None), "to fetch"),
         Item(of_models, "a.pt", models / of_models.name / "a.pt", Remote(900, None), "to fetch"),
     )
-    todo = DownloadPlan(models, (), items, VerifiedFiles(tmp_path))
+    todo = DownloadPlan(models, (), items, checksum_memory(tmp_path))
     room = {data: 499, models: 10**6}
     monkeypatch.setattr(download_run, "free_bytes", room.get)
     monkeypatch.setattr(download_run, "disk_of", lambda path: int(path.is_relative_to(data)))

@@ -102,11 +102,14 @@ def test_windows_count(ws):
     put_clip(ws, "long", frames=121, styles=("Original",))
 
     def told(**values):
-        return estimate(ws, MultiViewParams(clips=["long"], num_steps=9, **TINY | values))
+        return estimate(ws, MultiViewParams(**{"clips": ["long"], "num_steps": 9} | TINY | values))
 
     assert (told().videos, told().windows, told(frames=105).windows, told(frames=57).windows) == (1, 3, 2, 1)
     assert told(frames=105, num_input_frames=1).windows == 2 and told(frames=999).windows == 3
     assert told(windows="joined").windows == 3 and told(windows="joined", frames=57).windows == 1
+    put_clip(ws, "longer", frames=170, styles=("Original",))
+    longer = [told(clips=["longer"], windows=kind).windows for kind in ("auto", "extension", "joined")]
+    assert longer == [4, 4, 4] and told(clips=["longer"], frames=122).windows == 3  # by extension it takes four
     assert "1 to make on cpu, 3 windows of 10 evaluations" in str(told())
     record = {"steps": 4, "seconds": 10.0, "preset": "exact", "size": {"height": SIX}, "pipeline": {"device": "cpu"}}
     ws.write_sidecar("multi_view", Chunk("long"), "Original", {**record, "frames": 105, "num_input_frames": 9})
@@ -128,11 +131,14 @@ def test_the_windows_that_overlap_count(ws):
     assert told("joined").seconds == pytest.approx(40.0) and told("all").seconds == pytest.approx(30.0)
 
 
-@pytest.mark.parametrize(("params", "stage"), [(SingleViewParams, "single_view"), (MultiViewParams, "multi_view")])
-def test_a_result_of_other_windows_is_not_done(ws, params, stage):
+@pytest.mark.parametrize(
+    ("params", "stage", "unnamed"),
+    [(SingleViewParams, "single_view", "first"), (MultiViewParams, "multi_view", "extension")],
+)
+def test_a_result_of_other_windows_is_not_done(ws, params, stage, unnamed):
     """A long result counts as done for its own kind of windows; of one window the kind has no effect."""
     put_clip(ws, "long", frames=361, styles=("Original",))
-    chunk, default = Chunk("long"), params.model_fields["windows"].default
+    chunk = Chunk("long")
     path = ws.single_view(chunk, "Original") if stage == "single_view" else ws.grid(chunk, "Original")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x")
@@ -146,8 +152,10 @@ def test_a_result_of_other_windows_is_not_done(ws, params, stage):
         ws.write_sidecar(stage, chunk, "Original", record | {"identity": {"parameters": of_result}})
         return estimate(ws, params(clips=["long"], windows=windows, **TINY)).done
 
-    assert [done({}, windows) for windows in (default, "joined")] == [1, 0]
-    assert [done({"windows": "joined"}, windows) for windows in (default, "joined")] == [0, 1]
+    assert [done({}, windows) for windows in (unnamed, "joined")] == [1, 0]
+    assert [done({"windows": "joined"}, windows) for windows in (unnamed, "joined")] == [0, 1]
+    if stage == "multi_view":  # earlier versions made long views by extension
+        assert [done({}, "auto"), done({"windows": "joined"}, "auto")] == [1, 1]
     ws.write_sidecar(stage, chunk, "Original", record | {"identity": {"parameters": 3}})
     assert estimate(ws, params(clips=["long"], **TINY)).done == 1
 

@@ -264,6 +264,28 @@ def test_frames_cuts_the_inputs_before_windows_are_counted(ws, pipes, capsys):
     assert multi(ws, frames=121).results[0].state == "done before"  # as many as there are: no cut
 
 
+def test_long_views_are_joined_by_default_and_earlier_ones_stay_valid(ws, pipes, capsys):
+    """Up to 121 frames the default makes what it made before; longer views are joined, and the sidecar says so."""
+    put_clip(ws, frames=130, styles=("Night",))
+    single(ws, windows="all")
+    assert multi(ws, frames=121).results[0].state == "made"
+    record = ws.read_sidecar("multi_view", CLIP, "Night")
+    assert record["windows"] == "extension" and "window_starts" not in record
+    assert "windows" not in record["identity"]["parameters"]  # as earlier versions wrote it
+    assert multi(ws, frames=121, windows="extension").results[0].state == "done before"
+    assert multi(ws, windows="extension").results[0].state == "made"
+    assert multi(ws).results[0].state == "done before"  # of an earlier version, or by extension on purpose
+    assert multi(ws, windows="joined").results[0].state == "made"
+    assert multi(ws).results[0].state == "done before"
+    assert multi(ws, windows="extension").results[0].state == "made"
+    capsys.readouterr()
+    assert multi(ws, seed=3).results[0].state == "made"
+    record = ws.read_sidecar("multi_view", CLIP, "Night")
+    assert record["windows"] == record["identity"]["parameters"]["windows"] == "joined"
+    assert pipes[-1].encoded[0] == joined_windows(130, 57, 1) and record["frames"] == 130
+    assert "130 frames, so 3 windows that overlap are denoised together; windows: extension" in capsys.readouterr().out
+
+
 def test_more_frames_than_the_clip_has_are_refused_before_a_model_loads(ws, pipes):
     put_clip(ws, frames=9, styles=("Night",))
     with pytest.raises(

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from dreamkit.cli.app import app
 from dreamkit.errors import DreamkitError
 from dreamkit.rds import writer
-from dreamkit.rds.check import check_clip
+from dreamkit.rds.check import check_clip, write_pictures
 from dreamkit.rds.check_boxes import box_findings
 from dreamkit.rds.check_labels import map_findings
 from dreamkit.rds.check_poses import camera_findings
@@ -367,7 +367,12 @@ def test_render_warns_of_layers_out_of_place(folder, tmp_path, caplog):
     writer.write_map(folder, CLIP, {k: Shapes.of(part[:, [1, 0, 2]] for part in v) for k, v in swapped.items()})
     writer.write_camera_poses(folder, CLIP, rig_poses(vehicle))
     render_clips(folder, tmp_path / "out", dataclasses.replace(QUICK, cameras=("camera_front_wide_120fov",)))
-    assert "3d_lanelines, 3d_road_boundaries of made-up_000_100: they do not fit the drive" in caplog.text
+    warning = "3d_lanelines, 3d_road_boundaries of made-up_000_100: they do not fit the drive"
+    assert caplog.text.count(warning) == 1
+    caplog.clear()
+    # `dreamkit check` prints it as a finding, and its pictures do not log it as well.
+    assert write_pictures(folder, CLIP, tmp_path / "pictures") and warning not in caplog.text
+    assert any("do not fit the drive" in finding.what for finding in check_clip(folder, CLIP))
 
 
 def test_sparse_layers_and_wide_ones_are_no_finding():

@@ -195,6 +195,12 @@ def test_thresholds():
         definitions.check_thresholds({"flicker": float("nan")})
 
 
+@pytest.mark.parametrize(("frames", "sampled"), [(1, 0), (5, 4), (57, 8), (121, 8), (122, 8), (361, 24), (481, 32)])
+def test_of_long_videos_more_frames_are_matched(frames, sampled):
+    clip = metrics.ClipFrames({"front_wide_120fov": np.zeros((frames, 2, 2, 3), np.uint8)}, {})
+    assert len(clip.sampled) == sampled and all(frame + 1 < frames for frame in clip.sampled)
+
+
 def test_points_that_no_matrix_fits_are_no_error(monkeypatch):
     def refuse(*_):
         raise cv2.error("!model.empty()")
@@ -210,8 +216,9 @@ def test_the_tables_version_is_raised_with_its_measures():
 
     Measures that need labels are added to the kept rows without it.
     """
-    keys = "temporal_sampson cross_view_sampson view_order view_lag adherence flicker wobble frozen black sharpness"
+    matched = "temporal_sampson cross_view_sampson cross_view_matches view_order view_lag"
+    keys = f"{matched} adherence flicker wobble frozen black sharpness"
     assert (table.VERSION, [m.key for m in definitions.MEASURES if not m.needs_labels]) == (
-        5,
+        6,
         [*keys.split(), "clipped", "style_agreement"],
     )

@@ -27,6 +27,18 @@ def test_a_file_is_read_again_only_when_it_changed(tmp_path):
     assert memory.checksum(video) != before
 
 
+def test_values_go_with_a_moved_file_and_are_forgotten(tmp_path):
+    old, new, kept = tmp_path / "old", tmp_path / "new", tmp_path / "kept.json"
+    old.write_bytes(b"one")
+    memory = FileMemory(kept)
+    first = memory.checksum(old)
+    memory.rename(old, old.rename(new))
+    memory.save()
+    assert FileMemory(kept).value(new, "sha256", lambda: 0) == first
+    memory.forget(new)
+    assert memory.value(new, "sha256", lambda: 0) == 0
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"length:x": 3}'])
 def test_a_damaged_file_counts_as_empty(tmp_path, text):
     kept = tmp_path / "kept.json"

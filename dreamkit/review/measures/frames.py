@@ -15,6 +15,7 @@ from dreamkit.workspace.video_display import orientation
 
 DEFAULT_FPS = 24.0  # for a file that does not state its frame rate
 SAMPLES = 8
+LONG = 121  # frames; of longer videos as many more frames are matched as they are longer
 LAGS = tuple(range(-8, 9))
 """Offsets in frames that are tried when a view's lag is estimated."""
 

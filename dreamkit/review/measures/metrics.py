@@ -13,7 +13,7 @@ import numpy as np
 
 from dreamkit.review.measures import adherence, epipolar, picture, view_lag
 from dreamkit.review.measures.definitions import MEASURES
-from dreamkit.review.measures.frames import LAGS, SAMPLES, sample_frames
+from dreamkit.review.measures.frames import LAGS, LONG, SAMPLES, sample_frames
 from dreamkit.review.measures.matches import Features, find_features
 from dreamkit.review.measures.rig import NOMINAL, PAIRS
 from dreamkit.review.measures.style_agreement import agreement, light_of
@@ -27,7 +27,7 @@ class ClipFrames:
         views: camera name -> uint8 [T, h, w, 3]; the front camera first; one to six.
         maps: camera name -> uint8 [T, h', w', 3] of one control; cameras may be missing.
         style: the style in the video's name.
-        samples: how many frames are matched.
+        samples: how many frames are matched, of a clip of up to LONG frames.
         features: (camera name, frame) -> SIFT features.
     """
 
@@ -45,7 +45,8 @@ class ClipFrames:
     @property
     def sampled(self) -> list[int]:
         """Indices of the frames that are matched; each has a next frame."""
-        return sample_frames(self.length - 1, self.samples) if self.length > 1 else []
+        count = round(self.samples * max(1.0, self.length / LONG))
+        return sample_frames(self.length - 1, count) if self.length > 1 else []
 
     def features_at(self, name: str, frames: Iterable[int]) -> dict[int, Features]:
         """Frame index -> features of one view; each frame is searched once."""
@@ -151,6 +152,7 @@ def _cross_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, li
         shares.setdefault(a, []).append((matches, share))
         if a != front:
             continue  # the pairs of the rear telephoto camera have too few matches for a matrix or a lag
+        values[f"cross_view_matches.{b}"] = matches / len(clip.sampled)
         values[f"cross_view_sampson.{b}"] = _median(epipolar.cross_view_error(left, right, NOMINAL[a], NOMINAL[b]))
         if not clip.maps and f"view_lag.{b}" not in values:
             chosen = sample_frames(clip.length, 2, margin=max(LAGS))

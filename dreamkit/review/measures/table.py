@@ -23,7 +23,7 @@ from dreamkit.review.measures.matches import WIDTH
 from dreamkit.review.measures.metrics import ClipFrames, measure_views
 from dreamkit.workspace.files import replacing
 
-VERSION = 5  # raise it when a measure or the columns change: rows of other versions are computed again
+VERSION = 6  # raise it when a measure or the columns change: rows of other versions are computed again
 SAVE_SECONDS = 20.0
 MOST_ROWS = 200_000  # of a kept table; a larger one was not written here
 
