@@ -125,7 +125,7 @@ def of_lamps(term: Term) -> bool:
 
 _ALTERNATIVE = re.compile(r"(?i)^(?: [\w-]+){0,2}(?: hours)?,? (?:or|to|and) (?:[\w-]+ ){0,3}$")
 _GUESS = re.compile(
-    r"(?i)(?:possible|possibly|perhaps|recent or ongoing|may have|might have|approaching|impending|looming|"
+    r"(?i)(?:chance of|possible|possibly|perhaps|recent or ongoing|may have|might have|approaching|impending|looming|"
     r"coming|imminent)(?: \w+){0,2} $"
 )
 

@@ -13,7 +13,6 @@ from dreamkit.review import critic
 from dreamkit.review.geometry import edge_row
 from dreamkit.review.label_source import LabelSource, label_folder
 from dreamkit.review.library import ReviewVideo, find_videos
-from dreamkit.review.measures.frames import read_small
 from dreamkit.review.measures.table import measure_all
 from dreamkit.review.measuring import BackgroundWork
 from dreamkit.review.outcome import ReviewOutcome
@@ -115,20 +114,3 @@ def _label_columns(labels: LabelSource | None) -> Callable[[ReviewVideo], dict[s
 
 def _criticise(review: Review, videos: list[ReviewVideo], server: critic.Critic, **bar: Any) -> None:
     review.critique = critic.criticise(videos, server, review.paths.critique, **bar)
-
-
-def show_views(video: ReviewVideo, width: int = 320) -> None:
-    """Show every view of a video in a notebook through mediapy, without the player.
-
-    Raises:
-        DreamkitError: the video has no view, or one cannot be decoded.
-    """
-    import imageio_ffmpeg
-    import mediapy
-
-    mediapy.set_ffmpeg(imageio_ffmpeg.get_ffmpeg_exe())
-    shown = {name: read_small(path, width) for name, path in video.views.items()}
-    if not shown:
-        raise DreamkitError(f"{video.key!r} has no video to show.", "Generate or copy it again.")
-    fps = next(iter(shown.values())).fps
-    mediapy.show_videos({name: read.frames_thwc for name, read in shown.items()}, fps=fps, columns=3, codec="h264")

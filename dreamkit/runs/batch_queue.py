@@ -36,10 +36,11 @@ from dreamkit.workspace.sizes import GIB, free_bytes, size_text
 LOWER_PRESET = {"exact": "24gb", "fp8": "24gb", "fast": "24gb", "24gb": "16gb", "16gb": "12gb"}
 POLL_SECONDS = 0.2
 BUSY_SECONDS = 2.0
-"""Wait after a unit found another batch at its results; doubled each time, up to BUSY_MOST."""
+"""Seconds until the next attempt at a unit whose results another batch makes; doubled each time, up to BUSY_MOST."""
 BUSY_MOST = 60.0
 DISK_SECONDS = 5.0
 GPU_SECONDS = 10.0
+"""Seconds between checks of a full disk, and between samples of the GPUs' use."""
 _ROOM_AGAIN = 2**20
 """Bytes that a disk must have gained, beyond what it had when a write failed, before the batch goes on."""
 
@@ -121,8 +122,6 @@ class BatchQueue:
             self.events.write("unit_abandoned", unit=key)
         self._running.clear()
 
-    # Starting
-
     def _start(self) -> None:
         now = time.time()
         for entry in list(self._waiting):
@@ -185,8 +184,6 @@ class BatchQueue:
         self._gpus_at = time.time() + (GPU_SECONDS if use else 3600)
         if use:
             self.events.write("gpus", use=use)
-
-    # Ending
 
     def _end(self, ended: Ended) -> None:
         """Judge a unit that has ended: close it, or put it back into the queue."""

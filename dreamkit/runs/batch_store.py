@@ -25,7 +25,7 @@ from dreamkit.workspace.workspace import Workspace
 T = TypeVar("T")
 ATTEMPTS = 3
 WAIT_SECONDS = 2.0
-# What is no part of the workspace proper.
+# Files that are not copied: caches, hidden and partial files, locks and logs.
 _LOCAL = (".cache/*", ".*", "*/.partial-*", "*.lock", "logs/*")
 
 

@@ -56,7 +56,7 @@ def gather_params(
         model: the notebook's model.
         file: the YAML file, or a folder of them, or None.
         pairs: parameter -> value, from the command line.
-        cell: parameter -> value, from the notebook's own cells; file and command line stand above them.
+        cell: parameter -> value, from the notebook's own cells; those of file and command line take precedence.
 
     Raises:
         DreamkitError: as `find_params_file`, `read_params_file` and `parse_params`; or the file is another notebook's.

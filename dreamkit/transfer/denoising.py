@@ -148,8 +148,8 @@ def denoise_window(
 ) -> torch.Tensor:
     """Sample one window's clean latent, float32 [1, C, V x T, H, W], times sigma_data.
 
-    A preset with float8 runs the first and the last computed evaluation in bfloat16: the first lays out the scene, the
-    last leaves the fine grain.
+    A preset with float8 runs the first and the last computed evaluation in bfloat16: the first determines the layout
+    of the scene, the last its finest details.
 
     `on_step` is called after each evaluation with its number, from 1, and the estimate of the clean latent.
     """

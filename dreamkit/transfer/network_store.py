@@ -154,7 +154,7 @@ class NetworkStore:
     def _smaller(self, error: BaseException) -> Preset:
         """The preset to fall back to; raises `error` where there is none, or the run fell back already.
 
-        With several GPUs there is none: one that began anew by itself would leave the others waiting for its part.
+        With several GPUs there is none: the others would wait for the part of the one that starts again.
         """
         smaller = None
         if not self.fell_back_from and self.compute.ranks is None:

@@ -40,8 +40,8 @@ class Split:
     Attributes:
         parts: number of parts.
         by_rows: whether the parts are rows of the grid; else they are columns.
-        line: tokens in a row that each frame's tokens consist of: the columns of the grid, or, divided by rows, all
-            tokens of a frame. A part takes `line / parts` neighbours of every line.
+        line: tokens of a line, of which each part takes `line / parts` consecutive ones. A line is a row of the grid
+            where its columns are divided, and a whole frame where its rows are.
     """
 
     parts: int
@@ -50,12 +50,13 @@ class Split:
 
 
 def split_grid(gpus: int, guided: bool, grid: tuple[int, int], heads: int, linked: bool = True) -> Split | None:
-    """How so many GPUs divide the columns of a latent, or its rows where they cannot divide columns; None for neither.
+    """The parts into which GPUs divide a grid of tokens: by columns, else by rows; None where neither can be divided.
 
-    As many parts as GPUs, each for both passes of guidance, which then share what precedes the text. With guidance half
-    as many, for each of two groups with a pass of its own: for two GPUs, which then exchange nothing inside the network
-    and make the numbers of one GPU; where GPUs have no peer-to-peer link; and where all of them do not divide columns
-    and heads.
+    There are two ways. With as many parts as GPUs, each GPU runs both passes of guidance on its part, and computes what
+    precedes the text once for both. With half as many parts, each half of the GPUs runs one pass of guidance. The
+    second way is preferred for two GPUs, which then exchange nothing inside the network and compute the same numbers as
+    one GPU, and for GPUs without peer-to-peer links; it is also taken where the number of GPUs does not divide the
+    columns (or rows) and heads.
 
     Args:
         gpus: how many.

@@ -59,7 +59,7 @@ class WorkerFailure:
 
 @dataclass(frozen=True)
 class Message:
-    """What a worker sends: `kind` is ready, report, frame, log, done or failed; `value` belongs to it."""
+    """A message from a worker: `kind` is ready, report, frame, log, done or failed; `value` belongs to it."""
 
     kind: str
     value: Any = None
@@ -67,7 +67,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Start:
-    """What a worker starts with.
+    """The arguments with which a worker starts.
 
     Attributes:
         rank: its number.
@@ -89,7 +89,7 @@ class Start:
 
 
 class Worker:
-    """What the functions that run in a worker get as their first argument.
+    """One worker, the first argument of every function that runs in it.
 
     Attributes:
         ranks: this worker among the others.

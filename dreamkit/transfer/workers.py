@@ -108,7 +108,7 @@ class WorkerPool:
     def run_each(
         self, function: Callable[..., Any], given: Sequence[tuple[Any, ...]], listener: Listener | None = None
     ) -> list[Any]:
-        """As `run`, with arguments of its own for each worker; less of them than workers use the first workers."""
+        """As `run`, with arguments of its own for each worker; with fewer of them, only the first workers run."""
         if self.closed:
             raise DreamkitError("The worker processes have ended.", "Load the pipeline again.")
         with _counted_interrupts() as interrupts:

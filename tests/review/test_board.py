@@ -235,16 +235,6 @@ def test_an_unknown_clip_or_style_is_named(workspace):
         report.open_review(workspace, ReviewParams(styles=["Mars"]))
 
 
-def test_a_quick_look_with_mediapy(workspace, monkeypatch):
-    import mediapy
-
-    shown = {}
-    monkeypatch.setattr(mediapy, "show_videos", lambda videos, **options: shown.update(videos))
-    video = next(video for video in find_videos(workspace) if video.key == SUNNY)
-    report.show_views(video)
-    assert list(shown) == list(SIX_VIEWS.names) and shown["rear_tele_30fov"].shape == (10, 72, 128, 3)
-
-
 def block(workspace, stage, name, clip, style, reason):
     entry = {"asked": "full", "ran": ["blocklist"], "note": reason, "blocked": True, "reason": reason}
     record = {"stage": stage, "clip": clip, "chunk": 0, "style": style, "guardrail": entry}

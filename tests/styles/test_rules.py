@@ -194,6 +194,20 @@ def test_road_users_act_as_before_where_their_clause_is_cut(caption: str, kept: 
     assert kept.lower() in text.lower() and gone not in text.lower(), text
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "a cafe with outdoor seating under green and red umbrellas",
+        "a sidewalk that is marked with white spray paint",
+        "a window with a yellow handrail and a reflection of a person",
+    ],
+)
+def test_parasols_paint_and_windows_are_no_weather(kept: str) -> None:
+    for style in TABLE.choose():
+        text = RULES.rewrite(f"The image shows {kept}. Two people sit at a table.", style)
+        assert re.sub("^an? (cafe|sidewalk|window) ", "", kept) in text and "people sit" in text, (style.name, text)
+
+
 def test_a_style_that_keeps_the_hour_keeps_a_guess_about_it() -> None:
     caption = "The video shows a street. The time of day is likely morning or late afternoon, with long shadows."
     for name in ("Rainy", "Snowy", "Foggy"):

@@ -184,9 +184,10 @@ def _about_things(scene: ConditionTexts, lines: Sequence[str], said: _Said, draw
 _NOT_NEAR = re.compile(r"(?i)\b(?:distan\w+|background|far|parked)\b")
 # A sentence that continues the one before it.
 _CONTINUES = re.compile(
-    r"(?i)(?:it|they|its|their|these|those|this|he|she|his|her|others?|another|one|some|both|meanwhile|also|additionally|"
-    r"similarly|then|as)\b|(?:(?:on|to|in|at|from) )?the (?:left|right|other|opposite|far|near|next|background|"
-    r"foreground|middle|cent(?:er|re)|distance|\w+(?:nd|rd|th|first) )"
+    r"(?i)(?:it|they|its|their|these|those|this|he|she|his|her|others?|another|one|some|both|meanwhile|also|"
+    r"additionally|similarly|then|as|there (?:is|are) also)\b|(?:(?:on|to|in|at|from) )?the (?:left|right|"
+    r"other|opposite|far|near|next|"
+    r"background|foreground|middle|cent(?:er|re)|distance|\w+(?:nd|rd|th|first) )"
 )
 
 
@@ -234,6 +235,12 @@ def _sentence(text: str) -> str:
 _DAY_WORD = re.compile(r"(?i)\b(?:day|daytime|night|nighttime|morning|evening|afternoon|dusk|dawn|twilight|sunset)\b")
 
 
+# An hour that a caption guesses: a lead with another name of it would say more than is known.
+_GUESSED = re.compile(
+    r"(?i)\b(?:afternoon|evening|dusk|twilight|sunset|night) or (?:early |late )?\w+|time of day is not\b"
+)
+
+
 def lead_of(style: Style, time: str, kept: str, first: str, draw: random.Random) -> str:
     """A phrase that sets the scene, such as "on a rainy day"; preferably one with no word of the first sentence.
 
@@ -241,7 +248,9 @@ def lead_of(style: Style, time: str, kept: str, first: str, draw: random.Random)
     """
     said = set(re.findall(r"[a-z]{3,}", first.lower())) - {"the"}
     leads = [lead for lead in style.leads if "{day}" not in lead or not _DAY_WORD.search(first)]
-    if time not in ("", "day", style.time) and read_state(kept)[0] != time:
-        leads = [lead for lead in leads if "{day}" in lead] or leads
+    if time not in ("", "day", style.time):
+        told, guessed = read_state(kept)[0] == time, _GUESSED.search(kept)
+        leads = [lead for lead in leads if ("{day}" in lead) != told] if guessed or not told else leads
+        leads = leads or list(style.leads)
     fresh = [lead for lead in leads if not said & set(re.findall(r"[a-z]{3,}", lead.lower()))]
     return style.at(draw.choice(fresh or leads), time) if leads else ""

@@ -43,6 +43,16 @@ _NO_ACTOR = re.compile(
     r"visibility|view|which)\b"
 )
 # A statement that says too little by itself.
+_SUNSET = re.compile(r"(?i)\b(?:sunset|sundown)\b(?! (?:sky|light|glow|colou?rs|hues|tones))")
+# "suggesting early evening or dawn" behind a sky that was cut.
+_HOUR_NAME = r"(?:early |late )?(?:morning|afternoon|evening|dusk|dawn|twilight|night|sunrise|nightfall)"
+_GUESSED_HOURS = re.compile(
+    r"(?i)\b(?:suggest|indicat|imply|hint)\w*(?: at)?(?: that)?(?: it(?: is|'s| could be| may be| might be))?"
+    rf"(?: likely| either)? (?P<hours>{_HOUR_NAME} or {_HOUR_NAME})\b"
+)
+# "with a few clouds" behind a sky that was cut.
+_CLOUDS = re.compile(r"(?i)with (?:only )?(?:a few|some|scattered)(?: \w+){0,2} clouds?\b")
+_SKY = re.compile(r"(?i)\bsk(?:y|ies)\b")
 _ONLY_DAY = re.compile(
     r"(?i)(?:it|the time(?: of day)?) (?:is|appears to be|seems to be) (?:likely )?(?:the )?day(?:time)?"
 )
@@ -76,6 +86,8 @@ class Cutter(Softener):
 
     def cut(self, sentence: str, first: bool) -> Cut:
         """Cut a sentence; marks are set only in the caption's first one."""
+        if not self.style.time and self.style.weather not in ("", "clear"):
+            sentence = _SUNSET.sub("dusk", sentence)  # at the same hour, without a sun
         other_day = any(map(self._other_day, DAY_PHRASE.finditer(sentence)))
         if not (self.unwanted(sentence) or other_day or self._other_time(sentence) or self._other_hour(sentence)):
             return Cut(sentence)
@@ -107,6 +119,9 @@ class Cutter(Softener):
             whole = f"{whole}{joint}{text}" if joint else f"{whole}{'. ' if whole else ''}{text[0].upper()}{text[1:]}"
         # "The street is wet, likely from rain, and is lit" without its middle.
         whole = re.sub(r"^((?:[\w-]+ ){1,4}(?:is|are) \w+), and (?=(?:is|are) )", r"\1 and ", whole)
+        hours = next((m["hours"] for m in map(_GUESSED_HOURS.search, gone) if m), "")
+        if hours and not self.style.time and not self.time and not self._bad(hours):
+            whole = f"{whole}{'. ' if whole else ''}The time of day is likely {hours}"
         if gone and _ONLY_DAY.fullmatch(whole):
             whole = ""
         return Cut(whole and whole + (sentence[-1] if sentence[-1] in "!?" else "."), tuple(gone))
@@ -149,6 +164,7 @@ class Cutter(Softener):
                 or part in split
                 or self._bad(part_text)
                 or (hollow and part.kind != "predicate")
+                or (_CLOUDS.match(part.text) and _SKY.search(main.text) and not _SKY.search(text))
                 or (LEAD in text and _GUESSED.match(part.text))
             ):
                 before = part.text

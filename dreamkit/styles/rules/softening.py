@@ -19,7 +19,7 @@ _LIGHT, _BY_DAY = ("bright", "dry", "gray", "grey"), ("by day", "by night")
 _WEATHER = {"rain": "rainy", "snow": "snowy", "fog": "foggy", "cloudy": "cloudy", "clear": "clear"}
 DAY_PHRASE = re.compile(
     r"(?i)\b(?P<det>an?|the|this)\s+(?P<mods>(?:(?!(?:an?|the|of|in|on|depicts|captures|shows|"
-    r"is)\b)[\w-]+,?\s+(?:and\s+)?){1,4}?)(?P<noun>day|afternoon|evening|night|morning)\b"
+    r"is)\b)[\w-]+,?\s+(?:(?:and|or)\s+)?){1,4}?)(?P<noun>day|afternoon|evening|night|morning)\b"
     r"(?=[.,;]|$|\s+(?:in|on|at|with|along|under|near|as|where|and|scene|drive|down|through|from|outside)\b)"
 )
 # Before these, "right" is a direction: "turns right at dusk", but "stops right at dusk".
@@ -173,13 +173,13 @@ class Softener:
 
     def _other_day(self, match: re.Match[str]) -> str | None:
         """ "a rainy day" in the words of the style, such as "a rainy night"; None when it may stay."""
-        mods = [mod for mod in re.findall(r"[\w-]+", match["mods"]) if mod.lower() != "and"]
+        mods = [mod for mod in re.findall(r"[\w-]+", match["mods"]) if mod.lower() not in ("and", "or")]
         noun = match["noun"].lower()
         other = _DAY_NAMES[self.time] if self.style.time else noun
         if self.time == "night" and noun == "day" and "night" not in match.string.lower():
             other = "night"
         states = [mod for mod in mods if found(mod) or mod.lower() in (*_WEATHER.values(), *_LIGHT)]
-        if not all(mod in states or _NEUTRAL.match(mod) for mod in mods):
+        if set(mods) & {*_DAY_NAMES.values()} or not all(mod in states or _NEUTRAL.match(mod) for mod in mods):
             return None
         falls = self.style.weather in ("rain", "snow", "fog")
         bad = [mod for mod in states if self.unwanted(f"{mod} {'day' if mod.lower() in _LIGHT else 'scene'}")]
