@@ -1,7 +1,8 @@
 """Training the text encoder on other wordings: captions as users and language models write them.
 
-The loss keeps its embeddings of made-up scenes' captions as they were, because the denoisers are trained with them.
-Every token of a paraphrase is trained towards the mean token embedding of these captions in the same style.
+The loss keeps its embeddings of made-up scenes' captions as they were, because the denoisers are trained with them; but
+tokens that are nearer to another style's mean, as where the styles' rules have changed since, are trained towards the
+mean of their own. So is every token of a paraphrase.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def train_paraphrases(options: StageOptions) -> bool:
             torch.randint(len(rows), (_EXAMPLES,), generator=generator, device=device) for rows in (known, other)
         )
         with torch.no_grad():
-            wanted = _hidden(before, known[mine])
+            hidden, styles = _hidden(before, known[mine]), style_of[mine]
+            strays = ((styles >= 0)[:, None] & (_nearest(hidden, means) != styles[:, None]))[..., None]
+            wanted = torch.where(strays, means[styles.clamp(min=0), None], hidden)
         return known[mine], wanted, other[theirs], means[other_style[theirs], None]
 
     def loss_of(examples: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -103,15 +106,26 @@ def _hidden(encoder: Callable[..., Any], tokens: torch.Tensor) -> torch.Tensor:
     return encoder(input_ids=tokens, attention_mask=(tokens != 0).long()).last_hidden_state
 
 
+def _nearest(hidden: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+    """Of each token embedding [..., C], the style whose mean is nearest, int64 [...]."""
+    return torch.cdist(hidden, means).argmin(-1)
+
+
 @torch.no_grad()
 def _style_means(
     encoder: Callable[..., Any], known: torch.Tensor, style_of: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean token embedding of each style's captions [styles, C], and the mean squared deviation from it []."""
-    means, squares = [], []
-    for style in range(len(STYLES)):
-        tokens = known[style_of == style]
-        hidden = torch.cat([_hidden(encoder, part)[part != 0] for part in tokens.split(128)])
-        means.append(hidden.mean(0))
-        squares.append((hidden - means[-1]).square().mean())
-    return torch.stack(means), torch.stack(squares).mean()
+    """Mean token embedding of each style's captions [styles, C], and the mean squared deviation from it [].
+
+    Tokens that are nearer to another style's mean are left out of a second average.
+    """
+    by_style = [
+        torch.cat([_hidden(encoder, part)[part != 0] for part in known[style_of == style].split(128)])
+        for style in range(len(STYLES))
+    ]
+    first = torch.stack([hidden.mean(0) for hidden in by_style])
+    own = [hidden[_nearest(hidden, first) == style] for style, hidden in enumerate(by_style)]
+    kept = [some if len(some) else hidden for some, hidden in zip(own, by_style, strict=True)]
+    means = torch.stack([hidden.mean(0) for hidden in kept])
+    squares = [(hidden - mean).square().mean() for hidden, mean in zip(kept, means, strict=True)]
+    return means, torch.stack(squares).mean()
