@@ -103,8 +103,8 @@ def estimate(ws: Workspace, p: Params) -> Estimate:
     height = _model_config(p).height
     records = [record for record in ws.sidecars(p.stage) if _comparable(record, p, device, height)]
     paces = evaluation_seconds(records, p, device)
-    windows, evaluations = chunk_windows(ws, p), p.num_steps + 1
-    frames = result_frames(ws, p)
+    lengths = condition_lengths(ws, p)
+    windows, frames, evaluations = chunk_windows(p, lengths), result_frames(p, lengths), p.num_steps + 1
     chunks, done = _to_make(ws, p, windows, frames)
     counts = list(map(windows, chunks))
     seconds = sum(counts) * evaluations * statistics.median(paces) if paces else None
@@ -144,19 +144,19 @@ def _is_made(ws: Workspace, p: Params, chunk: Chunk, style: str, caption: str, k
     return same and caption in str(prompt) and _identity_value(record, "windows", _UNNAMED[p.stage]) in kinds
 
 
-def _kinds(p: Params, windows: int, frames: int) -> set[str]:
+def _kinds(p: Params, windows: int, frames: Callable[[], int]) -> set[str]:
     """The kinds of windows of results that count as this run's.
 
     Args:
         p: parameters of the run.
         windows: number of windows of the result; the parameter has no effect on a single one.
-        frames: of the result.
+        frames: gives the frames of the result; a condition video is read for it, so only where it is needed.
     """
     if windows == 1:
         return {_UNNAMED[p.stage]}
     if isinstance(p, MultiViewParams):
         earlier = {_UNNAMED[p.stage]} if p.windows == "auto" else set()  # what earlier versions made stays valid
-        return {views_mode(frames, p.windows)} | earlier
+        return {views_mode(frames(), p.windows)} | earlier
     return {getattr(p, "windows", _UNNAMED[p.stage])}
 
 
@@ -176,13 +176,14 @@ def evaluation_seconds(records: Sequence[dict[str, Any]], p: Params, device: str
         p: parameters of the run.
         device: name of the device, see `device_name`.
     """
-    count, height = _window_counter(p), _model_config(p).height
+    config = _model_config(p)
+    count = _window_counter(p, config.window_frames)
     return [
         record["seconds"]
         / (record["steps"] + 1)
         / count(_whole(record.get("frames"), 1), _whole(record.get("num_input_frames"), 9), _kind(record))
         for record in records
-        if _comparable(record, p, device, height)
+        if _comparable(record, p, device, config.height)
     ]
 
 
@@ -191,10 +192,15 @@ def device_name(p: Params) -> str:
     return _device(p.device)[0]
 
 
-def chunk_windows(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
-    """A function from a chunk to the windows of its result, by the length of its front condition video, read once."""
-    count = _window_counter(p)
-    return functools.cache(lambda chunk: _windows_of(ws, p, chunk, count))
+def condition_lengths(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
+    """A function from a chunk to the frames of its front condition video, read once; 0 where it cannot be read."""
+    return functools.cache(functools.partial(_condition_frames, ws, p))
+
+
+def chunk_windows(p: Params, lengths: Callable[[Chunk], int]) -> Callable[[Chunk], int]:
+    """A function from a chunk to the windows of its result, by `lengths` of `condition_lengths`."""
+    count = _window_counter(p, _model_config(p).window_frames)
+    return functools.partial(_windows_of, p, lengths, count)
 
 
 def _whole(value: object, default: int) -> int:
@@ -239,12 +245,12 @@ def _comparable(record: dict[str, Any], p: Params, device: str, height: int) -> 
     )
 
 
-def _window_counter(p: Params) -> Callable[[int, int, str], int]:
+def _window_counter(p: Params, length: int) -> Callable[[int, int, str], int]:
     """The number of windows of a result, from its frames, those that a window takes over, and the kind of its windows.
 
+    `length` is the number of frames of a window.
     The kind is a value of the parameter `windows`; one that six views do not have counts as `extension`.
     """
-    length = _model_config(p).window_frames
     if isinstance(p, MultiViewParams):
         return lambda frames, given, kind: len(multi_view_windows(frames, length, given, True, kind).starts)
     return lambda frames, given, kind: len(front_windows(frames, length, kind).starts)
@@ -273,18 +279,18 @@ def _to_make(
         except DreamkitError:
             continue  # the stage reports it
         for chunk in [Chunk(clip, index) for index in p.chunks] or ws.chunks(clip) or [Chunk(clip)]:
-            kinds = _kinds(p, windows(chunk), frames(chunk))
+            kinds = _kinds(p, windows(chunk), functools.partial(frames, chunk))
             made = [_is_made(ws, p, chunk, style, captions.get(style, ""), kinds) for style in p.styles or captions]
             chunks += [chunk] * made.count(False)
             done += made.count(True)
     return chunks, done
 
 
-def _windows_of(ws: Workspace, p: Params, chunk: Chunk, count: Callable[[int, int, str], int]) -> int:
+def _windows_of(p: Params, lengths: Callable[[Chunk], int], count: Callable[[int, int, str], int], chunk: Chunk) -> int:
     """Windows of a chunk's result by the length of its front condition video; 1 where that cannot be read."""
     if _first_window_only(p):
         return 1
-    frames = _condition_frames(ws, p, chunk)
+    frames = lengths(chunk)
     given = p.num_input_frames if isinstance(p, MultiViewParams) else 1
     return count(min(frames, p.frames or frames), given, getattr(p, "windows", "first")) if frames else 1
 
@@ -301,12 +307,12 @@ def _condition_frames(ws: Workspace, p: Params, chunk: Chunk) -> int:
     return 0
 
 
-def result_frames(ws: Workspace, p: Params) -> Callable[[Chunk], int]:
-    """A function from a chunk to the frames of its result by the 7B models, its condition video read once."""
+def result_frames(p: Params, lengths: Callable[[Chunk], int]) -> Callable[[Chunk], int]:
+    """A function from a chunk to the frames of its result by the 7B models, by `lengths` of `condition_lengths`."""
     window = (COSMOS_7B_MULTI if isinstance(p, MultiViewParams) else COSMOS_7B_SINGLE).window_frames
 
     def frames(chunk: Chunk) -> int:
-        there = _condition_frames(ws, p, chunk) or window
+        there = lengths(chunk) or window
         return min(there, p.frames or there, window if _first_window_only(p) else there)
 
-    return functools.cache(frames)
+    return frames

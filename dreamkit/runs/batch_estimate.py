@@ -58,12 +58,12 @@ def stage_cost(plan: BatchPlan, stage: str) -> StageCost:
         device = device or estimate.device_name(p)
         if key not in paces:
             paces[key] = _median(estimate.evaluation_seconds(records, p, estimate.device_name(p)))
-        guess = estimate.chunk_windows(plan.ws, p)
+        lengths = estimate.condition_lengths(plan.ws, p)
+        guess, frames = estimate.chunk_windows(p, lengths), estimate.result_frames(p, lengths)
         own = sum(plan.judged[t].windows or guess(Chunk(t.clip, t.chunk)) for t in unit.targets)
         needs.append((own * (p.num_steps + 1), paces[key], max(1, unit.gpus)))
         one = reference_seconds(p, own)
         references.append(None if one is None else one * max(1, unit.gpus))
-        frames = estimate.result_frames(plan.ws, p)
         sizes.append(reference_bytes(p, sum(frames(Chunk(t.clip, t.chunk)) for t in unit.targets)))
         count, windows = count + len(unit.targets), windows + own
     known = all(pace is not None for _, pace, _ in needs)
