@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 
+from dreamkit.styles.rules.rewriter import stable_seed
 from dreamkit.tinyworld.evaluate.overlap import Pairs, shared_pixels
 from dreamkit.tinyworld.render.colour import condition_pictures, render_scene
 from dreamkit.tinyworld.render.scene_tensors import SceneTensors, build_scene_tensors
@@ -29,6 +30,14 @@ CROSS = (1, 2)  # views that overlap with the front view
 def scene_seed(seed: int, number: int) -> int:
     """Seed of a run's `number`-th held-out scene; 300 runs of 1,000 scenes have no scene in common."""
     return FIRST_SEED + _SEEDS_A_RUN * (seed % 300) + number % _SEEDS_A_RUN
+
+
+def noise_seed(seed: int, scene: int | str, style: str) -> int:
+    """Seed of a video's noise, by the run's seed, the scene's seed or the clip's name, and the style.
+
+    It is below 2**31 - 2**16, so that the seed of a later window, which adds the window's number, is valid too.
+    """
+    return stable_seed(seed, scene, style) % (2**31 - 2**16)
 
 
 @dataclass(frozen=True)

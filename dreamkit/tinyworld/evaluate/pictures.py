@@ -16,8 +16,7 @@ import torch
 from PIL import Image
 
 from dreamkit.errors import DreamkitError
-from dreamkit.styles.rules.rewriter import stable_seed
-from dreamkit.tinyworld.evaluate.held_out import HeldOutScene, draw_conditions, scene_seed
+from dreamkit.tinyworld.evaluate.held_out import HeldOutScene, draw_conditions, noise_seed, scene_seed
 from dreamkit.tinyworld.evaluate.models import TinyModels, demo_settings
 from dreamkit.tinyworld.evaluate.sheets import MAP, sheet
 from dreamkit.tinyworld.render.contact_sheet import VIEWS_AROUND
@@ -61,7 +60,7 @@ def scene_videos(models: TinyModels, scenes: int) -> list[SceneVideo]:
         style = STYLES[number % len(STYLES)]
         scene = HeldOutScene(scene_seed(0, number), sizes, 1, models.device)
         condition = draw_conditions(scene.seed, sizes, False)[0]
-        seed = stable_seed(0, scene.seed, style) % (2**31 - 2**16)
+        seed = noise_seed(0, scene.seed, style)
         front, seconds = models.front(scene.captions[style], condition, seed)
         print(f"scene {number}, {style}: {seconds:.0f} s", flush=True)
         found.append(SceneVideo(scene, condition, style, front, seed))

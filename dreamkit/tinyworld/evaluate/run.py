@@ -17,10 +17,9 @@ import numpy as np
 import torch
 
 from dreamkit.errors import DreamkitError
-from dreamkit.styles.rules.rewriter import stable_seed
 from dreamkit.tinyworld.evaluate import figures
 from dreamkit.tinyworld.evaluate.figures import Row
-from dreamkit.tinyworld.evaluate.held_out import ConditionCache, GroundTruth, HeldOutScene, scene_seed
+from dreamkit.tinyworld.evaluate.held_out import ConditionCache, GroundTruth, HeldOutScene, noise_seed, scene_seed
 from dreamkit.tinyworld.evaluate.models import TinyModels
 from dreamkit.tinyworld.evaluate.vehicles import count_vehicles
 from dreamkit.tinyworld.render.style_presets import STYLES
@@ -212,7 +211,7 @@ def _videos(
     progress: EvaluationProgress,
 ) -> Iterator[tuple[str, Row]]:
     """Make and measure videos of one scene in one style, by kind; the front video is always made."""
-    caption, noise = scene.captions[style], _noise_seed(seed, scene.seed, style)
+    caption, noise = scene.captions[style], noise_seed(seed, scene.seed, style)
     wanted = [kind for kind in KINDS if kind in kinds]
     front, seconds = models.front(caption, drawn.get(scene.seed, False)[0], noise)
     true_front: GroundTruth | None = None
@@ -252,10 +251,6 @@ def _vehicles(judge: VehicleJudge, made: np.ndarray, scene: HeldOutScene, truth:
         **count_vehicles(judge, made, truth, classes),
         **{f"true_{name}": value for name, value in true.items()},
     }
-
-
-def _noise_seed(seed: int, scene: int, style: str) -> int:
-    return stable_seed(seed, scene, style) % (2**31 - 2**16)
 
 
 def _machine(models: TinyModels) -> Row:

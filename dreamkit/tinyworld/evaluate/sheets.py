@@ -11,8 +11,7 @@ import numpy as np
 
 from dreamkit.captions import files as captions
 from dreamkit.errors import DreamkitError
-from dreamkit.styles.rules.rewriter import stable_seed
-from dreamkit.tinyworld.evaluate.held_out import ConditionCache, HeldOutScene, scene_seed
+from dreamkit.tinyworld.evaluate.held_out import ConditionCache, HeldOutScene, noise_seed, scene_seed
 from dreamkit.tinyworld.evaluate.models import TinyModels
 from dreamkit.tinyworld.render.contact_sheet import VIEWS_AROUND
 from dreamkit.tinyworld.render.style_presets import STYLES
@@ -100,7 +99,7 @@ def write_sheets(
         The paths written.
     """
     styles = [style for style in styles if style in clip.captions]
-    noise = {style: stable_seed(seed, clip.name, style) % (2**31 - 2**16) for style in styles}
+    noise = {style: noise_seed(seed, clip.name, style) for style in styles}
     made = {style: models.front(clip.captions[style], clip.front, noise[style])[0] for style in styles}
     times = np.linspace(0, len(clip.front) - 1, _TIMES).round().astype(int)
     rows = {MAP: clip.front[times], **{style: made[style][times] for style in styles}}
