@@ -433,6 +433,17 @@ def test_a_network_goes_on_from_its_file(recipe, tmp_path):
     )
 
 
+def test_the_tokenizer_goes_on_from_its_files(recipe, tmp_path):
+    data, out, _ = recipe
+    shutil.copytree(out, tmp_path / "out", ignore=shutil.ignore_patterns("states"))
+    (tmp_path / "data").symlink_to(data)
+    path = tmp_path / "out" / folders.TOKENIZER / "encoder.jit"
+    before = torch.jit.load(path).state_dict()
+    assert run("tokenizer", tmp_path, "--goes-on", "--steps", 1) == 0
+    after = torch.jit.load(path).state_dict()
+    assert all((after[n].float() - v.float()).norm() <= 0.01 * v.float().norm() + 1e-3 for n, v in before.items())
+
+
 def test_a_finished_stage_is_not_run_again(recipe):
     data, out, _ = recipe
     before = (out / folders.SINGLE_VIEW / "lidar_control.pt").read_bytes()

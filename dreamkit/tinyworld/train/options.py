@@ -16,7 +16,8 @@ class StageOptions:
         stage: name of the stage, one of `recipe.STAGES`.
         data: folder of the training videos.
         out: folder of the bundle in NVIDIA's layout, and of `states/`.
-        device: where to train or render.
+        device: where to train.
+        drawn_on: devices that render the training videos, several at once.
         scenes: number of scenes of full length, per dataset.
         short_scenes: number of scenes drawn as short clips, per dataset.
         styles: number of styles of each scene.
@@ -27,10 +28,9 @@ class StageOptions:
         minutes: stop after this time and keep the state; None for no limit.
         seed: of scenes, weights and batches.
         compile: whether the transformer blocks are compiled on a GPU.
-        goes_on: whether a network begins with its own checkpoint file in the bundle, to be trained further.
+        goes_on: whether a network, or the tokenizer, begins with its own files in the bundle, to be trained further.
         samples: rays along each side of a rendered pixel.
         noise: standard deviation of noise on latents while the tokenizer is trained; None for the stage's own.
-        drawn_on: devices that render the training videos, several at once; `device` if empty.
         road_users: weight of road users' pixels in the tokenizer's loss; None for the stage's own.
     """
 
@@ -38,6 +38,7 @@ class StageOptions:
     data: Path
     out: Path
     device: torch.device
+    drawn_on: tuple[torch.device, ...]
     scenes: int = 400
     short_scenes: int = 0
     styles: int = 2
@@ -51,7 +52,6 @@ class StageOptions:
     samples: int = 2
     noise: float | None = None
     road_users: float | None = None
-    drawn_on: tuple[torch.device, ...] = ()
     goes_on: bool = False
 
     @property

@@ -81,7 +81,7 @@ def _parse(arguments: Sequence[str]) -> StageOptions:
     add("--batch", type=int, help="examples per step")
     add("--minutes", type=float, help="stop after this time and keep the state")
     add("--seed", type=int, default=0, help="of scenes, weights and batches")
-    add("--goes-on", action="store_true", help="begin with the network's checkpoint file in --out, to train it further")
+    add("--goes-on", action="store_true", help="begin with the files that the stage wrote into --out, to train further")
     add("--no-compile", dest="compile", action="store_false", help="do not compile the transformer blocks; slower")
     add("--samples", type=int, default=2, help="rays along each side of a pixel")
     add("--noise", type=float, help="noise on latents while the tokenizer is trained; the stage's own if left out")
@@ -101,7 +101,7 @@ def _run(options: StageOptions, single: ModelConfig, multi: ModelConfig) -> bool
     match options.stage:
         case "draw-front" | "draw-six":
             spec = front if options.stage == "draw-front" else six
-            drawing = {"styles": options.styles, "seed": options.seed, "devices": options.drawn_on or (options.device,)}
+            drawing = {"styles": options.styles, "seed": options.seed, "devices": options.drawn_on}
             draw_dataset(options.data, spec, options.scenes, samples=options.samples, **drawing)
             if options.short_scenes:
                 until = math.inf if options.seconds is None else begun + options.seconds

@@ -77,7 +77,7 @@ def train_tokenizer(options: StageOptions, specs: tuple[DatasetSpec, DatasetSpec
     turns = [name for name in videos for _ in range(2 if name.endswith("colour") else 1)]
     torch.manual_seed(options.seed)
     codec = Codec()
-    if stage.goes_on:
+    if stage.goes_on or options.goes_on:
         _copy_weights(folder, codec)
     codec.to(device)
     codec.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # not in torch's stubs
