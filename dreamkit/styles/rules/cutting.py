@@ -10,7 +10,7 @@ from dreamkit.captions.conditions import found as terms_in
 from dreamkit.captions.lexicon import structures_pattern, users_pattern
 from dreamkit.styles.rules.clauses import Part, finite, is_clause, parts
 from dreamkit.styles.rules.gate import DANGLING, broken, headless
-from dreamkit.styles.rules.plain import is_plural, named_things
+from dreamkit.styles.rules.plain import inside_sentence, is_plural, named_things
 from dreamkit.styles.rules.softening import DAY_PHRASE, LEAD, Softener, clean
 from dreamkit.styles.table import has_word
 
@@ -253,8 +253,10 @@ class Cutter(Softener):
             if _IT.search(clause):
                 if not subject:
                     continue
-                name = subject if subject[:2].isupper() else subject[0].lower() + subject[1:]
-                clause, rest = _IT.sub(name, clause, count=1), re.sub(re.escape(subject), "", rest, count=1, flags=re.I)
+                clause, rest = (
+                    _IT.sub(inside_sentence(subject), clause, count=1),
+                    re.sub(re.escape(subject), "", rest, count=1, flags=re.I),
+                )
             verb = finite(clause)
             head = clause[: verb.end()] if verb else ""
             if (
@@ -310,7 +312,7 @@ def _third(verb: str) -> str:
 
 def _named(group: Sequence[Part], subject: str) -> list[Part]:
     """The parts with the subject of the clause before in place of the pronouns that stand for it."""
-    subject = subject if subject[:2].isupper() else subject[0].lower() + subject[1:]
+    subject = inside_sentence(subject)
     named = []
     for part in group:
         text = re.sub(r"(?i)^(?:it|they|he|she)\b", subject, part.text)

@@ -122,6 +122,11 @@ def _beginning(plain: str, start: int) -> tuple[int, str]:
     return begin, ""
 
 
+def inside_sentence(name: str) -> str:
+    """A noun phrase as it stands inside a sentence: "a truck", but "SUVs"."""
+    return name if name[1:2].isupper() else name[0].lower() + name[1:]
+
+
 def is_plural(phrase: str) -> bool:
     """Whether a noun phrase is plural."""
     noun = next((m for p in (users_pattern(), structures_pattern()) if (m := p.search(phrase))), None)
@@ -158,7 +163,7 @@ def new_names(gone: Sequence[str], kept: str, soften: Callable[[str], str]) -> l
         name = soften(thing)
         if not name or _known(name, kept + " " + " ".join(names)):
             continue
-        names.append(name if name[1:2].isupper() else name[0].lower() + name[1:])
+        names.append(inside_sentence(name))
     return names
 
 
@@ -183,6 +188,7 @@ def plain_sentence(names: Sequence[str], kept: str, choice: int) -> str:
 _ROAD = re.compile(r"(?i)\b(?:street|road|highway|freeway|avenue|boulevard)\b(?! signs?)")
 _GREEN = re.compile(r"(?i)\b(?:greenery|vegetation|foliage)$")
 _QUARTER = re.compile(r"(?i)\b(?:neighbou?rhood|district|town|city|village)$")
+_OWN_CAR = r"\b(?:camera|ego|own) (?:car|vehicle)\b[^.,]*"
 _MOVES = re.compile(r"(?i)\b(?:passing|moving|oncoming|approaching)\b")
 _MOVING = re.compile(r"(?i)\b(?:pass|mov|driv|travel|approach|oncoming|in motion|flow)\w*")
 
@@ -191,16 +197,11 @@ def _known(name: str, kept: str) -> bool:
     """Whether the kept text names the thing already: the same noun, and nothing new about it."""
     nouns = [m.group().lower() for p in (users_pattern(), structures_pattern()) for m in p.finditer(name)]
     nouns = nouns or [re.findall(r"[\w-]+", match.group().lower())[-1] for match in PLACE.finditer(name)]
-    low = re.sub(
-        r"\b(?:vehicle|car) (?=(?:head)?lights)|\b(?:camera|ego|own) (?:car|vehicle)\b[^.,]*", "", kept.lower()
-    ).replace("traffic lights", "traffic lights, traffic signals")
+    low = re.sub(rf"\b(?:vehicle|car) (?=(?:head)?lights)|{_OWN_CAR}", "", kept.lower()).replace(
+        "traffic lights", "traffic lights, traffic signals"
+    )
     if _MOVES.match(name) and not _MOVING.search(
-        re.sub(
-            r"(?i)\b(?:drive|driving)(?= (?:through|scene|along|down|on|in)\b)|\b(?:camera|ego|own) (?:car|"
-            r"vehicle)\b[^.,]*",
-            "",
-            kept,
-        )
+        re.sub(rf"(?i)\b(?:drive|driving)(?= (?:through|scene|along|down|on|in)\b)|{_OWN_CAR}", "", kept)
     ):
         return False
     if re.fullmatch(r"(?:the |its |other )?(?:\w+ )?(?:vehicles?|traffic)", name.lower()) and _MOTOR.search(low):
