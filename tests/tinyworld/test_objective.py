@@ -88,21 +88,6 @@ def test_given_latents_do_not_count(monkeypatch):
     assert float(objective.loss(add_noise(batch, generator()))) == pytest.approx(9.0, rel=1e-4)
 
 
-@MODELS
-def test_a_guided_network_learns_what_guidance_towards_the_control_makes(config, monkeypatch):
-    base, branch, batch = random(Denoiser, config), random(ControlBranch, config, 1), batch_of(config)
-    objective, teacher = (Objective(config, base, branch) for _ in range(2))
-    noised = add_noise(batch, generator())
-    assert float(objective.guided_loss(noised, teacher, 0.0)) < 1e-9
-    x = batch.latent + noised.sigma.view(-1, 1, 1, 1, 1) * noised.noise
-    with torch.no_grad():
-        bound = teacher.denoiser_output(x, noised.sigma, batch, noised.weight)
-        free = Objective(config, base).denoiser_output(x, noised.sigma, batch)
-    assert (bound - free).abs().mean() > 1e-3
-    monkeypatch.setattr(objective, "denoiser_output", lambda *a: bound + 0.5 * (bound - free))
-    assert float(objective.guided_loss(noised, teacher, 0.5)) < 1e-6
-
-
 @pytest.mark.parametrize("with_hint", [False, True])
 @pytest.mark.parametrize("sigma", [0.01, 0.7, 80.0])
 @MODELS

@@ -105,7 +105,7 @@ def run(stage, root, *more):
     return recipe_module.train_stage(list(map(str, asked)), micro.SINGLE, micro.MULTI)
 
 
-def quarter(scene, cameras, size, reduced=1):
+def quarter(scene, cameras, size):
     return condition_pictures(scene, cameras, size, reduced=4)
 
 
@@ -118,7 +118,7 @@ def noise(scene, stage, size):
 
 def test_footage_is_of_the_models_size():
     assert dataset_spec(TINY_SINGLE) == DatasetSpec("front", ("front_wide_120fov",), (160, 288), 121)
-    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57, reduced=2)
+    assert dataset_spec(TINY_MULTI) == DatasetSpec("six", SIX_VIEWS.names, (96, 160), 57)
 
 
 def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path, monkeypatch):
@@ -128,8 +128,7 @@ def test_short_clips_are_of_other_scenes_and_drawn_beside_the_long_ones(tmp_path
     assert short_spec(dataset_spec(TINY_SINGLE)) == DatasetSpec(
         "front_short", SIX_VIEWS.names[:1], (160, 288), 17, 50_000
     )
-    six = short_spec(dataset_spec(TINY_MULTI))
-    assert (six.frames, six.reduced) == (17, 2) and short_spec(FRONT).frames == FRONT.frames
+    assert short_spec(dataset_spec(TINY_MULTI)).frames == 17 and short_spec(FRONT).frames == FRONT.frames
     draw_dataset(tmp_path, FRONT, 1, 1, 0, [CPU], samples=1)
     draw_dataset(tmp_path, short_spec(FRONT), 2, 1, 0, [CPU], samples=1)
     assert drawn == [scene_seed(0, 0), scene_seed(0, 50_000), scene_seed(0, 50_001)]
@@ -152,7 +151,7 @@ def test_a_network_learns_from_short_clips_and_long_ones_in_turn(recipe, tmp_pat
         seen = []
         draw = network_stage.draw_batch
         patch.setattr(network_stage, "draw_batch", lambda *given: seen.append(batch := draw(*given)) or batch)
-        assert run("base", tmp_path) == 0
+        assert run("front", tmp_path) == 0
     long = micro.SINGLE.latent_frames
     # Examples and latent frames of each step: as many latent frames in all, in short clips as in long ones.
     assert [tuple(batch.latent.shape[:3:2]) for batch in seen] == 3 * [(2 * long // 2, 2)] + [(2, long)]
@@ -238,7 +237,7 @@ def latents(config, scenes=HELD_OUT + 4, styles=2):
 @pytest.mark.parametrize("config", [micro.SINGLE, micro.MULTI], ids=["single", "multi"])
 def test_a_batch_fits_together_and_leaves_scenes_out(config):
     data = latents(config)
-    batch = draw_batch(data, config, 400, torch.Generator().manual_seed(0), True, given_masks(config, (1, 2, 2), CPU))
+    batch = draw_batch(data, config, 400, torch.Generator().manual_seed(0), given_masks(config, (1, 2, 2), CPU))
     video = batch.latent[:, 0, 0, 0, 0].long()
     assert sorted(set(video.tolist())) == list(range(8))  # four scenes in two styles; eight are held out
     assert torch.equal(batch.hint[:, 0, 0, 0, 0].long(), data.scene[video])
@@ -279,7 +278,7 @@ def test_the_loss_is_a_weighted_mean_over_latents_that_are_not_given():
     objective = Objective(micro.MULTI, init_base(Denoiser(micro.MULTI.denoiser), 0))
     data = latents(micro.MULTI)
     generator = torch.Generator().manual_seed(0)
-    batch = draw_batch(data, micro.MULTI, 2, generator, False, given_masks(micro.MULTI, (0,), CPU))
+    batch = draw_batch(data, micro.MULTI, 2, generator, given_masks(micro.MULTI, (0,), CPU))
     text = torch.zeros(12, 2, micro.MULTI.denoiser.text_width)
     noised = add_noise(replace(batch, text=text, given=(batch.given[0] * 0, batch.given[1])), generator)
     target = torch.zeros_like(batch.latent)
@@ -299,13 +298,13 @@ def test_the_loss_is_a_weighted_mean_over_latents_that_are_not_given():
 
 def test_scenes_held_out_are_looked_at():
     data = latents(micro.MULTI)
-    batch = held_out_batch(data, micro.MULTI, True, 1)
+    batch = held_out_batch(data, micro.MULTI, 1)
     video = batch.latent[:, 0, 0, 0, 0].long()
     assert data.scene[video].tolist() == list(range(4, 12))
     assert set((video % 2).tolist()) == {0, 1}
     assert torch.equal(batch.hint[:, 0, 0, 0, 0].long(), data.scene[video])
     assert batch.given[0].shape[:3] == (HELD_OUT, 1, 18)
-    assert held_out_batch(latents(micro.SINGLE), micro.SINGLE, False).hint is None
+    assert held_out_batch(latents(micro.SINGLE), micro.SINGLE).given is None
 
 
 # ---- the text encoder's facts
@@ -349,14 +348,14 @@ def test_every_stage_leaves_its_files(recipe):
     assert json.loads((data / "front.json").read_text())["asked"] == [SCENES, 1, 0, 1]
     for stage in recipe_module.STAGES:
         assert f"{stage}: done after" in said
-    assert "t2w-hdmap: encoded 9 videos of 9 scenes (8 held out)" in said
+    assert "six-first: encoded 9 videos of 9 scenes (8 held out)" in said
 
 
 def test_a_look_shows_truth_picture_and_condition(recipe):
     _, out, _ = recipe
-    # Six examples; one view shows three frames, six views one each; a base has no condition to show.
-    for name, rows, columns in (("base", 2, 3), ("lidar", 3, 3), ("t2w", 2, 6), ("v2w-hdmap", 3, 6)):
-        assert cv2.imread(str(out / "states" / f"{name}.png")).shape == (6 * rows * 32, columns * 48, 3), name
+    # Six examples of three rows; one view shows three frames, six views one each.
+    for name, columns in (("front", 3), ("lidar", 3), ("six-first", 6), ("six-later", 6)):
+        assert cv2.imread(str(out / "states" / f"{name}.png")).shape == (6 * 3 * 32, columns * 48, 3), name
 
 
 def test_the_tokenizer_and_the_judge_are_measured_alone(recipe, tmp_path, monkeypatch, capsys):
@@ -425,12 +424,28 @@ def test_a_network_goes_on_from_its_file(recipe, tmp_path):
     (tmp_path / "data").symlink_to(data)
     path = tmp_path / "out" / folders.SINGLE_VIEW / "base_model.pt"
     before = read_checkpoint(path)
-    assert run("base", tmp_path, "--goes-on", "--steps", 1) == 0
+    assert run("front", tmp_path, "--goes-on", "--steps", 1) == 0
     after = read_checkpoint(path)
     # One step at the beginning of the warm-up moves next to nothing; other random weights would be far away.
     assert all(
         (after[name].float() - value.float()).norm() <= 0.01 * value.float().norm() for name, value in before.items()
     )
+
+
+def test_a_base_is_trained_with_its_branch_and_without_it_but_kept_for_lidar(recipe, tmp_path, monkeypatch):
+    data, out, _ = recipe
+    shutil.copytree(out, tmp_path / "out", ignore=shutil.ignore_patterns("states"))
+    (tmp_path / "data").symlink_to(data)
+    folder, weights = tmp_path / "out" / folders.SINGLE_VIEW, []
+    monkeypatch.setattr(
+        network_stage, "add_noise", lambda *given: weights.append(given[2]) or add_noise(given[0], given[1], given[2])
+    )
+    base = (folder / "base_model.pt").read_bytes()
+    assert run("lidar", tmp_path, "--steps", 6) == 0
+    assert weights.count(1) == 5 and 0 not in weights and (folder / "base_model.pt").read_bytes() == base
+    weights.clear()
+    assert run("front", tmp_path, "--steps", 7) == 0
+    assert sorted(weights) == [0, 0.6, 1, 1, 1, 1, 1] and (folder / "base_model.pt").read_bytes() != base
 
 
 def test_the_tokenizer_goes_on_from_its_files(recipe, tmp_path):
@@ -459,10 +474,10 @@ def test_a_stage_that_was_stopped_goes_on(recipe, tmp_path):
         (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "out" / name).symlink_to(out / name)
     file = tmp_path / "out" / folders.SINGLE_VIEW / "base_model.pt"
-    assert run("base", tmp_path, "--minutes", "0") == 3
+    assert run("front", tmp_path, "--minutes", "0") == 3
     assert not file.exists()
-    assert torch.load(tmp_path / "out/states/base.pt", weights_only=True)["step"] == 1
-    assert run("base", tmp_path) == 0
+    assert torch.load(tmp_path / "out/states/front.pt", weights_only=True)["step"] == 1
+    assert run("front", tmp_path) == 0
     once = read_checkpoint(out / folders.SINGLE_VIEW / "base_model.pt")
     for name, tensor in read_checkpoint(file).items():
         assert torch.allclose(tensor.float(), once[name].float(), atol=1e-2), name
@@ -471,18 +486,18 @@ def test_a_stage_that_was_stopped_goes_on(recipe, tmp_path):
 def test_what_an_earlier_stage_makes_is_asked_for(recipe, tmp_path):
     data, out, _ = recipe
     with pytest.raises(DreamkitError, match="no footage six"):
-        run("t2w", tmp_path)
+        run("six-first", tmp_path)
     with pytest.raises(DreamkitError, match="no footage front"):
         run("tokenizer", tmp_path)
     (tmp_path / "data").symlink_to(data)
     with pytest.raises(DreamkitError, match="There is no tokenizer file at"):
-        run("base", tmp_path)
+        run("front", tmp_path)
     (tmp_path / "out").mkdir(exist_ok=True)
     for name in ("google-t5", folders.TOKENIZER):
         (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "out" / name).symlink_to(out / name)
     with pytest.raises(DreamkitError, match=r"There is no checkpoint file at .*base_model\.pt"):
-        run("hdmap", tmp_path)
+        run("lidar", tmp_path)
 
 
 def test_too_few_scenes_are_refused(recipe, tmp_path, monkeypatch):
@@ -508,7 +523,7 @@ def test_the_help_names_the_stages(capsys):
     assert "python -m dreamkit.tinyworld.train STAGE" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         recipe_module.train_stage(["--help"])
-    assert "v2w-hdmap (six views)" in capsys.readouterr().out
+    assert "six-first and six-later" in capsys.readouterr().out
 
 
 def test_a_mistake_ends_in_its_message(tmp_path):

@@ -56,7 +56,6 @@ class DatasetSpec:
         size: (height, width), multiples of 16.
         frames: number of frames at 30 Hz.
         first: number of the first scene.
-        reduced: condition pictures are drawn at this fraction of the full size, see `condition_pictures`.
     """
 
     name: str
@@ -64,15 +63,12 @@ class DatasetSpec:
     size: tuple[int, int]
     frames: int
     first: int = 0
-    reduced: int = 1
 
 
 def dataset_spec(config: ModelConfig) -> DatasetSpec:
     """The dataset that a model is trained on: `front` for a single-view model, `six` for a six-view one."""
     name, size = "front" if config.views == 1 else "six", (config.height, config.width)
-    # At full size, drawing the condition pictures of six views would take most of the time.
-    reduced = 1 if config.views == 1 else 2
-    return DatasetSpec(name, SIX_VIEWS.names[: config.views], size, config.window_frames, reduced=reduced)
+    return DatasetSpec(name, SIX_VIEWS.names[: config.views], size, config.window_frames)
 
 
 def short_spec(spec: DatasetSpec) -> DatasetSpec:
@@ -204,7 +200,7 @@ def _draw_scene(options: _DrawOptions, index: int) -> list[str]:
     spec, seed = options.spec, scene_seed(options.seed, options.spec.first + index)
     scene = make_scene(seed, spec.frames)
     colour, hdmap, kinds = (np.load(options.file(what), mmap_mode="r+") for what in _ARRAYS)
-    hdmap[index] = condition_pictures(scene, spec.cameras, spec.size, reduced=spec.reduced)
+    hdmap[index] = condition_pictures(scene, spec.cameras, spec.size)
     device = options.devices[os.getpid() % len(options.devices)]  # a process keeps to one of the GPUs
     tensors = build_scene_tensors(scene, device)
     rays = _RAYS_PER_PROCESS if device.type == "cuda" else None

@@ -192,7 +192,6 @@ def draw_batch(
     config: ModelConfig,
     count: int,
     generator: torch.Generator,
-    with_hint: bool,
     masks: torch.Tensor | None = None,
 ) -> Batch:
     """A random batch, without the held-out scenes.
@@ -202,7 +201,6 @@ def draw_batch(
         config: of the model.
         count: number of examples.
         generator: on the data's device.
-        with_hint: whether the batch has condition latents.
         masks: for six views, from `given_masks`; each example takes one of them at random.
     """
     device = data.latent.device
@@ -219,7 +217,7 @@ def draw_batch(
         rows_BV = torch.where(chance < _NO_TEXT + _NEGATIVE, data.negative, rows_BV)
     rows_BV = torch.where(chance < _NO_TEXT, data.nothing, rows_BV)
     latent = data.latent[video].float()
-    hint = data.hint[data.scene[video]] if with_hint else None
+    hint = data.hint[data.scene[video]]
     loss_weight = data.loss_weight[data.scene[video]].float()
     if masks is None:
         return Batch(latent, data.text[rows_BV.flatten()], hint, loss_weight=loss_weight)
@@ -233,13 +231,13 @@ def draw_batch(
     return Batch(latent, data.text[rows_BV.flatten()], hint, given, loss_weight)
 
 
-def held_out_batch(data: Latents, config: ModelConfig, with_hint: bool, given: int = 0) -> Batch:
+def held_out_batch(data: Latents, config: ModelConfig, given: int = 0) -> Batch:
     """One video of every held-out scene, in different styles; `given` latent frames of every view for six views."""
     scenes = len(data.hint)
     styles = len(data.scene) // scenes
     video = torch.tensor([s * styles + s % styles for s in range(scenes - HELD_OUT, scenes)], device=data.latent.device)
     latent = data.latent[video].float()
-    hint = data.hint[data.scene[video]] if with_hint else None
+    hint = data.hint[data.scene[video]]
     text = data.text[data.prompt[video, 0].flatten()]
     mask = given_masks(config, (given,), latent.device)
     if mask is None:

@@ -1,4 +1,4 @@
-"""Training one denoiser base or control branch of the tiny bundle."""
+"""Training a denoiser base together with its HDMap control branch, or a further branch over a base that is kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from dreamkit.tinyworld.train.bundle import released_tensors
 from dreamkit.tinyworld.train.dataset import (
@@ -45,59 +46,46 @@ log = logging.getLogger("dreamkit")
 
 @dataclass(frozen=True)
 class NetworkStage:
-    """How one base or branch is trained.
+    """How one control branch is trained, with its base or over it.
 
     Attributes:
         folder: model folder in the bundle.
-        file: released name of the checkpoint file.
-        base: file of the base that a branch is trained on; None for a base.
+        base: released name of the base's checkpoint file.
+        branch: released name of the branch's file.
+        with_base: whether base and branch are trained together; else the base is read from its file and kept.
         steps: number of training steps.
         batch: examples per step.
         given: for six views, numbers of given latent frames; each example takes one at random.
-        begins_with: file of another stage with the initial weights; None for random ones.
-        guidance: towards the control, of which the file `begins_with` is the teacher; 0 to train on true latents.
+        begins_with: files of another stage with the initial weights of base and branch; None for random ones.
     """
 
     folder: str
-    file: str
-    base: str | None
+    base: str
+    branch: str
+    with_base: bool
     steps: int
     batch: int = 16
     given: tuple[int, ...] = ()
-    begins_with: str | None = None
-    guidance: float = 0.0
+    begins_with: tuple[str, str] | None = None
 
 
 _FIRST, _LATER = (0,), (1, 2, 2)  # given latent frames of a first window and of later ones
+_FRONT_FILES = ("base_model.pt", "hdmap_control.pt")
+_FIRST_FILES, _LATER_FILES = ((f"{kind}_base_model.pt", f"{kind}_hdmap_control.pt") for kind in ("t2w", "v2w"))
 NETWORKS = {
-    "base": NetworkStage(folders.SINGLE_VIEW, "base_model.pt", None, 2000),
-    "hdmap": NetworkStage(folders.SINGLE_VIEW, "hdmap_control.pt", "base_model.pt", 3500),
+    "front": NetworkStage(folders.SINGLE_VIEW, *_FRONT_FILES, True, 8000),
     "lidar": NetworkStage(
-        folders.SINGLE_VIEW, "lidar_control.pt", "base_model.pt", 1000, begins_with="hdmap_control.pt"
+        folders.SINGLE_VIEW, "base_model.pt", "lidar_control.pt", False, 1000, begins_with=_FRONT_FILES
     ),
-    "t2w": NetworkStage(folders.MULTI_VIEW, "t2w_base_model.pt", None, 2000, given=_FIRST),
-    "t2w-hdmap": NetworkStage(folders.MULTI_VIEW, "t2w_hdmap_control.pt", "t2w_base_model.pt", 2500, given=_FIRST),
-    "v2w": NetworkStage(
-        folders.MULTI_VIEW, "v2w_base_model.pt", None, 600, given=_LATER, begins_with="t2w_base_model.pt"
-    ),
-    "v2w-hdmap": NetworkStage(
-        folders.MULTI_VIEW,
-        "v2w_hdmap_control.pt",
-        "v2w_base_model.pt",
-        1000,
-        given=_LATER,
-        begins_with="t2w_hdmap_control.pt",
-    ),
-}
-_GUIDANCE = 0.5
-# Each of these replaces a branch by one that does in one pass what guidance towards the control does in two.
-NETWORKS |= {
-    f"{name}-guided": replace(NETWORKS[name], steps=800, begins_with=NETWORKS[name].file, guidance=_GUIDANCE)
-    for name in ("hdmap", "t2w-hdmap", "v2w-hdmap")
+    "six-first": NetworkStage(folders.MULTI_VIEW, *_FIRST_FILES, True, 8000, given=_FIRST),
+    "six-later": NetworkStage(folders.MULTI_VIEW, *_LATER_FILES, True, 3000, given=_LATER, begins_with=_FIRST_FILES),
 }
 _LONG_EVERY = 4  # every 4th step uses long videos, the others short ones, if short clips are drawn
 _SHORT_LIDAR = 4  # short LiDAR videos per long one
-_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)  # control weights of successive steps: mostly 1, sometimes less
+# Control weights of successive steps: mostly 1, sometimes less; with 0 the base learns to do without its branch. Seven
+# steps have no divisor in common with _LONG_EVERY, so each weight is used with short videos and with long ones.
+_WEIGHTS_WITH_BASE = (1.0, 1.0, 0.0, 1.0, 1.0, 0.6, 1.0)
+_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 0.6)
 
 
 @dataclass(frozen=True)
@@ -118,76 +106,73 @@ class _Source:
 
 
 def train_network(options: StageOptions, config: ModelConfig) -> bool:
-    """Train one base or branch, and write its checkpoint file in the released layout.
+    """Train a branch, with its base or over it, and write the checkpoint files in the released layout.
 
     Args:
         options: of the stage.
         config: of the stage's model.
 
     Returns:
-        Whether the schedule was finished; the file is written only then.
+        Whether the schedule was finished; the files are written only then.
 
     Raises:
         DreamkitError: files of an earlier stage are missing, or there are too few scenes.
     """
     stage = NETWORKS[options.stage]
     if options.goes_on:
-        stage = replace(stage, begins_with=stage.file)
+        stage = replace(stage, begins_with=(stage.base, stage.branch))
     folder = options.out / stage.folder
     sources = _sources(options, stage, config)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder)
-    with_hint = stage.base is not None
-    trained, objective = _networks(options, stage, config)
-    teacher = _networks(options, stage, config)[1].requires_grad_(False) if stage.guidance else None
+    base, branch = _networks(options, stage, config)
+    objective = Objective(config, base, branch)
+    trained = objective if stage.with_base else branch
+    weights = _WEIGHTS_WITH_BASE if stage.with_base else _WEIGHTS
     trainer = Trainer(trained, Schedule(options.steps or stage.steps), options.state, options.seed, by_muon)
 
     def draw(generator: torch.Generator) -> Noised:
         source = sources[trainer.step % len(sources)]
-        examples = draw_batch(source.data, source.config, source.count, generator, with_hint, source.masks)
-        return add_noise(examples, generator, _WEIGHTS[trainer.step % len(_WEIGHTS)])
+        examples = draw_batch(source.data, source.config, source.count, generator, source.masks)
+        return add_noise(examples, generator, weights[trainer.step % len(weights)])
 
-    def loss_of(examples: Noised) -> torch.Tensor:
-        return objective.guided_loss(examples, teacher, stage.guidance) if teacher else objective.loss(examples)
-
-    finished = trainer.run(draw, loss_of, options.minutes, options.seconds)
+    finished = trainer.run(draw, objective.loss, options.minutes, options.seconds)
     trainer.use_average()
     if finished:
-        torch.save(released_tensors(trained), folder / stage.file)
-    examples = held_out_batch(sources[-1].data, config, with_hint, max(stage.given, default=0))
+        if stage.with_base:
+            torch.save(released_tensors(base), folder / stage.base)
+        torch.save(released_tensors(branch), folder / stage.branch)
+    examples = held_out_batch(sources[-1].data, config, max(stage.given, default=0))
     with torch.compiler.set_stance("force_eager"):  # sampling has other shapes: it would compile every block again
         write_preview(options.state.with_suffix(".png"), objective, examples, _tokenizer(options, config))
     return finished
 
 
-def _networks(
-    options: StageOptions, stage: NetworkStage, config: ModelConfig
-) -> tuple[Denoiser | ControlBranch, Objective]:
-    """The network to train, and the objective around it."""
+def _networks(options: StageOptions, stage: NetworkStage, config: ModelConfig) -> tuple[Denoiser, ControlBranch]:
+    """Base and branch with the stage's initial weights; those of a base that is kept need no gradient."""
     device, folder = options.device, options.out / stage.folder
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(options.seed)
-    trained: Denoiser | ControlBranch
-    if stage.base is None:
-        base = trained = init_base(Denoiser(config.denoiser), options.seed).to(device, dtype)
-        objective = Objective(config, base)
+    if stage.with_base:
+        base = init_base(Denoiser(config.denoiser), options.seed).to(device, dtype)
     else:
         base, _ = load_network(Denoiser, config.denoiser, folder / stage.base, device, dtype)
-        trained = init_branch(ControlBranch(config.denoiser).to(device, dtype), base, options.seed)
-        objective = Objective(config, base, trained)
+    branch = init_branch(ControlBranch(config.denoiser).to(device, dtype), base, options.seed)
     if stage.begins_with:
-        path = folder / stage.begins_with
-        if stage.base is None:
-            other, _ = load_network(Denoiser, config.denoiser, path, device, dtype)
-        else:
-            other, _ = load_network(ControlBranch, config.denoiser, path, device, dtype)
-        with torch.no_grad():
-            for mine, theirs in zip(trained.parameters(), other.parameters(), strict=True):
-                mine.copy_(theirs)
+        first_base, first_branch = (folder / name for name in stage.begins_with)
+        if stage.with_base:
+            _copy_weights(base, load_network(Denoiser, config.denoiser, first_base, device, dtype)[0])
+        _copy_weights(branch, load_network(ControlBranch, config.denoiser, first_branch, device, dtype)[0])
     if device.type == "cuda" and options.compile:
-        for block in (b for part in (base, trained) for b in part.trunk.blocks):
+        for block in (b for part in (base, branch) for b in part.trunk.blocks):
             block.compile(dynamic=False)
-    return trained, objective
+    return base, branch
+
+
+@torch.no_grad()
+def _copy_weights(mine: nn.Module, theirs: nn.Module) -> None:
+    for weight, other in zip(mine.parameters(), theirs.parameters(), strict=True):
+        weight.copy_(other)
 
 
 def _tokenizer(options: StageOptions, config: ModelConfig) -> Tokenizer:

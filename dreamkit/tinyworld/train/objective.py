@@ -73,7 +73,7 @@ def add_noise(batch: Batch, generator: torch.Generator, weight: float = 1.0) -> 
 
 
 class Objective(nn.Module):
-    """Training loss of a base denoiser, or of a control branch over a frozen base."""
+    """Training loss of a base denoiser and a control branch, together or of the branch alone; or of a base alone."""
 
     def __init__(self, config: ModelConfig, base: Denoiser, branch: ControlBranch | None = None) -> None:
         super().__init__()
@@ -124,22 +124,6 @@ class Objective(nn.Module):
         total = level.square() + data**2
         target = (batch.latent - x * data**2 / total) * total.sqrt() / (level * data)
         return self._error(x, noised, target)
-
-    def guided_loss(self, noised: Noised, teacher: Objective, guidance: float) -> torch.Tensor:
-        """Mean squared error of F to a teacher's F with guidance towards its control: c + guidance (c - u), float32 [].
-
-        c is the teacher's output with its control branch and u that without it. One pass of the trained network then
-        does what two passes of the teacher do. Source: Meng et al. 2023 (arXiv 2210.03142), section 3.1, for guidance
-        towards a text.
-        """
-        x = self._noisy(noised)
-        with torch.no_grad():
-            with_control, without = (
-                teacher.denoiser_output(x, noised.sigma, batch, noised.weight)
-                for batch in (noised.batch, replace(noised.batch, hint=None))
-            )
-            target = with_control + guidance * (with_control - without)
-        return self._error(x, noised, target.float())
 
     def _noisy(self, noised: Noised) -> torch.Tensor:
         return noised.batch.latent + noised.sigma.view(-1, 1, 1, 1, 1) * noised.noise

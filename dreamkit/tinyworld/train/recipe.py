@@ -3,8 +3,8 @@
 python -m dreamkit.tinyworld.train STAGE --data FOLDER --out FOLDER [--steps N] [--minutes M] [--seed S] [--device D]
 
 Stages in order, as each needs files of earlier ones: draw-front and draw-six (training videos), lidar-footage, text,
-text-words, tokenizer, tokenizer-fine; then base, hdmap, lidar (single view) and t2w, t2w-hdmap, v2w,
-v2w-hdmap (six views). The stage judge, which needs none of them, trains the vehicle judge of the evaluation. Each
+text-words, tokenizer, tokenizer-fine; then front (base and HDMap branch together) and lidar, six-first and six-later
+(the same for six views). The stage judge, which needs none of them, trains the vehicle judge of the evaluation. Each
 writes its files into --out in the released layout, and a resumable state into --out/states. `--minutes` stops a stage
 early; the same command resumes it. Videos are drawn on every visible GPU, unless --device names one.
 """
