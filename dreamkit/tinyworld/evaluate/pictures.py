@@ -25,7 +25,7 @@ from dreamkit.transfer.folders import TINY_FOLDER
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
 
-GIF_BYTES = 1_500_000
+GIF_BYTES = 1_300_000
 """The largest animation that is written."""
 _WIDTH = 1000  # pixels of a sheet
 _GIF_FRAMES, _GIF_EVERY = 12, 4  # frames of each scene in the animation, and the step between them
