@@ -110,7 +110,7 @@ def test_rows_become_figures_with_bounds():
         row("front", 0, "Night", light=dark),
         row("swapped", psnr=20.0),
         row("uncontrolled", psnr=24.0),
-        row("six", seconds=130.0),
+        row("six", seconds=100.0),
         row("six", 1, apart=None),
         row("front", 2, device="NVIDIA", seconds=1.0),
         row("reseeded", difference=4.0),
@@ -129,10 +129,10 @@ def test_rows_become_figures_with_bounds():
     )
     assert found["121 front frames, 2 CPU cores"].value == 10  # not the GPU's
     assert found["six views of 57 frames, 2 CPU cores"].passed is True  # by its mean
-    assert found["six views of 57 frames, 2 CPU cores"].worst == 130
+    assert found["six views of 57 frames, 2 CPU cores"].worst == 100
     assert figures.by_view(rows) == [20, 21, None, 22, 23]
     text = report.report_text(rows)
-    assert "| front: lost with control weight 0 | >= 2 dB | 1.00 dB | 1.00 |  | 1 | FAIL |" in text
+    assert "| front: lost with control weight 0 | >= 3 dB | 1.00 dB | 1.00 |  | 1 | FAIL |" in text
     assert "| Night | 25.00 | 18.00 |" in text and "| not measured |" in text
 
 

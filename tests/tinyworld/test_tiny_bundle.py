@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dreamkit.errors import DreamkitError
+from dreamkit.tinyworld.evaluate.models import demo_settings
 from dreamkit.tinyworld.render.colour import render_scene
 from dreamkit.tinyworld.world.scene import make_scene
 from dreamkit.tinyworld.world.scene_captions import style_captions
 from dreamkit.transfer import folders
-from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, bundle_configs
+from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, bundle_configs, read_settings
 from dreamkit.transfer.control import ControlBranch
 from dreamkit.transfer.denoiser import Denoiser
 from dreamkit.transfer.engine import load_networks
@@ -79,6 +80,12 @@ def test_its_models_are_the_released_ones_in_small():
     assert (
         replace(MULTI.denoiser, position="learned", condition_mask=False, view_table=0, view_width=0) == SINGLE.denoiser
     )
+
+
+def test_it_names_the_settings_of_the_demo():
+    demo = demo_settings()
+    assert read_settings(TINY / folders.SINGLE_VIEW) == {"num_steps": demo.steps, "guidance": demo.guidance}
+    assert read_settings(TINY / folders.MULTI_VIEW) == {"num_steps": demo.six_steps, "guidance": demo.six_guidance}
 
 
 def test_the_checksums_of_its_torchscript_are_known():

@@ -143,12 +143,12 @@ def figures(rows: Iterable[Row]) -> list[Figure]:
 
     fronts, sixes = by_kind.get("front", {}), by_kind.get("six", {})
     result = [
-        _figure("front video follows the map", "dB", 20, True, of("front", "psnr")),
-        _figure("front video, marks and objects", "dB", 15, True, of("front", "marks")),
-        _figure("five views follow the map", "dB", 18, True, of("six", "psnr")),
-        _figure("five views, marks and objects", "dB", 15, True, of("six", "marks")),
-        _figure("front: lost with another clip's map", "dB", 3, True, drops("swapped", "front")),
-        _figure("front: lost with control weight 0", "dB", 2, True, drops("uncontrolled", "front")),
+        _figure("front video follows the map", "dB", 22, True, of("front", "psnr")),
+        _figure("front video, marks and objects", "dB", 18, True, of("front", "marks")),
+        _figure("five views follow the map", "dB", 20, True, of("six", "psnr")),
+        _figure("five views, marks and objects", "dB", 17, True, of("six", "marks")),
+        _figure("front: lost with another clip's map", "dB", 4, True, drops("swapped", "front")),
+        _figure("front: lost with control weight 0", "dB", 3, True, drops("uncontrolled", "front")),
         _figure("five views: lost with another clip's map", "dB", 3, True, drops("six_swapped", "six")),
         _figure("five views: lost with control weight 0", "dB", 2, True, drops("six_uncontrolled", "six")),
     ]
@@ -165,13 +165,13 @@ def figures(rows: Iterable[Row]) -> list[Figure]:
     result.append(_figure("luminance of five views, Night / Sunny", "", None, False, made, true))
     result.append(_figure("two seeds differ", "of 255", 0.01, True, of("reseeded", "difference")))
     apart, truly = ([100 * value for value in of("six", key)] for key in ("apart", "true_apart"))
-    result.append(_figure("front and cross views differ", "%", 12, False, apart, truly))
+    result.append(_figure("front and cross views differ", "%", 8, False, apart, truly))
     for name, kind, bound in (("front", "front", 70), ("five views", "six", 60)):
         result.append(_share_found(f"{name}: mapped vehicles within 40 m found", bound, by_kind.get(kind, {}).values()))
     slow = {kind: [row for row in by_kind.get(kind, {}).values() if _timed(row)] for kind in ("front", "six")}
     result += [
-        _figure("121 front frames, 2 CPU cores", "s", 60, False, [r["seconds"] for r in slow["front"]]),
-        _figure("six views of 57 frames, 2 CPU cores", "s", 120, False, [r["seconds"] for r in slow["six"]]),
+        _figure("121 front frames, 2 CPU cores", "s", 45, False, [r["seconds"] for r in slow["front"]]),
+        _figure("six views of 57 frames, 2 CPU cores", "s", 90, False, [r["seconds"] for r in slow["six"]]),
     ]
     peaks = [row["peak_gb"] for part in slow.values() for row in part]
     result.append(_figure("peak memory, 2 CPU cores", "GB", 6, False, [max(peaks)] if peaks else []))

@@ -25,12 +25,12 @@ from dreamkit.transfer.folders import TINY_FOLDER
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.files import replacing
 
-GIF_BYTES = 1_500_000
+GIF_BYTES = 1_300_000
 """The largest animation that is written."""
 _WIDTH = 1000  # pixels of a sheet
 _GIF_FRAMES, _GIF_EVERY = 12, 4  # frames of each scene in the animation, and the step between them
 _GIF_MS = 160
-_GIF_WIDTHS = (300, 264, 232, 200, 168, 136)  # of a video in the animation; the first that fits is taken
+_GIF_WIDTHS = tuple(range(300, 131, -12))  # of a video in the animation; the first that fits is taken
 _MOMENTS = (0.0, 0.5)  # of a video on the front sheet
 
 
