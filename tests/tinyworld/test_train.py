@@ -389,6 +389,18 @@ def test_stages_go_on_from_one_another(recipe):
     assert 0 < (later[name] - first[name]).abs().max() < 0.01 < (other[name] - first[name]).abs().max()
 
 
+def test_a_stage_begins_with_random_weights_where_another_one_is_not_trained_yet(recipe, tmp_path):
+    data, out, _ = recipe
+    (tmp_path / "data").symlink_to(data)
+    for name in ("google-t5", folders.TOKENIZER):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).symlink_to(out / name)
+    with pytest.raises(DreamkitError, match=r"There is no checkpoint file at .*t2w_base_model\.pt"):
+        run("six-later", tmp_path)
+    assert run("six-later", tmp_path, "--fresh") == 0
+    assert (tmp_path / "out" / folders.MULTI_VIEW / "v2w_hdmap_control.pt").is_file()
+
+
 def test_both_pipelines_run_the_trained_bundle(recipe):
     _, out, _ = recipe
     trust = [out / folders.TOKENIZER / name for name in folders.TOKENIZER_FILES]

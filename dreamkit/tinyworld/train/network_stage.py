@@ -119,6 +119,8 @@ def train_network(options: StageOptions, config: ModelConfig) -> bool:
         DreamkitError: files of an earlier stage are missing, or there are too few scenes.
     """
     stage = NETWORKS[options.stage]
+    if options.fresh:
+        stage = replace(stage, begins_with=None)
     if options.goes_on:
         stage = replace(stage, begins_with=(stage.base, stage.branch))
     folder = options.out / stage.folder

@@ -29,6 +29,8 @@ class StageOptions:
         seed: of scenes, weights and batches.
         compile: whether the transformer blocks are compiled on a GPU.
         goes_on: whether a network, or the tokenizer, begins with its own files in the bundle, to be trained further.
+        fresh: whether a network that would begin with another stage's weights begins with random ones: then both stages
+            can run at the same time.
         samples: rays along each side of a rendered pixel.
         noise: standard deviation of noise on latents while the tokenizer is trained; None for the stage's own.
         road_users: weight of road users' pixels in the tokenizer's loss; None for the stage's own.
@@ -53,6 +55,7 @@ class StageOptions:
     noise: float | None = None
     road_users: float | None = None
     goes_on: bool = False
+    fresh: bool = False
 
     @property
     def state(self) -> Path:

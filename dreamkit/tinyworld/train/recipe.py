@@ -82,6 +82,7 @@ def _parse(arguments: Sequence[str]) -> StageOptions:
     add("--minutes", type=float, help="stop after this time and keep the state")
     add("--seed", type=int, default=0, help="of scenes, weights and batches")
     add("--goes-on", action="store_true", help="begin with the files that the stage wrote into --out, to train further")
+    add("--fresh", action="store_true", help="begin with random weights, not with another stage's, to run beside it")
     add("--no-compile", dest="compile", action="store_false", help="do not compile the transformer blocks; slower")
     add("--samples", type=int, default=2, help="rays along each side of a pixel")
     add("--noise", type=float, help="noise on latents while the tokenizer is trained; the stage's own if left out")
