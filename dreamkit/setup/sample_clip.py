@@ -14,6 +14,7 @@ from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.workspace import Chunk, Workspace
 
 FRAMES = 121
+TWO_WINDOWS = 105  # frames of six views in two whole windows; 121 take a third for their last 16
 SAMPLES = Path(__file__).parents[1] / "tiny" / "clips"
 CURVE, JUNCTION = "tiny_curve", "tiny_junction"
 # With fewer frames, one process finishes before several have started.
@@ -26,7 +27,7 @@ def sample_captions(clip: str) -> dict[str, str]:
 
 
 def write_condition_clip(
-    workspace_root: Path | str, clip: str = CURVE, frames: int = FRAMES, height: int = 704, width: int = 1280
+    workspace_root: Path | str, clip: str = CURVE, frames: int = TWO_WINDOWS, height: int = 704, width: int = 1280
 ) -> list[Path]:
     """Render a sample clip's six HDMap videos into a workspace, and write its caption where there is none.
 

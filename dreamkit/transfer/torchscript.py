@@ -16,6 +16,8 @@ from dreamkit.workspace.files import sha256, write_json
 
 # SHA-256 of the tokenizers of the tiny bundle, of this version and of earlier ones.
 KNOWN_SHA256 = (
+    "sha256:ef85b332cc22f25be9c78bc775369b73804ca0de0547098202bcd8136653871f",  # encoder.jit
+    "sha256:b14b1a8ee62fb00b3a0d15bb7eca55c51b0d9ab4492908db4c50783d5feb4184",  # decoder.jit
     "sha256:ec1fdda7dcb2b15b22034778dbc2b6adf979e9d6e771d88ce13cbde147772b35",  # encoder.jit
     "sha256:143db5c56de10c3909ca41fc814e0aa392fc1c0cb42478f2d1b19de742c5be74",  # decoder.jit
 )

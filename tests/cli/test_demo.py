@@ -18,11 +18,13 @@ import pytest
 from dreamkit.cli import demo
 from dreamkit.download import checkpoints
 from dreamkit.errors import DreamkitError
+from dreamkit.generate.params import MultiViewParams
 from dreamkit.notebook import shipped
 from dreamkit.runs import notebook as notebook_run
 from dreamkit.runs.notebook import MODELS
-from dreamkit.setup.sample_clip import CURVE, write_condition_clip
+from dreamkit.setup.sample_clip import CURVE, TWO_WINDOWS, write_condition_clip
 from dreamkit.transfer.config import bundle_configs
+from dreamkit.transfer.windows import multi_view_windows
 from dreamkit.workspace import video
 from dreamkit.workspace.files import sha256
 from dreamkit.workspace.workspace import Chunk, Workspace
@@ -147,6 +149,12 @@ def test_the_demo_draws_its_clip_once(ws, monkeypatch):
     assert front.stat().st_mtime_ns == before
     assert ws.clips() == [CURVE]
     assert list(json.loads(ws.spec("multi_view").read_text())) == ["hdmap"]
+
+
+def test_the_demo_makes_two_whole_windows_of_six_views():
+    window, given = bundle_configs(checkpoints.folder("tiny"))[1].window_frames, MultiViewParams().num_input_frames
+    assert multi_view_windows(TWO_WINDOWS, window, given, True).starts == (0, window - given)
+    assert 2 * window - given == TWO_WINDOWS
 
 
 def test_the_demo_runs_its_own_specs(ws, monkeypatch, tmp_path):
