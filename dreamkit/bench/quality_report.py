@@ -133,6 +133,7 @@ def plot_speed(figure_class: Any, lines: Sequence[Row]) -> Any:
         )
     axes.plot([line["speed"] for line in points], [line["psnr_mean"] for line in points], "o", label="mean")
     axes.plot([line["speed"] for line in points], [line["psnr_worst"] for line in points], "_", label="worst clip")
+    axes.margins(0.15)  # room for the labels beside the points
     axes.set_xlabel("speed, exact = 1")
     axes.set_ylabel("PSNR against exact, dB")
     axes.set_title("presets (computed evaluations)", fontsize=9)

@@ -22,7 +22,7 @@ from dreamkit.generate.spec_params import apply_scalars
 from dreamkit.notebook.progress import clock
 from dreamkit.transfer import folders, memory_needs
 from dreamkit.transfer.config import COSMOS_7B_MULTI, COSMOS_7B_SINGLE, ModelConfig, read_config
-from dreamkit.transfer.windows import front_windows, multi_view_windows, views_mode
+from dreamkit.transfer.windows import accepted_views_modes, front_windows, multi_view_windows
 from dreamkit.workspace.cameras import SIX_VIEWS
 from dreamkit.workspace.controls import CONTROLS
 from dreamkit.workspace.sizes import GIB
@@ -155,8 +155,7 @@ def _kinds(p: Params, windows: int, frames: Callable[[], int]) -> set[str]:
     if windows == 1:
         return {_UNNAMED[p.stage]}
     if isinstance(p, MultiViewParams):
-        earlier = {_UNNAMED[p.stage]} if p.windows == "auto" else set()  # what earlier versions made stays valid
-        return {views_mode(frames(), p.windows)} | earlier
+        return set(accepted_views_modes(frames(), p.windows))
     return {getattr(p, "windows", _UNNAMED[p.stage])}
 
 

@@ -30,7 +30,7 @@ from dreamkit.transfer.model_files import FIRST_WINDOW, ModelFiles, multi_view_m
 from dreamkit.transfer.pipeline import NEGATIVE_PROMPT
 from dreamkit.transfer.presets import find_preset
 from dreamkit.transfer.text import TextEncoder
-from dreamkit.transfer.windows import multi_view_windows
+from dreamkit.transfer.windows import accepted_views_modes, multi_view_windows
 from dreamkit.workspace.cameras import SIX_VIEWS, Rig, rig
 from dreamkit.workspace.files import nearest, nearest_file_hint, sha256
 from dreamkit.workspace.workspace import Chunk, Workspace, from_home
@@ -109,9 +109,10 @@ class RunPlan:
         Those made long views by extension, where the model had networks for later windows.
         """
         own, p = [self.identity(job)], self.params
-        if isinstance(p, MultiViewParams) and p.windows == "auto" and job.windows.joined and self.model.has_extension:
-            sizes = (job.windows.frames, self.model.config.window_frames, p.num_input_frames)
-            own.append(self.identity(replace(job, windows=multi_view_windows(*sizes, extension=True))))
+        if isinstance(p, MultiViewParams) and self.model.has_extension:
+            for mode in accepted_views_modes(job.windows.frames, p.windows)[1:]:
+                sizes = (job.windows.frames, self.model.config.window_frames, p.num_input_frames)
+                own.append(self.identity(replace(job, windows=multi_view_windows(*sizes, extension=True, mode=mode))))
         return own
 
     @functools.cached_property

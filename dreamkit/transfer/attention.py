@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -19,6 +20,8 @@ from dreamkit.transfer.torchscript import cache_folder
 log = logging.getLogger("dreamkit")
 
 BACKENDS: tuple[str, ...] = ("auto", "te", "cudnn", "flash4", "sdpa")
+LIBRARIES = {"te": "transformer_engine", "flash4": "flash-attn-4"}
+"""Backend -> distribution that it needs beside PyTorch."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,38 @@ def choose_attention(
     if wanted not in BACKENDS:
         raise DreamkitError(f"There is no attention backend {wanted!r}.", f"Use one of {', '.join(BACKENDS)}.")
     half = dtype in (torch.bfloat16, torch.float16)
-    order = ("cudnn", "te", "flash4", "sdpa") if device.type == "cuda" and half else ("sdpa",)
+    names = ("cudnn", "te", "flash4", "sdpa") if device.type == "cuda" and half else ("sdpa",)
+    shape = (tokens, heads, head_dim)
+    fastest = _remembered_fastest(names, shape, device, dtype) if wanted == "auto" and tokens else None
+    running, tried = _running((fastest,), heads, head_dim, device, dtype) if fastest else ([], [])
+    if not running:
+        names = names if wanted == "auto" else (wanted,)
+        running, tried = _running(names, heads, head_dim, device, dtype)
+    if not running:
+        raise DreamkitError(
+            f"No attention backend runs on {device} with {dtype} ({'; '.join(tried)}).",
+            "Set attention to auto, or install what the message names.",
+        )
+    if running[0].name == "sdpa" and tried:
+        log.warning("Attention runs with PyTorch's own choice of kernel, which is slower (%s).", "; ".join(tried))
+    return _fastest(running, shape, device, dtype) if tokens and len(running) > 1 else running[0]
+
+
+def library_version(name: str) -> str:
+    """Backend and version of its library, such as `te 2.12.0`, without an import; empty where it is absent."""
+    try:
+        return f"{name} {metadata.version(LIBRARIES[name])}"
+    except (KeyError, metadata.PackageNotFoundError):
+        return ""
+
+
+def _running(
+    names: Sequence[str], heads: int, head_dim: int, device: torch.device, dtype: torch.dtype
+) -> tuple[list[Attention], list[str]]:
+    """The named backends that run here, `sdpa` only where no other does, and why the others do not."""
     running: list[Attention] = []
     tried: list[str] = []
-    for name in order if wanted == "auto" else (wanted,):
+    for name in names:
         if name == "sdpa" and running:
             break
         try:
@@ -90,14 +121,21 @@ def choose_attention(
             running.append(attention)
         except Exception as error:  # whatever fails at import or launch, the next backend may run
             tried.append(f"{name}: {first_line(error)}")
-    if not running:
-        raise DreamkitError(
-            f"No attention backend runs on {device} with {dtype} ({'; '.join(tried)}).",
-            "Set attention to auto, or install what the message names.",
-        )
-    if running[0].name == "sdpa" and tried:
-        log.warning("Attention runs with PyTorch's own choice of kernel, which is slower (%s).", "; ".join(tried))
-    return _fastest(running, (tokens, heads, head_dim), device, dtype) if tokens and len(running) > 1 else running[0]
+    return running, tried
+
+
+def _key(shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype) -> str:
+    """What the times of a shape depend on, with the versions of the installed libraries."""
+    return timing_key(shape, device, dtype, ", ".join(filter(None, map(library_version, LIBRARIES))))
+
+
+def _remembered_fastest(
+    names: Sequence[str], shape: tuple[int, int, int], device: torch.device, dtype: torch.dtype
+) -> str | None:
+    """The fastest backend where the times of all installed ones are known: the others need no import then."""
+    installed = [name for name in names if name == "cudnn" or library_version(name)]
+    times = remembered_times(_key(shape, device, dtype), installed) if len(installed) > 1 else None
+    return min(times, key=times.__getitem__) if times else None
 
 
 def _fastest(
@@ -105,8 +143,7 @@ def _fastest(
 ) -> Attention:
     """The fastest backend for self-attention of a shape; the first one where timing fails."""
     by_name = {attention.name: attention for attention in backends}
-    versions = ", ".join(attention.version for attention in backends if attention.version)
-    key = timing_key(shape, device, dtype, versions)
+    key = _key(shape, device, dtype)
     times = remembered_times(key, list(by_name))
     if times is None:
         try:
@@ -116,7 +153,7 @@ def _fastest(
             return backends[0]
         remember_times(key, times)
         log.info("Attention, milliseconds for %d tokens: %s.", shape[0], dict(times))
-    return by_name[min(times, key=lambda name: times[name])]
+    return by_name[min(by_name, key=times.__getitem__)]
 
 
 def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attention:
@@ -129,11 +166,10 @@ def _build(name: str, heads: int, head_dim: int, device: torch.device) -> Attent
         return Attention("cudnn")
     if name == "flash4":
         return _flash4(device)
-    import transformer_engine  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
-    import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]
+    import transformer_engine.pytorch as te  # pyright: ignore[reportMissingImports]  # optional, absent on most machines
 
     op = te.DotProductAttention(heads, head_dim, attention_dropout=0.0, qkv_format="bshd", attn_mask_type="no_mask")
-    return Attention("te", op, version=f"te {getattr(transformer_engine, '__version__', '')}".strip())
+    return Attention("te", op, version=library_version(name))
 
 
 def _flash4(device: torch.device) -> Attention:
@@ -145,4 +181,4 @@ def _flash4(device: torch.device) -> Attention:
     os.environ.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(cache_folder() / "flash4"))
     from flash_attn.cute import flash_attn_func  # pyright: ignore[reportMissingImports]  # optional
 
-    return Attention("flash4", flash_attn_func, version=f"flash4 {metadata.version('flash-attn-4')}")
+    return Attention("flash4", flash_attn_func, version=library_version("flash4"))

@@ -33,11 +33,11 @@ def timing_key(shape: tuple[int, int, int], device: torch.device, dtype: torch.d
 
 
 def remembered_times(key: str, names: list[str]) -> Times | None:
-    """The times of an earlier run; None where there is none for all of `names`, or the file is unreadable."""
+    """All times of an earlier run; None where one of `names` has none, or the file is unreadable."""
     times = _read().get(key)
-    if not isinstance(times, dict) or not all(isinstance(times.get(name), int | float) for name in names):
+    if not isinstance(times, dict) or not all(isinstance(value, int | float) for value in times.values()):
         return None
-    return {name: times[name] for name in names}
+    return times if all(name in times for name in names) else None
 
 
 def remember_times(key: str, times: Times) -> None:

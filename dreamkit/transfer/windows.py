@@ -73,6 +73,14 @@ def views_mode(frames: int, mode: str) -> str:
     return "joined" if frames > MOST_BY_EXTENSION else "extension"
 
 
+def accepted_views_modes(frames: int, mode: str) -> tuple[str, ...]:
+    """The modes of results that count as made by the parameter `windows`: that of `views_mode`, with `auto` also
+    `extension`, by which earlier versions made long views by default.
+    """
+    own = views_mode(frames, mode)
+    return (own, "extension") if mode == "auto" and own != "extension" else (own,)
+
+
 def multi_view_windows(frames: int, window: int, given: int, extension: bool, mode: str = "extension") -> WindowPlan:
     """The windows of a set of views by the parameter `windows`, `auto`, `extension` or `joined`.
 

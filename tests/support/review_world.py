@@ -12,7 +12,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from dreamkit.review.measures.rig import NOMINAL, ray_grid
+from dreamkit.review.measures.rig import NOMINAL, camera_rays, to_car
 from dreamkit.workspace.cameras import SIX_VIEWS
 
 LANES = (-5.25, -1.75, 1.75, 5.25)
@@ -88,7 +88,10 @@ def _look_up(texture: Texture, u: np.ndarray, v: np.ndarray, distance: np.ndarra
 
 @cache
 def _rays(camera: str, height: int, width: int) -> np.ndarray:
-    return ray_grid(NOMINAL[camera], height, width).astype(np.float32)
+    """Unit rays [H, W, 3] of every pixel, in the car's frame."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    rays = camera_rays(np.stack([columns, rows], axis=-1), NOMINAL[camera], height, width)
+    return to_car(rays, NOMINAL[camera]).astype(np.float32)
 
 
 def draw(world: World, camera: str, frame: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ def timings(tmp_path, monkeypatch):
         return {"cudnn": 5.0, "te": 4.0 if shape[0] < 1000 else 6.0}
 
     monkeypatch.setattr(attention, "time_backends", time_backends)
+    monkeypatch.setattr(attention, "library_version", lambda name: "te 2.12" if name == "te" else "")
     return tmp_path / "cache", timed
 
 
@@ -59,6 +60,34 @@ def test_timing_never_ends_a_run(timings, monkeypatch):
         attention, "time_backends", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("12 GiB"))
     )
     assert fastest() == "cudnn" and not (folder / CACHE_FILE).exists()
+
+
+def test_where_all_times_are_known_only_the_fastest_is_built(timings, monkeypatch):
+    """Also where the fastest does not run any more, or a further backend was installed since: then all are tried."""
+    built, broken = [], set()
+
+    def running(names, *_):
+        built.append(tuple(names))
+        return [Attention(name) for name in names if name not in {"flash4", "sdpa", *broken}], ["told"]
+
+    monkeypatch.setattr(attention, "_running", running)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
+    every = ("cudnn", "te", "flash4", "sdpa")
+
+    def choose(wanted="auto", tokens=SHAPE[0]):
+        built.clear()
+        return attention.choose_attention(*SHAPE[1:], torch.device("cuda"), torch.bfloat16, wanted, tokens).name, built
+
+    assert choose() == ("te", [every])
+    assert choose() == ("te", [("te",)])
+    assert choose("cudnn") == ("cudnn", [("cudnn",)])
+    assert choose(tokens=0) == ("cudnn", [every])
+    broken.add("te")
+    assert choose() == ("cudnn", [("te",), every])
+    broken.clear()
+    monkeypatch.setattr(attention, "library_version", lambda name: f"{name} 4" if name in ("te", "flash4") else "")
+    assert choose() == ("te", [every])
+    assert choose() == ("te", [every])  # flash4 is installed and does not run: it may the next time
 
 
 def test_a_cache_folder_that_cannot_be_written_costs_nothing(timings):

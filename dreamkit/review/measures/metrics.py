@@ -81,7 +81,7 @@ def measure_views(clip: ClipFrames, parts: Sequence[str] = ()) -> Measured:
     for part, compute in PARTS.items():
         if not parts or part in parts:
             start = time.perf_counter()
-            compute(clip, measured.values, measured.traces)
+            compute(clip, measured)
             measured.seconds[part] = time.perf_counter() - start
     for measure in MEASURES:
         if measure.key not in measured.values:
@@ -98,21 +98,23 @@ def worst_value(values: Sequence[float], good: str) -> float:
     return max(finite) if good == "low" else min(finite)
 
 
-def _picture_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+def _picture_part(clip: ClipFrames, measured: Measured) -> None:
     """Measures of each view on its own, and the light of the front view."""
+    values, traces = measured.values, measured.traces
     pictures = {name: picture.measure_picture(video) for name, video in clip.views.items()}
     for key in ("flicker", "wobble", "frozen", "black", "sharpness", "clipped"):
-        values |= {f"{key}.{name}": getattr(measured, key) for name, measured in pictures.items()}
+        values |= {f"{key}.{name}": getattr(view, key) for name, view in pictures.items()}
     for key in ("luminance", "change", "wobble"):
-        each = [getattr(measured, f"{key}_trace")[: clip.length] for measured in pictures.values()]
+        each = [getattr(view, f"{key}_trace")[: clip.length] for view in pictures.values()]
         traces[key] = [float(value) for value in np.mean(each, axis=0)]
     light = light_of(next(iter(clip.views.values())))
     values["style_agreement"] = agreement(light, clip.style)
     values |= {f"light_{name}": value for name, value in asdict(light).items()}
 
 
-def _map_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+def _map_part(clip: ClipFrames, measured: Measured) -> None:
     """Comparison of each view with its condition video; also the view lags where there is one."""
+    values = measured.values
     if clip.maps:
         values |= _common_lags(clip)
     for name in (name for name in clip.views if name in clip.maps):
@@ -121,7 +123,7 @@ def _map_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list
             values[f"view_lag.{name}"] = abs(adherence.map_lag(clip.views[name], clip.maps[name]))
 
 
-def _temporal_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+def _temporal_part(clip: ClipFrames, measured: Measured) -> None:
     """Comparison of neighbouring frames of each view."""
     errors = {}
     for name in clip.views:
@@ -131,12 +133,13 @@ def _temporal_part(clip: ClipFrames, values: dict[str, float], traces: dict[str,
     trace = np.full(clip.length, np.nan)
     for index, frame in enumerate(clip.sampled):
         trace[frame] = _median(np.array([error[index] for error in errors.values()]))
-    traces["temporal_sampson"] = trace.tolist()
-    values |= {f"temporal_sampson.{name}": _median(error) for name, error in errors.items()}
+    measured.traces["temporal_sampson"] = trace.tolist()
+    measured.values |= {f"temporal_sampson.{name}": _median(error) for name, error in errors.items()}
 
 
-def _cross_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, list[float]]) -> None:
+def _cross_part(clip: ClipFrames, measured: Measured) -> None:
     """Comparison of neighbouring cameras; also the view lags of a clip without any condition video."""
+    values = measured.values
     if not clip.maps:
         values |= _common_lags(clip)
     front = next(iter(clip.views))
@@ -168,13 +171,13 @@ def _cross_part(clip: ClipFrames, values: dict[str, float], traces: dict[str, li
     values["view_order"] = worst_value(pooled, "high")
 
 
-PARTS: dict[str, Callable[[ClipFrames, dict[str, float], dict[str, list[float]]], None]] = {
+PARTS: dict[str, Callable[[ClipFrames, Measured], None]] = {
     "picture": _picture_part,
     "map": _map_part,
     "temporal": _temporal_part,
     "cross": _cross_part,
 }
-"""Part -> the function that adds the part's values and traces to the two given dictionaries."""
+"""Part -> the function that adds the part's values and traces to those of a clip."""
 
 
 def _common_lags(clip: ClipFrames) -> dict[str, float]:

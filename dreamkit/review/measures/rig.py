@@ -62,9 +62,3 @@ def to_car(rays: np.ndarray, view: View) -> np.ndarray:
     cos, sin = np.cos(view.yaw), np.sin(view.yaw)
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
     return rays @ turn.T
-
-
-def ray_grid(view: View, height: int, width: int) -> np.ndarray:
-    """Unit rays [H, W, 3] of every pixel, in the car's frame."""
-    rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    return to_car(camera_rays(np.stack([columns, rows], axis=-1), view, height, width), view)
