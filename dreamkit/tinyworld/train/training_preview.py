@@ -22,17 +22,18 @@ _STEPS = 12
 def write_preview(path: Path, objective: Objective, batch: Batch, tokenizer: Tokenizer, shown: int = 6) -> None:
     """Sample the batch's first examples, write them as one PNG, and log their PSNR.
 
-    One example takes two or three rows: true frames, generated frames, and the condition if there is one. Six views
-    show the middle frame of each view, one view shows three frames.
+    One example takes three rows: true frames, generated frames, and the condition. Six views show the middle frame of
+    each view, one view shows three frames.
 
     Args:
         path: of the PNG file.
         objective: the networks.
-        batch: of held-out scenes.
+        batch: of held-out scenes, with condition latents.
         tokenizer: decodes latents.
         shown: number of examples.
     """
-    views, data = objective.config.views, objective.config.sigma_data
+    views, data, hint = objective.config.views, objective.config.sigma_data, batch.hint
+    assert hint is not None
     generator = torch.Generator(batch.latent.device).manual_seed(0)
     noise = torch.randn(batch.latent.shape, generator=generator, device=batch.latent.device)
     made = sample(lambda x, sigma: objective.x0(x, sigma, batch), noise, _STEPS)
@@ -41,9 +42,7 @@ def write_preview(path: Path, objective: Objective, batch: Batch, tokenizer: Tok
         true, out = (_decoded(tokenizer, z[index : index + 1], views, data) for z in (batch.latent, made))
         first = 1 if views > 1 else 0  # of six views, the front one is given
         errors.append(((true[first:].astype(np.float32) - out[first:]) ** 2).mean())
-        strips = [true, out]
-        if batch.hint is not None:
-            strips.append(_decoded(tokenizer, batch.hint[index : index + 1].float(), views, data))
+        strips = [true, out, _decoded(tokenizer, hint[index : index + 1].float(), views, data)]
         frames = true.shape[1]
         picks = [frames // 2] if views > 1 else [8, frames // 2, frames - 1]
         rows += [np.concatenate([v[t] for t in picks for v in video], 1) for video in strips]
