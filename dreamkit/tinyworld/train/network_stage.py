@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
 
 from dreamkit.tinyworld.train.bundle import released_tensors
 from dreamkit.tinyworld.train.dataset import (
@@ -163,18 +162,13 @@ def _networks(options: StageOptions, stage: NetworkStage, config: ModelConfig) -
     if stage.begins_with:
         first_base, first_branch = (folder / name for name in stage.begins_with)
         if stage.with_base:
-            _copy_weights(base, load_network(Denoiser, config.denoiser, first_base, device, dtype)[0])
-        _copy_weights(branch, load_network(ControlBranch, config.denoiser, first_branch, device, dtype)[0])
+            base.load_state_dict(load_network(Denoiser, config.denoiser, first_base, device, dtype)[0].state_dict())
+        first, _ = load_network(ControlBranch, config.denoiser, first_branch, device, dtype)
+        branch.load_state_dict(first.state_dict())
     if device.type == "cuda" and options.compile:
         for block in (b for part in (base, branch) for b in part.trunk.blocks):
             block.compile(dynamic=False)
     return base, branch
-
-
-@torch.no_grad()
-def _copy_weights(mine: nn.Module, theirs: nn.Module) -> None:
-    for weight, other in zip(mine.parameters(), theirs.parameters(), strict=True):
-        weight.copy_(other)
 
 
 def _tokenizer(options: StageOptions, config: ModelConfig) -> Tokenizer:
